@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""Times the frame encoder in PyTorch, ONNX Runtime and OpenVINO beside `lift bench`, in turns.
+
+    python3 scripts/bench_peers.py [--lift target/release/lift | --lift none] [--json]
+
+The first run makes an environment of its own outside the repository (`--env`), with the peers from PyPI; on Linux that is some
+6 GB, because PyPI's PyTorch brings CUDA. A peer that cannot be had or run is named in a line and left out.
+
+What is compared: one ViT-S/14 with 4 registers (the one in peer_process.py, in plain PyTorch; the others run its ONNX export), one
+file of random full-size weights, the same 16 frames of 224x224 for all peers, `--threads` threads. Every peer lives in a process
+of its own that is ready and idle while the others work. A round runs each of them and `lift bench` once: a pass to warm
+up, then `--repeat` timed ones. Figures are medians over the rounds, ratios the medians of each round's ratio, so a machine
+whose speed drifts is the same for all. The peers' outputs are compared with PyTorch eager's; those of lift are held to
+goldens by its own tests.
+
+Last, whole processes: `lift embed` of one clip, and a Python process that imports PyTorch, decodes the same clip with PyAV and
+runs the eager ViT. That one is a stand-in, and a lean one: it is not the authors' program, imports less and runs no LiFT.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGES = ["numpy", "safetensors", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "av", "pillow"]
+#        name                  precision  what must be importable
+PEERS = {
+    "pytorch":               ("f32", "torch"),
+    "pytorch-compiled":      ("f32", "torch"),
+    "onnxruntime":           ("f32", "onnxruntime"),
+    "openvino":              ("f32", "openvino"),
+    "pytorch-bf16":          ("bf16", "torch"),
+    "pytorch-bf16-compiled": ("bf16", "torch"),
+    "openvino-bf16":         ("bf16", "openvino"),
+}
+PROCESS = pathlib.Path(__file__).with_name("peer_process.py")
+
+
+def say(*words):
+    print(*words, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------- the environment (standard library only)
+
+
+def default_env():
+    if sys.platform == "darwin":
+        cache = pathlib.Path.home() / "Library" / "Caches"
+    else:
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return cache / "lift" / "bench-peers"
+
+
+def env_python(env):
+    """The environment's interpreter, with whatever peers could be installed."""
+    python = env / "bin" / "python"
+    if not python.exists():
+        say(f"making an environment in {env}")
+        venv.create(env, with_pip=True)
+    for package in PACKAGES:
+        module = {"pillow": "PIL"}.get(package, package)
+        find = f"import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)"
+        if subprocess.run([python, "-c", find]).returncode == 0:
+            continue
+        say(f"installing {package}")
+        pip = subprocess.run([python, "-m", "pip", "install", "-q", package], capture_output=True, text=True)
+        if pip.returncode:
+            why = (pip.stderr.strip().splitlines() or ["no reason given"])[-1]
+            say(f"{package} cannot be had for Python {platform.python_version()}: {why}")
+    return python
+
+
+# ---------------------------------------------------------------- the driver (inside the environment)
+
+
+class Peer:
+    """A peer's process, seen from the driver."""
+
+    def __init__(self, name, job, scratch):
+        self.name, self.precision = name, PEERS[name][0]
+        self.output, self.log = scratch / f"{name}.npy", scratch / f"{name}.log"
+        job = job | {"task": "work", "name": name, "output": str(self.output)}
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, PROCESS, json.dumps(job)], stdin=-1, stdout=-1, stderr=log, text=True
+            )
+
+    def ask(self, passes=None):
+        """Waits for readiness, or has `passes` timed passes made; None, with a line said, once the peer has died."""
+        try:
+            if passes is not None:
+                print(passes, file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.process.wait()
+            last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            say(f"{self.name} left out: {last[0]}")
+            return None
+        return line if passes is None else json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def lift_bench(lift, precision, weights, args):
+    """The report of one run of `lift bench --json`; None, with a line said, where it fails."""
+    command = [lift, "bench", "--dinov2", weights, "--frames", args.frames, "--threads", args.threads]
+    command += ["--precision", precision, "--repeat", args.repeat, "--json"]
+    run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if run.returncode:
+        say(f"lift {precision} left out: {(run.stderr.strip().splitlines() or ['no message'])[-1]}")
+        return None
+    report = json.loads(run.stdout)
+    if report["precision"] != precision:
+        say(f"lift {precision} left out: it ran in {report['precision']}")
+        return None
+    return report
+
+
+def timed(command):
+    """Wall seconds and peak resident bytes of a process."""
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        if process.returncode:
+            raise RuntimeError((log.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1])
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions():
+    import importlib.metadata
+
+    found = {"python": platform.python_version()}
+    for package in ("torch", "onnxruntime", "openvino"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def start_peers(names, job, scratch):
+    """The peers that came up, one after the other; exports the ONNX file first if any of them reads it."""
+    if any(name.startswith(("onnx", "openvino")) for name in names):
+        say("exporting to ONNX")
+        run = subprocess.run(
+            [sys.executable, PROCESS, json.dumps(job | {"task": "export"})], capture_output=True, text=True
+        )
+        if run.returncode:
+            say(f"no ONNX file, so neither ONNX Runtime nor OpenVINO: {(run.stderr.strip().splitlines() or ['?'])[-1]}")
+            names = [name for name in names if name.startswith("pytorch")]
+    peers = []
+    for name in names:
+        say(f"starting {name}")
+        peer = Peer(name, job, scratch)
+        if peer.ask() is not None:
+            peers.append(peer)
+    return peers
+
+
+def measure_backbones(peers, args, weights):
+    """{name: one median per round} over peers and lift, and the last reports of `lift bench`."""
+    lifts = [] if args.lift is None else ["f32", "bf16"]
+    rounds, reports = {}, {}
+    for number in range(1, args.rounds + 1):
+        say(f"round {number} of {args.rounds}")
+        for peer in list(peers):
+            times = peer.ask(args.repeat)
+            if times is None:
+                peers.remove(peer)
+                rounds.pop(peer.name, None)
+                continue
+            rounds.setdefault(peer.name, []).append(statistics.median(times))
+            time.sleep(0.3)  # lets this peer's threads stop spinning before the next one starts
+        for precision in list(lifts):
+            report = lift_bench(args.lift, precision, weights, args)
+            if report is None:
+                lifts.remove(precision)
+                rounds.pop(f"lift-{precision}", None)
+                continue
+            reports[precision] = report
+            rounds.setdefault(f"lift-{precision}", []).append(report["backbone"]["median_s"])
+    return rounds, reports
+
+
+def ratio(rounds, name, base):
+    """How many times the seconds of `base` those of `name` are: the median of the rounds' ratios."""
+    if base not in rounds or name not in rounds:
+        return None
+    return statistics.median(a / b for a, b in zip(rounds[name], rounds[base]))
+
+
+def backbone_rows(rounds, peers):
+    """The table's rows, with how far each peer's output lies from PyTorch eager's."""
+    import numpy as np
+
+    outputs = {peer.name: np.load(peer.output) for peer in peers}
+    base = outputs.get("pytorch")
+    rows = []
+    for name, values in rounds.items():
+        precision = PEERS[name][0] if name in PEERS else name.removeprefix("lift-")
+        row = {"name": name, "precision": precision, "median_s": statistics.median(values), "rounds_s": values}
+        row["against_eager"] = ratio(rounds, "pytorch", name)
+        row["against_lift"] = None if name.startswith("lift-") else ratio(rounds, name, f"lift-{precision}")
+        row["max_abs_diff"] = row["min_cosine"] = None
+        if base is not None and name in outputs:
+            got = outputs[name]
+            row["max_abs_diff"] = float(np.abs(got - base).max())
+            norms = np.linalg.norm(got, axis=1) * np.linalg.norm(base, axis=1)
+            row["min_cosine"] = float(((got * base).sum(1) / norms).min())
+            limit = 1e-3 if precision == "f32" else 1.0
+            if not row["max_abs_diff"] < limit:
+                say(f"{name} DISAGREES with PyTorch eager by {row['max_abs_diff']:.2g}: its time means nothing")
+        rows.append(row)
+    return rows
+
+
+def measure_processes(job, args, weights, scratch):
+    """Whole processes on one clip, in turns."""
+    stand = [sys.executable, PROCESS, json.dumps(job | {"task": "stand_in", "output": str(scratch / "clip.npy")})]
+    runs = {"stand-in: PyTorch eager + PyAV, no LiFT": stand}
+    if args.lift is not None:
+        models = ["--dinov2", weights, "--lift", weights.with_name("lift.safetensors"), "--threads", args.threads]
+        runs["lift embed"] = [args.lift, "embed", "-q", args.clip, *models, "-o", scratch / "clip_lift.npy", "--overwrite"]
+    rounds, memory = {}, {}
+    for _ in range(args.rounds):
+        for name, command in list(runs.items()):
+            try:
+                seconds, peak = timed(command)
+            except RuntimeError as why:
+                say(f"{name} left out: {why}")
+                del runs[name]
+                continue
+            rounds.setdefault(name, []).append(seconds)
+            memory[name] = max(memory.get(name, 0), peak)
+    return [
+        {"name": name, "median_s": statistics.median(v), "rounds_s": v, "peak_bytes": memory[name],
+         "against_lift": None if name == "lift embed" else ratio(rounds, name, "lift embed")}
+        for name, v in rounds.items()
+    ]
+
+
+def print_tables(report):
+    cell = lambda value, form: "" if value is None else format(value, form)
+    libraries = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    print(f"{report['processor']}, {report['threads']} threads, {report['frames']} frames, {report['rounds']} rounds; {libraries}\n")
+    print("| frame encoder | seconds | times as fast as eager | lift is faster by | from eager at most | cosine at least |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for r in report["backbone"]:
+        print(f"| {r['name']} ({r['precision']}) | {r['median_s']:.3f} | {cell(r['against_eager'], '.2f')} | {cell(r['against_lift'], '.2f')} "
+              f"| {cell(r['max_abs_diff'], '.1e')} | {cell(r['min_cosine'], '.5f')} |")
+    for precision, r in report["lift"].items():
+        share = f"{100 * r['backbone']['peak_share']:.0f} % of the measured peak of {r['peak']['gflops']:.0f} GFLOP/s"
+        print(f"\nlift {precision}: {r['backbone']['gflops']:.0f} GFLOP/s, {share}")
+    if report["processes"]:
+        print("\n| one clip, whole process | seconds | peak MB | lift is faster by |\n| --- | ---: | ---: | ---: |")
+        for r in report["processes"]:
+            print(f"| {r['name']} | {r['median_s']:.2f} | {r['peak_bytes'] / 1e6:.0f} | {cell(r['against_lift'], '.1f')} |")
+
+
+def drive(args):
+    from safetensors.numpy import save_file
+
+    sys.dont_write_bytecode = True  # the repository stays as it is
+    from make_mini import lift as random_lift
+    from peer_process import WIDTH, random_dinov2
+
+    weights = args.weights or args.env / "weights" / "dinov2.safetensors"
+    if args.weights is None and not weights.exists():
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        save_file(random_lift(width=WIDTH, max_len=5000), weights.with_name("lift.safetensors"))
+        save_file(random_dinov2(), weights)
+    names = [name for name in PEERS if args.peers is None or name in args.peers.split(",")]
+    # Compiled kernels are kept, so that a second run starts sooner.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(args.env / "inductor"))
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        job = {"weights": str(weights), "onnx": str(scratch / "vit.onnx"), "clip": str(args.clip)}
+        job |= {"frames": args.frames, "threads": args.threads}
+        peers = start_peers(names, job, scratch)
+        rounds, lifts = measure_backbones(peers, args, weights)
+        rows = backbone_rows(rounds, peers)
+        for peer in peers:
+            peer.close()
+        processes = [] if args.no_process else measure_processes(job, args, weights, scratch)
+    report = {"processor": processor(), "threads": args.threads, "frames": args.frames, "rounds": args.rounds}
+    report |= {"versions": versions(), "backbone": rows, "lift": lifts, "processes": processes}
+    print(json.dumps(report, indent=2)) if args.json else print_tables(report)
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], epilog="More in the head of this file.")
+    parser.add_argument("--env", type=pathlib.Path, default=default_env(), help="folder of the environment (default: %(default)s)")
+    parser.add_argument("--lift", default=ROOT / "target" / "release" / "lift", help="the program, or `none` (default: target/release/lift)")
+    parser.add_argument("--weights", type=pathlib.Path, help="ViT in safetensors with timm's names (default: random, kept in --env)")
+    parser.add_argument("--peers", help=f"only these, by comma: {','.join(PEERS)}")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3, help="timed passes in a round")
+    parser.add_argument("--clip", type=pathlib.Path, default=ROOT / "assets" / "clips" / "door_opening.mp4")
+    parser.add_argument("--no-process", action="store_true", help="leave out the whole processes")
+    parser.add_argument("--json", action="store_true", help="everything, with each round's figure")
+    return parser.parse_args()
+
+
+def main():
+    args = options()
+    args.env = args.env.resolve()
+    args.lift = None if str(args.lift) == "none" else pathlib.Path(args.lift).resolve()
+    if args.lift is not None and not args.lift.exists():
+        sys.exit(f"{args.lift} is not there: build it with `cargo build --release`, or give --lift none")
+    if unknown := set((args.peers or "").split(",")) - set(PEERS) - {""}:
+        sys.exit(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if pathlib.Path(sys.prefix).resolve() != args.env:
+        python = env_python(args.env)
+        os.execv(python, [str(python), __file__, *sys.argv[1:], "--env", str(args.env)])
+    drive(args)
+
+
+if __name__ == "__main__":
+    main()

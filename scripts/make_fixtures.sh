@@ -1,0 +1,64 @@
+#!/bin/sh
+# Draws the small clips of tests/data/clips with the ffmpeg command line (x264, x265, libvpx, libtheora, xvid inside).
+#
+# Fifty frames of 96x64 at 25 per second: above, FFmpeg's moving test picture; below, a grey that grows by four levels a
+# frame, so that a test can tell each frame's number from its pixels. Run from the repository's root; it overwrites.
+set -eu
+
+out=tests/data/clips
+rm -rf "$out/tmp"
+mkdir -p "$out/tmp"
+
+encode() { ffmpeg -nostdin -hide_banner -v error -y "$@"; }
+picture="testsrc2=size=96x64:rate=25:duration=2,format=yuv420p,geq=lum='if(lt(Y,32),lum(X,Y),20+4*N)':cb='if(lt(Y,16),cb(X,Y),128)':cr='if(lt(Y,16),cr(X,Y),128)'"
+encode -f lavfi -i "$picture" -c:v ffv1 "$out/tmp/source.mkv"
+source="$out/tmp/source.mkv"
+tone="-f lavfi -i sine=frequency=440:duration=6"
+x264="-c:v libx264 -preset veryfast -crf 26 -threads 1"
+
+# Where decoding can start.
+encode -i "$source" $x264 -bf 0 -g 250 "$out/one_key.mp4"
+encode -i "$source" $x264 -bf 0 -g 5 -movflags +faststart "$out/many_keys.mp4"
+encode -i "$source" $x264 -bf 3 -g 10 "$out/b_frames.mp4"
+encode -i "$source" $x264 -bf 3 -g 10 -x264-params open-gop=1 "$out/open_gop.mp4"
+encode -i "$source" $x264 -bf 3 -g 10 -x264-params open-gop=1 "$out/tmp/open_gop.ts"
+encode -ss 0.5 -i "$out/tmp/open_gop.ts" -c copy "$out/open_start.ts"
+encode -i "$source" $x264 -bf 3 -g 25 -x264-params intra-refresh=1 "$out/intra_refresh.mkv"
+encode -i "$source" -c:v libx265 -preset veryfast -x265-params log-level=none:keyint=10:open-gop=1:pools=1 "$out/open_gop_hevc.mkv"
+
+# Times.
+encode -ss 0.5 -i "$out/b_frames.mp4" -c copy "$out/edit_list.mp4"
+encode -i "$out/b_frames.mp4" -c copy -output_ts_offset 100 "$out/late_start.ts"
+encode -i "$source" -vf "select='not(mod(n,3))+gt(n,30)'" -vsync vfr $x264 -bf 2 -g 10 "$out/variable_rate.mp4"
+encode -i "$source" $tone $x264 -bf 2 -g 10 -c:a aac -b:a 16k "$out/long_audio.mp4"
+encode -i "$source" $x264 -bf 3 -g 10 -f h264 "$out/no_times.h264"
+
+# Headers that lie: 100 frames declared for 50, hidden frames among the packets, fields.
+encode -i "$out/one_key.mp4" -c copy -r 50 "$out/lying_count.avi"
+encode -i "$out/b_frames.mp4" -c copy "$out/b_frames.avi"
+# VP8 hides a frame only where little moves: a still picture, the grey in the lowest eight rows alone.
+encode -f lavfi -i "testsrc2=size=400x400:rate=25,loop=loop=60:size=1,boxblur=2,crop=96:64:60:60,format=yuv420p,\
+geq=lum='if(lt(Y,56),lum(X,Y),20+4*N)':cb=128:cr=128" -frames:v 50 -c:v ffv1 "$out/tmp/still.mkv"
+for pass in 1 2; do
+    encode -i "$out/tmp/still.mkv" -c:v libvpx -b:v 60k -g 100 -auto-alt-ref 1 -lag-in-frames 25 -arnr-maxframes 7 \
+        -arnr-strength 5 -deadline good -cpu-used 0 -pass $pass -passlogfile "$out/tmp/vp8" "$out/hidden_frames.webm"
+done
+encode -i "$source" -c:v libvpx-vp9 -b:v 60k -g 10 -cpu-used 8 "$out/vp9.webm"
+encode -i "$source" -c:v mpeg4 -bf 2 -g 10 -q:v 2 "$out/mpeg4.avi"
+
+# Pixels.
+encode -i "$source" $x264 -pix_fmt yuv422p10 -g 10 "$out/ten_bit_422.mp4"
+encode -i "$source" $x264 -pix_fmt yuv444p -g 10 "$out/chroma_444.mp4"
+encode -i "$source" -vf "format=yuva420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "$out/alpha.webm"
+encode -i "$source" -vf "scale=97:65,format=yuv420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "$out/odd_size.webm"
+encode -i "$source" -c:v libx265 -preset veryfast -pix_fmt yuv420p10 -x265-params log-level=none:pools=1 \
+    -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc "$out/pq.mp4"
+
+# Not a video.
+encode $tone -t 1 -c:a aac -b:a 16k "$out/audio_only.m4a"
+encode -i "$source" -frames:v 1 "$out/tmp/cover.png"
+encode -f lavfi -i "sine=frequency=440:duration=1" -i "$out/tmp/cover.png" -map 0 -map 1 -c:a libmp3lame -b:a 16k -c:v copy \
+    -disposition:v attached_pic "$out/cover_art.mp3"
+
+rm -r "$out/tmp"
+du -bc "$out"/* | tail -1

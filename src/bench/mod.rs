@@ -1,0 +1,258 @@
+//! Where the time goes, against what this machine can do: the measurements behind `lift bench`.
+//!
+//! Each stage of the frame encoder is timed on one thread; the whole encoder on all threads, as a run uses it; both are held
+//! against the matrix peak that the same kernels reach on operands in the first cache level, measured in the same run.
+
+mod random;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+
+use crate::kernels::{Backend, peak};
+use crate::model::encoder::FrameEncoder;
+use crate::model::lift::{Lift, NoDropout};
+use crate::model::stages::{Stage, StageTimes};
+use crate::rows::{Destination, Dims, Part, Prepared, Row};
+use crate::video::{Request, Sampling, Video, transform::Transform};
+
+pub use random::RandomWeights;
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Frames per clip.
+    pub frames: usize,
+    /// Threads of the whole encoder.
+    pub threads: usize,
+    /// How often each measurement is repeated; the median counts.
+    pub repeat: usize,
+    /// Instruction set and precision.
+    pub backend: Backend,
+}
+
+/// The encoder as a run uses it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Backbone {
+    /// Median seconds for one clip's frames on all threads.
+    pub median_s: f64,
+    /// The full network's arithmetic over that time (the last block counted for all its tokens).
+    pub gflops: f64,
+    /// Its share of the peak.
+    pub peak_share: f64,
+    /// Frames per second.
+    pub frames_per_s: f64,
+    /// Clips per second.
+    pub clips_per_s: f64,
+}
+
+/// The yardstick.
+#[derive(Debug, Clone, Serialize)]
+pub struct Peak {
+    /// GFLOP/s on all threads at once.
+    pub gflops: f64,
+    /// GFLOP/s of one thread alone.
+    pub one_thread_gflops: f64,
+}
+
+/// One stage, on one thread.
+#[derive(Debug, Clone, Serialize)]
+pub struct StageReport {
+    /// Its name.
+    pub name: &'static str,
+    /// Median milliseconds for one clip.
+    pub ms: f64,
+    /// Arithmetic per time; absent where a stage is none of matrix products.
+    pub gflops: Option<f64>,
+    /// Its share of one thread's peak.
+    pub peak_share: Option<f64>,
+}
+
+/// Everything measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The processor's name and how many threads it runs at once.
+    pub machine: String,
+    /// The instruction set of the kernels.
+    pub isa: &'static str,
+    /// `f32` or `bf16`.
+    pub precision: &'static str,
+    /// Threads of the whole encoder.
+    pub threads: usize,
+    /// Frames per clip.
+    pub frames: usize,
+    /// The whole encoder.
+    pub backbone: Backbone,
+    /// The yardstick.
+    pub peak: Peak,
+    /// Stage by stage.
+    pub stages: Vec<StageReport>,
+    /// The most memory this process held, in bytes; absent where the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Measures the two networks and the way from the file at `video` to a row in `folder`.
+///
+/// # Errors
+/// If the video cannot be read or the row not written.
+pub fn run(plan: &Plan, encoder: &FrameEncoder, lift: &Lift, video: &Path, folder: &Path) -> Result<Report> {
+    let (frames, mut stages) = reading(plan, video)?;
+    let peak = Peak {
+        gflops: peak::measure(plan.backend, plan.threads),
+        one_thread_gflops: peak::measure(plan.backend, 1),
+    };
+    let backbone = backbone(plan, encoder, &frames, &peak)?;
+    stages.extend(encoder_stages(plan, encoder, &frames, &peak));
+    let features = encoder.fast().encode(&frames, plan.threads)?;
+    stages.extend(finishing(plan, lift, &features, encoder.width(), folder)?);
+    Ok(Report {
+        machine: machine(),
+        isa: plan.backend.isa().name(),
+        precision: plan.backend.precision().name(),
+        threads: plan.threads,
+        frames: plan.frames,
+        backbone,
+        peak,
+        stages,
+        peak_memory_bytes: peak_memory(),
+    })
+}
+
+fn stage(name: &'static str, times: Vec<Duration>) -> StageReport {
+    StageReport { name, ms: median(times) * 1e3, gflops: None, peak_share: None }
+}
+
+/// The median in seconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    match times.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => times[n / 2].as_secs_f64(),
+        n => (times[n / 2 - 1] + times[n / 2]).as_secs_f64() / 2.0,
+    }
+}
+
+/// Decoding, colour conversion and transform of the clip's frames.
+fn reading(plan: &Plan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>)> {
+    let request = Request { sampling: Sampling::Count(plan.frames), ..Request::default() };
+    let mut frames = vec![Vec::new(); plan.frames];
+    let (mut decode, mut convert, mut transformed) = (vec![], vec![], vec![]);
+    for _ in 0..plan.repeat {
+        let (mut transform, mut spent) = (Transform::default(), Duration::ZERO);
+        let start = Instant::now();
+        let mut video = Video::open(path).with_context(|| path.display().to_string())?;
+        let info = video.read(&request, |slot, frame| {
+            let start = Instant::now();
+            frames[slot] = transform.apply(frame);
+            spent += start.elapsed();
+        });
+        let info = info.with_context(|| path.display().to_string())?;
+        decode.push(start.elapsed().saturating_sub(spent + info.converting));
+        convert.push(info.converting);
+        transformed.push(spent);
+    }
+    Ok((frames, vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)]))
+}
+
+fn backbone(plan: &Plan, encoder: &FrameEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {
+    // Once to touch all memory.
+    encoder.fast().encode(frames, plan.threads)?;
+    let mut times = Vec::new();
+    for _ in 0..plan.repeat {
+        let start = Instant::now();
+        encoder.fast().encode(frames, plan.threads)?;
+        times.push(start.elapsed());
+    }
+    let median_s = median(times);
+    let work: usize = Stage::ALL.iter().map(|s| encoder.fast().multiply_adds(*s, true)).sum();
+    let gflops = 2.0 * work as f64 * plan.frames as f64 / median_s / 1e9;
+    Ok(Backbone {
+        median_s,
+        gflops,
+        peak_share: gflops / peak.gflops,
+        frames_per_s: plan.frames as f64 / median_s,
+        clips_per_s: 1.0 / median_s,
+    })
+}
+
+fn encoder_stages(plan: &Plan, encoder: &FrameEncoder, frames: &[Vec<u8>], peak: &Peak) -> Vec<StageReport> {
+    let fast = encoder.fast();
+    let (mut scratch, mut out) = (fast.scratch(), vec![0.0; fast.width()]);
+    let rounds: Vec<StageTimes> = (0..plan.repeat)
+        .map(|_| {
+            let mut times = StageTimes::start();
+            frames.iter().for_each(|frame| fast.encode_frame(frame, &mut scratch, &mut times, &mut out));
+            times
+        })
+        .collect();
+    Stage::ALL
+        .iter()
+        .map(|&s| {
+            let mut report = stage(s.name(), rounds.iter().map(|r| r.total(s)).collect());
+            let work = 2.0 * (fast.multiply_adds(s, false) * plan.frames) as f64;
+            if work > 0.0 {
+                let gflops = work / (report.ms * 1e-3) / 1e9;
+                (report.gflops, report.peak_share) = (Some(gflops), Some(gflops / peak.one_thread_gflops));
+            }
+            report
+        })
+        .collect()
+}
+
+/// LiFT and the writing of a row with all parts.
+fn finishing(
+    plan: &Plan,
+    lift: &Lift,
+    features: &[f32],
+    width: usize,
+    folder: &Path,
+) -> Result<Vec<StageReport>> {
+    let x = Tensor::from_slice(features, (1, plan.frames, width), &Device::Cpu)?;
+    let dims = Dims { frames: Some(plan.frames), width: lift.config().latent, features: width };
+    let (mut lifting, mut writing) = (vec![], vec![]);
+    for _ in 0..plan.repeat {
+        let start = Instant::now();
+        let codes = lift.encode(&x, &mut NoDropout)?;
+        let concat = codes.concat()?.flatten_all()?.to_vec1()?;
+        let reconstructed = lift.decode(&codes, plan.frames)?.flatten_all()?.to_vec1()?;
+        lifting.push(start.elapsed());
+        let start = Instant::now();
+        let destination = Destination::parse(&folder.join("bench.npz"))?;
+        let parts = vec![(Part::Concat, concat), (Part::Reconstructed, reconstructed)];
+        let mut output =
+            Prepared::new(&destination, &[Part::Concat, Part::Reconstructed], true)?.start(dims)?;
+        output.push(&Row {
+            index: 0,
+            id: "bench".into(),
+            path: "bench".into(),
+            start: None,
+            end: None,
+            frames: plan.frames,
+            fps: None,
+            duration: None,
+            parts,
+        })?;
+        output.finish()?;
+        writing.push(start.elapsed());
+    }
+    Ok(vec![stage("LiFT", lifting), stage("write", writing)])
+}
+
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|info| {
+        let line = info.lines().find(|l| l.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    });
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {threads} threads", cpu.unwrap_or_else(|| std::env::consts::ARCH.into()))
+}
+
+/// The process's largest resident size so far.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}

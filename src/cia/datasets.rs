@@ -1,0 +1,105 @@
+//! The official benchmark: which files it has, how its clips are named, and the figures its paper reports.
+//!
+//! The videos belong to others (SSv2, EPIC-Kitchens, Charades) and are on the user's disk; only the CSVs are hosted.
+
+use std::path::{Path, PathBuf};
+
+/// The data set on the Hugging Face hub that holds the CSVs.
+pub const HUB_DATASET: &str = "bpiyush/chirality-in-action";
+
+/// One of the three data sets the benchmark draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Dataset {
+    /// Something-Something v2.
+    Ssv2,
+    /// EPIC-Kitchens-100.
+    Epic,
+    /// Charades.
+    Charades,
+}
+
+/// The two ways the same split is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `chiral_groups-*.csv`: one row per group, ids joined by `;`.
+    Groups,
+    /// `cia-*.csv`: one row per video.
+    Videos,
+}
+
+impl Dataset {
+    /// The name as it stands in file names and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ssv2 => "ssv2",
+            Self::Epic => "epic",
+            Self::Charades => "charades",
+        }
+    }
+
+    /// The extension of this data set's clips, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Ssv2 => "webm",
+            Self::Epic => "MP4",
+            Self::Charades => "mp4",
+        }
+    }
+
+    /// The names of the training and the validation file in one form.
+    pub fn files(self, form: Form) -> [String; 2] {
+        let stem = match form {
+            Form::Groups => "chiral_groups",
+            Form::Videos => "cia",
+        };
+        ["train", "validation"].map(|side| format!("{stem}-{}-{side}.csv", self.name()))
+    }
+
+    /// The training and the validation file of this data set in a folder, the wanted form first, the other if
+    /// only that one is there; `None` when neither pair is whole.
+    pub fn find(self, folder: &Path, wanted: Form) -> Option<[PathBuf; 2]> {
+        let other = if wanted == Form::Groups { Form::Videos } else { Form::Groups };
+        [wanted, other]
+            .into_iter()
+            .map(|form| self.files(form).map(|name| folder.join(name)))
+            .find(|pair| pair.iter().all(|path| path.is_file()))
+    }
+}
+
+/// A figure of the paper: the mean over the three data sets, read off the authors' chart.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Published {
+    /// What was probed.
+    pub name: &'static str,
+    /// Numbers per video, where the chart tells.
+    pub width: Option<usize>,
+    /// Mean accuracy over the three data sets, percent.
+    pub mean: f64,
+}
+
+/// The figures to hold a result against, best first.
+pub const PUBLISHED: [Published; 6] = [
+    Published { name: "LiFT", width: Some(768), mean: 77.2 },
+    Published { name: "DINOv2 frames concatenated", width: Some(6144), mean: 73.2 },
+    Published { name: "VideoMAE", width: None, mean: 70.0 },
+    Published { name: "V-JEPA", width: None, mean: 68.0 },
+    Published { name: "CLIP frames averaged", width: None, mean: 57.0 },
+    Published { name: "chance", width: None, mean: 50.0 },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_that_is_there_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), None);
+        let pair = Dataset::Epic.files(Form::Videos).map(|name| folder.path().join(name));
+        std::fs::write(&pair[0], "id").unwrap();
+        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), None, "half a pair is none");
+        std::fs::write(&pair[1], "id").unwrap();
+        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), Some(pair.clone()));
+        assert!(pair[0].ends_with("cia-epic-train.csv"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The protocol: per group, fit on the training videos, score on the validation videos.
+//!
+//! Groups are independent and run side by side. Where many threads and large groups meet, that would hold too much at
+//! once; such groups run one after the other instead, each product spread over the threads.
+
+use faer::Par;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::linalg::Rows;
+use super::probe::{Fitted, Probe, ProbeError};
+use super::representations::{Representation, RepresentationError};
+use super::retrieval::mean_average_precision;
+use super::splits::{Group, Splits};
+
+/// Bytes that groups running side by side may hold together.
+const BUDGET: usize = 1 << 30;
+
+/// What to measure.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    /// The classifier.
+    pub probe: Probe,
+    /// The representation's twin on time-reversed videos, to score the same probes on.
+    pub reversed: Option<&'a Representation>,
+    /// Whether to measure retrieval.
+    pub retrieval: bool,
+}
+
+/// A group's result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupScore {
+    /// The triplet id.
+    pub triplet: String,
+    /// The verb of the forward direction; may be empty.
+    pub verb_forward: String,
+    /// The verb of the reverse direction; may be empty.
+    pub verb_reverse: String,
+    /// The noun; may be empty.
+    pub noun: String,
+    /// Training videos.
+    pub train: usize,
+    /// Training videos of the forward direction.
+    pub train_forward: usize,
+    /// Validation videos.
+    pub valid: usize,
+    /// Validation videos of the forward direction.
+    pub valid_forward: usize,
+    /// Accuracy on the validation videos, percent, 3 decimals.
+    pub accuracy: f64,
+    /// Accuracy on the validation videos in reversed time with their labels as they were, percent; absent unless
+    /// asked for.
+    pub reversed: Option<f64>,
+    /// Mean average precision among the validation videos, percent; absent unless asked for, or where no direction
+    /// has two.
+    pub retrieval: Option<f64>,
+}
+
+/// Why a group has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// Its features are not to be had.
+    #[error("group {triplet}: {source}")]
+    Features {
+        /// The group.
+        triplet: String,
+        /// Why.
+        source: RepresentationError,
+    },
+    /// The probe failed.
+    #[error("group {triplet}, {representation}: {source}")]
+    Probe {
+        /// The group.
+        triplet: String,
+        /// What was probed.
+        representation: String,
+        /// Why.
+        source: ProbeError,
+    },
+}
+
+/// Scores every group, in the order of the splits.
+///
+/// # Errors
+/// [`EvaluateError`] for the first group whose features are absent or whose probe fails.
+pub fn evaluate(
+    splits: &Splits,
+    representation: &Representation,
+    plan: Plan,
+) -> Result<Vec<GroupScore>, EvaluateError> {
+    each_group(splits, representation, |group, par| {
+        let fitted = fit(group, representation, plan.probe, par)?;
+        let rows = gather(group, representation, group.valid.ids())?;
+        let rows = Rows::new(&rows, representation.width());
+        let labels = group.valid.labels();
+        let reversed = match plan.reversed {
+            None => None,
+            Some(reversed) => {
+                let rows = gather(group, reversed, group.valid.ids())?;
+                Some(fitted.accuracy(Rows::new(&rows, reversed.width()), &labels))
+            }
+        };
+        Ok(GroupScore {
+            triplet: group.triplet.clone(),
+            verb_forward: group.verb_forward.clone(),
+            verb_reverse: group.verb_reverse.clone(),
+            noun: group.noun.clone(),
+            train: group.train.len(),
+            train_forward: group.train.forward.len(),
+            valid: group.valid.len(),
+            valid_forward: group.valid.forward.len(),
+            accuracy: fitted.accuracy(rows, &labels),
+            reversed,
+            retrieval: plan.retrieval.then(|| mean_average_precision(rows, &labels)).flatten(),
+        })
+    })
+}
+
+/// Fits on a group's training videos, whose features are dropped again before the validation's are read.
+fn fit(
+    group: &Group,
+    representation: &Representation,
+    probe: Probe,
+    par: Par,
+) -> Result<Fitted, EvaluateError> {
+    let rows = gather(group, representation, group.train.ids())?;
+    probe
+        .fit(Rows::new(&rows, representation.width()), &group.train.labels(), par)
+        .map_err(|source| probe_error(group, representation, source))
+}
+
+pub(super) fn probe_error(
+    group: &Group,
+    representation: &Representation,
+    source: ProbeError,
+) -> EvaluateError {
+    EvaluateError::Probe {
+        triplet: group.triplet.clone(),
+        representation: representation.name.clone(),
+        source,
+    }
+}
+
+/// The features of some of a group's videos.
+pub(super) fn gather<'a>(
+    group: &Group,
+    representation: &Representation,
+    ids: impl Iterator<Item = &'a str>,
+) -> Result<Vec<f32>, EvaluateError> {
+    representation
+        .rows(ids)
+        .map_err(|source| EvaluateError::Features { triplet: group.triplet.clone(), source })
+}
+
+/// Runs `work` on every group, side by side as far as memory allows; results in the order of the groups.
+pub(super) fn each_group<T: Send>(
+    splits: &Splits,
+    representation: &Representation,
+    work: impl Fn(&Group, Par) -> Result<T, EvaluateError> + Sync,
+) -> Result<Vec<T>, EvaluateError> {
+    let threads = rayon::current_num_threads();
+    // The features as f32, and what the solver holds: a few matrices of the smaller dimension in f64.
+    let bytes = |group: &Group| {
+        let (videos, width) = (group.train.len(), representation.width());
+        4 * videos * width + 24 * videos.min(width).pow(2)
+    };
+    let large = |group: &Group| bytes(group) > BUDGET / threads;
+    let mut done: Vec<Option<Result<T, EvaluateError>>> =
+        splits.groups.par_iter().map(|group| (!large(group)).then(|| work(group, Par::Seq))).collect();
+    for (group, done) in splits.groups.iter().zip(&mut done) {
+        if done.is_none() {
+            *done = Some(work(group, Par::rayon(0)));
+        }
+    }
+    done.into_iter().flatten().collect()
+}

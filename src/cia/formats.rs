@@ -1,0 +1,321 @@
+//! A report as text: JSON with everything, CSV for one table, Markdown and LaTeX for reading.
+//!
+//! CSV holds a single table: the summary, or the groups where they are asked for.
+
+use std::path::Path;
+
+use super::report::Report;
+
+/// A file format of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Everything, numbers unrounded.
+    Json,
+    /// One table with a header.
+    Csv,
+    /// Tables with aligned columns.
+    Markdown,
+    /// `tabular` environments with `booktabs` rules.
+    Latex,
+}
+
+/// A file name whose extension stands for no format.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: a report is written as .json, .csv, .md or .tex")]
+pub struct UnknownFormat(String);
+
+impl Format {
+    /// The format of a file name.
+    ///
+    /// # Errors
+    /// [`UnknownFormat`] for another extension.
+    pub fn of(path: &Path) -> Result<Self, UnknownFormat> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => Ok(Self::Json),
+            Some("csv") => Ok(Self::Csv),
+            Some("md") => Ok(Self::Markdown),
+            Some("tex") => Ok(Self::Latex),
+            _ => Err(UnknownFormat(path.display().to_string())),
+        }
+    }
+
+    /// Writes the report out; with `per_group`, the groups as well (JSON always has them).
+    ///
+    /// # Errors
+    /// What the JSON writer says.
+    pub fn render(self, report: &Report, per_group: bool) -> serde_json::Result<String> {
+        Ok(match self {
+            Self::Json => serde_json::to_string_pretty(report)? + "\n",
+            Self::Csv if per_group => csv(&groups(report)),
+            Self::Csv => csv(&summary(report)),
+            Self::Markdown => tables(report, per_group).iter().map(markdown).collect(),
+            Self::Latex => tables(report, per_group).iter().map(latex).collect(),
+        })
+    }
+}
+
+/// A table before it has a format.
+struct Table {
+    title: String,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// Columns of text, left-aligned; the others are numbers.
+    text: usize,
+}
+
+fn tables(report: &Report, per_group: bool) -> Vec<Table> {
+    let mut tables = vec![summary(report)];
+    if per_group {
+        tables.push(groups(report));
+    }
+    tables.push(published(report));
+    tables
+}
+
+fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+fn one(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
+}
+
+fn summary(report: &Report) -> Table {
+    let any = |of: fn(&super::report::Outcome) -> bool| report.results.iter().any(of);
+    let (reversed, retrieval) =
+        (any(|outcome| outcome.reversed.is_some()), any(|outcome| outcome.retrieval.is_some()));
+    let mut shots: Vec<usize> =
+        report.results.iter().flat_map(|outcome| &outcome.shots).map(|point| point.shots).collect();
+    shots.sort_unstable();
+    shots.dedup();
+    let mut header =
+        strings(["data set", "representation", "width", "accuracy", "low", "high", "groups", "videos"]);
+    header.extend(reversed.then(|| "reversed".to_owned()));
+    header.extend(retrieval.then(|| "mAP".to_owned()));
+    header.extend(shots.iter().map(|shots| format!("{shots}-shot")));
+    let of = |used: usize, listed: usize| {
+        if used == listed { used.to_string() } else { format!("{used} of {listed}") }
+    };
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for outcome in &report.results {
+        let mut row = vec![
+            outcome.dataset.clone(),
+            outcome.representation.clone(),
+            outcome.width.to_string(),
+            format!("{:.3}", outcome.accuracy),
+            format!("{:.1}", outcome.interval[0]),
+            format!("{:.1}", outcome.interval[1]),
+            of(outcome.groups, outcome.groups_listed),
+            of(outcome.videos, outcome.videos_listed),
+        ];
+        row.extend(reversed.then(|| one(outcome.reversed, 3)));
+        row.extend(retrieval.then(|| one(outcome.retrieval, 3)));
+        row.extend(shots.iter().map(|&shots| {
+            let point = outcome.shots.iter().find(|point| point.shots == shots);
+            one(point.and_then(|point| point.accuracy), 3)
+        }));
+        rows.push(row);
+    }
+    for overall in &report.overall {
+        let mut row = vec![
+            "mean".to_owned(),
+            overall.representation.clone(),
+            overall.width.to_string(),
+            format!("{:.3}", overall.accuracy),
+            format!("{:.1}", overall.interval[0]),
+            format!("{:.1}", overall.interval[1]),
+        ];
+        row.resize(header.len(), String::new());
+        rows.push(row);
+    }
+    let title = format!("Accuracy in percent, {}, 95 % interval over groups", report.probe);
+    Table { title, header, rows, text: 2 }
+}
+
+fn groups(report: &Report) -> Table {
+    let header = strings([
+        "data set",
+        "representation",
+        "triplet",
+        "forward",
+        "reverse",
+        "noun",
+        "train",
+        "valid",
+        "accuracy",
+        "reversed",
+        "mAP",
+    ]);
+    let rows = report.results.iter().flat_map(|outcome| {
+        outcome.per_group.iter().map(|group| {
+            vec![
+                outcome.dataset.clone(),
+                outcome.representation.clone(),
+                group.triplet.clone(),
+                group.verb_forward.clone(),
+                group.verb_reverse.clone(),
+                group.noun.clone(),
+                group.train.to_string(),
+                group.valid.to_string(),
+                format!("{:.3}", group.accuracy),
+                one(group.reversed, 3),
+                one(group.retrieval, 3),
+            ]
+        })
+    });
+    let mut table = Table { title: "Per group".to_owned(), header, rows: rows.collect(), text: 6 };
+    // The last two columns only where they were measured.
+    for column in [10, 9] {
+        if table.rows.iter().all(|row| row[column].is_empty()) {
+            table.header.remove(column);
+            table.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+    }
+    table
+}
+
+fn published(report: &Report) -> Table {
+    let row = |of: &super::datasets::Published| {
+        vec![
+            of.name.to_owned(),
+            of.width.map_or_else(String::new, |w| w.to_string()),
+            format!("{:.1}", of.mean),
+        ]
+    };
+    Table {
+        title: "Published, for comparison: mean over the paper's three data sets, read off its chart"
+            .to_owned(),
+        header: strings(["representation", "width", "accuracy"]),
+        rows: report.published.iter().map(row).collect(),
+        text: 1,
+    }
+}
+
+fn csv(table: &Table) -> String {
+    let mut text = String::new();
+    let quoted = |cell: &String| {
+        if cell.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.clone()
+        }
+    };
+    let header: Vec<String> = table.header.iter().map(|name| name.replace(' ', "_")).collect();
+    for row in std::iter::once(&header).chain(&table.rows) {
+        text += &row.iter().map(quoted).collect::<Vec<_>>().join(",");
+        text.push('\n');
+    }
+    text
+}
+
+fn markdown(table: &Table) -> String {
+    let escaped: Vec<Vec<String>> = std::iter::once(&table.header)
+        .chain(&table.rows)
+        .map(|row| row.iter().map(|cell| cell.replace('|', "\\|")).collect())
+        .collect();
+    let width = |column: usize| {
+        escaped.iter().map(|row: &Vec<String>| row[column].chars().count()).max().unwrap_or(0).max(3)
+    };
+    let widths: Vec<usize> = (0..table.header.len()).map(width).collect();
+    let mut text = format!("{}\n\n", table.title);
+    for (at, row) in escaped.iter().enumerate() {
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            if column < table.text {
+                text += &format!("| {cell:<width$} ");
+            } else {
+                text += &format!("| {cell:>width$} ");
+            }
+        }
+        text.push_str("|\n");
+        if at == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let rule = "-".repeat(width - 1);
+                let rule = if column < table.text { format!("-{rule}") } else { format!("{rule}:") };
+                text += &format!("| {rule} ");
+            }
+            text.push_str("|\n");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn latex(table: &Table) -> String {
+    let escape = |cell: &String| {
+        let mut escaped = String::new();
+        for letter in cell.chars() {
+            match letter {
+                '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', letter]),
+                '\\' => escaped.push_str("\\textbackslash{}"),
+                '~' => escaped.push_str("\\textasciitilde{}"),
+                '^' => escaped.push_str("\\textasciicircum{}"),
+                _ => escaped.push(letter),
+            }
+        }
+        escaped
+    };
+    let columns: String =
+        (0..table.header.len()).map(|column| if column < table.text { 'l' } else { 'r' }).collect();
+    let mut text = format!("% {}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n", table.title);
+    for (at, row) in std::iter::once(&table.header).chain(&table.rows).enumerate() {
+        text += &row.iter().map(escape).collect::<Vec<_>>().join(" & ");
+        text += " \\\\\n";
+        if at == 0 {
+            text.push_str("\\midrule\n");
+        }
+    }
+    text.push_str("\\bottomrule\n\\end{tabular}\n\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::sample;
+    use super::*;
+
+    #[test]
+    fn formats_go_by_extension() {
+        assert_eq!(Format::of(Path::new("a/b.tex")).unwrap(), Format::Latex);
+        let error = Format::of(Path::new("b.xlsx")).unwrap_err().to_string();
+        assert_eq!(error, "b.xlsx: a report is written as .json, .csv, .md or .tex");
+    }
+
+    #[test]
+    fn csv_is_one_table_that_reads_back() {
+        for (per_group, first, rows) in [
+            (false, "a,lift,768,70.000", 4),
+            (true, "a,lift,t1,open,close,door_&_box,40,10,80.000,20.000", 6),
+        ] {
+            let text = Format::Csv.render(&sample(), per_group).unwrap();
+            assert!(text.lines().nth(1).unwrap().starts_with(first), "{text}");
+            let mut reader = csv::Reader::from_reader(text.as_bytes());
+            assert!(reader.headers().unwrap().iter().all(|name| !name.contains(' ')));
+            let records: Vec<_> = reader.records().collect::<Result<_, _>>().unwrap();
+            assert_eq!(records.len(), rows);
+            if per_group {
+                assert_eq!(&records[1][3], "fold, twice");
+            }
+        }
+    }
+
+    #[test]
+    fn json_has_everything() {
+        let json: serde_json::Value =
+            serde_json::from_str(&Format::Json.render(&sample(), false).unwrap()).unwrap();
+        assert_eq!(json["results"][0]["per_group"][1]["accuracy"], 60.0);
+        assert_eq!(json["results"][0]["shots"][0]["accuracy"], 61.5);
+        assert_eq!(json["published"][0]["mean"], 77.2);
+    }
+
+    #[test]
+    fn markdown_lines_up_and_latex_is_escaped() {
+        let text = Format::Markdown.render(&sample(), true).unwrap();
+        let table: Vec<&str> = text.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+        assert_eq!(table.len(), 6);
+        assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{text}");
+        assert!(text.contains("5-shot") && text.contains("61.500") && text.contains("96 of 100"));
+        assert!(text.contains("Published"));
+        let latex = Format::Latex.render(&sample(), true).unwrap();
+        assert!(latex.contains(r"door\_\&\_box") && latex.contains(r"\bottomrule"));
+    }
+}

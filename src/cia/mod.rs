@@ -1,0 +1,36 @@
+//! CiA, *Chirality in Action*: the benchmark that asks whether an embedding tells an action from its mirror in time.
+//!
+//! A *chiral group* is a pair of actions that look alike frame by frame and differ in their direction (opening and
+//! closing a door). Per group a small classifier, the *probe*, is fitted on the training videos' embeddings and scored
+//! on the validation videos'; a data set's figure is the plain mean of the groups' accuracies (LiFT, arXiv 2509.08502,
+//! section 4).
+//!
+//! In the order data flows: [`datasets`] names the official files, [`listing`] reads one CSV, [`splits`] pairs the
+//! training and validation files and checks them, [`clips`] finds the videos, [`stored`] opens the
+//! embeddings, [`representations`] turns their parts into the matrices compared, [`probe`] (with [`ridge`], [`logistic`], [`svm`] over [`linalg`]) is fitted and scored by
+//! [`evaluate`], [`shots`] and [`retrieval`] measure more of the same, [`report`] (with the intervals of [`bootstrap`]),
+//! [`formats`] and [`figure`] say it.
+//!
+//! Nothing here knows a video or a network: embeddings come in as numbers by id, results go out as plain data.
+
+pub mod bootstrap;
+pub mod clips;
+pub mod datasets;
+pub mod evaluate;
+pub mod figure;
+pub mod formats;
+pub mod linalg;
+pub mod listing;
+pub mod logistic;
+pub mod probe;
+pub mod report;
+pub mod representations;
+pub mod retrieval;
+pub mod ridge;
+pub mod shots;
+pub mod splits;
+pub mod stored;
+pub mod svm;
+
+#[cfg(test)]
+mod goldens;

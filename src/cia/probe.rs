@@ -1,0 +1,117 @@
+//! The probe: the small classifier fitted per group, one of three.
+
+use faer::Par;
+
+use super::linalg::{Rows, dot};
+use super::{logistic, ridge, svm};
+
+/// Which classifier, with its one setting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Probe {
+    /// Ridge, the paper's: the penalty `alpha`.
+    Ridge(f64),
+    /// Logistic regression, converged: the inverse penalty `C`.
+    Logistic(f64),
+    /// SVM with an RBF kernel: the cost `C`.
+    Svm(f64),
+}
+
+/// A linear decision `w·x + b`, forward where it is positive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// `w`, `(D,)`.
+    pub weights: Vec<f64>,
+    /// `b`.
+    pub intercept: f64,
+}
+
+impl Linear {
+    /// The decision value of one video `(D,)`.
+    pub fn decision(&self, row: &[f32]) -> f64 {
+        dot(&self.weights, row) + self.intercept
+    }
+}
+
+/// A fitted probe.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fitted {
+    /// Ridge and logistic.
+    Linear(Linear),
+    /// The SVM.
+    Machine(svm::Machine),
+}
+
+/// Why a probe could not be fitted.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ProbeError {
+    /// The ridge system has no unique solution.
+    #[error("the ridge system is singular at alpha {0}; give a larger --alpha")]
+    Singular(f64),
+    /// Newton's method found no optimum.
+    #[error("the logistic probe did not converge; the features are out of range, try them scaled")]
+    Logistic,
+    /// The SVM is not finite.
+    #[error("the SVM did not come out finite; the features are out of range, try them scaled")]
+    Svm,
+}
+
+impl Probe {
+    /// The name and setting as a report says it.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Ridge(alpha) => format!("ridge (alpha {alpha})"),
+            Self::Logistic(c) => format!("logistic (C {c}, converged)"),
+            Self::Svm(c) => format!("SVM (RBF, C {c}, gamma scale)"),
+        }
+    }
+
+    /// Fits on `(N, D)` with `N` labels, `true` for forward. Both classes must occur.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the numbers have no solution.
+    pub fn fit(self, rows: Rows, forward: &[bool], par: Par) -> Result<Fitted, ProbeError> {
+        match self {
+            Self::Ridge(alpha) => ridge::fit(rows, forward, alpha, par)
+                .map(Fitted::Linear)
+                .map_err(|_| ProbeError::Singular(alpha)),
+            Self::Logistic(c) => {
+                logistic::fit(rows, forward, c, par).map(Fitted::Linear).map_err(|_| ProbeError::Logistic)
+            }
+            Self::Svm(c) => svm::fit(rows, forward, c, par).map(Fitted::Machine).map_err(|_| ProbeError::Svm),
+        }
+    }
+}
+
+impl Fitted {
+    /// The decision values of `(M, D)`, positive for forward.
+    pub fn decisions(&self, rows: Rows) -> Vec<f64> {
+        match self {
+            Self::Linear(linear) => rows.iter().map(|row| linear.decision(row)).collect(),
+            Self::Machine(machine) => machine.decisions(rows),
+        }
+    }
+
+    /// The accuracy on `(M, D)` with `M` labels, in percent, rounded as the authors round.
+    pub fn accuracy(&self, rows: Rows, forward: &[bool]) -> f64 {
+        let decisions = self.decisions(rows);
+        let right = decisions.iter().zip(forward).filter(|(value, forward)| (**value > 0.0) == **forward);
+        percent(right.count(), forward.len())
+    }
+}
+
+/// `part` of `whole` in percent, rounded to 3 decimals: the authors' group accuracies are, before they are averaged.
+pub fn percent(part: usize, whole: usize) -> f64 {
+    (100_000.0 * part as f64 / whole as f64).round_ties_even() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_round_to_three_decimals() {
+        assert_eq!(percent(10, 17), 58.824);
+        assert_eq!(percent(2, 3), 66.667);
+        assert_eq!(percent(1, 1), 100.0);
+    }
+}

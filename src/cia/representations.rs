@@ -1,0 +1,380 @@
+//! What of a video is probed: views of the stored parts, side by side and joined.
+//!
+//! | name | numbers | from |
+//! | --- | --- | --- |
+//! | `lift` | `2W` | `concat`, or `static` and `dynamic` |
+//! | `static`, `dynamic` | `W` | the part, or its half of `concat` |
+//! | `frames-mean` | `D` | the frame features' mean over time |
+//! | `frames-concat` | `T·D` | the frame features in a row |
+//! | a given name | its width | an external matrix |
+//! | `a+b` | their sum | both in a row (the paper's ⊕), as they are |
+//!
+//! A matrix is asked for single rows, so that what does not fit in memory may stay on disk ([`RowSource`]).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Where a matrix's numbers are.
+pub trait RowSource: Send + Sync {
+    /// Copies row `row` into `out`, which is as long as a row.
+    ///
+    /// # Errors
+    /// What reading says, for sources on disk.
+    fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()>;
+}
+
+impl RowSource for Vec<f32> {
+    fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
+        let from = row * out.len();
+        let values = self.get(from..from + out.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(values);
+        Ok(())
+    }
+}
+
+/// A stored matrix `(B, ...)` f32, a video a row, looked up by id.
+#[derive(Clone)]
+pub struct Matrix {
+    /// The file it came from, for messages.
+    pub origin: String,
+    /// Row number by id.
+    pub index: Arc<HashMap<String, usize>>,
+    /// The shape of one row: `[W]` or `[T, D]`.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub source: Arc<dyn RowSource>,
+}
+
+impl Matrix {
+    /// Numbers per video.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Frame features `(T, D)` from the last frame to the first; `None` for what has no time.
+    pub fn reversed(&self) -> Option<Self> {
+        let &[_, width] = self.shape.as_slice() else { return None };
+        Some(Self { source: Arc::new(Reversed { source: self.source.clone(), width }), ..self.clone() })
+    }
+}
+
+/// Frames of `width` numbers, last first.
+struct Reversed {
+    source: Arc<dyn RowSource>,
+    width: usize,
+}
+
+impl RowSource for Reversed {
+    fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
+        self.source.copy_row(row, out)?;
+        // All numbers reversed, then each frame's turned round again.
+        out.reverse();
+        out.chunks_exact_mut(self.width).for_each(<[f32]>::reverse);
+        Ok(())
+    }
+}
+
+/// What one run of `lift embed` left, part by part, and matrices of other making.
+#[derive(Clone, Default)]
+pub struct Parts {
+    /// By the part's name: `concat`, `static`, `dynamic`, `frames`.
+    pub own: BTreeMap<String, Matrix>,
+    /// By the name they were given.
+    pub external: BTreeMap<String, Matrix>,
+}
+
+/// How a piece reads a stored row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum View {
+    /// All numbers from one place on: `from..from + width`.
+    Span(usize, usize),
+    /// The mean over `T` of `(T, D)`.
+    Mean,
+}
+
+#[derive(Clone)]
+struct Piece {
+    matrix: Matrix,
+    view: View,
+}
+
+impl Piece {
+    fn width(&self) -> usize {
+        match self.view {
+            View::Span(_, width) => width,
+            View::Mean => self.matrix.shape[1],
+        }
+    }
+}
+
+/// A representation that can be probed.
+#[derive(Clone)]
+pub struct Representation {
+    /// Its name.
+    pub name: String,
+    pieces: Vec<Piece>,
+}
+
+/// Why a representation is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RepresentationError {
+    /// The stored parts do not give it.
+    #[error("representation `{name}` needs {needs}; there {found}")]
+    Absent {
+        /// The name asked for.
+        name: String,
+        /// What would give it.
+        needs: &'static str,
+        /// What there is.
+        found: String,
+    },
+    /// A part does not have the shape its name promises.
+    #[error("part `{name}` of {origin} holds {shape:?} per video, where frame features `(T, D)` are needed")]
+    Shape {
+        /// The part.
+        name: String,
+        /// Its file.
+        origin: String,
+        /// Its shape per row.
+        shape: Vec<usize>,
+    },
+    /// A video has no row.
+    #[error("{origin} has no row for video {id}")]
+    NoRow {
+        /// The file.
+        origin: String,
+        /// The video.
+        id: String,
+    },
+    /// A row holds what is not a number.
+    #[error("{origin}: the row of video {id} holds NaN or infinity; embed it again or leave the video out")]
+    NotFinite {
+        /// The file.
+        origin: String,
+        /// The video.
+        id: String,
+    },
+    /// A row cannot be read.
+    #[error("{origin}: the row of video {id} cannot be read: {source}")]
+    Read {
+        /// The file.
+        origin: String,
+        /// The video.
+        id: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// The names that stand for stored parts, in the order they are reported.
+pub const BUILT_IN: [&str; 5] = ["lift", "static", "dynamic", "frames-mean", "frames-concat"];
+
+impl Parts {
+    /// The representation of a name, `a+b` for several in a row.
+    ///
+    /// # Errors
+    /// [`RepresentationError::Absent`] when the parts for it are not there, [`RepresentationError::Shape`] when they
+    /// have another shape.
+    pub fn representation(&self, name: &str) -> Result<Representation, RepresentationError> {
+        let pieces = name.split('+').map(|one| self.pieces(one.trim())).collect::<Result<Vec<_>, _>>()?;
+        Ok(Representation { name: name.to_owned(), pieces: pieces.concat() })
+    }
+
+    /// The parts of the same videos in reversed time: the frame features from the last to the first, and LiFT's
+    /// embedding of those if it is at hand. Matrices of other making have no reverse here.
+    pub fn reversed(&self, lift: Option<Matrix>) -> Self {
+        let frames = self.own.get("frames").and_then(Matrix::reversed);
+        let own = [("frames", frames), ("concat", lift)];
+        let own = own.into_iter().filter_map(|(name, matrix)| Some((name.to_owned(), matrix?)));
+        Self { own: own.collect(), external: BTreeMap::new() }
+    }
+
+    /// Every representation the parts give without joining: the built-in ones, then the external.
+    ///
+    /// # Errors
+    /// As [`Parts::representation`], for parts of a wrong shape.
+    pub fn all(&self) -> Result<Vec<Representation>, RepresentationError> {
+        let names = BUILT_IN.into_iter().chain(self.external.keys().map(String::as_str));
+        let found = names.map(|name| self.representation(name));
+        found.filter(|found| !matches!(found, Err(RepresentationError::Absent { .. }))).collect()
+    }
+
+    fn pieces(&self, name: &str) -> Result<Vec<Piece>, RepresentationError> {
+        if let Some(matrix) = self.external.get(name) {
+            return Ok(vec![whole(matrix)]);
+        }
+        let half = |part: &str, second: bool| -> Option<Piece> {
+            if let Some(matrix) = self.own.get(part) {
+                return Some(whole(matrix));
+            }
+            let concat = self.own.get("concat")?;
+            let width = concat.width() / 2;
+            Some(Piece { matrix: concat.clone(), view: View::Span(if second { width } else { 0 }, width) })
+        };
+        let (found, needs) = match name {
+            "lift" => {
+                let concat = self.own.get("concat").map(|matrix| vec![whole(matrix)]);
+                let joined = || Some(vec![half("static", false)?, half("dynamic", true)?]);
+                (concat.or_else(joined), "part `concat`, or `static` and `dynamic`")
+            }
+            "static" => (half(name, false).map(|piece| vec![piece]), "part `static` or `concat`"),
+            "dynamic" => (half(name, true).map(|piece| vec![piece]), "part `dynamic` or `concat`"),
+            "frames-concat" | "frames-mean" => {
+                let piece = self.own.get("frames").map(|matrix| match name {
+                    "frames-mean" => Piece { matrix: matrix.clone(), view: View::Mean },
+                    _ => whole(matrix),
+                });
+                if let Some(Piece { matrix, .. }) = &piece
+                    && matrix.shape.len() != 2
+                {
+                    return Err(RepresentationError::Shape {
+                        name: "frames".to_owned(),
+                        origin: matrix.origin.clone(),
+                        shape: matrix.shape.clone(),
+                    });
+                }
+                (piece.map(|piece| vec![piece]), "part `frames` (lift embed --parts frames)")
+            }
+            _ => (None, "a matrix of that name (--features NAME=FILE)"),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.own.keys().chain(self.external.keys()).map(String::as_str).collect();
+            let found = match names.as_slice() {
+                [] => "is nothing".to_owned(),
+                names => format!("is {}", names.join(", ")),
+            };
+            RepresentationError::Absent { name: name.to_owned(), needs, found }
+        })
+    }
+}
+
+fn whole(matrix: &Matrix) -> Piece {
+    Piece { view: View::Span(0, matrix.width()), matrix: matrix.clone() }
+}
+
+impl Representation {
+    /// Numbers per video.
+    pub fn width(&self) -> usize {
+        self.pieces.iter().map(Piece::width).sum()
+    }
+
+    /// Whether every piece has a row for the video.
+    pub fn has(&self, id: &str) -> bool {
+        self.pieces.iter().all(|piece| piece.matrix.index.contains_key(id))
+    }
+
+    /// The rows of some videos, row-major `(N, width)` f32.
+    ///
+    /// # Errors
+    /// [`RepresentationError`] for a video without a row, a row that cannot be read or is not finite.
+    pub fn rows<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<Vec<f32>, RepresentationError> {
+        let mut rows = Vec::with_capacity(ids.size_hint().0 * self.width());
+        let mut stored = Vec::new();
+        for id in ids {
+            for piece in &self.pieces {
+                let origin = || piece.matrix.origin.clone();
+                let row = piece.matrix.index.get(id);
+                let &row =
+                    row.ok_or_else(|| RepresentationError::NoRow { origin: origin(), id: id.to_owned() })?;
+                stored.resize(piece.matrix.width(), 0.0);
+                piece.matrix.source.copy_row(row, &mut stored).map_err(|source| {
+                    RepresentationError::Read { origin: origin(), id: id.to_owned(), source }
+                })?;
+                if !stored.iter().all(|x| x.is_finite()) {
+                    return Err(RepresentationError::NotFinite { origin: origin(), id: id.to_owned() });
+                }
+                match piece.view {
+                    View::Span(from, width) => rows.extend_from_slice(&stored[from..from + width]),
+                    View::Mean => rows.extend(mean_over_time(&stored, piece.matrix.shape[1])),
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// `(T, D)` to `(D,)`.
+fn mean_over_time(frames: &[f32], width: usize) -> impl Iterator<Item = f32> {
+    let count = (frames.len() / width) as f64;
+    (0..width).map(move |column| {
+        (frames.iter().skip(column).step_by(width).map(|&x| f64::from(x)).sum::<f64>() / count) as f32
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(shape: &[usize], rows: &[f32]) -> Matrix {
+        let index = HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 0)]);
+        Matrix {
+            origin: "e.npz".into(),
+            index: Arc::new(index),
+            shape: shape.into(),
+            source: Arc::new(rows.to_vec()),
+        }
+    }
+
+    fn row(representation: &Representation, id: &str) -> Vec<f32> {
+        let row = representation.rows(std::iter::once(id)).unwrap();
+        assert_eq!(row.len(), representation.width());
+        row
+    }
+
+    fn parts() -> Parts {
+        let mut parts = Parts::default();
+        parts.own.insert("concat".into(), matrix(&[4], &[0., 1., 2., 3., 4., 5., 6., 7.]));
+        parts.own.insert("frames".into(), matrix(&[2, 2], &[0., 0., 0., 0., 1., 2., 3., 6.]));
+        parts.external.insert("clip".into(), matrix(&[1], &[8., 9.]));
+        parts
+    }
+
+    #[test]
+    fn views_of_the_parts() {
+        let of = |name: &str| row(&parts().representation(name).unwrap(), "a");
+        assert_eq!(of("lift"), [4., 5., 6., 7.]);
+        assert_eq!(of("static"), [4., 5.]);
+        assert_eq!(of("dynamic"), [6., 7.]);
+        assert_eq!(of("frames-mean"), [2., 4.]);
+        assert_eq!(of("frames-concat"), [1., 2., 3., 6.]);
+        assert_eq!(of("lift+clip"), [4., 5., 6., 7., 9.]);
+        let names: Vec<String> = parts().all().unwrap().into_iter().map(|all| all.name).collect();
+        assert_eq!(names, ["lift", "static", "dynamic", "frames-mean", "frames-concat", "clip"]);
+    }
+
+    #[test]
+    fn halves_alone_make_the_whole() {
+        let mut parts = Parts::default();
+        parts.own.insert("static".into(), matrix(&[2], &[0., 1., 2., 3.]));
+        assert!(parts.representation("lift").is_err());
+        parts.own.insert("dynamic".into(), matrix(&[1], &[7., 8.]));
+        assert_eq!(row(&parts.representation("lift").unwrap(), "a"), [2., 3., 8.]);
+    }
+
+    #[test]
+    fn time_reverses_the_frames_and_needs_lift_for_the_latents() {
+        let reversed = parts().reversed(None);
+        let of = |name: &str| row(&reversed.representation(name).unwrap(), "a");
+        assert_eq!(of("frames-concat"), [3., 6., 1., 2.]);
+        assert_eq!(of("frames-mean"), [2., 4.]);
+        assert!(reversed.representation("lift").is_err() && reversed.representation("clip").is_err());
+        let lift = matrix(&[4], &[0., 0., 0., 0., 9., 8., 7., 6.]);
+        assert_eq!(row(&parts().reversed(Some(lift)).representation("dynamic").unwrap(), "a"), [7., 6.]);
+    }
+
+    #[test]
+    fn what_is_absent_is_named() {
+        let message = |name: &str| parts().representation(name).err().unwrap().to_string();
+        assert_eq!(
+            message("lift+vjepa"),
+            "representation `vjepa` needs a matrix of that name (--features NAME=FILE); there is concat, frames, clip"
+        );
+        let lift = parts().representation("lift").unwrap();
+        assert!(!lift.has("c"));
+        assert_eq!(lift.rows(["c"].into_iter()).unwrap_err().to_string(), "e.npz has no row for video c");
+        let mut parts = parts();
+        parts.external.insert("bad".into(), matrix(&[1], &[0., f32::NAN]));
+        let bad = parts.representation("bad").unwrap().rows(["a"].into_iter()).unwrap_err();
+        assert!(bad.to_string().contains("row of video a holds NaN"));
+    }
+}

@@ -1,0 +1,142 @@
+//! `lift bench`: how fast this machine runs the networks, stage by stage.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use clap::Args;
+
+use super::compute::ComputeArgs;
+use super::{Verbosity, report};
+use crate::bench::{self, Plan, RandomWeights, Report};
+use crate::exit::{Exit, Fatal};
+use crate::model::encoder::FrameEncoder;
+use crate::model::fold::Tensors;
+use crate::model::lift::Lift;
+use crate::model::{dinov2, lift};
+use crate::weights::{Source, load_dinov2};
+
+/// A clip to read where none is named.
+const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
+
+/// Measure the speed of every stage against this machine's limit
+///
+/// Runs the published network's shape on random weights unless --dinov2 names a file: speed does not depend on the numbers.
+/// Stages are timed on one thread, the whole frame encoder on all; medians over --repeat runs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift bench\n  lift bench --threads 1 --precision bf16\n  lift bench video.mp4 --json"
+)]
+pub(super) struct BenchArgs {
+    /// A video to decode [default: a bundled clip of 256 x 256 pixels]
+    #[arg(value_name = "VIDEO")]
+    video: Option<PathBuf>,
+    /// Frames per clip
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(2..=4096))]
+    frames: u16,
+    /// Runs per measurement
+    #[arg(long, value_name = "N", default_value = "9")]
+    repeat: NonZeroUsize,
+    /// Frame encoder: a .safetensors file, or a hub id owner/name[@revision] [default: random weights]
+    #[arg(long, value_name = "FILE|ID")]
+    dinov2: Option<Source>,
+    /// Attention heads of the frame encoder, where its file does not tell
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    #[command(flatten)]
+    compute: ComputeArgs,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Loads, measures, prints.
+pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let plan = Plan {
+        frames: usize::from(args.frames),
+        threads: args.compute.threads().get(),
+        repeat: args.repeat.get(),
+        backend: args.compute.backend(verbosity.quiet),
+    };
+    let folder = tempfile::tempdir().context("no temporary folder").map_err(Fatal::input)?;
+    let video = match args.video {
+        Some(video) => video,
+        None => {
+            let path = folder.path().join("clip.mp4");
+            std::fs::write(&path, CLIP)
+                .context("the bundled clip cannot be unpacked")
+                .map_err(Fatal::input)?;
+            path
+        }
+    };
+    let encoder = encoder(args.dinov2.as_ref(), args.heads, &plan)?;
+    let lift = random_lift(encoder.width(), plan.frames).map_err(Fatal::input)?;
+    let report = bench::run(&plan, &encoder, &lift, &video, folder.path()).map_err(Fatal::input)?;
+    if args.json {
+        let line = serde_json::to_string(&report).map_err(Fatal::input)?;
+        println!("{line}");
+    } else {
+        if !verbosity.quiet && args.dinov2.is_none() {
+            report::note("random weights of the published shape: speed does not depend on the numbers");
+        }
+        print!("{}", table(&report));
+    }
+    Ok(Exit::Success)
+}
+
+fn encoder(source: Option<&Source>, heads: Option<usize>, plan: &Plan) -> Result<FrameEncoder, Fatal> {
+    let load = |tensors: &dyn Tensors, config: &dinov2::Config| {
+        FrameEncoder::new(tensors, config, plan.backend, plan.threads).map_err(Fatal::input)
+    };
+    match source {
+        Some(source) => {
+            let (store, config) = load_dinov2(source, heads, false)?;
+            load(&store, &config)
+        }
+        None => {
+            let config = dinov2::Config::vit_small();
+            load(&RandomWeights::new(config.tensors()), &config)
+        }
+    }
+}
+
+fn random_lift(width: usize, frames: usize) -> candle_core::Result<Lift> {
+    let config = lift::Config::new(width, width, frames);
+    let weights = RandomWeights::new(config.tensors());
+    let tensors = weights
+        .shapes()
+        .map(|(name, shape)| {
+            Ok((name.clone(), Tensor::from_slice(&weights.values(name)?, &shape[..], &Device::Cpu)?))
+        })
+        .collect::<candle_core::Result<_>>()?;
+    Lift::load(config, &VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+}
+
+fn table(r: &Report) -> String {
+    let mut text = format!(
+        "{}, {}, {}, {} frames\n\n{:<18}{:>10}{:>10}{:>8}\n",
+        r.machine, r.isa, r.precision, r.frames, "stage (1 thread)", "ms", "GFLOP/s", "peak"
+    );
+    for s in &r.stages {
+        let gflops = s.gflops.map_or(String::new(), |g| format!("{g:.0}"));
+        let share = s.peak_share.map_or(String::new(), |p| format!("{:.0} %", 100.0 * p));
+        text += format!("{:<18}{:>10.2}{gflops:>10}{share:>8}\n", s.name, s.ms).as_str();
+    }
+    text += &format!(
+        "\nframe encoder on {} threads: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
+         {:.0} GFLOP/s (the full network's arithmetic), {:.0} % of the peak of {:.0}\n",
+        r.threads,
+        r.backbone.median_s,
+        r.backbone.frames_per_s,
+        r.backbone.clips_per_s,
+        r.backbone.gflops,
+        100.0 * r.backbone.peak_share,
+        r.peak.gflops
+    );
+    if let Some(bytes) = r.peak_memory_bytes {
+        text += &format!("peak memory: {:.0} MB\n", bytes as f64 / 1e6);
+    }
+    text
+}

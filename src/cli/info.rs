@@ -1,0 +1,111 @@
+//! `lift info`: what the program sees in a file.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Verbosity, report};
+use crate::exit::{Exit, Fatal};
+use crate::inputs;
+use crate::rows::display_path;
+use crate::video::{Request, VideoError, VideoInfo, probe};
+
+/// Show what is in a video, and which 16 frames it would give
+#[derive(Debug, Args)]
+pub(super) struct InfoArgs {
+    /// Videos, folders (searched), patterns, or - for paths on standard input
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A file as `--json` tells it.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: String,
+    #[serde(flatten)]
+    info: Option<&'a VideoInfo>,
+    /// The frames 16 would be, by index in presentation order.
+    sample: Option<Vec<usize>>,
+    error: Option<String>,
+}
+
+/// Looks at every input.
+pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin()).map_err(Fatal::input)?;
+    if !verbosity.quiet {
+        inputs.notes.iter().for_each(|n| report::note(n));
+    }
+    let mut exit = Exit::Success;
+    for (i, input) in inputs.items.iter().enumerate() {
+        let seen = look(&input.path);
+        if let Err(error) = &seen {
+            report::error(&format!("{}: {error}", display_path(&input.path)));
+            exit = Exit::SomeFailed;
+        }
+        let text = if args.json {
+            json(&input.path, &seen)
+        } else {
+            seen.map_or_else(|_| String::new(), |(info, sample)| table(&input.path, &info, &sample, i > 0))
+        };
+        use std::io::Write;
+        if std::io::stdout().write_all(text.as_bytes()).is_err() {
+            // Whoever reads has seen enough.
+            return Ok(exit);
+        }
+    }
+    Ok(exit)
+}
+
+fn look(path: &Path) -> Result<(VideoInfo, Vec<usize>), VideoError> {
+    let info = probe(path)?;
+    // Only how many times there are matters to evenly spread frames.
+    let sample = Request::default().indices(&vec![0.0; info.frames], info.fps)?;
+    Ok((info, sample))
+}
+
+fn json(path: &Path, seen: &Result<(VideoInfo, Vec<usize>), VideoError>) -> String {
+    let path = path.to_string_lossy().into_owned();
+    let line = match seen {
+        Ok((info, sample)) => Line { path, info: Some(info), sample: Some(sample.clone()), error: None },
+        Err(error) => Line { path, info: None, sample: None, error: Some(error.to_string()) },
+    };
+    serde_json::to_string(&line).map(|s| s + "\n").unwrap_or_default()
+}
+
+fn table(path: &Path, info: &VideoInfo, sample: &[usize], gap: bool) -> String {
+    let tag = |t: &Option<String>| t.clone().unwrap_or_else(|| "untagged".into());
+    let join = |lines: &[String], none: &str| if lines.is_empty() { none.into() } else { lines.join("; ") };
+    let sample: Vec<String> = sample.iter().map(ToString::to_string).collect();
+    let rows = [
+        ("container", info.container.clone()),
+        ("codec", format!("{}, {}", info.codec, info.pixel_format)),
+        ("size", format!("{} x {}", info.width, info.height)),
+        ("rotation", format!("{}°", info.rotation)),
+        (
+            "colour",
+            format!(
+                "matrix {}, range {}, primaries {}, transfer {}",
+                tag(&info.color_space),
+                tag(&info.color_range),
+                tag(&info.color_primaries),
+                tag(&info.color_transfer)
+            ),
+        ),
+        ("frames", format!("{} ({} key)", info.frames, info.key_frames)),
+        ("fps", format!("{:.3}", info.fps)),
+        ("duration", format!("{:.3} s", info.duration)),
+        ("damage", join(&info.damage, "none seen")),
+        ("notes", join(&info.notes, "none")),
+        ("16 frames", sample.join(" ")),
+    ];
+    let mut text = if gap { "\n".to_string() } else { String::new() };
+    text += &format!("{}\n", display_path(path));
+    for (name, value) in rows {
+        text += &format!("  {name:<10} {value}\n");
+    }
+    text
+}

@@ -1,0 +1,116 @@
+//! The command line: a file per subcommand with its flags, its checks and its report.
+//!
+//! Parsing does nothing; a command first turns its flags into a plain configuration, then acts. One place prints what ends a
+//! run and picks the exit code.
+
+mod bench;
+mod compute;
+mod embed;
+mod eval_cia;
+mod info;
+mod models;
+mod plot;
+mod progress;
+mod report;
+mod signals;
+mod synth;
+mod train;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::{Exit, Fatal};
+
+/// Time-aware video embeddings: 768 numbers that tell opening a door from closing it.
+///
+/// lift embeds a video as LiFT (NeurIPS 2025) does: DINOv2 features of 16 frames, pulled straight by a small auto-encoder
+/// into [static, dynamic].
+#[derive(Debug, Parser)]
+#[command(name = "lift", version, after_help = Exit::HELP, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Embed(embed::EmbedArgs),
+    Info(info::InfoArgs),
+    Plot(plot::PlotArgs),
+    EvalCia(eval_cia::EvalCiaArgs),
+    Train(train::TrainArgs),
+    Synth(synth::SynthArgs),
+    Bench(bench::BenchArgs),
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Verbosity {
+    /// Say nothing but errors: no progress, no notes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more (-v: what is loaded and chosen; -vv: every step); RUST_LOG refines it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Parses the arguments of this process, runs the command and says how it ended.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors; a closed pipe is no reason to complain.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
+        }
+    };
+    start_log(&cli.verbosity);
+    // Frames are shared among our own threads; candle's would only crowd them.
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
+        tracing::debug!("candle keeps its own threads: {error}");
+    }
+    let ended = match cli.command {
+        Command::Embed(args) => embed::run(args, &cli.verbosity),
+        Command::Plot(args) => plot::run(args, &cli.verbosity),
+        Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity),
+        Command::Train(args) => train::run(&args, &cli.verbosity),
+        Command::Synth(args) => synth::run(&args, &cli.verbosity),
+        Command::Bench(args) => bench::run(args, &cli.verbosity),
+        Command::Info(args) => info::run(args, &cli.verbosity),
+    };
+    ended.unwrap_or_else(|Fatal { exit, error }| {
+        if let Some(error) = error {
+            report::error(&format!("{error:#}"));
+        }
+        exit
+    })
+}
+
+fn start_log(verbosity: &Verbosity) {
+    let default = match (verbosity.quiet, verbosity.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "lift=info,warn",
+        _ => "lift=debug,info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(report::colour_on_stderr())
+        .without_time()
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

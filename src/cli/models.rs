@@ -1,0 +1,69 @@
+//! The flags that choose the networks, shared by every command that runs them.
+
+use clap::{Args, ValueEnum};
+
+use crate::embed::ModelChoice;
+use crate::weights::{MINI_NOTE, Source};
+
+use super::compute::ComputeArgs;
+use super::report;
+
+/// Which pair of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pair {
+    /// The published DINOv2 ViT-S/14 and LiFT
+    Full,
+    /// The small pair bundled with the program, for trying it
+    Mini,
+}
+
+/// Which networks, and from where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Models")]
+pub(super) struct ModelArgs {
+    /// The pair of networks
+    #[arg(long, value_enum, default_value_t = Pair::Full)]
+    model: Pair,
+    /// Frame encoder: a .safetensors file, or a hub id owner/name[@revision]
+    ///
+    /// A DINOv2 with registers by timm's names. Default: timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging
+    /// Face hub (88 MB, downloaded once into the hub's own cache). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and
+    /// HF_HUB_OFFLINE are honoured.
+    #[arg(long, value_name = "FILE|ID")]
+    dinov2: Option<Source>,
+    /// LiFT: a .safetensors file, the authors' .ckpt, or a hub id
+    ///
+    /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/).
+    #[arg(long, value_name = "FILE|ID")]
+    lift: Option<Source>,
+    /// Attention heads of the frame encoder, where its file does not tell
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Never use the network (also LIFT_OFFLINE=1, HF_HUB_OFFLINE=1)
+    #[arg(long)]
+    offline: bool,
+}
+
+impl ModelArgs {
+    /// Whether the network is forbidden on the command line.
+    pub(super) fn offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The choice these flags make; says so where the bundled pair is used.
+    pub(super) fn choice(&self, compute: &ComputeArgs, quiet: bool) -> ModelChoice {
+        let default = if self.model == Pair::Mini { Source::Mini } else { Source::Published };
+        let choice = ModelChoice {
+            dinov2: self.dinov2.clone().unwrap_or_else(|| default.clone()),
+            lift: self.lift.clone().unwrap_or(default),
+            heads: self.heads,
+            offline: self.offline,
+            backend: compute.backend(quiet),
+            threads: compute.threads().get(),
+        };
+        if !quiet && [&choice.dinov2, &choice.lift].contains(&&Source::Mini) {
+            report::note(MINI_NOTE);
+        }
+        choice
+    }
+}

@@ -1,0 +1,73 @@
+//! How a run is going: a bar on a terminal, else a line every so often, nothing if quiet.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::report;
+
+/// Seconds between two lines where there is no terminal.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// The progress of a run over a known number of videos.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    total: usize,
+    done: usize,
+    failed: usize,
+    started: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    /// Starts the clock.
+    pub(super) fn new(total: usize, quiet: bool) -> Self {
+        let bar = (!quiet && total > 1 && stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            let colour = if report::colour_on_stderr() { ".cyan" } else { "" };
+            let template = format!("{{wide_bar{colour}}} {{pos}}/{{len}}{{msg}}, {{per_sec}}, {{eta}} left");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        let now = Instant::now();
+        Self { bar, quiet, total, done: 0, failed: 0, started: now, told: now }
+    }
+
+    /// Counts a video.
+    pub(super) fn step(&mut self, ok: bool) {
+        self.done += 1;
+        self.failed += usize::from(!ok);
+        if let Some(bar) = &self.bar {
+            if !ok {
+                bar.set_message(format!(" ({} failed)", self.failed));
+            }
+            bar.inc(1);
+        } else if !self.quiet && self.done < self.total && self.told.elapsed() >= EVERY {
+            self.told = Instant::now();
+            let rate = self.done as f64 / self.started.elapsed().as_secs_f64();
+            let left = (self.total - self.done) as f64 / rate;
+            let failed = if self.failed > 0 { format!(" ({} failed)", self.failed) } else { String::new() };
+            eprintln!("{}/{}{failed}, {rate:.2} clips/s, {left:.0} s left", self.done, self.total);
+        }
+    }
+
+    /// Prints something without tearing the bar.
+    pub(super) fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the bar away; how long it took.
+    pub(super) fn finish(self) -> Duration {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        self.started.elapsed()
+    }
+}

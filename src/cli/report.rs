@@ -1,0 +1,32 @@
+//! Lines for people, on standard error.
+
+use std::io::{IsTerminal, Write, stderr};
+
+use crate::rows::display_text;
+
+/// Whether standard error wants colour: a terminal that is not dumb, and no `NO_COLOR`.
+pub(super) fn colour_on_stderr() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    stderr().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Prints what ends a run.
+pub(super) fn error(message: &str) {
+    line("error", "31", message);
+}
+
+/// Prints what the user should know although the run goes on.
+pub(super) fn note(message: &str) {
+    line("note", "33", message);
+}
+
+/// One line of `message` behind its label; nothing a file's name holds reaches the terminal raw.
+fn line(label: &str, colour: &str, message: &str) {
+    let message = display_text(message);
+    // Nobody is left to tell if standard error itself is gone.
+    let _ = if colour_on_stderr() {
+        writeln!(stderr(), "\x1b[{colour}m{label}:\x1b[0m {message}")
+    } else {
+        writeln!(stderr(), "{label}: {message}")
+    };
+}

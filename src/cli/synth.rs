@@ -1,0 +1,120 @@
+//! `lift synth`: draw a chiral data set.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+
+use super::Verbosity;
+use super::progress::Progress;
+use super::signals::Signals;
+use crate::exit::{Exit, Fatal};
+use crate::rows::display_path;
+use crate::synth::{self, Config, Contrast};
+
+/// How far objects stand out from their backgrounds.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ContrastFlag {
+    /// Objects are always lighter than what is behind them.
+    Salient,
+    /// Objects and backgrounds share one palette; needs a trained backbone.
+    Hard,
+}
+
+/// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the tables that list them.
+///
+/// A clip of one class played backwards is a clip of the other, so that only the order of the frames tells
+/// them apart. Writes DIR/clips/ID.mp4 and, as the Chirality in Action benchmark has them,
+/// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv. The same flags give the
+/// same bytes on one machine.
+#[derive(Clone, Debug, Args)]
+pub struct SynthArgs {
+    /// Folder to write; it appears when everything is in it
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Opposite pairs; nine kinds take turns, then the next object of each kind
+    #[arg(long, default_value_t = 9, value_name = "N")]
+    pub groups: usize,
+    /// Train clips of each class of each pair
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub per_class: usize,
+    /// Validation clips of each class of each pair
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub valid_per_class: usize,
+    /// Side of a frame in pixels, even, 160 to 320
+    #[arg(long, default_value_t = 224, value_name = "PIXELS")]
+    pub size: usize,
+    /// Decides everything that is random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// How far objects stand out
+    #[arg(long, value_enum, default_value = "salient")]
+    pub contrast: ContrastFlag,
+    /// Replace the folder if `lift synth` wrote it
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl SynthArgs {
+    fn config(&self) -> Config {
+        Config {
+            groups: self.groups,
+            per_class: self.per_class,
+            valid_per_class: self.valid_per_class,
+            size: self.size,
+            seed: self.seed,
+            contrast: match self.contrast {
+                ContrastFlag::Salient => Contrast::Salient,
+                ContrastFlag::Hard => Contrast::Hard,
+            },
+        }
+    }
+}
+
+/// Draws the data set and says where it is.
+pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let config = args.config();
+    let signals = Signals::listen()?;
+    let progress = Mutex::new((Progress::new(config.clips(), verbosity.quiet), 0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Fatal::input)?;
+    let written = pool.install(|| {
+        synth::write(&config, &args.output, args.overwrite, |now| {
+            // A thread that panicked has only miscounted the bar.
+            let mut shown = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            while shown.1 < now {
+                shown.0.step(true);
+                shown.1 += 1;
+            }
+            !signals.stop.load(Ordering::Relaxed)
+        })
+    });
+    let (progress, _) = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let took = progress.finish().as_secs_f64();
+    if let Some(exit) = signals.received() {
+        return Err(Fatal { exit, error: Some(anyhow!("interrupted: nothing was written")) });
+    }
+    let folder = display_path(&args.output);
+    let report = written.map_err(|error| Fatal {
+        exit: exit(&error),
+        error: Some(anyhow!(error).context(format!("no data set was written to {folder}"))),
+    })?;
+    if !verbosity.quiet {
+        eprintln!(
+            "{} clips in {folder}/clips ({}) in {took:.1} s, four tables in {folder}",
+            report.clips, report.encoder
+        );
+    }
+    Ok(Exit::Success)
+}
+
+/// The exit code of what kept a data set from being written.
+fn exit(error: &synth::Error) -> Exit {
+    match error {
+        synth::Error::Config(_) | synth::Error::Exists(_) | synth::Error::Foreign { .. } => Exit::Usage,
+        synth::Error::NoEncoder(_) | synth::Error::Ffmpeg(_) | synth::Error::Interrupted => Exit::Input,
+        synth::Error::Encode { .. } | synth::Error::Table { .. } | synth::Error::Io { .. } => Exit::Write,
+    }
+}

@@ -1,0 +1,236 @@
+//! `lift train`: LiFT from the features of frames, without labels.
+
+mod args;
+mod data;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use candle_core::Device;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Verbosity;
+use super::signals::Signals;
+use crate::cia::figure::Kind;
+use crate::exit::{Exit, Fatal};
+use crate::rows::{AtomicFile, RowsError, display_path};
+use crate::train::{
+    BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, Settings, TrainError, Watcher,
+    curves, read_log, split,
+};
+use crate::weights;
+
+pub(super) use args::TrainArgs;
+
+/// Reads the features, trains, writes the curves.
+pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    if let Some(log) = &args.plot {
+        return plot(log, args.output.as_deref(), args.overwrite);
+    }
+    let (Some(output), false) = (args.output.as_deref(), args.inputs.is_empty()) else {
+        return Err(Fatal::usage(anyhow!(
+            "give the features or videos to train on, and -o DIR for what is learned"
+        )));
+    };
+    let signals = Signals::listen()?;
+    let clips = data::read(args, &signals, verbosity.quiet)?;
+    let held_out = args.validation.as_deref().map(data::file).transpose()?;
+    let (train, valid) = match &held_out {
+        Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
+        None => split(clips.len(), args.held_out, args.settings.seed),
+    };
+    let held_out = held_out.as_ref().unwrap_or(&clips);
+    fits(&clips, held_out)?;
+    let (settings, init) = prepare(args, &clips)?;
+    let probe = args
+        .probe
+        .clips()
+        .map(|files| probe::Probe::read(files, held_out.frames(), clips.width()))
+        .transpose()?;
+    std::fs::create_dir_all(output)
+        .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
+    let run = Run {
+        settings,
+        epochs: args.epochs.get(),
+        folder: output,
+        train: Rows { clips: &clips, rows: &train },
+        validation: (!valid.is_empty()).then_some(Rows { clips: held_out, rows: &valid }),
+        probe: probe
+            .map(|mut probe| Box::new(move |embed: &crate::train::Embed<'_>| probe.accuracy(embed)) as _),
+        save_every: args.save_every.map(|steps| steps.get()),
+        log_every: args.log_every.get(),
+        device: Device::Cpu,
+        stop: &signals.stop,
+    };
+    say(verbosity, &format!("training on {} clips, validating on {}", train.len(), valid.len()));
+    let ended = learn(run, init, args, verbosity)?;
+    finish(ended, args, output, &signals, verbosity)
+}
+
+fn learn(run: Run<'_>, init: Option<Params>, args: &TrainArgs, verbosity: &Verbosity) -> Result<End, Fatal> {
+    let mut watcher = Bar::new(verbosity.quiet, args.epochs.get());
+    // candle's products share this pool; a step is one piece of work for all its threads.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.compute.threads().get()).build();
+    let pool = pool.context("the threads cannot be started").map_err(Fatal::input)?;
+    let outcome =
+        pool.install(|| if args.resume { run.resume(&mut watcher) } else { run.start(init, &mut watcher) });
+    watcher.finish();
+    outcome.map_err(fatal)
+}
+
+fn finish(
+    ended: End,
+    args: &TrainArgs,
+    output: &Path,
+    signals: &Signals,
+    verbosity: &Verbosity,
+) -> Result<Exit, Fatal> {
+    let folder = display_path(output);
+    if ended == End::Stopped {
+        let exit = signals.received().unwrap_or(Exit::Interrupted);
+        let error = anyhow!("stopped; the same command with --resume goes on where {folder} ends");
+        return Err(Fatal { exit, error: Some(error) });
+    }
+    let log = read_log(&output.join(LOG)).map_err(fatal)?;
+    for name in ["curves.png", "curves.svg"] {
+        draw(&log, &output.join(name), true)?;
+    }
+    say(
+        verbosity,
+        &format!(
+            "{folder}: {BEST} and {LAST} (for lift embed --lift), {LOG}, curves.png after {} epochs",
+            args.epochs
+        ),
+    );
+    Ok(Exit::Success)
+}
+
+/// The curves of a log that is there, into FILE or beside it.
+fn plot(log: &Path, output: Option<&Path>, overwrite: bool) -> Result<Exit, Fatal> {
+    let records = read_log(log).map_err(fatal)?;
+    let beside = log.with_extension("png");
+    let output = output.unwrap_or(&beside);
+    draw(&records, output, overwrite)?;
+    println!("{}", display_path(output));
+    Ok(Exit::Success)
+}
+
+fn draw(log: &[Record], path: &Path, overwrite: bool) -> Result<(), Fatal> {
+    let kind = Kind::of(path).map_err(Fatal::usage)?;
+    let mut file = AtomicFile::create(path, overwrite)?;
+    let picture = curves::draw(log, kind).map_err(Fatal::input)?;
+    file.write_all(&picture).map_err(|cause| RowsError::Write { path: path.into(), cause })?;
+    Ok(file.commit()?)
+}
+
+fn fits(train: &Clips, valid: &Clips) -> Result<(), Fatal> {
+    if train.width() == valid.width() {
+        return Ok(());
+    }
+    Err(Fatal::usage(anyhow!(
+        "{}: features of width {}, but {} has {}; validate on features of the same frame encoder",
+        display_path(valid.origin()),
+        valid.width(),
+        display_path(train.origin()),
+        train.width()
+    )))
+}
+
+/// The numbers of the run, and the weights it starts from if they are given.
+fn prepare(args: &TrainArgs, clips: &Clips) -> Result<(Settings, Option<Params>), Fatal> {
+    let Some(source) = &args.init else {
+        return Ok((args.settings.settings(clips.width(), clips.frames()), None));
+    };
+    let (store, config) = weights::load_lift(source, args.models.offline())?;
+    if config.feature != clips.width() {
+        return Err(Fatal::input(anyhow!(
+            "{}: reads features of width {}, but {} has width {}",
+            store.origin(),
+            config.feature,
+            display_path(clips.origin()),
+            clips.width()
+        )));
+    }
+    let tensors = config
+        .tensors()
+        .into_iter()
+        .map(|(name, _)| Ok((name.clone(), store.tensor(&name, &Device::Cpu)?)))
+        .collect::<Result<BTreeMap<_, _>, weights::WeightsError>>()?;
+    let params = Params::from_tensors(&config, tensors).map_err(Fatal::input)?;
+    let mut settings = args.settings.settings(clips.width(), clips.frames());
+    settings.model = (&config).into();
+    Ok((settings, Some(params)))
+}
+
+/// The exit code of what ended the training.
+fn fatal(error: TrainError) -> Fatal {
+    match error {
+        TrainError::Rows(error) => error.into(),
+        TrainError::Settings(_) | TrainError::Exists(_) => Fatal::usage(error),
+        TrainError::Write { .. } => Fatal { exit: Exit::Write, error: Some(error.into()) },
+        error => Fatal::input(error),
+    }
+}
+
+fn say(verbosity: &Verbosity, line: &str) {
+    if !verbosity.quiet {
+        let _ = writeln!(stderr(), "{line}");
+    }
+}
+
+/// Loss, rate and time left on a terminal; a line per epoch otherwise.
+struct Bar {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    epochs: u64,
+}
+
+impl Bar {
+    fn new(quiet: bool, epochs: u64) -> Self {
+        let bar = (!quiet && stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}, {eta} left") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, quiet, epochs }
+    }
+
+    fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watcher for Bar {
+    fn step(&mut self, done: u64, all: u64, loss: LossValues, lr: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_message(format!("loss {:.4}, rate {lr:.1e}", loss.total));
+        }
+    }
+
+    fn epoch(&mut self, record: &Record) {
+        let Record::Epoch { epoch, train, validation, probe, lr, seconds, .. } = record else { return };
+        let validation =
+            validation.as_ref().map_or(String::new(), |v| format!(", validation {:.5}", v.total));
+        let probe = probe.map_or(String::new(), |p| format!(", probe {p:.1} %"));
+        let line = format!(
+            "epoch {epoch}/{}: loss {:.5}{validation}{probe}, rate {lr:.1e}, {seconds:.0} s",
+            self.epochs, train.total
+        );
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None if !self.quiet => {
+                let _ = writeln!(stderr(), "{line}");
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The two networks side by side, loaded and checked to fit.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+
+use super::StageError;
+use crate::kernels::Backend;
+use crate::model::cause;
+use crate::model::encoder::FrameEncoder;
+use crate::model::lift::{Lift, NoDropout};
+use crate::rows::{Dims, Part};
+use crate::weights::{self, Source, Store, WeightsError};
+
+/// Which weights to load.
+#[derive(Debug, Clone)]
+pub struct ModelChoice {
+    /// The frame encoder.
+    pub dinov2: Source,
+    /// LiFT.
+    pub lift: Source,
+    /// The frame encoder's attention heads, where its file does not tell.
+    pub heads: Option<usize>,
+    /// Never touch the network.
+    pub offline: bool,
+    /// Instruction set and precision of the frame encoder.
+    pub backend: Backend,
+    /// Threads to load with.
+    pub threads: usize,
+}
+
+/// The networks of a run. LiFT is absent where only the frame encoder's features are wanted.
+#[derive(Debug)]
+pub struct Engine {
+    encoder: FrameEncoder,
+    lift: Option<Lift>,
+}
+
+/// The values of a clip, one list per part asked for, row-major f32.
+pub type Embedding = Vec<(Part, Vec<f32>)>;
+
+impl Engine {
+    /// Loads the frame encoder and, if a part needs it, LiFT.
+    ///
+    /// # Errors
+    /// If a file is absent or wrong, or the two widths differ.
+    pub fn load(choice: &ModelChoice, parts: &[Part]) -> Result<Self, WeightsError> {
+        let (store, config) = weights::load_dinov2(&choice.dinov2, choice.heads, choice.offline)?;
+        let encoder = FrameEncoder::new(&store, &config, choice.backend, choice.threads)
+            .map_err(|e| unclear(&store, &e))?;
+        tracing::info!(
+            "frame encoder {}: {config:?}, {}, {}, {} threads",
+            store.origin(),
+            choice.backend.isa().name(),
+            choice.backend.precision().name(),
+            choice.threads
+        );
+        let needs_lift = parts.iter().any(|p| *p != Part::Frames);
+        let lift = needs_lift.then(|| lift_for(choice, encoder.width())).transpose()?;
+        Ok(Self { encoder, lift })
+    }
+
+    /// Loads LiFT for features of `width` numbers that are there already.
+    ///
+    /// # Errors
+    /// If the file is absent or wrong, or reads features of another width.
+    pub fn load_lift_alone(choice: &ModelChoice, width: usize) -> Result<LiftAlone, WeightsError> {
+        lift_for(choice, width).map(LiftAlone)
+    }
+
+    /// The frame encoder.
+    pub fn encoder(&self) -> &FrameEncoder {
+        &self.encoder
+    }
+
+    /// LiFT, if a part needs it.
+    pub fn lift(&self) -> Option<&Lift> {
+        self.lift.as_ref()
+    }
+
+    /// The most frames that a clip may have.
+    pub fn max_frames(&self) -> Option<usize> {
+        self.lift.as_ref().map(|l| l.config().max_len)
+    }
+
+    /// The sizes of the parts; `frames` is the clips' common number of frames, if they have one.
+    pub fn dims(&self, frames: Option<usize>) -> Dims {
+        let width = self.lift.as_ref().map_or(0, |l| l.config().latent);
+        Dims { frames, width, features: self.encoder.width() }
+    }
+
+    /// The parts of one clip from its features `(T, D)`, row-major.
+    ///
+    /// # Errors
+    /// If LiFT cannot read so many frames, or a value is not finite.
+    pub fn finish(
+        &self,
+        features: Vec<f32>,
+        parts: &[Part],
+        normalize: bool,
+    ) -> Result<Embedding, StageError> {
+        let at = |stage: &'static str| move |e: candle_core::Error| StageError { stage, cause: cause(&e) };
+        let d = self.encoder.width();
+        let frames = features.len() / d;
+        let mut codes = None;
+        if let Some(lift) = &self.lift {
+            let x = Tensor::from_slice(&features, (1, frames, d), &Device::Cpu).map_err(at("lift"))?;
+            codes = Some((lift, lift.encode(&x, &mut NoDropout).map_err(at("lift"))?));
+        }
+        let part = |part: Part| -> Result<Vec<f32>, StageError> {
+            let Some((lift, codes)) = &codes else { return Ok(features.clone()) };
+            let values = match part {
+                Part::Frames => return Ok(features.clone()),
+                Part::Concat => codes.concat(),
+                Part::Static => Ok(codes.r#static.clone()),
+                Part::Dynamic => Ok(codes.dynamic.clone()),
+                Part::Reconstructed => lift.decode(codes, frames),
+            };
+            values.and_then(|t| t.flatten_all()?.to_vec1()).map_err(at("lift"))
+        };
+        let dims = self.dims(Some(frames));
+        parts
+            .iter()
+            .map(|&p| {
+                let mut values = part(p)?;
+                if values.iter().any(|v| !v.is_finite()) {
+                    let cause = format!("the part {p} is not finite; check the weights");
+                    return Err(StageError { stage: "lift", cause });
+                }
+                if normalize {
+                    let width = p.shape(frames, dims).last().copied().unwrap_or(1);
+                    values.chunks_exact_mut(width).for_each(unit_length);
+                }
+                Ok((p, values))
+            })
+            .collect()
+    }
+}
+
+/// LiFT without a frame encoder.
+#[derive(Debug)]
+pub struct LiftAlone(Lift);
+
+impl LiftAlone {
+    /// The embedding `(2W)` of a clip's features `(T, D)`, row-major.
+    ///
+    /// # Errors
+    /// If LiFT cannot read so many frames.
+    pub fn concat(&self, features: &[f32], width: usize) -> candle_core::Result<Vec<f32>> {
+        let x = Tensor::from_slice(features, (1, features.len() / width, width), &Device::Cpu)?;
+        self.0.encode(&x, &mut NoDropout)?.concat()?.flatten_all()?.to_vec1()
+    }
+}
+
+/// LiFT for features of `width` numbers.
+fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
+    let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
+    if config.feature != width {
+        let cause = format!(
+            "this LiFT reads features of width {}, but the frame encoder gives {width}; pass a pair that fits",
+            config.feature
+        );
+        return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
+    }
+    tracing::info!("LiFT {}: {config:?}", store.origin());
+    Lift::load(config, &builder(&store)?).map_err(|e| unclear(&store, &e))
+}
+
+/// Scales a vector to length 1 (Euclidean, summed in f64); a zero vector stays.
+fn unit_length(v: &mut [f32]) {
+    let length = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        v.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+}
+
+fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {
+    let tensors = store
+        .names()
+        .map(|name| Ok((name.to_string(), store.tensor(name, &Device::Cpu)?)))
+        .collect::<Result<_, WeightsError>>()?;
+    Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+}
+
+fn unclear(store: &Store, error: &candle_core::Error) -> WeightsError {
+    WeightsError::Unclear { origin: store.origin().into(), cause: cause(error) }
+}

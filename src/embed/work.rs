@@ -1,0 +1,161 @@
+//! What the worker threads share: a queue of frames to encode and the clips they belong to.
+//!
+//! There is one pool and no barrier: a worker encodes a frame if one waits, else it decodes the next clip. Whoever
+//! decodes into a full queue encodes a frame instead of waiting, so at most [`Queue::limit`] frames are held however long
+//! a clip is, and never more threads run than were asked for.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A clip whose frames are being encoded.
+pub struct ClipWork<I> {
+    /// What the clip is, for whoever finishes it.
+    pub item: I,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `(T, D)`, grown as slots arrive.
+    features: Vec<f32>,
+    /// The visit that wrote each slot: where a slot is visited twice the later visit holds.
+    stamps: Vec<u64>,
+    visits: u64,
+    pending: usize,
+    decoded: bool,
+    failed: bool,
+}
+
+/// One frame of one clip, ready to encode.
+pub struct FrameWork<I> {
+    /// The clip it belongs to.
+    pub clip: Arc<ClipWork<I>>,
+    /// 224 x 224 RGB bytes.
+    pub frame: Vec<u8>,
+    slot: usize,
+    visit: u64,
+}
+
+/// A lock whose data stays usable if another worker panicked: every change under it is complete in itself.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<I> ClipWork<I> {
+    /// A clip with no frame yet.
+    pub fn new(item: I) -> Arc<Self> {
+        let state =
+            State { features: vec![], stamps: vec![], visits: 0, pending: 0, decoded: false, failed: false };
+        Arc::new(Self { item, state: Mutex::new(state) })
+    }
+
+    /// A frame for `slot`, to be encoded by anyone.
+    pub fn frame(self: &Arc<Self>, slot: usize, frame: Vec<u8>) -> FrameWork<I> {
+        let mut state = lock(&self.state);
+        state.visits += 1;
+        state.pending += 1;
+        FrameWork { clip: self.clone(), frame, slot, visit: state.visits }
+    }
+
+    /// Says that no frame will come any more; the features if that was the last thing missing.
+    pub fn decoded(&self) -> Option<Vec<f32>> {
+        let mut state = lock(&self.state);
+        state.decoded = true;
+        state.take_if_done()
+    }
+
+    /// Says that the clip failed, so that its frames in the queue need no encoding; true for the first to say so.
+    pub fn fail(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.state).failed, true)
+    }
+
+    /// Whether the clip failed.
+    pub fn failed(&self) -> bool {
+        lock(&self.state).failed
+    }
+}
+
+impl State {
+    fn take_if_done(&mut self) -> Option<Vec<f32>> {
+        (self.decoded && self.pending == 0 && !self.failed).then(|| std::mem::take(&mut self.features))
+    }
+}
+
+impl<I> FrameWork<I> {
+    /// Stores the feature `(D)` of this frame; the clip's `(T, D)` if it was the last one missing.
+    pub fn store(&self, feature: &[f32]) -> Option<Vec<f32>> {
+        let mut state = lock(&self.clip.state);
+        state.pending -= 1;
+        if state.stamps.len() <= self.slot {
+            state.stamps.resize(self.slot + 1, 0);
+            state.features.resize((self.slot + 1) * feature.len(), f32::NAN);
+        }
+        if state.stamps[self.slot] < self.visit {
+            state.stamps[self.slot] = self.visit;
+            state.features[self.slot * feature.len()..][..feature.len()].copy_from_slice(feature);
+        }
+        state.take_if_done()
+    }
+}
+
+/// The frames that wait, first come first served.
+pub struct Queue<I> {
+    frames: Mutex<VecDeque<FrameWork<I>>>,
+    limit: usize,
+}
+
+impl<I> Queue<I> {
+    /// A queue that wants to hold no more than `limit` frames.
+    pub fn new(limit: usize) -> Self {
+        Self { frames: Mutex::new(VecDeque::new()), limit }
+    }
+
+    /// Adds a frame; gives the oldest back if the queue is now over its limit, for the caller to encode.
+    #[must_use]
+    pub fn push(&self, work: FrameWork<I>) -> Option<FrameWork<I>> {
+        let mut frames = lock(&self.frames);
+        frames.push_back(work);
+        if frames.len() > self.limit { frames.pop_front() } else { None }
+    }
+
+    /// The oldest frame.
+    pub fn pop(&self) -> Option<FrameWork<I>> {
+        lock(&self.frames).pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clip_is_done_when_decoded_and_every_frame_is_in_whatever_came_last() {
+        let clip = ClipWork::new(());
+        let (a, b) = (clip.frame(0, vec![]), clip.frame(1, vec![]));
+        assert_eq!(b.store(&[3.0, 4.0]), None);
+        assert_eq!(clip.decoded(), None);
+        assert_eq!(a.store(&[1.0, 2.0]), Some(vec![1.0, 2.0, 3.0, 4.0]));
+        let clip = ClipWork::new(());
+        assert_eq!(clip.frame(0, vec![]).store(&[1.0]), None);
+        assert_eq!(clip.decoded(), Some(vec![1.0]));
+    }
+
+    #[test]
+    fn a_slot_visited_twice_keeps_the_later_visit_in_whatever_order_they_are_encoded() {
+        let clip = ClipWork::new(());
+        let (first, second) = (clip.frame(0, vec![]), clip.frame(0, vec![]));
+        second.store(&[2.0]);
+        first.store(&[1.0]);
+        assert_eq!(clip.decoded(), Some(vec![2.0]));
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_oldest_back_and_a_failed_clip_is_never_done() {
+        let queue = Queue::new(1);
+        let clip = ClipWork::new(());
+        assert!(queue.push(clip.frame(0, vec![])).is_none());
+        assert_eq!(queue.push(clip.frame(1, vec![])).map(|w| w.slot), Some(0));
+        assert_eq!(queue.pop().map(|w| w.slot), Some(1));
+        assert!(clip.fail() && !clip.fail());
+        assert_eq!(clip.decoded(), None);
+    }
+}

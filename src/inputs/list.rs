@@ -1,0 +1,234 @@
+//! Lists: plain text, or CSV and TSV with a header.
+//!
+//! Plain text is one path per line, nothing else: no comments, no trimming, because `#` and spaces may begin a name; only
+//! empty lines are skipped. A first line with a field `path` makes it a table, and the header tells the delimiter; a file named
+//! `.csv` or `.tsv` must be one. A table's paths are taken literally (a folder in it fails as a video); plain lines may
+//! be folders. Relative paths are relative to the working directory, as in the shell, wherever the list is.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{Found, InputsError, display_path, display_text, expand, is_stdin, stem};
+
+const DELIMITERS: [u8; 3] = [b'\t', b',', b';'];
+
+/// Everything a reader has.
+pub(crate) fn read_all(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, InputsError> {
+    let mut bytes = Vec::new();
+    match from.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(e) => Err(unusable(name, None, format!("cannot be read: {e}"))),
+    }
+}
+
+fn unusable(list: &str, line: Option<u64>, reason: impl Into<String>) -> InputsError {
+    InputsError::List { list: list.to_string(), line, reason: reason.into() }
+}
+
+/// The paths of plain text: separated by NUL if there is one (`find -print0`), else by line ends.
+pub(crate) fn paths(bytes: &[u8]) -> Vec<PathBuf> {
+    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
+    let lines = bytes.split(|b| *b == separator);
+    let lines = lines.map(|l| if separator == b'\n' { l.strip_suffix(b"\r").unwrap_or(l) } else { l });
+    lines.filter(|l| !l.is_empty()).map(path_of).collect()
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Adds the videos of a list.
+pub(crate) fn gather(
+    file: &Path,
+    stdin: &mut dyn Read,
+    found: &mut Vec<Found>,
+    notes: &mut Vec<String>,
+) -> Result<(), InputsError> {
+    let name = if is_stdin(file) { "standard input".to_string() } else { display_path(file) };
+    let bytes = if is_stdin(file) {
+        read_all(stdin, &name)?
+    } else {
+        fs::read(file).map_err(|e| unusable(&name, None, format!("the list cannot be read: {e}")))?
+    };
+    // Spreadsheets put a byte order mark first; it belongs to no path.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(unusable(&name, None, "the list is UTF-16; save it as UTF-8"));
+    }
+    let before = found.len();
+    if let Some(delimiter) = delimiter(bytes) {
+        table(&name, bytes, delimiter, found)?;
+    } else if is_table_by_name(file) {
+        let header = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+        let header = display_text(String::from_utf8_lossy(header).trim_end());
+        return Err(unusable(&name, Some(1), format!("the header has no column 'path'; it is: {header}")));
+    } else {
+        for path in paths(bytes) {
+            expand::path(&path, found, notes);
+        }
+    }
+    if found.len() == before {
+        notes.push(format!("{name}: no path in this list"));
+    }
+    Ok(())
+}
+
+fn is_table_by_name(file: &Path) -> bool {
+    let extension = file.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    matches!(extension.as_deref(), Some("csv" | "tsv"))
+}
+
+/// The delimiter with which the first line has a field `path`; `None` for plain text.
+fn delimiter(bytes: &[u8]) -> Option<u8> {
+    let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    DELIMITERS.into_iter().find(|delimiter| {
+        let mut csv =
+            csv::ReaderBuilder::new().delimiter(*delimiter).has_headers(false).from_reader(&bytes[..end]);
+        let header = csv.byte_records().next().and_then(Result::ok);
+        header.is_some_and(|h| column(&h, "path").is_some())
+    })
+}
+
+fn column(header: &csv::ByteRecord, name: &str) -> Option<usize> {
+    header.iter().position(|field| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Reads a table's rows.
+fn table(list: &str, bytes: &[u8], delimiter: u8, found: &mut Vec<Found>) -> Result<(), InputsError> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
+    let malformed = |e: csv::Error| {
+        let line = e.position().map(csv::Position::line);
+        unusable(list, line, format!("not readable as a table: {e}"))
+    };
+    let header = reader.byte_headers().map_err(malformed)?.clone();
+    for name in ["path", "id", "start", "end"] {
+        let twice =
+            header.iter().filter(|f| f.trim_ascii().eq_ignore_ascii_case(name.as_bytes())).count() > 1;
+        if twice {
+            return Err(unusable(list, Some(1), format!("the column '{name}' stands twice")));
+        }
+    }
+    let [path, id, start, end] = ["path", "id", "start", "end"].map(|name| column(&header, name));
+    for record in reader.byte_records() {
+        let record = record.map_err(malformed)?;
+        let fail = |reason: String| unusable(list, record.position().map(|p| line_of(bytes, p)), reason);
+        if record.len() != header.len() {
+            let (fields, columns) = (record.len(), header.len());
+            return Err(fail(format!(
+                "{fields} fields where the header has {columns}; quote what holds a delimiter"
+            )));
+        }
+        let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).filter(|c| !c.is_empty());
+        let path = path_of(cell(path).ok_or_else(|| fail("the path is empty".into()))?);
+        let id = match cell(id) {
+            Some(id) => String::from_utf8(id.to_vec()).map_err(|_| fail("the id is not UTF-8".into()))?,
+            None => stem(&path),
+        };
+        let start = cell(start).map(seconds).transpose().map_err(|e| fail(format!("start: {e}")))?;
+        let end = cell(end).map(seconds).transpose().map_err(|e| fail(format!("end: {e}")))?;
+        if let (Some(start), Some(end)) = (start, end)
+            && end < start
+        {
+            return Err(fail(format!("the clip ends at {end} s, before its start at {start} s")));
+        }
+        found.push(Found { id, path, start, end });
+    }
+    Ok(())
+}
+
+/// The line on which a record begins; the reader's own position stands before the empty lines that it skips.
+fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
+    let skipped =
+        bytes[at..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n').count();
+    position.line() + skipped as u64
+}
+
+/// A time in seconds.
+fn seconds(cell: &[u8]) -> Result<f64, String> {
+    let text = String::from_utf8_lossy(cell);
+    match text.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err(format!("'{}' is not a time in seconds such as 12.5", display_text(&text))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &[u8]) -> Result<Vec<Found>, InputsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        fs::write(&file, text).unwrap();
+        let mut found = Vec::new();
+        gather(&file, &mut &b""[..], &mut found, &mut Vec::new())?;
+        Ok(found)
+    }
+
+    fn found(id: &str, path: &str, start: Option<f64>, end: Option<f64>) -> Found {
+        Found { id: id.into(), path: path.into(), start, end }
+    }
+
+    #[test]
+    fn plain_text_is_paths_and_nothing_else() {
+        let list = read("l.txt", b"\xef\xbb\xbfa.mp4\n\n#b.mp4\r\n c, d.mp4").unwrap();
+        let paths: Vec<_> = list.iter().map(|f| f.path.to_str().unwrap()).collect();
+        assert_eq!(paths, ["a.mp4", "#b.mp4", " c, d.mp4"]);
+    }
+
+    #[test]
+    fn the_header_tells_the_delimiter_whatever_the_file_is_called() {
+        let expected = [found("007", "a b.mp4", Some(1.0), Some(2.5)), found("c", "c.mp4", None, None)];
+        for (name, text) in [
+            ("l.csv", "id,path,start,end,note\n007,a b.mp4,1,2.5,x\n,c.mp4,,,\n"),
+            ("l.tsv", "Path\tID\tstart\tend\na b.mp4\t007\t1\t2.5\nc.mp4\t\t\t\n"),
+            ("l.csv", "\u{feff}path;id;start;end\r\na b.mp4;007;1;2.5\r\nc.mp4;;;\r\n"),
+            ("l.txt", "\"id\", \"path\",start,end\n007,\"a b.mp4\",1.0,2.5\n\n,c.mp4,,\n"),
+        ] {
+            // A quoted field after a space is not quoted in CSV; its header is still plain enough.
+            let text = text.replace(", \"path\"", ",\"path\"");
+            assert_eq!(read(name, text.as_bytes()).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn quoted_fields_hold_anything() {
+        let list = read("l.csv", b"path,id\n\"a,\"\"b\"\"\nc.mp4\",\"x\ny\"\nd\xe9.mp4,z\n").unwrap();
+        assert_eq!(list[0], found("x\ny", "a,\"b\"\nc.mp4", None, None));
+        assert_eq!(list[1].path, path_of(b"d\xe9.mp4"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (name, text, reason) in [
+            ("l.csv", "file,id\na.mp4,1\n", "line 1: the header has no column 'path'; it is: file,id"),
+            ("l.csv", "path,start,end\na.mp4,2,1\n", "line 2: the clip ends at 1 s, before its start at 2 s"),
+            (
+                "l.csv",
+                "path,start\na.mp4,1\n\nb.mp4,0:30\n",
+                "line 4: start: '0:30' is not a time in seconds",
+            ),
+            ("l.csv", "path,end\na.mp4,-1\n", "line 2: end: '-1'"),
+            ("l.csv", "path,end\na.mp4,inf\n", "line 2: end: 'inf'"),
+            ("l.csv", "path,id\na,b.mp4,1\n", "line 2: 3 fields where the header has 2"),
+            ("l.csv", "path,id\n,1\n", "line 2: the path is empty"),
+            ("l.csv", "path,path\na,b\n", "line 1: the column 'path' stands twice"),
+        ] {
+            let error = read(name, text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        let error = read("l.txt", b"\xff\xfea\0.\0").unwrap_err().to_string();
+        assert!(error.contains("UTF-16"), "{error}");
+        let error = gather(Path::new("no/list"), &mut &b""[..], &mut vec![], &mut vec![]).unwrap_err();
+        assert!(error.to_string().starts_with("no/list: the list cannot be read"), "{error}");
+    }
+}

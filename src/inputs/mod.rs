@@ -1,0 +1,287 @@
+//! What to work on: the paths, folders, patterns and lists of the command line become one numbered list of videos.
+//!
+//! Policy: what is wrong with the **request** (a list that cannot be read, two rows with one id, an end before its start, no
+//! video at all) ends the run before any work; what is wrong with a **video** does not: a path that does not exist is an
+//! input like any other and fails when it is opened, in its own row. A folder or pattern without videos is a note as long as
+//! other arguments have some. Nothing here opens a video.
+
+mod expand;
+mod list;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use crate::rows::{display_path, display_text};
+
+/// One video of a run, or one clip of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// Its place among the inputs, from 0.
+    pub index: usize,
+    /// Unique in the run: a list's `id`; else, under a folder argument, the path below it without the extension; else the
+    /// file's stem. Invalid UTF-8 as U+FFFD.
+    pub id: String,
+    /// The file as given: relative paths, in lists too, are relative to the working directory.
+    pub path: PathBuf,
+    /// Where the clip starts, in seconds, at least 0; `None` for the beginning.
+    pub start: Option<f64>,
+    /// Where the clip ends, in seconds, not before its start; `None` for the end.
+    pub end: Option<f64>,
+}
+
+/// The videos of a run, and what should be said about the arguments.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    /// The videos, numbered in order; at least one.
+    pub items: Vec<Input>,
+    /// Lines for standard error: folders without videos, folders that could not be read.
+    pub notes: Vec<String>,
+}
+
+/// A request that cannot be carried out as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    /// No argument names a video; what each held instead.
+    #[error("no video to work on{}", .0.iter().map(|n| format!("; {n}")).collect::<String>())]
+    NoVideos(Vec<String>),
+    /// Two inputs have one id.
+    #[error(
+        "two inputs have the id '{}': {first} and {second}; give them ids of their own in a list (--list, columns \
+         path and id), or leave one out", display_text(.id)
+    )]
+    SameId {
+        /// The id.
+        id: String,
+        /// The first file, for display.
+        first: String,
+        /// The second file, for display.
+        second: String,
+    },
+    /// A list that cannot be used, with its line where one is to blame.
+    #[error("{list}{}: {reason}", .line.map(|l| format!(", line {l}")).unwrap_or_default())]
+    List {
+        /// The list, for display.
+        list: String,
+        /// The line, from 1.
+        line: Option<u64>,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A clip that ends before it starts.
+    #[error("{path}: the clip ends at {end} s, before its start at {start} s")]
+    EndBeforeStart {
+        /// The file, for display.
+        path: String,
+        /// Seconds.
+        start: f64,
+        /// Seconds.
+        end: f64,
+    },
+    /// Standard input was asked for twice.
+    #[error("standard input (-) can be read once only, and it is named twice")]
+    StdinTwice,
+}
+
+/// A video before it has its number.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) path: PathBuf,
+    pub(crate) start: Option<f64>,
+    pub(crate) end: Option<f64>,
+}
+
+impl Found {
+    /// A file by itself: its stem is its id.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        let id = stem(&path);
+        Self { id, path, start: None, end: None }
+    }
+}
+
+/// The stem of a file name as an id; the whole path where there is none (`..`).
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Turns the arguments, then the lists, into the inputs of a run.
+///
+/// An argument is a file, a folder (searched, sorted), a pattern the shell left alone (if nothing of that name exists), or
+/// `-`: paths on standard input, one per line, or separated by NUL if there is one. A list is a file of paths, one per line, or
+/// CSV or TSV with a column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it.
+///
+/// # Errors
+/// If there is no video, a list is unreadable, an id stands twice, or a clip ends before it starts.
+pub fn gather(args: &[PathBuf], lists: &[PathBuf], stdin: &mut dyn Read) -> Result<Inputs, InputsError> {
+    if args.iter().chain(lists).filter(|a| is_stdin(a)).count() > 1 {
+        return Err(InputsError::StdinTwice);
+    }
+    let mut found = Vec::new();
+    let mut notes = Vec::new();
+    for arg in args {
+        if is_stdin(arg) {
+            for path in list::paths(&list::read_all(stdin, "standard input")?) {
+                expand::path(&path, &mut found, &mut notes);
+            }
+        } else {
+            expand::argument(arg, &mut found, &mut notes);
+        }
+    }
+    for file in lists {
+        list::gather(file, stdin, &mut found, &mut notes)?;
+    }
+    if found.is_empty() {
+        return Err(InputsError::NoVideos(notes));
+    }
+    Ok(Inputs { items: number(found)?, notes })
+}
+
+fn is_stdin(arg: &Path) -> bool {
+    arg.as_os_str() == OsStr::new("-")
+}
+
+/// Numbers the videos and refuses an id that stands twice.
+fn number(found: Vec<Found>) -> Result<Vec<Input>, InputsError> {
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(found.len());
+    for (at, video) in found.iter().enumerate() {
+        if let Some(before) = places.insert(video.id.clone(), at) {
+            return Err(InputsError::SameId {
+                id: video.id.clone(),
+                first: display_path(&found[before].path),
+                second: display_path(&video.path),
+            });
+        }
+    }
+    let input = |(index, Found { id, path, start, end })| Input { index, id, path, start, end };
+    Ok(found.into_iter().enumerate().map(input).collect())
+}
+
+impl Inputs {
+    /// Gives the clips without a range of their own the one of `--start` and `--end`, side by side: a list that sets only
+    /// `start` still gets this `end`.
+    ///
+    /// # Errors
+    /// If a clip then ends before it starts.
+    pub fn set_default_range(&mut self, start: Option<f64>, end: Option<f64>) -> Result<(), InputsError> {
+        for input in &mut self.items {
+            input.start = input.start.or(start);
+            input.end = input.end.or(end);
+            if let (Some(start), Some(end)) = (input.start, input.end)
+                && end < start
+            {
+                return Err(InputsError::EndBeforeStart { path: display_path(&input.path), start, end });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn tree(files: &[&str]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    fn ids(args: &[PathBuf], stdin: &str) -> Vec<String> {
+        let inputs = gather(args, &[], &mut stdin.as_bytes()).unwrap();
+        inputs.items.iter().enumerate().for_each(|(i, input)| assert_eq!(input.index, i));
+        inputs.items.into_iter().map(|i| i.id).collect()
+    }
+
+    #[test]
+    fn a_folder_gives_its_videos_sorted_with_ids_below_it() {
+        let dir =
+            tree(&["b/2.webm", "b/10.MP4", "a.mkv", "notes.txt", ".hidden/x.mp4", "b/._10.MP4", "c.d.MoV"]);
+        assert_eq!(ids(&[dir.path().to_path_buf()], ""), ["a", "b/10", "b/2", "c.d"]);
+        let slash = PathBuf::from(format!("{}/", dir.path().display()));
+        assert_eq!(ids(&[slash], ""), ["a", "b/10", "b/2", "c.d"]);
+    }
+
+    #[test]
+    fn a_hidden_folder_named_outright_is_searched() {
+        let dir = tree(&[".clips/x.mp4"]);
+        assert_eq!(ids(&[dir.path().join(".clips")], ""), ["x"]);
+    }
+
+    #[test]
+    fn a_named_file_is_taken_whatever_its_extension_and_even_if_it_is_missing() {
+        let dir = tree(&["x.data"]);
+        assert_eq!(ids(&[dir.path().join("x.data"), dir.path().join("gone.mp4")], ""), ["x", "gone"]);
+    }
+
+    #[test]
+    fn a_pattern_is_expanded_unless_a_file_has_that_name() {
+        let dir = tree(&["a1.mp4", "a2.mp4", "b[1].mp4", "b1.mp4", ".a3.mp4", "sub/a4.webm"]);
+        assert_eq!(ids(&[dir.path().join("a*.mp4")], ""), ["a1", "a2"]);
+        assert_eq!(ids(&[dir.path().join("b[1].mp4")], ""), ["b[1]"]);
+        assert_eq!(ids(&[dir.path().join("b[0-9].mp4")], ""), ["b1"]);
+        assert_eq!(ids(&[dir.path().join("s*")], ""), ["a4"], "a folder that matches is searched");
+    }
+
+    #[test]
+    fn nothing_found_is_an_error_alone_and_a_note_beside_others() {
+        let dir = tree(&["a.txt", "v/x.mp4"]);
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        for arg in ["empty", "*.mp4"] {
+            let arg = dir.path().join(arg);
+            let error = gather(std::slice::from_ref(&arg), &[], &mut &b""[..]).unwrap_err().to_string();
+            assert!(error.contains(&*arg.to_string_lossy()), "{error}");
+            let inputs = gather(&[arg, dir.path().join("v")], &[], &mut &b""[..]).unwrap();
+            assert_eq!((inputs.items.len(), inputs.notes.len()), (1, 1));
+        }
+        assert!(matches!(gather(&[], &[], &mut &b""[..]), Err(InputsError::NoVideos(_))));
+    }
+
+    #[test]
+    fn one_id_twice_is_refused_with_both_paths() {
+        let dir = tree(&["x/a.mp4", "y/a.webm"]);
+        let args = [dir.path().join("x"), dir.path().join("y")];
+        let error = gather(&args, &[], &mut &b""[..]).unwrap_err().to_string();
+        assert!(error.contains("x/a.mp4") && error.contains("y/a.webm") && error.contains("'a'"), "{error}");
+    }
+
+    #[test]
+    fn standard_input_has_lines_or_nul() {
+        assert_eq!(ids(&["-".into()], "a.mp4\r\n\nsub/b*.mp4\n#c.mp4"), ["a", "b*", "#c"]);
+        assert_eq!(ids(&["-".into(), "z.mp4".into()], "a\nb.mp4\0c.mp4\0"), ["a\nb", "c", "z"]);
+        let twice = gather(&["-".into()], &["-".into()], &mut &b""[..]);
+        assert!(matches!(twice, Err(InputsError::StdinTwice)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_utf8_keep_their_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let name = OsStr::from_bytes(b"caf\xe9\n'\x1b.mp4");
+        fs::write(dir.path().join(name), "").unwrap();
+        let inputs = gather(&[dir.path().to_path_buf()], &[], &mut &b""[..]).unwrap();
+        assert_eq!(inputs.items[0].path.file_name(), Some(name));
+        assert_eq!(inputs.items[0].id, "caf\u{fffd}\n'\x1b");
+        let piped = gather(&["-".into()], &[], &mut &b"caf\xe9.mp4\n"[..]).unwrap();
+        assert_eq!(piped.items[0].path.as_os_str().as_bytes(), b"caf\xe9.mp4");
+    }
+
+    #[test]
+    fn the_default_range_fills_gaps_and_is_checked() {
+        let list = "path,start,end\na.mp4,1,\nb.mp4,,\n";
+        let mut inputs = gather(&[], &["-".into()], &mut list.as_bytes()).unwrap();
+        inputs.set_default_range(Some(0.5), Some(2.0)).unwrap();
+        let ranges: Vec<_> = inputs.items.iter().map(|i| (i.start, i.end)).collect();
+        assert_eq!(ranges, [(Some(1.0), Some(2.0)), (Some(0.5), Some(2.0))]);
+        let mut inputs = gather(&[], &["-".into()], &mut list.as_bytes()).unwrap();
+        assert!(inputs.set_default_range(None, Some(0.75)).unwrap_err().to_string().starts_with("a.mp4"));
+    }
+}

@@ -1,0 +1,256 @@
+//! Attention, head by head and a few queries at a time: the N x N scores never stand in memory as a whole.
+//!
+//! A head's keys and values are packed like weights, once; then each block of queries makes its scores, their softmax
+//! and its share of the output while all of it lies in the first two cache levels. The division by the softmax's sum
+//! waits until the output, where there is less to divide.
+
+use super::buffer::Buffer;
+use super::isa::{Backend, Precision};
+use super::norm::{exp_row, largest};
+use super::pack::{pack_columns, pack_rows, padded, panels};
+use super::simd::{MAX_LANES, MAX_PANEL, Op, Simd};
+use super::tile::{Held, ROWS, Rows, multiply};
+
+/// Queries per block, full tiles: the scores of 24 x 261 take 25 KB.
+const QUERIES: usize = 4 * ROWS;
+
+/// What attends to what. Head `h` of token `i` is `head_dim` f32 from `i * stride + h * head_dim`, so the three may lie
+/// in one packed projection.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// Queries, from the first one's first value.
+    pub q: &'a [f32],
+    /// Keys.
+    pub k: &'a [f32],
+    /// Values.
+    pub v: &'a [f32],
+    /// f32 from one query to the next.
+    pub q_stride: usize,
+    /// f32 from one key, or value, to the next.
+    pub kv_stride: usize,
+    /// Number of queries.
+    pub queries: usize,
+    /// Number of keys and values.
+    pub keys: usize,
+    /// Number of heads.
+    pub heads: usize,
+    /// Values per head, even in bf16.
+    pub head_dim: usize,
+    /// What scores are multiplied by, positive: `1/sqrt(head_dim)`, or 1 where the query projection holds it.
+    pub scale: f32,
+}
+
+/// Memory that [`attention`] works in, reused from call to call.
+#[derive(Debug, Clone, Default)]
+pub struct AttentionScratch {
+    keys: Buffer,
+    values: Buffer,
+    queries: Buffer,
+    scores: Buffer,
+    weights: Buffer,
+}
+
+impl AttentionScratch {
+    fn fit(&mut self, precision: Precision, keys: usize, head_dim: usize) {
+        let fit = |buffer: &mut Buffer, len: usize| {
+            if buffer.len() < len {
+                *buffer = Buffer::zeros(len);
+            }
+        };
+        let (wide_keys, wide_head) = (keys.next_multiple_of(MAX_LANES), head_dim.next_multiple_of(MAX_LANES));
+        fit(&mut self.keys, wide_keys * precision.words(head_dim));
+        fit(&mut self.values, wide_head * precision.words(keys));
+        fit(&mut self.queries, QUERIES * precision.words(head_dim));
+        fit(&mut self.scores, QUERIES * wide_keys);
+        fit(&mut self.weights, QUERIES * precision.words(wide_keys));
+    }
+}
+
+/// `softmax(q kᵀ scale) v` per head, heads side by side: operand rows `(queries, words(heads * head_dim))` into `out`.
+///
+/// # Panics
+/// If a slice is too short for the numbers in `input`, or `head_dim` is odd in bf16.
+pub fn attention(backend: Backend, input: &Attention<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) {
+    let width = input.heads * input.head_dim;
+    let precision = backend.precision();
+    assert!(
+        precision == Precision::F32 || input.head_dim.is_multiple_of(2),
+        "bf16 attention needs even heads"
+    );
+    assert!(input.keys > 0 && input.head_dim > 0 && input.scale > 0.0, "attention over nothing");
+    assert_eq!(out.len(), input.queries * precision.words(width), "out is not one row per query");
+    scratch.fit(precision, input.keys, input.head_dim);
+    backend.run(Heads { input, scratch, out });
+}
+
+struct Heads<'a> {
+    input: &'a Attention<'a>,
+    scratch: &'a mut AttentionScratch,
+    out: &'a mut [f32],
+}
+
+impl Op for Heads<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { input, scratch, out } = self;
+        let d = input.head_dim;
+        for h in 0..input.heads {
+            pack_columns(s, &input.k[h * d..], input.kv_stride, input.keys, d, &mut scratch.keys);
+            pack_rows(s, &input.v[h * d..], input.kv_stride, input.keys, d, &mut scratch.values);
+            for first in (0..input.queries).step_by(QUERIES) {
+                let n = QUERIES.min(input.queries - first);
+                let q = &input.q[first * input.q_stride + h * d..];
+                s.call(Block { input, q, n, scratch, out, first, head: h });
+            }
+        }
+    }
+}
+
+/// One block of queries of one head, whose keys and values are packed.
+struct Block<'a> {
+    input: &'a Attention<'a>,
+    q: &'a [f32],
+    n: usize,
+    scratch: &'a mut AttentionScratch,
+    out: &'a mut [f32],
+    first: usize,
+    head: usize,
+}
+
+impl Op for Block<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { input, q, n, scratch, out, first, head } = self;
+        let Attention { keys, head_dim, q_stride, .. } = *input;
+        let AttentionScratch { keys: packed_keys, values, queries, scores, weights } = scratch;
+        let (wide, steps) = (padded::<S>(keys), head_dim.div_ceil(S::PACK));
+        // Where a word is a value, queries are read where they lie.
+        let (q, q_stride) = if S::PACK == 1 {
+            (q, q_stride)
+        } else {
+            for (row, to) in queries.chunks_exact_mut(steps).take(n).enumerate() {
+                s.pack_row(&q[row * q_stride..][..head_dim], to);
+            }
+            (&queries[..], steps)
+        };
+        let scores = &mut scores[..n * wide];
+        for panel in panels::<S>(keys, steps) {
+            for row in (0..n).step_by(ROWS) {
+                let rows = ROWS.min(n - row);
+                let a = Rows { words: &q[row * q_stride..], rows, steps, stride: q_stride };
+                let c = &mut scores[row * wide + panel.first..];
+                multiply(s, a, &packed_keys[panel.start..], panel.vectors, c, wide);
+            }
+        }
+
+        let key_words = keys.div_ceil(S::PACK);
+        // All maxima first: a row's exponentials then need not wait for its own.
+        let mut tops = [0.0; QUERIES];
+        for (row, top) in scores.chunks_exact_mut(wide).zip(&mut tops) {
+            // Whole vectors from here on: what no key stands behind weighs nothing.
+            row[keys..].fill(f32::NEG_INFINITY);
+            *top = largest(s, row);
+        }
+        let mut sums = [0.0; QUERIES];
+        for ((row, top), sum) in scores.chunks_exact_mut(wide).zip(tops).zip(&mut sums) {
+            *sum = exp_row(s, row, top, input.scale);
+        }
+        let (weights, stride) = if S::PACK == 1 {
+            (&*scores, wide)
+        } else {
+            let words = wide / S::PACK;
+            for (row, to) in scores.chunks_exact(wide).zip(weights.chunks_exact_mut(words)) {
+                s.pack_row(row, to);
+            }
+            (&weights[..], words)
+        };
+
+        let (words, row_words) = (head_dim.div_ceil(S::PACK), (input.heads * head_dim).div_ceil(S::PACK));
+        let Held(held) = &mut Held([0.0; ROWS * MAX_PANEL]);
+        for panel in panels::<S>(head_dim, key_words) {
+            let across = panel.vectors * S::LANES;
+            for row in (0..n).step_by(ROWS) {
+                let rows = ROWS.min(n - row);
+                let a = Rows { words: &weights[row * stride..], rows, steps: key_words, stride };
+                multiply(s, a, &values[panel.start..], panel.vectors, held, across);
+                for (r, sum) in held.chunks_exact_mut(across).take(rows).enumerate() {
+                    let scale = s.splat(1.0 / sums[row + r]);
+                    let mut i = 0;
+                    while i < across {
+                        s.store(s.mul(s.load(&sum[i..]), scale), &mut sum[i..]);
+                        i += S::LANES;
+                    }
+                    let at = (first + row + r) * row_words + head * words + panel.first / S::PACK;
+                    s.pack_row(&sum[..panel.columns], &mut out[at..]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::backends;
+    use crate::kernels::testing::{noise, unpack};
+
+    fn reference(input: &Attention<'_>) -> Vec<f64> {
+        let Attention { queries, keys, heads, head_dim: d, .. } = *input;
+        let mut out = vec![0.0; queries * heads * d];
+        for h in 0..heads {
+            for i in 0..queries {
+                let q = &input.q[i * input.q_stride + h * d..][..d];
+                let at = |x: &[f32], j: usize, c: usize| f64::from(x[j * input.kv_stride + h * d + c]);
+                let scores: Vec<f64> = (0..keys)
+                    .map(|j| {
+                        let dot: f64 = (0..d).map(|c| f64::from(q[c]) * at(input.k, j, c)).sum();
+                        (dot * f64::from(input.scale)).exp()
+                    })
+                    .collect();
+                let sum: f64 = scores.iter().sum();
+                for c in 0..d {
+                    out[(i * heads + h) * d + c] =
+                        (0..keys).map(|j| scores[j] * at(input.v, j, c)).sum::<f64>() / sum;
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn agrees_with_f64_at_odd_sizes() {
+        for backend in backends() {
+            let mut scratch = AttentionScratch::default();
+            for tokens in [1, 5, 6, 7, 16, 17, 25, 66, 261] {
+                for (heads, head_dim) in [(3, 16), (2, 64), (1, 6), (2, 72)] {
+                    let (width, precision) = (heads * head_dim, backend.precision());
+                    let qkv = noise(tokens * 3 * width, 5);
+                    let input = Attention {
+                        q: &qkv,
+                        k: &qkv[width..],
+                        v: &qkv[2 * width..],
+                        q_stride: 3 * width,
+                        kv_stride: 3 * width,
+                        queries: tokens.min(49),
+                        keys: tokens,
+                        heads,
+                        head_dim,
+                        scale: 1.5,
+                    };
+                    let words = precision.words(width);
+                    let mut out = vec![f32::NAN; input.queries * words];
+                    attention(backend, &input, &mut scratch, &mut out);
+                    let out: Vec<f32> =
+                        out.chunks_exact(words).flat_map(|row| unpack(precision, row, width)).collect();
+                    let tolerance = if precision == Precision::F32 { 4e-6 } else { 4e-2 };
+                    for (got, want) in out.iter().zip(reference(&input)) {
+                        let error = (f64::from(*got) - want).abs();
+                        assert!(error < tolerance, "{backend:?} {tokens} {heads}x{head_dim}: {error}");
+                    }
+                }
+            }
+        }
+    }
+}

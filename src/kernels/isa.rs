@@ -1,0 +1,189 @@
+//! Which instruction set runs the kernels: asked of the processor once, at run time.
+//!
+//! A [`Backend`] exists only for what this processor has, which is what makes the kernels safe to call.
+
+use super::portable::Portable;
+use super::simd::{Op, Simd};
+
+/// An instruction set the kernels are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// x86-64 with AVX-512 (F and BW).
+    Avx512,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// AArch64.
+    Neon,
+    /// Any processor, without explicit vectors.
+    Portable,
+}
+
+impl Isa {
+    /// All, best first.
+    pub const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Isa::Neon => cfg!(target_arch = "aarch64"),
+            Isa::Portable => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx512 | Isa::Avx2 => false,
+        }
+    }
+
+    /// The best this processor has.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
+    }
+
+    /// Whether this processor runs matrix products of that precision with it.
+    pub fn supports(self, precision: Precision) -> bool {
+        self.is_available()
+            && match precision {
+                Precision::F32 => true,
+                Precision::Bf16 => self == Isa::Avx512 && has_bf16(),
+            }
+    }
+
+    /// As users know it: `AVX-512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512 => "AVX-512",
+            Isa::Avx2 => "AVX2",
+            Isa::Neon => "NEON",
+            Isa::Portable => "portable",
+        }
+    }
+}
+
+fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// The numbers that matrix products multiply; sums are f32 in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// IEEE single precision.
+    F32,
+    /// Eight bits of significand, the exponents of f32.
+    Bf16,
+}
+
+impl Precision {
+    /// As users name it: `f32`, `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
+    /// 4-byte words that a row of `values` numbers takes as an operand of a matrix product.
+    pub fn words(self, values: usize) -> usize {
+        match self {
+            Precision::F32 => values,
+            Precision::Bf16 => values.div_ceil(2),
+        }
+    }
+}
+
+/// This processor lacks the instructions asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this processor has no {} matrix products in {}: use f32", .isa.name(), .precision.name())]
+pub struct Unsupported {
+    /// The instruction set asked for.
+    pub isa: Isa,
+    /// The precision asked for.
+    pub precision: Precision,
+}
+
+/// An instruction set and a precision that this processor has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend {
+    isa: Isa,
+    precision: Precision,
+}
+
+impl Backend {
+    /// # Errors
+    /// If this processor lacks the one or the other.
+    pub fn new(isa: Isa, precision: Precision) -> Result<Self, Unsupported> {
+        if isa.supports(precision) {
+            Ok(Self { isa, precision })
+        } else {
+            Err(Unsupported { isa, precision })
+        }
+    }
+
+    /// The best instruction set of this processor in f32.
+    pub fn best() -> Self {
+        Self { isa: Isa::best(), precision: Precision::F32 }
+    }
+
+    /// The instruction set.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
+    /// The precision of matrix products.
+    pub fn precision(self) -> Precision {
+        self.precision
+    }
+
+    /// Runs a kernel with this instruction set.
+    pub(super) fn run<O: Op>(self, op: O) -> O::Output {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::x86::{Avx2, Avx512, Avx512Bf16};
+            match (self.isa, self.precision) {
+                // SAFETY: `new` asked the processor for these features.
+                (Isa::Avx512, Precision::F32) => return unsafe { Avx512::new() }.call(op),
+                // SAFETY: as above.
+                (Isa::Avx512, Precision::Bf16) => return unsafe { Avx512Bf16::new() }.call(op),
+                // SAFETY: as above.
+                (Isa::Avx2, _) => return unsafe { Avx2::new() }.call(op),
+                _ => {}
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if self.isa == Isa::Neon {
+            return super::neon::Neon.call(op);
+        }
+        Portable.call(op)
+    }
+}
+
+/// Every backend of this processor, for tests that try each.
+#[cfg(test)]
+pub(crate) fn backends() -> Vec<Backend> {
+    [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .flat_map(|precision| Isa::ALL.into_iter().filter_map(move |isa| Backend::new(isa, precision).ok()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_is_always_there_and_never_in_bf16() {
+        assert!(Isa::best().is_available());
+        assert!(Backend::new(Isa::Portable, Precision::F32).is_ok());
+        let refused = Backend::new(Isa::Portable, Precision::Bf16).unwrap_err();
+        assert_eq!(refused.to_string(), "this processor has no portable matrix products in bf16: use f32");
+    }
+
+    #[test]
+    fn an_odd_row_of_bf16_takes_half_a_word_more() {
+        assert_eq!((Precision::F32.words(7), Precision::Bf16.words(7)), (7, 4));
+    }
+}

@@ -1,0 +1,318 @@
+//! Linear layers over weights packed once, with bias, GELU and residual in the same pass.
+
+use super::buffer::Buffer;
+use super::isa::Backend;
+use super::math::gelu;
+use super::pack::{pack_columns, padded, panels};
+use super::simd::{MAX_PANEL, Op, Simd};
+use super::tile::{Held, LINE, ROWS, Tile};
+
+/// `y = x Wᵀ + b`, laid out for the backend that computes it.
+#[derive(Debug, Clone)]
+pub struct PackedLinear {
+    backend: Backend,
+    inputs: usize,
+    outputs: usize,
+    weight: Buffer,
+    /// Zeros up to a whole vector.
+    bias: Buffer,
+}
+
+struct Pack<'a> {
+    weight: &'a [f32],
+    bias: &'a [f32],
+    inputs: usize,
+}
+
+impl Op for Pack<'_> {
+    type Output = (Buffer, Buffer);
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> (Buffer, Buffer) {
+        let outputs = self.bias.len();
+        let mut packed = Buffer::zeros(padded::<S>(outputs) * self.inputs.div_ceil(S::PACK));
+        pack_columns(s, self.weight, self.inputs, outputs, self.inputs, &mut packed);
+        let mut bias = Buffer::zeros(padded::<S>(outputs));
+        bias[..outputs].copy_from_slice(self.bias);
+        (packed, bias)
+    }
+}
+
+impl PackedLinear {
+    /// Lays out `weight (outputs, inputs)` and `bias (outputs)`, row-major f32.
+    ///
+    /// # Panics
+    /// If `weight` is not `bias.len()` rows of `inputs`.
+    pub fn new(backend: Backend, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
+        assert_eq!(weight.len(), bias.len() * inputs, "the weight is not (outputs, inputs)");
+        let (packed, padded_bias) = backend.run(Pack { weight, bias, inputs });
+        Self { backend, inputs, outputs: bias.len(), weight: packed, bias: padded_bias }
+    }
+
+    /// What it is laid out for.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Values per row of the input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values per row of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn apply(&self, x: &[f32], out: &mut [f32], then: Then) {
+        let words = self.backend.precision().words(self.inputs);
+        assert_eq!(x.len() % words, 0, "x is not rows of {words} words");
+        let rows = x.len() / words;
+        let width = match then {
+            Then::Gelu => self.backend.precision().words(self.outputs),
+            Then::Store | Then::Add => self.outputs,
+        };
+        assert_eq!(out.len(), rows * width, "out is not {rows} rows of {width}");
+        self.backend.run(Apply { layer: self, x, rows, out, width, then });
+    }
+}
+
+/// `out (N, outputs) = x Wᵀ + b`, f32, for operand rows `x (N, words(inputs))`.
+///
+/// # Panics
+/// If the lengths do not agree.
+pub fn linear(layer: &PackedLinear, x: &[f32], out: &mut [f32]) {
+    layer.apply(x, out, Then::Store);
+}
+
+/// `out (N, outputs) += x Wᵀ + b`, f32, for operand rows `x (N, words(inputs))`.
+///
+/// # Panics
+/// If the lengths do not agree.
+pub fn linear_residual(layer: &PackedLinear, x: &[f32], out: &mut [f32]) {
+    layer.apply(x, out, Then::Add);
+}
+
+/// `out = GELU(x Wᵀ + b)` as operand rows `(N, words(outputs))`, for operand rows `x (N, words(inputs))`.
+///
+/// # Panics
+/// If the lengths do not agree.
+pub fn linear_gelu(layer: &PackedLinear, x: &[f32], out: &mut [f32]) {
+    layer.apply(x, out, Then::Gelu);
+}
+
+struct Operand<'a> {
+    x: &'a [f32],
+    width: usize,
+    out: &'a mut [f32],
+}
+
+impl Op for Operand<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let words = self.width.div_ceil(S::PACK);
+        for (x, out) in self.x.chunks_exact(self.width).zip(self.out.chunks_exact_mut(words)) {
+            s.pack_row(x, out);
+        }
+    }
+}
+
+/// Rows of f32 `x (N, width)` as operand rows `(N, words(width))` of the backend's precision.
+///
+/// # Panics
+/// If the lengths do not agree.
+pub fn to_operand(backend: Backend, x: &[f32], width: usize, out: &mut [f32]) {
+    assert_eq!(x.len() % width, 0, "x is not rows of {width}");
+    assert_eq!(out.len(), x.len() / width * backend.precision().words(width), "out is not as many rows as x");
+    backend.run(Operand { x, width, out });
+}
+
+/// What happens to a finished sum.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Store,
+    Add,
+    Gelu,
+}
+
+struct Apply<'a> {
+    layer: &'a PackedLinear,
+    x: &'a [f32],
+    rows: usize,
+    out: &'a mut [f32],
+    width: usize,
+    then: Then,
+}
+
+impl Op for Apply<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { layer, x, rows, out, width, then } = self;
+        let steps = layer.inputs.div_ceil(S::PACK);
+        assert!(layer.weight.len() == padded::<S>(layer.outputs) * steps && x.len() == rows * steps);
+        let Held(held) = &mut Held([0.0; ROWS * MAX_PANEL]);
+        for panel in panels::<S>(layer.outputs, steps) {
+            let wide = panel.vectors * S::LANES;
+            let weight = &layer.weight[panel.start..][..steps * wide];
+            let bias = &layer.bias[panel.first..][..wide];
+            // The panels follow one another, so the next one starts where this one ends.
+            let mut next = weight.as_ptr_range().end;
+            // Whole vectors go straight to their place; anything else passes through a tile on the stack.
+            let direct = then != Then::Gelu && wide == panel.columns;
+            for first in (0..rows).step_by(ROWS) {
+                let n = ROWS.min(rows - first);
+                let (c, c_stride) = if direct {
+                    let c = &mut out[first * width + panel.first..][..(n - 1) * width + wide];
+                    (c.as_mut_ptr(), width)
+                } else {
+                    (held.as_mut_ptr(), wide)
+                };
+                let tile = Tile {
+                    a: x[first * steps..][..n * steps].as_ptr(),
+                    a_stride: steps,
+                    rows: n,
+                    b: weight.as_ptr(),
+                    steps,
+                    vectors: panel.vectors,
+                    bias: bias.as_ptr(),
+                    c,
+                    c_stride,
+                    add: direct && then == Then::Add,
+                    next,
+                };
+                // SAFETY: the slices just taken span exactly what the tile reads and writes, `held` has room for
+                // ROWS panels, and `c` is borrowed mutably while the operands are borrowed shared.
+                unsafe { tile.compute(s) };
+                next = next.wrapping_add(LINE * Tile::prefetched(steps));
+                if !direct {
+                    for (r, sums) in held.chunks_exact_mut(wide).take(n).enumerate() {
+                        let out = &mut out[(first + r) * width..][..width];
+                        finish(s, then, &mut sums[..], panel.first, panel.columns, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Puts the sums of one row of a panel where they belong: `columns` of them, from column `first` of the row `out`.
+#[inline(always)]
+fn finish<S: Simd>(s: S, then: Then, sums: &mut [f32], first: usize, columns: usize, out: &mut [f32]) {
+    match then {
+        Then::Gelu => {
+            let mut i = 0;
+            while i < sums.len() {
+                s.store(gelu(s, s.load(&sums[i..])), &mut sums[i..]);
+                i += S::LANES;
+            }
+            s.pack_row(&sums[..columns], &mut out[first / S::PACK..]);
+        }
+        Then::Store => out[first..][..columns].copy_from_slice(&sums[..columns]),
+        Then::Add => {
+            for (out, sum) in out[first..][..columns].iter_mut().zip(sums) {
+                *out += *sum;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::backends;
+    use crate::kernels::isa::Precision;
+    use crate::kernels::math::reference;
+    use crate::kernels::testing::{noise, unpack};
+
+    /// `x Wᵀ + b` in f64, of operands as the backend rounds them.
+    fn product(x: &[f32], w: &[f32], b: &[f32], inputs: usize) -> Vec<f64> {
+        let mut y = Vec::new();
+        for x in x.chunks_exact(inputs) {
+            for (w, b) in w.chunks_exact(inputs).zip(b) {
+                let sum: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                y.push(sum + f64::from(*b));
+            }
+        }
+        y
+    }
+
+    /// Rounding alone: 384 partial sums of up to 20, half a unit each, added like random steps.
+    const TOLERANCE: f64 = 3e-5;
+
+    fn close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
+        assert_eq!(got.len(), want.len(), "{what}");
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            assert!((f64::from(*g) - w).abs() <= tolerance * w.abs().max(1.0), "{what} at {i}: {g}, not {w}");
+        }
+    }
+
+    #[test]
+    fn every_layer_agrees_with_f64_at_odd_sizes() {
+        for backend in backends() {
+            let precision = backend.precision();
+            for rows in [1, 5, 6, 7, 16, 17, 261] {
+                for (inputs, outputs) in [(1, 1), (2, 17), (7, 16), (17, 63), (48, 144), (65, 130), (384, 97)]
+                {
+                    let what = format!("{backend:?} {rows} x {inputs} -> {outputs}");
+                    let (x, w) = (noise(rows * inputs, 1), noise(outputs * inputs, 2));
+                    let (b, residual) = (noise(outputs, 3), noise(rows * outputs, 4));
+                    let layer = PackedLinear::new(backend, &w, &b, inputs);
+                    let words = precision.words(inputs);
+                    let mut operand = vec![0.0; rows * words];
+                    to_operand(backend, &x, inputs, &mut operand);
+
+                    // bf16 rounds the operands; products and sums stay exact to f32.
+                    let rounded = |values: &[f32]| -> Vec<f32> {
+                        let mut packed = vec![0.0; values.len() / inputs * words];
+                        to_operand(backend, values, inputs, &mut packed);
+                        packed.chunks_exact(words).flat_map(|row| unpack(precision, row, inputs)).collect()
+                    };
+                    let want = product(&rounded(&x), &rounded(&w), &b, inputs);
+                    let mut y = vec![f32::NAN; rows * outputs];
+                    linear(&layer, &operand, &mut y);
+                    close(&y, &want, TOLERANCE, &what);
+
+                    let mut y = residual.clone();
+                    linear_residual(&layer, &operand, &mut y);
+                    let sum: Vec<f64> = want.iter().zip(&residual).map(|(w, r)| w + f64::from(*r)).collect();
+                    close(&y, &sum, TOLERANCE, &what);
+
+                    let out_words = precision.words(outputs);
+                    let mut y = vec![f32::NAN; rows * out_words];
+                    linear_gelu(&layer, &operand, &mut y);
+                    let y: Vec<f32> =
+                        y.chunks_exact(out_words).flat_map(|row| unpack(precision, row, outputs)).collect();
+                    let gelu: Vec<f64> = want.iter().map(|&x| reference::gelu(x)).collect();
+                    let tolerance = if precision == Precision::F32 { TOLERANCE } else { 4e-3 };
+                    close(&y, &gelu, tolerance, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        for backend in backends() {
+            let (w, b) = (noise(70 * 33, 1), noise(70, 2));
+            let layer = PackedLinear::new(backend, &w, &b, 33);
+            let words = backend.precision().words(33);
+            let mut x = vec![0.0; 13 * words];
+            to_operand(backend, &noise(13 * 33, 3), 33, &mut x);
+            let mut all = vec![0.0; 13 * 70];
+            linear(&layer, &x, &mut all);
+            for (x, row) in x.chunks_exact(words).zip(all.chunks_exact(70)) {
+                let mut one = vec![0.0; 70];
+                linear(&layer, x, &mut one);
+                assert_eq!(one, row, "{backend:?}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out is not")]
+    fn refuses_an_output_of_another_size() {
+        let layer = PackedLinear::new(Backend::best(), &[1.0; 6], &[0.0; 2], 3);
+        linear(&layer, &[0.0; 3], &mut [0.0; 3]);
+    }
+}

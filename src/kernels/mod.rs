@@ -1,0 +1,40 @@
+//! The CPU's inner loops, behind plain names: linear layers, attention, norms, GELU.
+//!
+//! Every kernel is a function over f32 slices, written once over a trait of vectors (`simd`) and compiled for each instruction set; a
+//! [`Backend`] names the one that runs, chosen by asking the processor. [`ops`] wraps them for candle tensors, beside the
+//! composed expression that each is tested against. Nothing here starts threads: the unit of parallel work is a frame,
+//! and its caller's business, so that a result never depends on how many there are.
+//!
+//! Slices of wrong length are a programmer's error and panic; nothing that comes from outside reaches them unchecked.
+
+mod attention;
+mod buffer;
+pub mod grad;
+mod isa;
+mod linear;
+mod math;
+mod norm;
+pub mod ops;
+mod pack;
+pub mod peak;
+mod portable;
+mod simd;
+mod tile;
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(test)]
+mod testing;
+
+pub use attention::{Attention, AttentionScratch, attention};
+pub use buffer::Buffer;
+pub use isa::{Backend, Isa, Precision, Unsupported};
+pub use linear::{PackedLinear, linear, linear_gelu, linear_residual, to_operand};
+pub use math::{erf_in_place, exp_in_place, gelu_in_place};
+pub use norm::{layer_norm, softmax, standardize};
+
+#[cfg(test)]
+pub(crate) use isa::backends;

@@ -1,0 +1,333 @@
+//! x86-64: AVX-512 in f32 and bf16, AVX2 with FMA.
+
+use std::arch::x86_64::*;
+
+use super::simd::{Op, Simd};
+
+/// AVX-512F, operands in f32. Made only where the processor has `avx512f` and `avx512bw`.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+/// AVX-512 with `avx512bf16`: operands in pairs of bf16, sums in f32.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512Bf16(());
+
+/// AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+impl Avx512 {
+    /// # Safety
+    /// The processor has `avx512f` and `avx512bw`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Avx512Bf16 {
+    /// # Safety
+    /// The processor has `avx512f`, `avx512bw` and `avx512bf16`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Avx2 {
+    /// # Safety
+    /// The processor has `avx2` and `fma`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn call_avx512<O: Op>(op: O) -> O::Output {
+    op.run(Avx512(()))
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn call_avx512_bf16<O: Op>(op: O) -> O::Output {
+    op.run(Avx512Bf16(()))
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+fn call_avx2<O: Op>(op: O) -> O::Output {
+    op.run(Avx2(()))
+}
+
+/// A 16 x 16 transposition: pairs of rows, then quarters of them, then 128-bit blocks twice.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_16(x: &mut [__m512; 16]) {
+    let mut y = *x;
+    for i in (0..16).step_by(2) {
+        y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+    }
+    for i in (0..16).step_by(4) {
+        // Column `4 b + j` of the four rows stands in block `b` of `x[i + j]`.
+        x[i] = _mm512_shuffle_ps::<0x44>(y[i], y[i + 2]);
+        x[i + 1] = _mm512_shuffle_ps::<0xee>(y[i], y[i + 2]);
+        x[i + 2] = _mm512_shuffle_ps::<0x44>(y[i + 1], y[i + 3]);
+        x[i + 3] = _mm512_shuffle_ps::<0xee>(y[i + 1], y[i + 3]);
+    }
+    for j in 0..4 {
+        // Blocks 0 and 2, then 1 and 3, of rows 0-3 and 4-7, of rows 8-11 and 12-15.
+        let [a, b, c, d] = [x[j], x[j + 4], x[j + 8], x[j + 12]];
+        let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+        let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+        y[j] = _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even);
+        y[j + 4] = _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd);
+        y[j + 8] = _mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even);
+        y[j + 12] = _mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd);
+    }
+    *x = y;
+}
+
+/// The methods that AVX-512 has in common with and without bf16.
+macro_rules! vectors_of_sixteen {
+    () => {
+        type V = __m512;
+        const LANES: usize = 16;
+        const PANEL: usize = 4;
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load_ptr(self, from: *const f32) -> __m512 {
+            // SAFETY: `self` proves the features, the caller the pointer.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store_ptr(self, v: __m512, to: *mut f32) {
+            // SAFETY: `self` proves the features, the caller the pointer.
+            unsafe { _mm512_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        fn add(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        fn sub(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        fn mul(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        fn ratio(self, a: __m512, b: __m512) -> __m512 {
+            // One Newton step from 14 bits: a third of the division's time.
+            // SAFETY: `self` proves the features.
+            unsafe {
+                let guess = _mm512_rcp14_ps(b);
+                let error = _mm512_fnmadd_ps(b, guess, _mm512_set1_ps(1.0));
+                _mm512_mul_ps(a, _mm512_fmadd_ps(guess, error, guess))
+            }
+        }
+        #[inline(always)]
+        fn max(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn min(self, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_min_ps(a, b) }
+        }
+        #[inline(always)]
+        fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        fn exp2(self, shifted: __m512) -> __m512 {
+            // SAFETY: `self` proves the features.
+            unsafe {
+                let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
+                _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(127 << 23)))
+            }
+        }
+        #[inline(always)]
+        fn sum(self, v: __m512) -> f32 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_reduce_add_ps(v) }
+        }
+        #[inline(always)]
+        fn largest(self, v: __m512) -> f32 {
+            // SAFETY: `self` proves the features.
+            unsafe { _mm512_reduce_max_ps(v) }
+        }
+        #[inline(always)]
+        fn transpose(self, square: &mut [__m512; 16]) {
+            // SAFETY: `self` proves the features.
+            unsafe { transpose_16(square) }
+        }
+        #[inline(always)]
+        fn prefetch(self, at: *const f32) {
+            // SAFETY: a prefetch never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+        }
+    };
+}
+
+impl Simd for Avx512 {
+    const PACK: usize = 1;
+    vectors_of_sixteen!();
+
+    #[inline(always)]
+    fn call<O: Op>(self, op: O) -> O::Output {
+        // SAFETY: `self` proves the features.
+        unsafe { call_avx512(op) }
+    }
+}
+
+impl Simd for Avx512Bf16 {
+    const PACK: usize = 2;
+    vectors_of_sixteen!();
+
+    #[inline(always)]
+    fn call<O: Op>(self, op: O) -> O::Output {
+        // SAFETY: `self` proves the features.
+        unsafe { call_avx512_bf16(op) }
+    }
+
+    #[inline(always)]
+    fn mac(self, acc: __m512, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features; the two types are the same 512 bits.
+        unsafe {
+            _mm512_dpbf16_ps(
+                acc,
+                std::mem::transmute::<__m512, __m512bh>(a),
+                std::mem::transmute::<__m512, __m512bh>(b),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn words(self, from: &[f32]) -> __m512 {
+        let lo = self.load_part(from, 0.0);
+        let hi = if from.len() > 16 { self.load_part(&from[16..], 0.0) } else { self.splat(0.0) };
+        // SAFETY: `self` proves the features; the two types are the same 512 bits.
+        unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(hi, lo)) }
+    }
+
+    #[inline(always)]
+    fn pack_row(self, src: &[f32], dst: &mut [f32]) {
+        let (n, dst) = (src.len(), &mut dst[..src.len().div_ceil(2)]);
+        let mut i = 0;
+        while i + 32 <= n {
+            self.store(self.words(&src[i..i + 32]), &mut dst[i / 2..]);
+            i += 32;
+        }
+        if i < n {
+            self.store_part(self.words(&src[i..]), &mut dst[i / 2..]);
+        }
+    }
+
+    #[inline(always)]
+    fn pair(self, lo: __m512, hi: __m512) -> __m512 {
+        // Takes halfwords 0, 16, 1, 17, ... : lane i of `lo` beside lane i of `hi`.
+        const ORDER: [u16; 32] = {
+            let mut order = [0; 32];
+            let mut i = 0;
+            while i < 16 {
+                order[2 * i] = i as u16;
+                order[2 * i + 1] = 16 + i as u16;
+                i += 1;
+            }
+            order
+        };
+        // SAFETY: `self` proves the features; `ORDER` is 512 bits.
+        unsafe {
+            let order = _mm512_loadu_si512(ORDER.as_ptr().cast());
+            let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(hi, lo));
+            _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, halves))
+        }
+    }
+}
+
+impl Simd for Avx2 {
+    type V = __m256;
+    const LANES: usize = 8;
+    const PANEL: usize = 2;
+    const PACK: usize = 1;
+
+    #[inline(always)]
+    fn call<O: Op>(self, op: O) -> O::Output {
+        // SAFETY: `self` proves the features.
+        unsafe { call_avx2(op) }
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, from: *const f32) -> __m256 {
+        // SAFETY: `self` proves the features, the caller the pointer.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, v: __m256, to: *mut f32) {
+        // SAFETY: `self` proves the features, the caller the pointer.
+        unsafe { _mm256_storeu_ps(to, v) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn ratio(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn exp2(self, shifted: __m256) -> __m256 {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(127 << 23)))
+        }
+    }
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+}

@@ -1,0 +1,23 @@
+//! The program: parse, run, exit code.
+
+use std::process::ExitCode;
+
+/// The network's temporaries are large and short-lived: with the system's allocator each costs its page faults again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// mimalloc's `mi_option_purge_delay`, milliseconds, which its Rust header does not name; -1 is never.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet. The setting keeps memory that was freed, for the next temporary of its size: given
+    // back after the usual 10 ms, a step of training takes 200,000 page faults. candle reads the variable when it first
+    // computes: we share out frames and shards of batches, and its own threads would spin beside ours.
+    unsafe {
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
+        if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+            std::env::set_var("CANDLE_NUM_THREADS", "1");
+        }
+    }
+    ExitCode::from(lift::cli::main().code())
+}

@@ -1,0 +1,247 @@
+//! DINOv2 with registers, the frame encoder (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv 2309.16588).
+//!
+//! Written after timm's `vit_*_patch14_reg4_dinov2`: positions are added to the patches before the class and register
+//! tokens join, GELU is the exact one, the feature is the class token after the final norm. Depth, width, patch, grid
+//! and registers follow from the tensors' shapes; only the head count has to be known.
+
+use candle_core::{D, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::layers::{LayerNorm, Linear, merge_heads, softmax, split_heads};
+use super::{IMAGE_SIZE, positions};
+
+/// Epsilon of every LayerNorm of the frame encoder.
+pub const NORM_EPS: f64 = 1e-6;
+
+/// The numbers that fix a frame encoder's shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Feature width `D`.
+    pub width: usize,
+    /// Number of transformer blocks.
+    pub depth: usize,
+    /// Attention heads per block.
+    pub heads: usize,
+    /// Hidden width of the MLP.
+    pub hidden: usize,
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// Side of the position table the file carries, in patches.
+    pub grid: usize,
+    /// Register tokens.
+    pub registers: usize,
+}
+
+impl Config {
+    /// ViT-S/14 with 4 registers as published: the paper's frame encoder.
+    pub fn vit_small() -> Self {
+        Self { width: 384, depth: 12, heads: 6, hidden: 1536, patch: 14, grid: 37, registers: 4 }
+    }
+
+    /// Side of the grid of patches of one frame.
+    pub fn frame_grid(&self) -> usize {
+        IMAGE_SIZE / self.patch
+    }
+
+    /// Tokens per frame `N`: the class token, the registers and the patches.
+    pub fn tokens(&self) -> usize {
+        1 + self.registers + self.frame_grid().pow(2)
+    }
+
+    /// Every tensor a file of this shape has, by timm's names, each with its shape.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let Self { width: d, hidden, patch, grid, registers, .. } = *self;
+        let mut all = vec![
+            ("cls_token".into(), vec![1, 1, d]),
+            ("reg_token".into(), vec![1, registers, d]),
+            ("pos_embed".into(), vec![1, grid * grid, d]),
+            ("patch_embed.proj.weight".into(), vec![d, 3, patch, patch]),
+            ("patch_embed.proj.bias".into(), vec![d]),
+            ("norm.weight".into(), vec![d]),
+            ("norm.bias".into(), vec![d]),
+        ];
+        for i in 0..self.depth {
+            for (name, shape) in [
+                ("norm1.weight", vec![d]),
+                ("norm1.bias", vec![d]),
+                ("attn.qkv.weight", vec![3 * d, d]),
+                ("attn.qkv.bias", vec![3 * d]),
+                ("attn.proj.weight", vec![d, d]),
+                ("attn.proj.bias", vec![d]),
+                ("ls1.gamma", vec![d]),
+                ("norm2.weight", vec![d]),
+                ("norm2.bias", vec![d]),
+                ("mlp.fc1.weight", vec![hidden, d]),
+                ("mlp.fc1.bias", vec![hidden]),
+                ("mlp.fc2.weight", vec![d, hidden]),
+                ("mlp.fc2.bias", vec![d]),
+                ("ls2.gamma", vec![d]),
+            ] {
+                all.push((format!("blocks.{i}.{name}"), shape));
+            }
+        }
+        all
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Block {
+    norm1: LayerNorm,
+    qkv: Linear,
+    proj: Linear,
+    ls1: Tensor,
+    norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    ls2: Tensor,
+    heads: usize,
+}
+
+impl Block {
+    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+        let d = config.width;
+        Ok(Self {
+            norm1: LayerNorm::load(d, NORM_EPS, &vb.pp("norm1"))?,
+            qkv: Linear::load(d, 3 * d, &vb.pp("attn.qkv"))?,
+            proj: Linear::load(d, d, &vb.pp("attn.proj"))?,
+            ls1: vb.get(d, "ls1.gamma")?,
+            norm2: LayerNorm::load(d, NORM_EPS, &vb.pp("norm2"))?,
+            fc1: Linear::load(d, config.hidden, &vb.pp("mlp.fc1"))?,
+            fc2: Linear::load(config.hidden, d, &vb.pp("mlp.fc2"))?,
+            ls2: vb.get(d, "ls2.gamma")?,
+            heads: config.heads,
+        })
+    }
+
+    /// `(B, N, D)` to `(B, N, D)`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (q, k, v) = split_heads(&self.qkv.forward(&self.norm1.forward(x)?)?, self.heads)?;
+        let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
+        let attention = softmax(&(q * scale)?.matmul(&k.t()?)?)?;
+        let mixed = self.proj.forward(&merge_heads(&attention.matmul(&v)?)?)?;
+        let x = (x + mixed.broadcast_mul(&self.ls1)?)?;
+        let hidden = self.fc1.forward(&self.norm2.forward(&x)?)?.gelu_erf()?;
+        &x + self.fc2.forward(&hidden)?.broadcast_mul(&self.ls2)?
+    }
+}
+
+/// The frame encoder in composed candle operations.
+#[derive(Debug, Clone)]
+pub struct Dinov2 {
+    config: Config,
+    patch_embed: Linear,
+    /// The position table at the frame's grid, `(1, grid², D)`.
+    pos_embed: Tensor,
+    /// The class token and the registers, `(1, 1 + R, D)`.
+    prefix: Tensor,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+}
+
+impl Dinov2 {
+    /// Takes the tensors of [`Config::tensors`] from `vb` and resamples the positions.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(config: Config, vb: &VarBuilder) -> Result<Self> {
+        let Config { width: d, patch, grid, registers, .. } = config;
+        let kernel =
+            vb.get((d, 3, patch, patch), "patch_embed.proj.weight")?.reshape((d, 3 * patch * patch))?;
+        let table = vb.get((1, grid * grid, d), "pos_embed")?;
+        let to = config.frame_grid();
+        let pos_embed = positions::resample(&table.flatten_all()?.to_vec1::<f32>()?, d, grid, to);
+        let pos_embed = Tensor::from_vec(pos_embed, (1, to * to, d), table.device())?;
+        let prefix =
+            Tensor::cat(&[vb.get((1, 1, d), "cls_token")?, vb.get((1, registers, d), "reg_token")?], 1)?;
+        let blocks = (0..config.depth)
+            .map(|i| Block::load(&config, &vb.pp(format!("blocks.{i}"))))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            patch_embed: Linear::new(kernel, vb.get(d, "patch_embed.proj.bias")?),
+            pos_embed,
+            prefix,
+            blocks,
+            norm: LayerNorm::load(d, NORM_EPS, &vb.pp("norm"))?,
+            config,
+        })
+    }
+
+    /// The shape of this encoder.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The position table at the frame's grid, `(1, grid², D)`.
+    pub fn pos_embed(&self) -> &Tensor {
+        &self.pos_embed
+    }
+
+    /// Patches of normalised pixels `(B, 3, 224, 224)` as `(B, grid², D)`, positions not yet added.
+    ///
+    /// # Errors
+    /// If the pictures are not 224 x 224 with three channels.
+    pub fn patches(&self, pixels: &Tensor) -> Result<Tensor> {
+        let (b, c, _, _) = pixels.dims4()?;
+        let (g, p) = (self.config.frame_grid(), self.config.patch);
+        let cut = pixels.reshape(&[b, c, g, p, g, p][..])?.permute(vec![0, 2, 4, 1, 3, 5])?;
+        self.patch_embed.forward(&cut.contiguous()?.reshape((b, g * g, c * p * p))?)
+    }
+
+    /// The tokens that enter the first block, `(B, N, D)`, from normalised pixels `(B, 3, 224, 224)`.
+    ///
+    /// # Errors
+    /// If the pictures are not 224 x 224 with three channels.
+    pub fn tokens(&self, pixels: &Tensor) -> Result<Tensor> {
+        let patches = self.patches(pixels)?.broadcast_add(&self.pos_embed)?;
+        let (b, _, d) = patches.dims3()?;
+        let prefix = self.prefix.broadcast_as((b, 1 + self.config.registers, d))?;
+        Tensor::cat(&[&prefix, &patches], 1)
+    }
+
+    /// Every stage from normalised pixels `(B, 3, 224, 224)`: the tokens, each block's output and the final norm's,
+    /// `depth + 2` tensors of `(B, N, D)`.
+    ///
+    /// # Errors
+    /// If the pictures are not 224 x 224 with three channels.
+    pub fn stages(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
+        let mut stages = vec![self.tokens(pixels)?];
+        for block in &self.blocks {
+            stages.push(block.forward(&stages[stages.len() - 1])?);
+        }
+        stages.push(self.norm.forward(&stages[stages.len() - 1])?);
+        Ok(stages)
+    }
+
+    /// Features `(B, D)` of normalised pixels `(B, 3, 224, 224)`, f32: the class token after the final norm.
+    ///
+    /// # Errors
+    /// If the pictures are not 224 x 224 with three channels.
+    pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+        let mut x = self.tokens(pixels)?;
+        for block in &self.blocks {
+            x = block.forward(&x)?;
+        }
+        self.norm.forward(&x.narrow(1, 0, 1)?)?.squeeze(1)
+    }
+}
+
+/// Normalised pixels `(B, 3, 224, 224)` f32 of frames of 224 x 224 RGB bytes, row by row.
+///
+/// # Errors
+/// If a frame has another number of bytes.
+pub fn normalize(frames: &[&[u8]], device: &candle_core::Device) -> Result<Tensor> {
+    let plane = IMAGE_SIZE * IMAGE_SIZE;
+    let mut pixels = vec![0f32; frames.len() * 3 * plane];
+    for (frame, out) in frames.iter().zip(pixels.chunks_exact_mut(3 * plane)) {
+        if frame.len() != 3 * plane {
+            candle_core::bail!("a frame of {} bytes, expected {} (224 x 224 RGB)", frame.len(), 3 * plane);
+        }
+        for (i, rgb) in frame.chunks_exact(3).enumerate() {
+            for c in 0..3 {
+                out[c * plane + i] =
+                    (f32::from(rgb[c]) / 255.0 - super::IMAGENET_MEAN[c]) / super::IMAGENET_STD[c];
+            }
+        }
+    }
+    Tensor::from_vec(pixels, (frames.len(), 3, IMAGE_SIZE, IMAGE_SIZE), device)
+}

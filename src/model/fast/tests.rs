@@ -1,0 +1,101 @@
+//! The fast path against the goldens and against itself.
+
+use super::*;
+use crate::kernels::{Precision, backends};
+use candle_core::{Device, Tensor, safetensors};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+fn load(path: PathBuf) -> HashMap<String, Tensor> {
+    safetensors::load(path, &Device::Cpu).expect("a golden opens")
+}
+
+fn golden(name: &str) -> HashMap<String, Tensor> {
+    load(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name))
+}
+
+/// The 48-wide model and the stages of one frame.
+fn tiny() -> (HashMap<String, Tensor>, Config, HashMap<String, Tensor>) {
+    let config = Config { width: 48, depth: 2, heads: 3, hidden: 192, patch: 14, grid: 37, registers: 4 };
+    let stages = golden("tiny_intermediates_76198.safetensors");
+    (golden("dinov2_tiny_random.safetensors"), config, stages)
+}
+
+/// The bytes that the golden's normalised picture `(3, 224, 224)` came from.
+fn bytes(input: &Tensor) -> Vec<u8> {
+    let values: Vec<f32> = input.flatten_all().and_then(|t| t.to_vec1()).expect("a picture");
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    (0..FRAME_BYTES)
+        .map(|i| ((values[i % 3 * SIDE * SIDE + i / 3] * std[i % 3] + mean[i % 3]) * 255.0).round() as u8)
+        .collect()
+}
+
+fn encode(weights: &DinoWeights, backend: Backend, frame: &[u8]) -> Vec<f32> {
+    let encoder = FastEncoder::new(weights, backend, 1).expect("an encoder");
+    encoder.encode(&[frame], 1).expect("a feature")
+}
+
+fn distance(feature: &[f32], golden: &Tensor) -> f32 {
+    let golden: Vec<f32> = golden.flatten_all().and_then(|t| t.to_vec1()).expect("a feature");
+    assert_eq!(feature.len(), golden.len());
+    feature.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn tiny_feature_is_the_golden_one_on_every_backend() {
+    let (tensors, config, golden) = tiny();
+    let weights = DinoWeights::new(&tensors, &config);
+    let frame = bytes(&golden["input"]);
+    let mut exact = Vec::new();
+    for backend in backends() {
+        let feature = encode(&weights, backend, &frame);
+        match backend.precision() {
+            Precision::F32 => {
+                let error = distance(&feature, &golden["feat"]);
+                println!("{backend:?}: {error:e}");
+                assert!(error < 2e-5, "{backend:?}: {error:e}");
+                exact = feature;
+            }
+            Precision::Bf16 => {
+                let cosine = cosine(&feature, &exact);
+                println!("{backend:?}: cosine {cosine}");
+                assert!(cosine > 0.999, "{backend:?}: {cosine}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_batch_order_or_threads() {
+    let (tensors, config, golden) = tiny();
+    let weights = DinoWeights::new(&tensors, &config);
+    let first = bytes(&golden["input"]);
+    let frames: Vec<Vec<u8>> =
+        (0..5u8).map(|f| first.iter().map(|b| b.wrapping_mul(2 * f + 1)).collect()).collect();
+    for backend in backends() {
+        let one = FastEncoder::new(&weights, backend, 1).expect("an encoder");
+        let singles: Vec<f32> = frames.iter().flat_map(|f| one.encode(&[f], 1).expect("a feature")).collect();
+        let three = FastEncoder::new(&weights, backend, 3).expect("an encoder");
+        for threads in [1, 2, 3, 16] {
+            let batch = three.encode(&frames, threads).expect("features");
+            assert!(batch.iter().zip(&singles).all(|(a, b)| a.to_bits() == b.to_bits()), "{backend:?}");
+        }
+        let reversed: Vec<&Vec<u8>> = frames.iter().rev().collect();
+        let features = three.encode(&reversed, 2).expect("features");
+        assert_eq!(features[..48], singles[4 * 48..], "{backend:?}");
+    }
+}
+
+#[test]
+fn a_frame_of_another_size_is_refused_with_both_numbers() {
+    let (tensors, config, _) = tiny();
+    let weights = DinoWeights::new(&tensors, &config);
+    let encoder = FastEncoder::new(&weights, Backend::best(), 1).expect("an encoder");
+    let error = encoder.encode(&[vec![0u8; 7]], 1).unwrap_err().to_string();
+    assert!(error.contains('7') && error.contains("150528"), "{error}");
+}

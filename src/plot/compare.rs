@@ -1,0 +1,85 @@
+//! Several clips in one projection, or one and its mirror in time: opposite actions trace opposite paths.
+//!
+//! A panel per half. Where two paths run over the same points (a clip and its mirror have the same frames), the later
+//! clip is drawn thinner on top of the earlier one, so both stay visible.
+
+use super::palette::{Half, INK, clip_colour, clip_colour_at, mix};
+use super::plane::{PathLook, Plane, draw_path, marker_radius};
+use super::scene::{Anchor, Area, Font, Scene};
+use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, WIDTH, header, strip};
+use super::text;
+use super::trajectory::half_of;
+use super::{ClipPaths, Projection};
+
+/// Draws all clips, `halves` of each, under `title`.
+pub fn compare(clips: &[&ClipPaths], title: &str, projection: &Projection, halves: &[Half]) -> Scene {
+    let (mut scene, mut y) = header(title, &projection.caption());
+    for (number, clip) in clips.iter().enumerate() {
+        let font = Font { bold: true, colour: mix(clip_colour(number), [0, 0, 0], 0.25), size: 13.0 };
+        let side = 190.0;
+        let marker = Marker::of_clip(number);
+        let fill = clip_colour(number);
+        let pictures = !clip.frames.is_empty();
+        let mut line_y = y + if pictures { 26.0 } else { 14.0 };
+        marker.draw(&mut scene, [MARGIN + 8.0, line_y - 5.0], 6.0, fill, INK);
+        let room = if pictures { side - 28.0 } else { INNER - 24.0 };
+        for line in text::wrap(&clip.title, font, room, if pictures { 3 } else { 1 }) {
+            scene.text(&line, [MARGIN + 24.0, line_y], Anchor::Start, font);
+            line_y += 17.0;
+        }
+        let tiles = Area::new(MARGIN + side, y, INNER - side, 92.0);
+        let taken = strip(&mut scene, clip, tiles, |time| clip_colour_at(number, time));
+        y += (taken + 8.0).max(line_y - y + 2.0);
+    }
+    y += 24.0;
+    let gap = 22.0;
+    let count = halves.len().max(1) as f64;
+    let width = (INNER - gap * (count - 1.0)) / count;
+    let height = width.min(440.0);
+    let mut scale = None;
+    for (column, half) in halves.iter().enumerate() {
+        let area = Area::new(MARGIN + (width + gap) * column as f64, y, width, height);
+        let drawn = panel(&mut scene, clips, projection, *half, area);
+        // A panel of another scale says so.
+        let larger = scale.map(|first: f64| drawn / first);
+        scale = scale.or(Some(drawn));
+        let label = match larger {
+            Some(factor) if factor > 1.2 => format!("{}, drawn {:.1}× larger", half.label(), factor),
+            Some(factor) if factor < 1.0 / 1.2 => {
+                format!("{}, drawn {:.1}× smaller", half.label(), 1.0 / factor)
+            }
+            _ => half.label().to_string(),
+        };
+        let font = Font { bold: true, ..BODY };
+        scene.text(&label, [area.x + area.w / 2.0, y - 9.0], Anchor::Middle, font);
+    }
+    let note = "dark to light in time, the first frame ringed";
+    let bottom = y + height + 10.0;
+    scene.text(note, [WIDTH / 2.0, bottom + 12.0], Anchor::Middle, SMALL);
+    scene.cut(bottom + 14.0 + MARGIN / 2.0);
+    scene
+}
+
+/// One half of all clips; returns the panel's scale.
+fn panel(scene: &mut Scene, clips: &[&ClipPaths], projection: &Projection, half: Half, area: Area) -> f64 {
+    let plane = Plane::fit(area, projection.clips.iter().flat_map(|paths| half_of(paths, half)), 30.0);
+    plane.draw(scene);
+    let count = clips.len();
+    for (number, (clip, paths)) in clips.iter().zip(&projection.clips).enumerate() {
+        let path = plane.path(half_of(paths, half));
+        let slim = if count > 1 { number as f64 / (count - 1) as f64 } else { 0.0 };
+        let radius = marker_radius(clip.len().max(21)) * (1.3 - 0.55 * slim);
+        let look = PathLook {
+            colour: &|time| clip_colour_at(number, time),
+            rim: clip_colour_at(number, 0.0),
+            marker: Marker::of_clip(number),
+            radius,
+            width: 4.0 - 2.4 * slim,
+        };
+        if let Some(first) = path.first() {
+            scene.ring(*first, radius + 4.5, clip_colour_at(number, 0.0), 1.8);
+        }
+        draw_path(scene, &path, clip.len(), &look);
+    }
+    plane.scale
+}

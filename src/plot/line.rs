@@ -1,0 +1,90 @@
+//! How far each frame is from the line's decoding, and how curved the three paths are.
+
+use super::ClipPaths;
+use super::axes::FrameAxes;
+use super::measures::{Curvature, Measures};
+use super::palette::{Half, INK, Rgb, mix};
+use super::scene::{Anchor, Area, Font, Scene};
+use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, header, strip, time};
+
+const PIXELS: Rgb = [90, 90, 90];
+
+/// Draws the measures of one clip under `title`.
+pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let relative: Vec<f64> = measures.relative_distance.iter().flatten().copied().collect();
+    let caption = format!(
+        "{} frames, on average {:.2} from the line's decoding ({:.0} % of the feature's length)",
+        clip.len(),
+        mean(&measures.distance),
+        100.0 * mean(&relative)
+    );
+    let (mut scene, mut y) = header(title, &caption);
+    let taken =
+        strip(&mut scene, clip, Area::new(MARGIN, y, INNER, 150.0), |time| Half::Features.colour(time));
+    y += if taken > 0.0 { taken + 16.0 } else { 0.0 };
+
+    let bold = Font { bold: true, ..BODY };
+    y += 12.0;
+    scene.text("Distance of each frame's feature from the line's decoding", [MARGIN, y], Anchor::Start, bold);
+    let area = Area::new(MARGIN + 44.0, y + 18.0, INNER - 44.0, 190.0);
+    let most = measures.distance.iter().copied().fold(0.0, f64::max);
+    let axes = FrameAxes::draw(&mut scene, area, clip.len(), most, None);
+    let thick = (axes.slot() * 0.62).min(40.0);
+    for (frame, distance) in measures.distance.iter().enumerate() {
+        let top = axes.y(*distance);
+        let bar = Area::new(axes.x(frame) - thick / 2.0, top, thick, area.bottom() - top);
+        scene.block(bar, Half::Features.colour(time(frame, clip.len())));
+    }
+    y = area.bottom() + 58.0;
+
+    scene.text("Curvature: angle between successive steps, in degrees", [MARGIN, y], Anchor::Start, bold);
+    let area = Area::new(MARGIN + 44.0, y + 18.0, INNER - 44.0 - 196.0, 220.0);
+    let axes = FrameAxes::draw(&mut scene, area, clip.len(), 180.0, Some(45.0));
+    let curves = [
+        ("pixels", measures.curvature.pixels.as_ref(), PIXELS, Marker::Triangle),
+        ("frame features", Some(&measures.curvature.features), Half::Features.colour(0.4), Marker::Disc),
+        (
+            "reconstruction",
+            Some(&measures.curvature.reconstruction),
+            Half::Reconstruction.colour(0.4),
+            Marker::Square,
+        ),
+    ];
+    let missing = if clip.len() < 3 { "none: it takes 3 frames" } else { "none: nothing moves" };
+    let mut key = area.y + 18.0;
+    for (name, curve, colour, marker) in curves {
+        let Some(curve) = curve else { continue };
+        draw_curve(&mut scene, &axes, curve, colour, marker);
+        let x = area.right() + 24.0;
+        marker.draw(&mut scene, [x, key - 5.0], 5.0, colour, mix(colour, [0, 0, 0], 0.5));
+        scene.text(name, [x + 14.0, key], Anchor::Start, BODY);
+        let mean = curve.mean.map_or_else(|| missing.to_string(), |mean| format!("mean {mean:.1}°"));
+        scene.text(
+            &mean,
+            [x + 14.0, key + 18.0],
+            Anchor::Start,
+            Font { colour: INK, bold: curve.mean.is_some(), ..SMALL },
+        );
+        key += 52.0;
+    }
+    scene.text("frame", [area.x + area.w / 2.0, area.bottom() + 36.0], Anchor::Middle, SMALL);
+    scene.cut(area.bottom() + 44.0 + MARGIN / 2.0);
+    scene
+}
+
+/// An angle belongs to the inner frame between its two steps; a missing one leaves a gap.
+fn draw_curve(scene: &mut Scene, axes: &FrameAxes, curve: &Curvature, colour: Rgb, marker: Marker) {
+    let place = |step: usize| {
+        curve.angles.get(step).copied().flatten().map(|angle| [axes.x(step + 1), axes.y(angle)])
+    };
+    for step in 1..curve.angles.len() {
+        if let (Some(from), Some(to)) = (place(step - 1), place(step)) {
+            scene.stroke(&[from, to], colour, 2.0);
+        }
+    }
+    let radius = (axes.slot() * 0.22).clamp(2.2, 5.0);
+    for point in (0..curve.angles.len()).filter_map(place) {
+        marker.draw(scene, point, radius, colour, mix(colour, [0, 0, 0], 0.5));
+    }
+}

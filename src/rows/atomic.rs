@@ -1,0 +1,389 @@
+//! Files that appear whole or not at all.
+//!
+//! The bytes go to a temporary file beside the target (same file system, hidden, so that a directory walk passes it by),
+//! are synced, and the name is given last by a rename. Dropping an [`AtomicFile`] removes the temporary file, so an error or
+//! an interruption that unwinds leaves nothing. The mode is what the umask gives, as for any file a program creates.
+//! Creating one is also the probe that the target can be written: do it before any work.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use super::error::RowsError;
+use super::text::display_path;
+
+/// A file under construction; it gets its name at [`commit`](Self::commit).
+#[derive(Debug)]
+pub struct AtomicFile {
+    temp: NamedTempFile,
+    /// The name asked for, for messages.
+    target: PathBuf,
+    /// Where the bytes go: the target, or what it points to if it is a symbolic link.
+    place: PathBuf,
+    overwrite: bool,
+}
+
+impl AtomicFile {
+    /// Starts the file that will be called `target`.
+    ///
+    /// # Errors
+    /// `Usage` if the target exists and `overwrite` is false, if it is not a regular file, or if its folder does not
+    /// exist; `Write` if the folder cannot be written.
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, RowsError> {
+        let place = resolve(target, overwrite)?;
+        let folder = folder_of(&place);
+        if !folder.is_dir() {
+            let folder = display_path(folder);
+            return Err(RowsError::Usage(format!(
+                "{}: the folder {folder} does not exist; create it first (mkdir -p) or choose another",
+                display_path(target)
+            )));
+        }
+        let temp = new_temp(folder).map_err(|e| RowsError::write(target, e))?;
+        Ok(Self { temp, target: target.to_path_buf(), place, overwrite })
+    }
+
+    /// The name asked for.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The folder that holds the file, for more temporary files on the same disk.
+    pub(crate) fn folder(&self) -> &Path {
+        folder_of(&self.place)
+    }
+
+    /// Syncs the bytes and gives the file its name.
+    ///
+    /// # Errors
+    /// `Write` if the disk is full or the rename fails (the temporary file is removed). If another process made the
+    /// target meanwhile and overwriting was not asked for, that file stays, and the finished bytes are kept under the
+    /// temporary name, which the message gives.
+    pub fn commit(self) -> Result<(), RowsError> {
+        self.sync()?;
+        self.rename()
+    }
+
+    fn sync(&self) -> Result<(), RowsError> {
+        self.temp.as_file().sync_all().map_err(|e| RowsError::write(&self.target, e))
+    }
+
+    fn rename(self) -> Result<(), RowsError> {
+        let Self { temp, target, place, overwrite } = self;
+        if overwrite {
+            temp.persist(&place).map_err(|e| RowsError::write(&target, e.error))?;
+        } else if let Err(e) = temp.persist_noclobber(&place) {
+            return Err(match e.error.kind() {
+                io::ErrorKind::AlreadyExists => kept_aside(&target, e.file),
+                _ => RowsError::write(&target, e.error),
+            });
+        }
+        sync_folder(folder_of(&place));
+        Ok(())
+    }
+
+    fn collides(&self) -> bool {
+        !self.overwrite && fs::symlink_metadata(&self.place).is_ok()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temp.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.as_file_mut().flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.temp.as_file_mut().seek(to)
+    }
+}
+
+/// Names a data file and its companion, so that a data file that has its name has **its own** companion.
+///
+/// Both are synced first: after that only renames are left. Old files are set aside before, because an old companion beside
+/// new data (or the reverse) would give rows the wrong ids in silence. The companion is named first and the data last: who
+/// waits for the data file finds its companion there. If a step fails, the old pair comes back; if the machine stops
+/// between two renames, the data's name is missing, which every reader notices.
+///
+/// # Errors
+/// As [`AtomicFile::commit`].
+pub(crate) fn commit_pair(companion: AtomicFile, data: AtomicFile) -> Result<(), RowsError> {
+    companion.sync()?;
+    data.sync()?;
+    if data.collides() || companion.collides() {
+        // The companion is kept as well: without it the rows of the data have no names.
+        let target = data.target.clone();
+        let (first, second) = (kept_name(companion.temp)?, kept_name(data.temp)?);
+        return Err(appeared(&target, &format!("{second} with its companion {first}")));
+    }
+    let old_data = SetAside::take(&data)?;
+    let old_companion = match SetAside::take(&companion) {
+        Ok(aside) => aside,
+        Err(e) => {
+            old_data.restore();
+            return Err(e);
+        }
+    };
+    let companion_place = companion.place.clone();
+    let named = companion.rename().and_then(|()| {
+        data.rename().inspect_err(|_| {
+            // Best effort: the error that is on its way says more than a second one could.
+            let _ = fs::remove_file(&companion_place);
+        })
+    });
+    if named.is_err() {
+        old_companion.restore();
+        old_data.restore();
+    }
+    named
+}
+
+/// An old file under a temporary name: removed when dropped, or put back.
+struct SetAside {
+    old: Option<TempPath>,
+    place: PathBuf,
+}
+
+impl SetAside {
+    fn take(file: &AtomicFile) -> Result<Self, RowsError> {
+        let place = file.place.clone();
+        if fs::symlink_metadata(&place).is_err() {
+            return Ok(Self { old: None, place });
+        }
+        let fail = |e| RowsError::write(&file.target, e);
+        let old = new_temp(file.folder()).map_err(fail)?.into_temp_path();
+        fs::rename(&place, &old).map_err(fail)?;
+        Ok(Self { old: Some(old), place })
+    }
+
+    fn restore(self) {
+        if let Some(old) = self.old
+            && let Err(e) = old.persist(&self.place)
+        {
+            // Better a stray hidden file than a lost one.
+            let _ = e.path.keep();
+        }
+    }
+}
+
+/// The name the bytes go to: through a symbolic link, onto regular files only.
+fn resolve(target: &Path, overwrite: bool) -> Result<PathBuf, RowsError> {
+    let shown = display_path(target);
+    if target.file_name().is_none() {
+        return Err(RowsError::Usage(format!("{shown}: not a file name")));
+    }
+    let Ok(meta) = fs::symlink_metadata(target) else {
+        return Ok(target.to_path_buf());
+    };
+    let mut place = target.to_path_buf();
+    if meta.is_symlink() {
+        place = match fs::canonicalize(target) {
+            Ok(real) => real,
+            // A dangling link: the file is made where it points.
+            Err(_) => match fs::read_link(target) {
+                Ok(link) => folder_of(target).join(link),
+                Err(e) => return Err(RowsError::write(target, e)),
+            },
+        };
+    }
+    match fs::symlink_metadata(&place) {
+        Err(_) => Ok(place),
+        Ok(meta) if meta.is_dir() => {
+            Err(RowsError::Usage(format!("{shown}: is a folder; name a file in it")))
+        }
+        Ok(meta) if !meta.is_file() => Err(RowsError::Usage(format!(
+            "{shown}: exists and is not a regular file; name another, or write to standard output with -"
+        ))),
+        Ok(_) if !overwrite => Err(RowsError::Usage(format!(
+            "{shown}: exists already; pass --overwrite to replace it, or name another"
+        ))),
+        Ok(_) => Ok(place),
+    }
+}
+
+/// The folder of a path; `.` for a bare name.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str() != OsStr::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A hidden temporary file. Its name does not grow with the target's, which may be as long as names can be.
+fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lift-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // tempfile's own default is 0600; with this the umask decides.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Makes the rename itself durable. Best effort: not every file system can sync a folder.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn kept_name(temp: NamedTempFile) -> Result<String, RowsError> {
+    match temp.keep() {
+        Ok((_, path)) => Ok(display_path(&path)),
+        Err(e) => Err(RowsError::write(e.file.path(), e.error)),
+    }
+}
+
+fn kept_aside(target: &Path, temp: NamedTempFile) -> RowsError {
+    match kept_name(temp) {
+        Ok(name) => appeared(target, &name),
+        Err(e) => e,
+    }
+}
+
+fn appeared(target: &Path, kept: &str) -> RowsError {
+    let text = format!(
+        "another process made it meanwhile; it is left alone, and this run's result is kept as {kept}"
+    );
+    RowsError::write(target, io::Error::new(io::ErrorKind::AlreadyExists, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::ErrorKind;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn file_with(path: &Path, text: &str, overwrite: bool) -> AtomicFile {
+        let mut file = AtomicFile::create(path, overwrite).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn nothing_is_there_before_the_commit_and_nothing_stays_without_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x.npy");
+        let file = file_with(&target, "half", false);
+        assert!(!target.exists());
+        drop(file);
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+        file_with(&target, "whole", false).commit().unwrap();
+        assert_eq!(names(dir.path()), ["x.npy"]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_mode_is_that_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        file_with(&ours, "", false).commit().unwrap();
+        File::create(&plain).unwrap();
+        let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn an_existing_file_needs_overwrite_and_survives_a_dropped_attempt() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x.npy");
+        fs::write(&target, "old").unwrap();
+        let error = AtomicFile::create(&target, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("--overwrite"), "{error}");
+        drop(file_with(&target, "new", true));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        file_with(&target, "new", true).commit().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_folder_as_target_are_usage() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = AtomicFile::create(&dir.path().join("no/x.npy"), false).unwrap_err();
+        assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("does not exist"), "{error}");
+        let error = AtomicFile::create(dir.path(), true).unwrap_err();
+        assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("is a folder"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_takes_no_files_is_a_writing_failure_at_once() {
+        // Not even root can make files there.
+        let error = AtomicFile::create(Path::new("/proc/x.npy"), false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+        assert!(error.to_string().starts_with("/proc/x.npy: writing failed: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_appeared_meanwhile_is_left_and_the_work_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x.npy");
+        let file = file_with(&target, "ours", false);
+        fs::write(&target, "theirs").unwrap();
+        let error = file.commit().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "theirs");
+        let kept = names(dir.path()).into_iter().find(|n| n != "x.npy").unwrap();
+        assert!(error.to_string().contains(&kept), "{error}");
+        assert_eq!(fs::read_to_string(dir.path().join(kept)).unwrap(), "ours");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        file_with(&link, "new", true).commit().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_pair_replaces_a_pair() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, companion) = (dir.path().join("d"), dir.path().join("d.rows.csv"));
+        for text in ["one", "two"] {
+            commit_pair(file_with(&companion, text, true), file_with(&data, text, true)).unwrap();
+            assert_eq!(fs::read_to_string(&data).unwrap(), text);
+            assert_eq!(fs::read_to_string(&companion).unwrap(), text);
+        }
+        assert_eq!(names(dir.path()), ["d", "d.rows.csv"]);
+    }
+
+    #[test]
+    fn a_pair_that_cannot_be_completed_puts_the_old_one_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, companion) = (dir.path().join("d"), dir.path().join("d.rows.csv"));
+        fs::write(&data, "old").unwrap();
+        fs::write(&companion, "old").unwrap();
+        let (new_companion, new_data) = (file_with(&companion, "new", true), file_with(&data, "new", true));
+        // The temporary data file vanishes, so its rename fails after the companion's went through.
+        fs::remove_file(new_data.temp.path()).unwrap();
+        let error = commit_pair(new_companion, new_data).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+        assert_eq!(names(dir.path()), ["d", "d.rows.csv"]);
+        assert_eq!(fs::read_to_string(&data).unwrap(), "old");
+        assert_eq!(fs::read_to_string(&companion).unwrap(), "old");
+    }
+}

@@ -1,0 +1,139 @@
+//! What every row of one output must look like, checked before a byte of it is written.
+//!
+//! So a row that does not fit (a non-finite value, another shape) leaves the output as it was, and a format's writer sees
+//! good rows only.
+
+use std::path::PathBuf;
+
+use super::format::Format;
+use super::text::display_path;
+use super::{Dims, Part, Row, RowsError};
+
+/// The parts of an output and the shapes they have.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) parts: Vec<Part>,
+    dims: Dims,
+    format: Format,
+    /// Where `T` differs between clips: the first clip that has rows, and its `T`.
+    first: Option<(PathBuf, usize)>,
+}
+
+impl Layout {
+    pub(crate) fn new(parts: Vec<Part>, dims: Dims, format: Format) -> Self {
+        Self { parts, dims, format, first: None }
+    }
+
+    /// The shape of a part in one row; before the first row of a run whose `T` is open, `T` counts as 0.
+    pub(crate) fn shape(&self, part: Part) -> Vec<usize> {
+        part.shape(self.frames().unwrap_or(0), self.dims)
+    }
+
+    /// The number of values of a part in one row.
+    pub(crate) fn len(&self, part: Part) -> usize {
+        self.shape(part).iter().product()
+    }
+
+    fn frames(&self) -> Option<usize> {
+        self.dims.frames.or(self.first.as_ref().map(|(_, frames)| *frames))
+    }
+
+    /// Checks a row and, if it is the first, takes its `T` as everyone's.
+    ///
+    /// # Errors
+    /// `Row`, with the path, both shapes and the remedy.
+    pub(crate) fn check(&mut self, row: &Row) -> Result<(), RowsError> {
+        let per_frame = self.parts.iter().find(|p| p.per_frame());
+        if let (Some(part), Some(frames), true) = (per_frame, self.frames(), self.format.is_rectangular())
+            && frames != row.frames
+        {
+            return Err(RowsError::Row(self.other_shape(row, *part, frames)));
+        }
+        for &part in &self.parts {
+            let values = row.values(part);
+            let shape = part.shape(row.frames, self.dims);
+            if values.len() != shape.iter().product::<usize>() {
+                return Err(RowsError::Row(format!(
+                    "{}: the part {part} has {} values where its shape {shape:?} needs another number",
+                    display_path(&row.path),
+                    values.len()
+                )));
+            }
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(RowsError::Row(format!(
+                    "{}: value {at} of the part {part} is {}, not a finite number; the row is not written",
+                    display_path(&row.path),
+                    values[at]
+                )));
+            }
+        }
+        if self.first.is_none() {
+            self.first = Some((row.path.clone(), row.frames));
+        }
+        Ok(())
+    }
+
+    fn other_shape(&self, row: &Row, part: Part, frames: usize) -> String {
+        let here = part.shape(row.frames, self.dims);
+        let there = part.shape(frames, self.dims);
+        let whose = match &self.first {
+            Some((path, _)) => format!("in {}", display_path(path)),
+            None => "asked for".to_string(),
+        };
+        format!(
+            "{}: the part {part} is {here:?} here and {there:?} {whose}, and {} holds one shape for all clips; \
+             write .jsonl, fix the number with --frames N, or leave out the parts with a row per frame \
+             (reconstructed, frames)",
+            display_path(&row.path),
+            self.format.extension()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DIMS, row};
+    use super::*;
+
+    fn open(parts: &[Part], format: Format) -> Layout {
+        Layout::new(parts.to_vec(), Dims { frames: None, ..DIMS }, format)
+    }
+
+    #[test]
+    fn another_number_of_frames_is_refused_with_both_shapes_and_a_remedy() {
+        for format in [Format::Npy, Format::Npz, Format::Safetensors, Format::Parquet] {
+            let mut layout = open(&[Part::Frames], format);
+            layout.check(&row(0, 3, &[Part::Frames])).unwrap();
+            let text = layout.check(&row(1, 5, &[Part::Frames])).unwrap_err().to_string();
+            for piece in ["clip 1", "clip 0", "[5, 4]", "[3, 4]", ".jsonl", "--frames"] {
+                assert!(text.contains(piece), "{piece} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn clips_of_any_length_fit_where_no_part_depends_on_it_or_lines_hold_any_shape() {
+        let mut layout = open(&[Part::Concat], Format::Npy);
+        layout.check(&row(0, 3, &[Part::Concat])).unwrap();
+        layout.check(&row(1, 5, &[Part::Concat])).unwrap();
+        let mut layout = open(&[Part::Frames], Format::Jsonl);
+        layout.check(&row(0, 3, &[Part::Frames])).unwrap();
+        layout.check(&row(1, 5, &[Part::Frames])).unwrap();
+    }
+
+    #[test]
+    fn a_refused_row_does_not_fix_the_shape() {
+        let mut layout = open(&[Part::Frames], Format::Npy);
+        let mut bad = row(0, 5, &[Part::Frames]);
+        bad.parts[0].1[7] = f32::NAN;
+        let text = layout.check(&bad).unwrap_err().to_string();
+        assert!(text.contains("value 7 of the part frames is NaN"), "{text}");
+        layout.check(&row(1, 3, &[Part::Frames])).unwrap();
+    }
+
+    #[test]
+    fn a_row_without_the_part_is_refused() {
+        let mut layout = open(&[Part::Concat, Part::Static], Format::Npz);
+        assert!(layout.check(&row(0, 3, &[Part::Concat])).is_err());
+    }
+}

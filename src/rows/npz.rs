@@ -1,0 +1,207 @@
+//! numpy's `.npz`: a zip with an `.npy` per part, stored, as `numpy.savez` makes it.
+//!
+//! An entry's header tells its length and a zip's entries come one after the other, so each part waits in a [`Spool`]
+//! until the end. Sizes are written as zip64 from the start: the archive may pass 4 GiB.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::atomic::AtomicFile;
+use super::layout::Layout;
+use super::npy;
+use super::output::RowWriter;
+use super::read::Raw;
+use super::values::Spool;
+use super::{Part, Row, RowsError};
+
+/// Writes an array per part.
+pub(crate) struct NpzWriter {
+    file: AtomicFile,
+    target: PathBuf,
+    spools: Vec<(Part, Spool)>,
+    rows: usize,
+}
+
+impl NpzWriter {
+    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, RowsError> {
+        let target = file.target().to_path_buf();
+        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
+        let spools = layout.parts.iter().map(spool).collect::<Result<_, RowsError>>()?;
+        Ok(Self { file, target, spools, rows: 0 })
+    }
+}
+
+impl RowWriter for NpzWriter {
+    fn push(&mut self, row: &Row, _: &Layout) -> Result<(), RowsError> {
+        for (part, spool) in &mut self.spools {
+            spool.push(row.values(*part))?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+        let Self { file, target, spools, rows } = *self;
+        let fail = |e: ZipError| RowsError::write(&target, e.into());
+        let mut zip = ZipWriter::new(BufWriter::with_capacity(1 << 16, file));
+        // The date is the zip format's first, so that equal rows make equal files.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::default())
+            .large_file(true);
+        for (part, spool) in spools {
+            zip.start_file(format!("{part}.npy"), options).map_err(fail)?;
+            let mut shape = vec![rows];
+            shape.extend(layout.shape(part));
+            let copied = zip.write_all(&npy::header(&shape)).and_then(|()| spool.copy_into(&mut zip));
+            copied.map_err(|e| RowsError::write(&target, e))?;
+        }
+        let buffer = zip.finish().map_err(fail)?;
+        match buffer.into_inner() {
+            Ok(file) => Ok(Some(file)),
+            Err(e) => Err(RowsError::write(&target, e.into_error())),
+        }
+    }
+}
+
+/// Reads the arrays of two dimensions and more, or the one named; a text array `ids` (or `id`) names the rows.
+pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
+    let mut raw = Raw { ids: None, arrays: Vec::new() };
+    for i in 0..zip.len() {
+        let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
+        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_string) else {
+            continue;
+        };
+        let ids = name == "ids" || name == "id";
+        if !ids && only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let size = entry.size();
+        let in_entry = |e: String| format!("array '{}': {e}", super::display_text(&name));
+        let header = npy::read_header(&mut entry).map_err(in_entry)?;
+        let rest = size.saturating_sub(header.len as u64);
+        if ids && header.is_text() {
+            raw.ids = Some(read_texts(&mut entry, &header, rest).map_err(in_entry)?);
+        } else if header.shape.len() >= 2 || only.is_some() {
+            raw.arrays.push(npy::read_array(&mut entry, &name, header, rest).map_err(in_entry)?);
+        } else {
+            continue;
+        }
+        // The checksum is compared when the entry has been read to its end.
+        match entry.read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => return Err(in_entry("something follows the array".into())),
+            Err(e) => return Err(in_entry(format!("damaged: {e}"))),
+        }
+    }
+    Ok(raw)
+}
+
+/// Reads numpy's fixed-width text (`<U8`: eight UTF-32 code units, filled with zeros).
+fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<Vec<String>, String> {
+    let width: usize = header.descr[2..].parse().map_err(|_| format!("its type is {:?}", header.descr))?;
+    let size = width.checked_mul(4).filter(|s| *s > 0).ok_or("its texts have an impossible length")?;
+    let count = npy::check_size(header, size, bytes)?;
+    if header.shape.len() != 1 || size as u64 > bytes {
+        return Err(format!("its shape is {:?}; one text per row is needed", header.shape));
+    }
+    let mut texts = Vec::new();
+    let mut units = vec![0u8; size];
+    for _ in 0..count {
+        from.read_exact(&mut units).map_err(|e| e.to_string())?;
+        let text = units.as_chunks::<4>().0.iter().map(|u| char::from_u32(u32::from_le_bytes(*u)));
+        let text: Option<String> = text.collect();
+        let text = text.ok_or("a text is not Unicode")?;
+        texts.push(text.trim_end_matches('\0').to_string());
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DIMS, row};
+    use super::*;
+    use crate::rows::{Destination, Prepared, read as read_table};
+
+    fn sample(dir: &Path) -> PathBuf {
+        let path = dir.join("x.npz");
+        let parts = [Part::Concat, Part::Frames];
+        let prepared = Prepared::new(&Destination::parse(&path).unwrap(), &parts, false).unwrap();
+        let mut output = prepared.start(DIMS).unwrap();
+        (0..2).for_each(|i| output.push(&row(i, 3, &parts)).unwrap());
+        output.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn equal_rows_make_equal_files() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(std::fs::read(sample(a.path())).unwrap(), std::fs::read(sample(b.path())).unwrap());
+    }
+
+    #[test]
+    fn one_array_can_be_read_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = read_table(&sample(dir.path()), None, Some("frames")).unwrap();
+        assert_eq!(table.arrays.len(), 1);
+        assert_eq!(table.array("frames").unwrap().shape, [2, 3, 4]);
+    }
+
+    #[test]
+    fn deflated_archives_with_ids_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        zip.start_file("ids.npy", options).unwrap();
+        let dict = "{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }";
+        zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        zip.write_all(&(dict.len() as u16).to_le_bytes()).unwrap();
+        zip.write_all(dict.as_bytes()).unwrap();
+        "aü\0b\0\0".chars().for_each(|c| zip.write_all(&(c as u32).to_le_bytes()).unwrap());
+        zip.start_file("features.npy", options).unwrap();
+        zip.write_all(&npy::header(&[2, 1])).unwrap();
+        zip.write_all(&[0; 8]).unwrap();
+        zip.finish().unwrap();
+        let table = read_table(&path, None, None).unwrap();
+        assert_eq!(table.ids().unwrap(), ["aü", "b"]);
+        assert_eq!(table.array("features").unwrap().shape, [2, 1]);
+    }
+
+    #[test]
+    fn the_golden_features_are_read_with_their_ids() {
+        let Some(shared) = std::env::var_os("LIFT_SHARED") else {
+            println!("skipped: LIFT_SHARED is not set");
+            return;
+        };
+        let path = Path::new(&shared).join("golden/cia_synth_features.npz");
+        let table = read_table(&path, None, None).unwrap();
+        assert_eq!(table.only().unwrap().shape, [846, 768]);
+        assert_eq!(table.index().unwrap().len(), 846);
+        assert_eq!(table.ids().unwrap()[0].len(), "vid00000".len());
+        // The first value, as its four bytes stand in the file: 28 0c 10 3f.
+        assert_eq!(table.array("features").unwrap().row(0)[0], f32::from_le_bytes([0x28, 0x0c, 0x10, 0x3f]));
+    }
+
+    #[test]
+    fn damaged_archives_end_in_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = sample(dir.path());
+        let good = std::fs::read(&path).unwrap();
+        for cut in [0, 3, 40, 300, good.len() - 5] {
+            std::fs::write(&path, &good[..cut]).unwrap();
+            assert!(read(&path, None).is_err(), "cut at {cut}");
+        }
+        let mut flipped = good.clone();
+        flipped[500] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        assert!(read(&path, None).is_err(), "the checksum notices");
+    }
+}

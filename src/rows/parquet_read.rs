@@ -1,0 +1,218 @@
+//! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::file::metadata::ParquetMetaData;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{Array as _, ArrayRef};
+use arrow_schema::{DataType, Field};
+
+use super::parquet::SHAPE;
+use super::read::{Array, Raw, part_name};
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1024;
+
+/// Reads the list columns of floats, or the one named, and the ids of the column `id`.
+///
+/// The library checks sizes against the file, but a damaged file may still trip one of its assertions: a panic becomes a reason.
+pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    catch_unwind(AssertUnwindSafe(|| read_columns(path, only)))
+        .unwrap_or_else(|_| Err("damaged: the Parquet reader gave up on it".into()))
+}
+
+fn read_columns(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(readable)?;
+    check_places(builder.metadata(), bytes)?;
+    let schema = builder.schema().clone();
+    let mut raw = Raw { ids: None, arrays: Vec::new() };
+    let mut columns = Vec::new();
+    for (at, field) in schema.fields().iter().enumerate() {
+        let name = part_name(field.name());
+        if field.name() == "id" {
+            raw.ids = Some(Vec::new());
+            columns.push(at);
+        } else if is_list_of_floats(field.data_type()) && only.is_none_or(|only| only == name) {
+            raw.arrays.push(Array { name: name.to_string(), shape: row_shape(field)?, data: Vec::new() });
+            columns.push(at);
+        }
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
+    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(readable)?;
+    let (mut rows, mut widths) = (0, vec![None; raw.arrays.len()]);
+    for batch in reader {
+        let batch = batch.map_err(readable)?;
+        rows += batch.num_rows();
+        let mut lists = raw.arrays.iter_mut().zip(&mut widths);
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            if field.name() == "id" {
+                let ids = texts(column).ok_or("its column 'id' is not text without gaps; cast it to text")?;
+                raw.ids.get_or_insert_default().extend(ids);
+            } else if let Some((array, width)) = lists.next() {
+                floats(column, &mut array.data, width)
+                    .map_err(|e| format!("column '{}': {e}", array.name))?;
+            }
+        }
+    }
+    for (array, width) in raw.arrays.iter_mut().zip(widths) {
+        let declared: Option<usize> = array.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        if array.shape.is_empty() {
+            array.shape = vec![width.unwrap_or(0)];
+        } else if width.is_some() && width != declared {
+            return Err(format!(
+                "column '{}' does not have the shape {:?} it declares",
+                array.name, array.shape
+            ));
+        }
+        array.shape.insert(0, rows);
+    }
+    Ok(raw)
+}
+
+/// Checks that every column chunk lies in the file; the library asserts it only in part, and prints a panic's text.
+fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let end = start.checked_add(chunk.compressed_size()).and_then(|end| u64::try_from(end).ok());
+        if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end > bytes) {
+            return Err(format!(
+                "cut short or damaged: the column '{}' lies outside the file",
+                chunk.column_path()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An error of the library with the remedy for what this build leaves out.
+fn readable(e: impl std::fmt::Display) -> String {
+    match e.to_string() {
+        text if text.contains("Disabled feature") => {
+            format!("{text}; write it again with zstd or without compression")
+        }
+        text => text,
+    }
+}
+
+fn is_list_of_floats(kind: &DataType) -> bool {
+    match kind {
+        DataType::FixedSizeList(item, _) | DataType::List(item) | DataType::LargeList(item) => {
+            matches!(item.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64)
+        }
+        _ => false,
+    }
+}
+
+/// The shape of one row; empty where nothing declares it.
+fn row_shape(field: &Field) -> Result<Vec<usize>, String> {
+    match (field.metadata().get(SHAPE), field.data_type()) {
+        (Some(json), _) => serde_json::from_str(json)
+            .map_err(|e| format!("column '{}': its metadata '{SHAPE}' is not a shape: {e}", field.name())),
+        (None, DataType::FixedSizeList(_, size)) => Ok(vec![usize::try_from(*size).unwrap_or(0)]),
+        (None, _) => Ok(Vec::new()),
+    }
+}
+
+fn texts(column: &ArrayRef) -> Option<Vec<String>> {
+    if column.null_count() > 0 {
+        return None;
+    }
+    let own = |text: Option<&str>| text.unwrap_or_default().to_string();
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        Some(texts.iter().map(own).collect())
+    } else if let Some(texts) = column.as_string_opt::<i64>() {
+        Some(texts.iter().map(own).collect())
+    } else {
+        Some(column.as_string_view_opt()?.iter().map(own).collect())
+    }
+}
+
+/// Appends the lists of a column, which must all have one length.
+fn floats(column: &ArrayRef, data: &mut Vec<f32>, width: &mut Option<usize>) -> Result<(), String> {
+    for at in 0..column.len() {
+        if column.is_null(at) {
+            return Err("it has a row without a list".into());
+        }
+        let list = if let Some(lists) = column.as_fixed_size_list_opt() {
+            lists.value(at)
+        } else if let Some(lists) = column.as_list_opt::<i32>() {
+            lists.value(at)
+        } else if let Some(lists) = column.as_list_opt::<i64>() {
+            lists.value(at)
+        } else {
+            return Err("it is not a list".into());
+        };
+        if list.null_count() > 0 {
+            return Err("it has a list with gaps".into());
+        }
+        if width.is_some_and(|w| w != list.len()) {
+            return Err(format!("it has lists of {} and of {} numbers", width.unwrap_or(0), list.len()));
+        }
+        *width = Some(list.len());
+        if let Some(values) = list.as_primitive_opt::<Float32Type>() {
+            data.extend_from_slice(values.values());
+        } else if let Some(values) = list.as_primitive_opt::<Float64Type>() {
+            data.extend(values.values().iter().map(|v| *v as f32));
+        } else if let Some(values) = list.as_primitive_opt::<Float16Type>() {
+            data.extend(values.values().iter().map(|v| v.to_f32()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::row;
+    use super::*;
+    use crate::rows::Part;
+    use crate::rows::parquet::BATCH_ROWS;
+    use crate::rows::parquet::tests::sample;
+    use std::io::{Seek, SeekFrom, Write};
+
+    #[test]
+    fn more_rows_than_a_batch_come_back_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = BATCH_ROWS + 5;
+        let raw = read(&sample(dir.path(), rows), Some("concat")).unwrap();
+        assert_eq!(raw.arrays.len(), 1);
+        assert_eq!(raw.arrays[0].shape, [rows, 4]);
+        let last = row(rows - 1, 3, &[Part::Concat]);
+        assert_eq!(raw.arrays[0].row(rows - 1), last.values(Part::Concat));
+        assert_eq!(raw.ids.unwrap()[rows - 1], last.id);
+    }
+
+    #[test]
+    fn damaged_files_end_in_a_reason_or_in_rows_but_never_in_a_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = sample(dir.path(), 3);
+        let good = std::fs::read(&path).unwrap();
+        for cut in [0, 4, 11, good.len() / 2, good.len() - 1] {
+            std::fs::write(&path, &good[..cut]).unwrap();
+            assert!(read(&path, None).is_err(), "cut at {cut}");
+        }
+        // One byte at a time, in place.
+        std::fs::write(&path, &good).unwrap();
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let mut put = |at: usize, byte: u8| {
+            file.seek(SeekFrom::Start(at as u64)).unwrap();
+            file.write_all(&[byte]).unwrap();
+        };
+        for (at, &byte) in good.iter().enumerate() {
+            for mask in [0x55, 0x80, 0x01] {
+                put(at, byte ^ mask);
+                if let Err(reason) = read_columns(&path, None) {
+                    assert!(!reason.is_empty());
+                }
+            }
+            put(at, byte);
+        }
+        assert!(read_columns(&path, None).is_ok());
+    }
+}

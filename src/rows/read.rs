@@ -1,0 +1,312 @@
+//! Any of the written forms back as arrays with ids.
+//!
+//! A file of features may come from anywhere: each size it declares is compared with the bytes that are there before memory
+//! is taken, and whatever is wrong ends in an error that names the file. Values that are not finite are refused here, as
+//! they are when writing, so that no analysis meets them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::companion::{companion_ids, companion_path};
+use super::error::RowsError;
+use super::format::Format;
+use super::text::{display_path, display_text};
+use super::{Part, jsonl, npy, npz, parquet_read, safetensors};
+
+/// One array, a row per video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// The part's name, or what a foreign file calls it; `array` from an `.npy`.
+    pub name: String,
+    /// `(B, ...)`.
+    pub shape: Vec<usize>,
+    /// The values, row-major.
+    pub data: Vec<f32>,
+}
+
+impl Array {
+    /// `B`.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(0)
+    }
+
+    /// The number of values of one row.
+    pub fn width(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// The values of a row, all axes in one; empty beyond the last.
+    pub fn row(&self, at: usize) -> &[f32] {
+        let width = self.width();
+        self.data.get(at * width..(at + 1) * width).unwrap_or(&[])
+    }
+}
+
+/// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The arrays, in the file's order.
+    pub arrays: Vec<Array>,
+    ids: Option<Vec<String>>,
+}
+
+/// What a format gives: arrays, and ids if it carries them itself.
+pub(crate) struct Raw {
+    pub(crate) ids: Option<Vec<String>>,
+    pub(crate) arrays: Vec<Array>,
+}
+
+impl Table {
+    /// `B`.
+    pub fn rows(&self) -> usize {
+        self.arrays.first().map_or(0, Array::rows)
+    }
+
+    /// The ids, in the rows' order.
+    ///
+    /// # Errors
+    /// `Read` if the file carries none and has no companion.
+    pub fn ids(&self) -> Result<&[String], RowsError> {
+        self.ids.as_deref().ok_or_else(|| {
+            let companion = display_path(&companion_path(&self.path));
+            let reason = format!("its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)");
+            RowsError::read(&self.path, reason)
+        })
+    }
+
+    /// The row of each id.
+    ///
+    /// # Errors
+    /// `Read` if there are no ids, or one stands twice.
+    pub fn index(&self) -> Result<HashMap<&str, usize>, RowsError> {
+        let mut index = HashMap::new();
+        for (at, id) in self.ids()?.iter().enumerate() {
+            if let Some(before) = index.insert(id.as_str(), at) {
+                let reason = format!("the id '{}' stands in row {before} and in row {at}", display_text(id));
+                return Err(RowsError::read(&self.path, reason));
+            }
+        }
+        Ok(index)
+    }
+
+    /// The array of that name. The one array of an `.npy` has no name and answers to any.
+    ///
+    /// # Errors
+    /// `Read` if there is none; the message lists the names there are.
+    pub fn array(&self, name: &str) -> Result<&Array, RowsError> {
+        let named = |a: &&Array| a.name == name || a.name == npy::UNNAMED;
+        self.arrays.iter().find(named).ok_or_else(|| missing(&self.path, name, &self.arrays))
+    }
+
+    /// The only array, for files whose array may have any name.
+    ///
+    /// # Errors
+    /// `Read` if there are several; the message lists their names.
+    pub fn only(&self) -> Result<&Array, RowsError> {
+        match self.arrays.as_slice() {
+            [array] => Ok(array),
+            several => {
+                let reason = format!("it holds {} arrays ({}); say which", several.len(), names(several));
+                Err(RowsError::read(&self.path, reason))
+            }
+        }
+    }
+}
+
+fn names(arrays: &[Array]) -> String {
+    let names: Vec<String> = arrays.iter().map(|a| display_text(&a.name)).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+fn missing(path: &Path, name: &str, arrays: &[Array]) -> RowsError {
+    RowsError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
+}
+
+/// The part a column stands for; other columns keep their name.
+pub(crate) fn part_name(column: &str) -> &str {
+    if column == Part::Frames.column() { Part::Frames.name() } else { column }
+}
+
+/// Reads a file of rows.
+///
+/// Ids come from `ids` if given (text, one per line, or CSV with a column `id`), else from the file itself (metadata, a
+/// column, or a text array `ids` in an `.npz`), else from its companion. `only` reads one array and leaves the others on disk.
+///
+/// # Errors
+/// `Read` if the file is missing, damaged, not of the format its extension names, has arrays of different lengths, values
+/// that are not finite, or another number of ids than rows.
+pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, RowsError> {
+    let fail = |reason: String| RowsError::read(path, reason);
+    let Some(format) = Format::of(path) else {
+        let known = Format::ALL.map(Format::extension).join(" ");
+        return Err(fail(format!("its extension names no format of features; these are read: {known}")));
+    };
+    if !path.is_file() {
+        let what = if path.is_dir() { "it is a folder" } else { "no such file" };
+        return Err(fail(format!("{what}; a file of features is needed")));
+    }
+    let raw = match format {
+        Format::Npy => npy::read(path),
+        Format::Npz => npz::read(path, only),
+        Format::Safetensors => safetensors::read(path, only),
+        Format::Parquet => parquet_read::read(path, only),
+        Format::Jsonl => jsonl::read(path, only),
+    }
+    .map_err(fail)?;
+    let empty_lines = format == Format::Jsonl && raw.ids.as_ref().is_some_and(Vec::is_empty);
+    if let Some(name) = only.filter(|_| raw.arrays.is_empty() && !empty_lines) {
+        return Err(missing(path, name, &raw.arrays));
+    }
+    if raw.arrays.is_empty() && !empty_lines {
+        return Err(fail("it holds no array of numbers with a row per video".into()));
+    }
+    check_arrays(&raw.arrays).map_err(fail)?;
+    let rows = raw.arrays.first().map_or(0, Array::rows);
+    let (ids, whence) = match (ids, raw.ids) {
+        (Some(file), _) => (Some(read_ids(file)?), display_path(file)),
+        (None, Some(own)) => (Some(own), "its own list of ids".into()),
+        (None, None) => (companion_ids(path)?, display_path(&companion_path(path))),
+    };
+    if let Some(ids) = &ids
+        && ids.len() != rows
+    {
+        return Err(fail(format!(
+            "it has {rows} rows and {whence} has {} ids; they do not belong together",
+            ids.len()
+        )));
+    }
+    Ok(Table { path: path.to_path_buf(), arrays: raw.arrays, ids })
+}
+
+/// Checks that the arrays agree in their rows and that every value is finite.
+fn check_arrays(arrays: &[Array]) -> Result<(), String> {
+    for array in arrays {
+        let name = display_text(&array.name);
+        if array.shape.len() < 2 || (array.rows() > 0 && array.width() == 0) {
+            return Err(format!(
+                "'{name}' has the shape {:?}; a row of numbers per video is needed",
+                array.shape
+            ));
+        }
+        if array.rows() != arrays[0].rows() {
+            let (first, rows) = (display_text(&arrays[0].name), arrays[0].rows());
+            return Err(format!("'{name}' has {} rows and '{first}' has {rows}", array.rows()));
+        }
+        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
+            let (row, value) = (at / array.width(), array.data[at]);
+            return Err(format!("row {row} of '{name}' holds {value}, not a finite number"));
+        }
+    }
+    Ok(())
+}
+
+/// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
+fn read_ids(path: &Path) -> Result<Vec<String>, RowsError> {
+    let text = fs::read_to_string(path).map_err(|e| RowsError::read(path, e.to_string()))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let header = text.lines().next().unwrap_or_default();
+    let delimiter = if header.contains('\t') { b'\t' } else { b',' };
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let fail = |e: csv::Error| RowsError::read(path, e.to_string());
+    let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h.trim() == name);
+    let headers = reader.headers().map_err(fail)?.clone();
+    let Some(id) = column("id", &headers) else {
+        return Ok(text.lines().filter(|l| !l.is_empty()).map(str::to_string).collect());
+    };
+    let row = column("row", &headers);
+    let mut ids = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(fail)?;
+        let has_data = row.and_then(|c| record.get(c)).is_none_or(|cell| !cell.is_empty());
+        if let Some(id) = record.get(id).filter(|_| has_data) {
+            ids.push(id.to_string());
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy_file(dir: &Path, shape: &[usize], values: &[f32]) -> PathBuf {
+        let path = dir.join("x.npy");
+        let mut bytes = npy::header(shape);
+        super::super::values::write_f32(&mut bytes, values).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn without_ids_the_arrays_are_there_and_asking_for_ids_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = npy_file(dir.path(), &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+        let table = read(&path, None, Some("concat")).unwrap();
+        assert_eq!(table.array("concat").unwrap().row(1), [3.0, 4.0]);
+        let error = table.ids().unwrap_err().to_string();
+        assert!(error.contains("x.npy.rows.csv") && error.contains("--ids"), "{error}");
+    }
+
+    #[test]
+    fn ids_come_from_a_file_of_lines_or_a_column() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = npy_file(dir.path(), &[2, 1], &[1.0, 2.0]);
+        let ids = dir.path().join("ids");
+        for text in [
+            "001\nb c\n",
+            "001\r\nb c",
+            "\u{feff}n,id\n1,001\n2,b c\n",
+            "id\tx\n001\t1\nb c\t2\n",
+            "index,row,id\n0,0,001\n1,,lost\n2,1,b c\n",
+        ] {
+            fs::write(&ids, text).unwrap();
+            let table = read(&path, Some(&ids), None).unwrap();
+            assert_eq!(table.ids().unwrap(), ["001", "b c"], "{text:?}");
+            assert_eq!(table.index().unwrap()["b c"], 1);
+        }
+        fs::write(&ids, "a\n").unwrap();
+        let error = read(&path, Some(&ids), None).unwrap_err().to_string();
+        assert!(error.contains("has 2 rows") && error.contains("has 1 ids"), "{error}");
+        fs::write(&ids, "a\na\n").unwrap();
+        assert!(read(&path, Some(&ids), None).unwrap().index().is_err());
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = npy_file(dir.path(), &[2, 2], &[1.0, 2.0, 3.0, f32::NAN]);
+        let error = read(&path, None, None).unwrap_err().to_string();
+        assert!(error.contains("row 1") && error.contains("NaN"), "{error}");
+    }
+
+    #[test]
+    fn other_files_are_refused_with_their_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, reason) in [("x.csv", ".npy .npz"), ("gone.npy", "no such file")] {
+            let error = read(&dir.path().join(name), None, None).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(reason), "{error}");
+        }
+        for format in Format::ALL {
+            let path = dir.path().join(format!("bad{format}"));
+            fs::write(&path, "not rows").unwrap();
+            let error = read(&path, None, None).unwrap_err().to_string();
+            assert!(error.contains("bad."), "{error}");
+        }
+        let wide = npy_file(dir.path(), &[1 << 60, 0], &[]);
+        assert!(read(&wide, None, None).is_err(), "rows without values");
+    }
+
+    #[test]
+    fn a_missing_array_lists_the_others() {
+        let table = Table {
+            path: "x.npz".into(),
+            arrays: vec![Array { name: "frames".into(), shape: vec![0, 2], data: vec![] }],
+            ids: None,
+        };
+        assert!(table.array("concat").unwrap_err().to_string().contains("it has frames"));
+        assert_eq!(table.only().unwrap().name, "frames");
+    }
+}

@@ -1,0 +1,102 @@
+//! One clip: a happening before a background, as frames.
+//!
+//! A clip of the reverse class is the frames of a forward one, last first. Everything else (the background, the
+//! pan, the brightness, the speed, where it pauses) is drawn from the same distribution for both, so whatever does
+//! not depend on the order of the frames has the same distribution too.
+
+use super::draw::Draw;
+use super::kinds::Kind;
+use super::motions::{Motion, between};
+use super::raster::{Canvas, Paint, Projection};
+use super::shapes::{outline, place};
+use super::texture::{Contrast, Surface, Texture};
+
+/// Frames per clip. Sampling 16 of 31 takes every second frame, from either end the same ones; with 30 or 32 the
+/// truncated indices would lean towards the beginning, and the frame average would tell the direction.
+pub const FRAMES: usize = 31;
+
+/// Frames per second.
+pub const FPS: i32 = 15;
+
+/// One clip, drawn but not yet painted.
+pub struct Clip {
+    motion: Box<dyn Motion>,
+    background: Texture,
+    background_tiles: f32,
+    background_angle: f32,
+    clutter: Vec<(Vec<(f32, f32)>, Texture)>,
+    pan: [(f32, f32); 2],
+    gain: [f32; 2],
+    pause: [f32; 2],
+    ease: f32,
+    reverse: bool,
+}
+
+impl Clip {
+    /// Draws everything the clip consists of.
+    pub fn random(draw: &mut Draw, kind: &Kind, noun: &str, contrast: Contrast, reverse: bool) -> Self {
+        let motion = kind.make(draw, noun, contrast);
+        let background = Texture::random(draw, Surface::Background, contrast);
+        let background_tiles = draw.range(0.8, 2.0);
+        let background_angle = draw.range(-0.6, 0.6);
+        let clutter = (0..draw.below(4))
+            .map(|_| {
+                let centre = (draw.unit(), draw.unit());
+                let shape = ["ball", "block", "leaf"][draw.below(3)];
+                let polygon = place(&outline(shape), centre, draw.range(0.04, 0.12), draw.range(0.0, 6.0));
+                (polygon, Texture::random(draw, Surface::Background, contrast))
+            })
+            .collect();
+        let mut corner = || (draw.range(-0.02, 0.02), draw.range(-0.02, 0.02));
+        let pan = [corner(), corner()];
+        let gain = [draw.range(0.94, 1.06), draw.range(0.94, 1.06)];
+        let pause = [draw.range(0.0, 0.15), draw.range(0.0, 0.15)];
+        let ease = draw.unit();
+        Self {
+            motion,
+            background,
+            background_tiles,
+            background_angle,
+            clutter,
+            pan,
+            gain,
+            pause,
+            ease,
+            reverse,
+        }
+    }
+
+    /// Frame `index` as `size` x `size` RGB bytes.
+    pub fn frame(&self, index: usize, size: usize) -> Vec<u8> {
+        let index = if self.reverse { FRAMES - 1 - index } else { index };
+        let time = index as f32 / (FRAMES - 1) as f32;
+        let mut canvas = Canvas::new(size);
+        let pan =
+            (between([self.pan[0].0, self.pan[1].0], time), between([self.pan[0].1, self.pan[1].1], time));
+        canvas.cover(Paint {
+            texture: &self.background,
+            projection: Projection::similarity(pan, 1.0, self.background_angle),
+            tiles: self.background_tiles,
+            shade: 1.0,
+        });
+        for (polygon, texture) in &self.clutter {
+            let moved: Vec<_> = polygon.iter().map(|p| (p.0 + pan.0, p.1 + pan.1)).collect();
+            let projection = Projection::similarity(pan, 1.0, 0.0);
+            canvas.fill(&moved, Paint { texture, projection, tiles: 3.0, shade: 1.0 });
+        }
+        self.motion.paint(&mut canvas, self.progress(time));
+        canvas.to_rgb8(between(self.gain, time))
+    }
+
+    /// Every frame, in order.
+    pub fn frames(&self, size: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
+        (0..FRAMES).map(move |index| self.frame(index, size))
+    }
+
+    /// How far the happening is at `time` (0 to 1): still, then between steady and eased, then still.
+    fn progress(&self, time: f32) -> f32 {
+        let [before, after] = self.pause;
+        let t = ((time - before) / (1.0 - before - after)).clamp(0.0, 1.0);
+        between([t, t * t * (3.0 - 2.0 * t)], self.ease)
+    }
+}

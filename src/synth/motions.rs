@@ -1,0 +1,94 @@
+//! Objects that move as a whole: up, left, nearer, round.
+
+use super::draw::Draw;
+use super::raster::{Canvas, Paint, Point, Projection};
+use super::shapes::{outline, place};
+use super::texture::{Contrast, Surface, Texture};
+
+/// Something that happens in a clip, from its beginning (0) to its end (1).
+pub trait Motion: Send + Sync {
+    /// Draws the moment `progress`.
+    fn paint(&self, canvas: &mut Canvas, progress: f32);
+}
+
+/// A textured outline.
+pub struct Body {
+    outline: Vec<Point>,
+    texture: Texture,
+}
+
+impl Body {
+    /// The outline of this noun with a texture of its own.
+    pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
+        Self { outline: outline(noun), texture: Texture::random(draw, Surface::Object, contrast) }
+    }
+
+    /// Draws it here, this large and this far turned; the texture goes with it.
+    pub fn paint(&self, canvas: &mut Canvas, centre: Point, scale: f32, angle: f32) {
+        let projection = Projection::similarity(centre, scale, angle);
+        let paint = Paint { texture: &self.texture, projection, tiles: 0.4, shade: 1.0 };
+        canvas.fill(&place(&self.outline, centre, scale, angle), paint);
+    }
+}
+
+/// Place, size and angle at the beginning and the end, and a rigid body between them.
+pub struct Rigid {
+    body: Body,
+    centre: [Point; 2],
+    scale: [f32; 2],
+    angle: [f32; 2],
+}
+
+impl Rigid {
+    /// From below to above.
+    pub fn up(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
+        let (x, y) = (draw.range(0.25, 0.75), draw.range(0.45, 0.55));
+        let reach = draw.range(0.2, 0.28);
+        Self::slide(draw, noun, contrast, [(x, y + reach), (x, y - reach)])
+    }
+
+    /// From the right to the left.
+    pub fn left(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
+        let (x, y) = (draw.range(0.45, 0.55), draw.range(0.25, 0.75));
+        let reach = draw.range(0.2, 0.28);
+        Self::slide(draw, noun, contrast, [(x + reach, y), (x - reach, y)])
+    }
+
+    fn slide(draw: &mut Draw, noun: &str, contrast: Contrast, centre: [Point; 2]) -> Self {
+        let (scale, angle) = (draw.range(0.12, 0.19), draw.range(-0.3, 0.3));
+        let body = Body::random(draw, noun, contrast);
+        Self { body, centre, scale: [scale; 2], angle: [angle; 2] }
+    }
+
+    /// From far to near.
+    pub fn nearer(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
+        let centre = (draw.range(0.4, 0.6), draw.range(0.4, 0.6));
+        let (far, near) = (draw.range(0.07, 0.12), draw.range(0.3, 0.42));
+        let angle = draw.range(-0.3, 0.3);
+        let body = Body::random(draw, noun, contrast);
+        Self { body, centre: [centre; 2], scale: [far, near], angle: [angle; 2] }
+    }
+
+    /// Clockwise past the upright. Both ends are on their own side of it: a turn from anywhere to anywhere has a
+    /// sense that no line through feature space can read.
+    pub fn clockwise(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
+        let centre = (draw.range(0.4, 0.6), draw.range(0.4, 0.6));
+        let scale = draw.range(0.26, 0.36);
+        let angle = [-draw.range(0.8, 1.3), draw.range(0.8, 1.3)];
+        let body = Body::random(draw, noun, contrast);
+        Self { body, centre: [centre; 2], scale: [scale; 2], angle }
+    }
+}
+
+/// The value `progress` of the way from the first to the second.
+pub fn between(ends: [f32; 2], progress: f32) -> f32 {
+    ends[0] + (ends[1] - ends[0]) * progress
+}
+
+impl Motion for Rigid {
+    fn paint(&self, canvas: &mut Canvas, progress: f32) {
+        let [a, b] = self.centre;
+        let centre = (between([a.0, b.0], progress), between([a.1, b.1], progress));
+        self.body.paint(canvas, centre, between(self.scale, progress), between(self.angle, progress));
+    }
+}

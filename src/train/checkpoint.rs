@@ -1,0 +1,185 @@
+//! Checkpoints: safetensors files that appear whole or not at all.
+//!
+//! Three files stand in a run's folder. `best.safetensors` and `last.safetensors` hold weights alone, under the names of the
+//! Lightning `state_dict`, for `lift embed` and for the authors' Python. `state.safetensors` holds what a run continues
+//! from: the weights again, the optimiser's means, and the counters, all in one file, so that they always belong together.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::AtomicFile;
+
+use super::{Adam, LossValues, Params, Plateau, Settings, TrainError, exact};
+
+/// Of the best epoch by validation loss.
+pub const BEST: &str = "best.safetensors";
+/// After the last epoch, or where the run was stopped.
+pub const LAST: &str = "last.safetensors";
+/// What `--resume` reads.
+pub const STATE: &str = "state.safetensors";
+
+/// Names of the optimiser's means: these before the weight's name.
+const MEANS: [&str; 2] = ["adam.mean.", "adam.square."];
+
+/// Metadata key of the counters.
+const KEY: &str = "lift_training";
+
+/// Where a run is, apart from its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What the run was started with.
+    pub settings: Settings,
+    /// Which data it reads.
+    pub data: String,
+    /// Whole epochs done.
+    pub epochs: u64,
+    /// Batches done of the epoch that is under way.
+    pub batches: u64,
+    /// Steps done in all.
+    pub steps: u64,
+    /// The schedule.
+    pub plateau: Plateau,
+    /// Sums of the losses of the epoch under way, each weighted by its clips.
+    pub sums: Sums,
+    /// The least validation loss so far.
+    #[serde(with = "exact")]
+    pub best: f64,
+}
+
+/// Sums that outlive a stop bit for bit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    #[serde(with = "exact")]
+    total: f64,
+    #[serde(with = "exact")]
+    reconstruction: f64,
+    #[serde(with = "exact")]
+    orthogonality: f64,
+    clips: u64,
+}
+
+impl Sums {
+    /// Adds a batch's losses.
+    pub fn add(&mut self, losses: LossValues, clips: usize) {
+        let weight = clips as f64;
+        self.total += losses.total * weight;
+        self.reconstruction += losses.reconstruction * weight;
+        self.orthogonality += losses.orthogonality * weight;
+        self.clips += clips as u64;
+    }
+
+    /// The mean per clip.
+    pub fn mean(&self) -> LossValues {
+        let count = self.clips.max(1) as f64;
+        LossValues {
+            total: self.total / count,
+            reconstruction: self.reconstruction / count,
+            orthogonality: self.orthogonality / count,
+        }
+    }
+}
+
+/// Writes the weights, with `facts` (epoch, losses) in the metadata.
+///
+/// # Errors
+/// If the file cannot be written; the one before it stays.
+pub fn write_weights(
+    path: &Path,
+    params: &Params,
+    progress: &Progress,
+    facts: &serde_json::Value,
+) -> Result<(), TrainError> {
+    let json = |value| serde_json::to_string(&value).unwrap_or_default();
+    let metadata = BTreeMap::from([
+        ("format", "pt".to_string()),
+        ("num_heads", params.config().heads.to_string()),
+        ("training", facts.to_string()),
+        ("settings", json(&progress.settings)),
+        ("data_digest", progress.data.clone()),
+    ]);
+    write(path, &metadata, &params.tensors())
+}
+
+/// Writes everything a run continues from.
+///
+/// # Errors
+/// If the file cannot be written; the one before it stays.
+pub fn write_state(path: &Path, params: &Params, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
+    let text = serde_json::to_string(progress).map_err(TrainError::state(path))?;
+    let mut tensors = params.tensors();
+    for (name, means) in adam.means() {
+        tensors
+            .extend(MEANS.iter().zip(means).map(|(prefix, mean)| (format!("{prefix}{name}"), mean.clone())));
+    }
+    write(path, &BTreeMap::from([(KEY, text)]), &tensors)
+}
+
+/// Reads what [`write_state`] wrote.
+///
+/// # Errors
+/// If the file is missing, damaged, or of another version.
+pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, Progress), TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::state(path))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(TrainError::state(path))?;
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let text = text.ok_or_else(|| TrainError::state(path)("it is not the state of a training run"))?;
+    let progress: Progress = serde_json::from_str(text).map_err(TrainError::state(path))?;
+    let mut weights = BTreeMap::new();
+    let mut means = [BTreeMap::new(), BTreeMap::new()];
+    let loaded = candle_core::safetensors::load_buffer(&bytes, device).map_err(TrainError::state(path))?;
+    for (name, tensor) in loaded {
+        match MEANS.iter().position(|prefix| name.starts_with(prefix)) {
+            Some(which) => means[which].insert(name[MEANS[which].len()..].to_string(), tensor),
+            None => weights.insert(name, tensor),
+        };
+    }
+    let params =
+        Params::from_tensors(&progress.settings.model.config(), weights).map_err(TrainError::state(path))?;
+    let [first, mut second] = means;
+    let pairs =
+        first.into_iter().filter_map(|(name, mean)| Some((name.clone(), (mean, second.remove(&name)?))));
+    let adam = Adam::resume(progress.settings.adam, params.vars(), pairs.collect(), progress.steps)
+        .map_err(TrainError::state(path))?;
+    Ok((params, adam, progress))
+}
+
+/// Writes f32 tensors in the order of their names: safetensors' own writer puts the metadata in an order that changes
+/// from run to run, and files of equal runs shall be equal.
+fn write(
+    path: &Path,
+    metadata: &BTreeMap<&str, String>,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<(), TrainError> {
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".into(), serde_json::json!(metadata));
+    let mut end = 0;
+    for (name, tensor) in tensors {
+        let start = end;
+        end += tensor.elem_count() * size_of::<f32>();
+        let entry = serde_json::json!({"dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end]});
+        header.insert(name.clone(), entry);
+    }
+    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+    // The values begin at a multiple of 8, as the format asks.
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let mut out = BufWriter::new(AtomicFile::create(path, true)?);
+    let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(TrainError::write(path));
+    write(&(header.len() as u64).to_le_bytes())?;
+    write(&header)?;
+    for tensor in tensors.values() {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        if cfg!(target_endian = "little") {
+            write(bytemuck::cast_slice(&values))?;
+        } else {
+            write(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())?;
+        }
+    }
+    let file = out.into_inner().map_err(|error| TrainError::write(path)(error.into_error()))?;
+    Ok(file.commit()?)
+}

@@ -1,0 +1,42 @@
+//! What stops a training run.
+
+use std::path::{Path, PathBuf};
+
+/// Each message says where, why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum TrainError {
+    #[error("{path}: {cause}")]
+    Features { path: PathBuf, cause: String },
+    #[error("{0}")]
+    Settings(String),
+    #[error("{0} holds a training run already; continue it with --resume, or give another folder")]
+    Exists(PathBuf),
+    #[error("{path}: {cause}; it cannot be resumed: give another folder to start anew")]
+    State { path: PathBuf, cause: String },
+    #[error(
+        "the loss is {loss} in step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr, or look \
+         for values that are not finite in the features"
+    )]
+    NotFinite { loss: f64, step: u64, epoch: u64 },
+    #[error("{path}: cannot be written: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Rows(#[from] crate::rows::RowsError),
+    #[error("the network failed: {0}")]
+    Network(#[from] candle_core::Error),
+}
+
+impl TrainError {
+    /// For `map_err` on whatever writes to `path`.
+    pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+
+    /// For `map_err` on whatever reads a checkpoint.
+    pub(super) fn state<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + use<E> {
+        let path = path.to_owned();
+        move |cause| Self::State { path, cause: cause.to_string() }
+    }
+}

@@ -1,0 +1,80 @@
+//! One step: a batch in shards, their gradients summed, the optimiser moved.
+//!
+//! On the CPU a batch is divided into shards of a fixed number of clips, each with its own forward and backward pass: what
+//! candle does element by element on one thread is then done by several at once. The division does not depend on the
+//! threads, and sums are taken in the order of the shards, so neither does the result.
+
+use candle_core::{Result, Tensor, Var};
+use rayon::prelude::*;
+
+use super::{Adam, LossValues, Losses, Params, Seeded, Settings};
+use crate::model::lift::NoDropout;
+
+/// Clips per shard on the CPU.
+const SHARD: usize = 32;
+
+/// Runs `work` on each shard of `x (B, T, D)`, given its number and its share of the clips; results in order.
+fn shards<R: Send>(x: &Tensor, work: impl Fn(Tensor, u64, f64) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let clips = x.dim(0)?;
+    let size = if x.device().is_cpu() { SHARD } else { clips };
+    let starts: Vec<usize> = (0..clips).step_by(size.max(1)).collect();
+    let each = starts.into_par_iter().enumerate().map(|(number, start)| {
+        let part = x.narrow(0, start, size.min(clips - start))?;
+        let share = part.dim(0)? as f64 / clips as f64;
+        work(part, number as u64, share)
+    });
+    each.collect()
+}
+
+/// Losses of shards as the losses of the batch.
+fn whole(parts: impl Iterator<Item = (LossValues, f64)>) -> LossValues {
+    parts.fold(LossValues::default(), |mut sum, (losses, share)| {
+        sum.total += losses.total * share;
+        sum.reconstruction += losses.reconstruction * share;
+        sum.orthogonality += losses.orthogonality * share;
+        sum
+    })
+}
+
+/// Makes one step on `x (B, T, D)` with the rate `lr`. Where the loss is not finite the weights stay as they are.
+///
+/// # Errors
+/// If the model cannot take `x`, or the device fails.
+pub fn step(
+    params: &Params,
+    adam: &mut Adam,
+    settings: &Settings,
+    x: &Tensor,
+    lr: f64,
+) -> Result<LossValues> {
+    let number = adam.steps();
+    let each = shards(x, |part, shard, share| {
+        let mut dropout = Seeded::new(settings.dropout, settings.seed, [number, shard]);
+        let (losses, _) = Losses::of(&params.model()?, &part, settings.loss, &mut dropout)?;
+        Ok(((&losses.total * share)?.backward()?, losses.values()?, share))
+    })?;
+    let values = whole(each.iter().map(|(_, losses, share)| (*losses, *share)));
+    if values.total.is_finite() {
+        let gradient = |var: &Var| -> Result<Option<Tensor>> {
+            let mut parts = each.iter().filter_map(|(grads, ..)| grads.get(var.as_tensor()));
+            let Some(first) = parts.next() else { return Ok(None) };
+            parts.try_fold(first.clone(), |sum, part| sum + part).map(Some)
+        };
+        adam.step(params.vars(), &gradient, lr)?;
+    }
+    Ok(values)
+}
+
+/// Losses on `x (B, T, D)` without dropout and without a step, and the embeddings `(B, 2W)`.
+///
+/// # Errors
+/// If the model cannot take `x`, or the device fails.
+pub fn evaluate(params: &Params, settings: &Settings, x: &Tensor) -> Result<(LossValues, Tensor)> {
+    let model = params.model()?;
+    let each = shards(x, |part, _, share| {
+        let (losses, codes) = Losses::of(&model, &part, settings.loss, &mut NoDropout)?;
+        Ok((losses.values()?, codes.concat()?.detach(), share))
+    })?;
+    let embeddings: Vec<_> = each.iter().map(|(_, embedding, _)| embedding).collect();
+    Ok((whole(each.iter().map(|(losses, _, share)| (*losses, *share))), Tensor::cat(&embeddings, 0)?))
+}

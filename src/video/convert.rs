@@ -1,0 +1,213 @@
+//! A decoded picture into upright 8-bit RGB, the same bytes as decord gives.
+//!
+//! swscale with plain `BICUBIC` at equal size does the conversion. No `accurate_rnd` and no `full_chroma_*`: they round
+//! better, and differently from what the models have seen. The matrix and the range are those the frame is tagged
+//! with; without a tag swscale's default matrix (BT.601) and limited range hold. Alpha is dropped, 10 bits and more
+//! are rounded to 8 by swscale, pixels that are not square stay as they are stored.
+//!
+//! What is approximated: PQ and HLG get the matrix only (no tone mapping), wide primaries are not mapped to sRGB, and a
+//! display matrix that is no multiple of a right angle is ignored. Each is said once, in the clip's notes.
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::frame;
+
+use super::error::VideoError;
+use super::orient::Orientation;
+
+/// An upright RGB picture.
+pub struct RgbFrame<'a> {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    stride: usize,
+    data: &'a [u8],
+}
+
+impl<'a> RgbFrame<'a> {
+    /// A picture of `height` rows of `width` RGB pixels, `stride` bytes from row to row.
+    ///
+    /// `data` must reach to the end of the last row.
+    #[must_use]
+    pub fn new(width: usize, height: usize, stride: usize, data: &'a [u8]) -> Self {
+        debug_assert!(stride >= width * 3 && data.len() >= (height - 1) * stride + width * 3);
+        Self { width, height, stride, data }
+    }
+
+    /// Row `y`: `width x 3` bytes.
+    #[must_use]
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.stride..][..self.width * 3]
+    }
+
+    /// The pixels without gaps between rows.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        (0..self.height).flat_map(|y| self.row(y)).copied().collect()
+    }
+}
+
+/// What a conversion depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Input {
+    width: i32,
+    height: i32,
+    format: i32,
+    matrix: u32,
+    /// Full or limited, where the frame says so.
+    full_range: Option<bool>,
+}
+
+/// Converts frames, one after the other; a frame with another size or format gets a new swscale context.
+pub struct Converter {
+    orientation: Orientation,
+    scaler: Option<(Input, Scaler)>,
+    rgb: frame::Video,
+    upright: Vec<u8>,
+}
+
+impl Converter {
+    /// A converter that also turns the picture as the container says.
+    #[must_use]
+    pub fn new(orientation: Orientation) -> Self {
+        Self { orientation, scaler: None, rgb: frame::Video::empty(), upright: Vec::new() }
+    }
+
+    /// The RGB picture of `picture`, valid until the next call.
+    ///
+    /// # Errors
+    /// When swscale does not know the pixel format.
+    pub fn convert(&mut self, picture: &frame::Video) -> Result<RgbFrame<'_>, VideoError> {
+        let input = describe(picture);
+        if self.scaler.as_ref().is_none_or(|(known, _)| *known != input) {
+            self.scaler = Some((input, Scaler::new(input)?));
+            self.rgb =
+                frame::Video::new(ffmpeg_next::format::Pixel::RGB24, input.width as u32, input.height as u32);
+        }
+        let (width, height) = (input.width as usize, input.height as usize);
+        if let Some((_, scaler)) = &self.scaler {
+            scaler.run(picture, &mut self.rgb);
+        }
+        let rgb = RgbFrame::new(width, height, self.rgb.stride(0), self.rgb.data(0));
+        if self.orientation.is_upright() {
+            return Ok(rgb);
+        }
+        let (width, height) = self.orientation.turn(&rgb, &mut self.upright);
+        Ok(RgbFrame::new(width, height, width * 3, &self.upright))
+    }
+}
+
+/// Size, format and colour tags of a decoded frame.
+fn describe(picture: &frame::Video) -> Input {
+    // SAFETY: the frame is allocated for as long as `picture` is borrowed. The enums are read as the integers they are
+    // in C, since a newer FFmpeg may set values that this binding has no variant for.
+    unsafe {
+        let raw = picture.as_ptr();
+        let range = (&raw const (*raw).color_range).cast::<u32>().read();
+        Input {
+            width: (*raw).width,
+            height: (*raw).height,
+            format: (*raw).format,
+            matrix: (&raw const (*raw).colorspace).cast::<u32>().read(),
+            full_range: (range != ffi::AVColorRange::AVCOL_RANGE_UNSPECIFIED as u32)
+                .then_some(range == ffi::AVColorRange::AVCOL_RANGE_JPEG as u32),
+        }
+    }
+}
+
+/// FFmpeg's name of a pixel format.
+#[must_use]
+pub fn pixel_format_name(format: i32) -> String {
+    // SAFETY: the function takes any integer that came from FFmpeg and returns a static string or null.
+    let name = unsafe { ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(format)) };
+    super::demux::static_text(name).unwrap_or_else(|| format!("number {format}"))
+}
+
+/// A swscale context.
+struct Scaler(*mut ffi::SwsContext);
+
+// SAFETY: the context is owned by this value alone and has no tie to the thread that made it.
+unsafe impl Send for Scaler {}
+
+impl Scaler {
+    fn new(input: Input) -> Result<Self, VideoError> {
+        let unsupported = || VideoError::Unsupported {
+            what: format!("no conversion to RGB from pixel format {}", pixel_format_name(input.format)),
+        };
+        if input.width <= 0 || input.height <= 0 {
+            return Err(unsupported());
+        }
+        // SAFETY: `format` is a value of this FFmpeg's own enum, as its decoder set it; the pointers are null where
+        // swscale allows it; the context is checked before use.
+        let context = unsafe {
+            ffi::sws_getContext(
+                input.width,
+                input.height,
+                std::mem::transmute::<i32, ffi::AVPixelFormat>(input.format),
+                input.width,
+                input.height,
+                ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
+                ffi::SWS_BICUBIC,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null(),
+            )
+        };
+        if context.is_null() {
+            return Err(unsupported());
+        }
+        let scaler = Self(context);
+        let (mut inverse, mut table) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut from_full, mut to_full, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
+        // SAFETY: the context is alive, the locals outlive the calls, the tables are static in swscale. A negative
+        // return means a format without a matrix (RGB), where there is nothing to set.
+        unsafe {
+            let details = ffi::sws_getColorspaceDetails(
+                context,
+                &mut inverse,
+                &mut from_full,
+                &mut table,
+                &mut to_full,
+                &mut brightness,
+                &mut contrast,
+                &mut saturation,
+            );
+            if details >= 0 {
+                ffi::sws_setColorspaceDetails(
+                    context,
+                    ffi::sws_getCoefficients(input.matrix as i32),
+                    input.full_range.map_or(from_full, i32::from),
+                    table,
+                    to_full,
+                    brightness,
+                    contrast,
+                    saturation,
+                );
+            }
+        }
+        Ok(scaler)
+    }
+
+    fn run(&self, picture: &frame::Video, rgb: &mut frame::Video) {
+        // SAFETY: both frames have the size and formats that the context was made for.
+        unsafe {
+            let (from, to) = (picture.as_ptr(), rgb.as_mut_ptr());
+            ffi::sws_scale(
+                self.0,
+                (*from).data.as_ptr().cast(),
+                (*from).linesize.as_ptr(),
+                0,
+                (*from).height,
+                (*to).data.as_ptr(),
+                (*to).linesize.as_ptr(),
+            );
+        }
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        // SAFETY: the context came from `sws_getContext` and is freed once.
+        unsafe { ffi::sws_freeContext(self.0) }
+    }
+}

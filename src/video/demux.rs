@@ -1,0 +1,290 @@
+//! An open container and its best video stream: packets out, seeking, no decoding.
+//!
+//! Paths go to FFmpeg as bytes behind `file:`, so that any name works and none is taken for a protocol; only local
+//! files are ever read, whatever a playlist in them says. FFmpeg's own log is silent: what it would print is seen here
+//! by return codes and flags, and said once, in our words.
+
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::sync::Once;
+
+use ffmpeg_next::codec::{Parameters, decoder};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::packet::Mut as _;
+use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
+
+use super::damage::{Sizes, declared_sizes, lost_end};
+use super::error::VideoError;
+use super::orient::Orientation;
+
+/// Demuxers that make pictures out of anything, such as a text file.
+const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
+
+/// A container open at one of its video streams.
+pub struct Demuxer {
+    input: Input,
+    stream: usize,
+}
+
+/// What a read gave.
+pub enum Read {
+    /// A packet of the video stream.
+    Video,
+    /// A packet of another stream.
+    Other,
+    /// The end of the file.
+    End,
+}
+
+/// A copy of a C string that FFmpeg keeps for ever; `None` for a null pointer.
+pub fn static_text(text: *const libc::c_char) -> Option<String> {
+    // SAFETY: not null, and FFmpeg's name functions return static, terminated strings.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+impl Demuxer {
+    /// Opens `path` at its best video stream; attached pictures (cover art) do not count.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no media file, or has no video stream.
+    pub fn open(path: &Path) -> Result<Self, VideoError> {
+        static QUIET: Once = Once::new();
+        QUIET.call_once(|| {
+            // The words of FFmpeg's error codes.
+            ffmpeg_next::util::error::register_all();
+            // SAFETY: sets one integer of the library.
+            unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) }
+        });
+        let input = open_input(path)?;
+        let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {
+            Sizes::Cut(sign) => VideoError::Truncated { sign, hopeless: true },
+            _ => error,
+        })?;
+        let mut demuxer = Self { input, stream };
+        let name = demuxer.container();
+        if NOT_VIDEO.contains(&name.as_str()) {
+            return Err(VideoError::NotMedia { cause: "it looks like plain text".into() });
+        }
+        demuxer.drop_other_streams(name.starts_with("mov,"));
+        Ok(demuxer)
+    }
+
+    /// Tells the demuxer whether to spend time on the streams beside the video.
+    pub fn drop_other_streams(&mut self, drop: bool) {
+        let keep = self.stream;
+        for (i, mut stream) in self.input.streams_mut().enumerate() {
+            let discard = if drop && i != keep {
+                ffi::AVDiscard::AVDISCARD_ALL
+            } else {
+                ffi::AVDiscard::AVDISCARD_DEFAULT
+            };
+            // SAFETY: the stream belongs to the open input.
+            unsafe { (*stream.as_mut_ptr()).discard = discard };
+        }
+    }
+
+    /// Reads the next packet into `packet`, whose former contents go.
+    ///
+    /// # Errors
+    /// FFmpeg's error where it is not the plain end of the file.
+    pub fn read(&mut self, packet: &mut Packet) -> Result<Read, FfError> {
+        // SAFETY: the packet is a valid one; unreferencing leaves it empty.
+        unsafe { ffi::av_packet_unref(packet.as_mut_ptr()) };
+        match packet.read(&mut self.input) {
+            Ok(()) if packet.stream() == self.stream => Ok(Read::Video),
+            Ok(()) => Ok(Read::Other),
+            Err(FfError::Eof) => Ok(Read::End),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Seeks to the key frame at or before `timestamp`, in the video stream's time base, as well as the container can.
+    ///
+    /// # Errors
+    /// When the container cannot seek.
+    pub fn seek(&mut self, timestamp: i64) -> Result<(), FfError> {
+        let flags = ffi::AVSEEK_FLAG_BACKWARD;
+        // SAFETY: the input is open and the stream index is one of its own.
+        let result =
+            unsafe { ffi::av_seek_frame(self.input.as_mut_ptr(), self.stream as i32, timestamp, flags) };
+        if result < 0 { Err(FfError::from(result)) } else { Ok(()) }
+    }
+
+    /// Opens a decoder for the video stream with so many threads (0: FFmpeg's choice).
+    ///
+    /// # Errors
+    /// When this FFmpeg has no decoder for it or the decoder refuses the stream's parameters.
+    pub fn decoder(&self, threads: usize) -> Result<decoder::Video, VideoError> {
+        let unsupported = |error: FfError| VideoError::Unsupported {
+            what: format!("no decoder opens the codec {} ({error})", self.codec()),
+        };
+        let mut context =
+            ffmpeg_next::codec::Context::from_parameters(self.parameters()).map_err(unsupported)?;
+        context.set_threading(ffmpeg_next::threading::Config::count(threads));
+        // Threads share a picture's slices, never pictures: with one thread a picture FFmpeg's H.264 decoder does not tell
+        // of errors, and a cut stream would pass for a whole one.
+        // SAFETY: the context is not open yet; this field may then be set.
+        unsafe { (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_SLICE };
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(self.time_base());
+        decoder.video().map_err(unsupported)
+    }
+
+    /// The container's short name(s) as FFmpeg lists them.
+    pub fn container(&self) -> String {
+        self.input.format().name().to_owned()
+    }
+
+    /// The codec's name.
+    pub fn codec(&self) -> String {
+        self.parameters().id().name().to_owned()
+    }
+
+    /// What the container says of the codec.
+    pub fn parameters(&self) -> Parameters {
+        self.stream().parameters()
+    }
+
+    /// The unit of the stream's times.
+    pub fn time_base(&self) -> Rational {
+        self.stream().time_base()
+    }
+
+    /// Frames per second on average, as the container says or FFmpeg measured; `None` if neither.
+    pub fn average_rate(&self) -> Option<f64> {
+        let stream = self.stream();
+        [stream.avg_frame_rate(), stream.rate()]
+            .into_iter()
+            .find(|rate| rate.numerator() > 0 && rate.denominator() > 0)
+            .map(f64::from)
+    }
+
+    /// The whole file's duration in seconds, where a header declares it (not where FFmpeg measured or guessed it).
+    pub fn declared_duration(&self) -> Option<f64> {
+        // SAFETY: the input is open.
+        let (method, duration) = unsafe {
+            let raw = self.input.as_ptr();
+            ((*raw).duration_estimation_method as u32, (*raw).duration)
+        };
+        let declared = method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM as u32;
+        (declared && duration > 0).then(|| duration as f64 / f64::from(ffi::AV_TIME_BASE))
+    }
+
+    /// Seconds at which the container's clock starts.
+    pub fn start_time(&self) -> f64 {
+        // SAFETY: the input is open.
+        let start = unsafe { (*self.input.as_ptr()).start_time };
+        if start == ffi::AV_NOPTS_VALUE { 0.0 } else { start as f64 / f64::from(ffi::AV_TIME_BASE) }
+    }
+
+    /// End in the file of the furthest packet that the container's own index names.
+    pub fn index_end(&self) -> i64 {
+        let stream = self.stream();
+        // SAFETY: the stream is the open input's; entries are read before anything else touches the input, and the
+        // functions take a mutable pointer only for their C signature.
+        unsafe {
+            let raw = stream.as_ptr().cast_mut();
+            (0..ffi::avformat_index_get_entries_count(raw))
+                .map(|i| ffi::avformat_index_get_entry(raw, i))
+                .filter(|entry| !entry.is_null())
+                .map(|entry| (*entry).pos + i64::from((*entry).size()))
+                .max()
+                .unwrap_or(0)
+        }
+    }
+
+    /// The display matrix: how the picture is turned. The second value tells that there is one which cannot be followed.
+    pub fn orientation(&self) -> (Orientation, bool) {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+        let mut size = 0;
+        // SAFETY: the stream is the open input's; the data has `size` bytes and is copied out at once.
+        let matrix = unsafe {
+            let data = ffi::av_stream_get_side_data(self.stream().as_ptr(), kind, &mut size);
+            (!data.is_null() && size >= size_of::<[i32; 9]>())
+                .then(|| data.cast::<[i32; 9]>().read_unaligned())
+        };
+        match matrix.map(|matrix| Orientation::from_matrix(&matrix)) {
+            None => (Orientation::UPRIGHT, false),
+            Some(Some(orientation)) => (orientation, false),
+            Some(None) => (Orientation::UPRIGHT, true),
+        }
+    }
+
+    fn stream(&self) -> ffmpeg_next::Stream<'_> {
+        // SAFETY: `stream` is below the input's number of streams, which never shrinks.
+        unsafe { ffmpeg_next::Stream::wrap(&self.input, self.stream) }
+    }
+
+    /// Seconds that `ticks` of a packet's own stream last.
+    pub fn packet_seconds(&self, packet: &Packet, ticks: i64) -> f64 {
+        self.input.stream(packet.stream()).map_or(0.0, |stream| ticks as f64 * f64::from(stream.time_base()))
+    }
+}
+
+/// `avformat_open_input` and the reading of the streams' parameters.
+fn open_input(path: &Path) -> Result<Input, VideoError> {
+    let metadata = std::fs::metadata(path).map_err(|error| VideoError::Open { cause: error.to_string() })?;
+    if metadata.is_dir() {
+        return Err(VideoError::Open { cause: "it is a folder".into() });
+    }
+    if metadata.is_file() && metadata.len() == 0 {
+        return Err(VideoError::Empty);
+    }
+    std::fs::File::open(path).map_err(|error| VideoError::Open { cause: error.to_string() })?;
+    let mut url = b"file:".to_vec();
+    url.extend_from_slice(path.as_os_str().as_encoded_bytes());
+    let url =
+        CString::new(url).map_err(|_| VideoError::Open { cause: "its name holds a zero byte".into() })?;
+    let mut raw = std::ptr::null_mut();
+    let mut options = ffmpeg_next::Dictionary::new();
+    options.set("protocol_whitelist", "file");
+    // SAFETY: the strings live over the call; `options` is taken over and given back for freeing; on success the
+    // context is owned by `Input`, on failure FFmpeg has freed it.
+    let result = unsafe {
+        let mut options = options.disown();
+        let result = ffi::avformat_open_input(&mut raw, url.as_ptr(), std::ptr::null(), &mut options);
+        drop(ffmpeg_next::Dictionary::own(options));
+        result
+    };
+    let not_media = |code: i32| match lost_end(path) {
+        Some(sign) => VideoError::Truncated { sign, hopeless: true },
+        None => VideoError::NotMedia { cause: FfError::from(code).to_string() },
+    };
+    if result < 0 {
+        return Err(not_media(result));
+    }
+    // SAFETY: the context is open and nobody else owns it.
+    let mut input = unsafe { Input::wrap(raw) };
+    // SAFETY: the input is open; no options are given.
+    let result = unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), std::ptr::null_mut()) };
+    if result < 0 { Err(not_media(result)) } else { Ok(input) }
+}
+
+/// The stream that FFmpeg finds best among the moving pictures.
+fn best_stream(input: &Input) -> Result<usize, VideoError> {
+    // SAFETY: the input is open; the function only reads it, the pointer is mutable for its C signature.
+    let best = unsafe {
+        let video = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+        ffi::av_find_best_stream(input.as_ptr().cast_mut(), video, -1, -1, std::ptr::null_mut(), 0)
+    };
+    let cover = |stream: &ffmpeg_next::Stream| {
+        // SAFETY: the stream is the open input's.
+        unsafe { (*stream.as_ptr()).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 }
+    };
+    let is_video =
+        |stream: &ffmpeg_next::Stream| stream.parameters().medium() == ffmpeg_next::media::Type::Video;
+    let best = usize::try_from(best).ok().filter(|&i| input.stream(i).is_some_and(|stream| !cover(&stream)));
+    let any = || input.streams().find(|s| is_video(s) && !cover(s)).map(|s| s.index());
+    best.or_else(any).ok_or_else(|| {
+        let mut kinds: Vec<String> = input
+            .streams()
+            .map(|stream| match stream.parameters().medium() {
+                ffmpeg_next::media::Type::Video => "cover art".to_owned(),
+                kind => format!("{kind:?}").to_lowercase(),
+            })
+            .collect();
+        kinds.dedup();
+        let found = if kinds.is_empty() { "no stream at all".into() } else { kinds.join(", ") };
+        VideoError::NoVideoStream { found }
+    })
+}

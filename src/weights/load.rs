@@ -1,0 +1,181 @@
+//! From a source to a model's checked tensors.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    DINOV2_REPO, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError,
+    checkpoint, hub,
+};
+use crate::model::{dinov2, lift};
+
+/// The head width of every published DINOv2: heads are `width / 64`.
+const PUBLISHED_HEAD_WIDTH: usize = 64;
+
+/// The widths of the published sizes S, B, L.
+const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
+
+/// The frame encoder's tensors, checked, with the shape they have.
+///
+/// `heads` overrides the head count of the file; `offline` forbids a download.
+///
+/// # Errors
+/// If the file is absent, unreadable, or not a DINOv2 with registers.
+pub fn load_dinov2(
+    source: &Source,
+    heads: Option<usize>,
+    offline: bool,
+) -> Result<(Store, dinov2::Config), WeightsError> {
+    let store = dinov2_store(source, offline)?;
+    let config = dinov2_config(&store, heads)?;
+    store.check(&config.tensors(), "a DINOv2 with registers", "--dinov2")?;
+    Ok((store, config))
+}
+
+fn dinov2_store(source: &Source, offline: bool) -> Result<Store, WeightsError> {
+    match source {
+        Source::Mini => Store::bundled("bundled mini DINOv2", MINI_DINOV2),
+        Source::File(path) => Store::map(path),
+        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?),
+        Source::Published => {
+            let id = HubId { repo: DINOV2_REPO.into(), revision: "main".into() };
+            Store::map(&hub::fetch(&id, offline)?)
+        }
+    }
+}
+
+/// SHA-256 of the frame encoder's file, in hexadecimal: what cached features are keyed by.
+///
+/// # Errors
+/// If the file is absent or unreadable.
+pub fn dinov2_digest(source: &Source, offline: bool) -> Result<String, WeightsError> {
+    Ok(dinov2_store(source, offline)?.digest())
+}
+
+/// LiFT's tensors, checked, with the shape they have.
+///
+/// # Errors
+/// If the file is absent, unreadable, or not a LiFT model.
+pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config), WeightsError> {
+    let store = match source {
+        Source::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
+        Source::File(path) => open(path)?,
+        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?)?,
+        Source::Published => open(&published_lift()?)?,
+    };
+    let config = lift_config(&store)?;
+    store.check(&config.tensors(), "a LiFT model", "--lift")?;
+    Ok((store, config))
+}
+
+/// Either format, told apart by the first bytes: a `.ckpt` is a zip.
+fn open(path: &Path) -> Result<Store, WeightsError> {
+    use std::io::Read;
+    let mut magic = [0u8; 4];
+    let sniffed = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic));
+    if sniffed.is_ok() && magic == *b"PK\x03\x04" { checkpoint::read(path) } else { Store::map(path) }
+}
+
+/// Where `lift` keeps what it converts: `LIFT_HOME`, else `lift/` in the platform's cache folder.
+pub fn lift_home() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    set("LIFT_HOME").unwrap_or_else(|| {
+        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        cache.unwrap_or_else(std::env::temp_dir).join("lift")
+    })
+}
+
+fn published_lift() -> Result<PathBuf, WeightsError> {
+    let home = lift_home();
+    let found =
+        ["lift.safetensors", LIFT_CHECKPOINT].map(|name| home.join(name)).into_iter().find(|p| p.is_file());
+    found.ok_or_else(|| {
+        WeightsError::Absent(format!(
+            "the LiFT weights are not in {home}: fetch {LIFT_CHECKPOINT} (112 MB) from the authors' Google Drive (id \
+             {LIFT_DRIVE_ID}) and put it there, or pass it with --lift FILE; `--model mini` tries the program without",
+            home = home.display()
+        ))
+    })
+}
+
+/// Reads one tensor's shape, whose rank the pattern fixes.
+fn dims<const N: usize>(
+    store: &Store,
+    name: &str,
+    model: &'static str,
+    flag: &'static str,
+) -> Result<[usize; N], WeightsError> {
+    let differences = match store.shape(name) {
+        Some(shape) => match <[usize; N]>::try_from(shape) {
+            Ok(dims) if !dims.contains(&0) => return Ok(dims),
+            _ => format!("1 wrong shape ({name} is {shape:?})"),
+        },
+        None => format!("{name} is missing among its {} tensors", store.names().count()),
+    };
+    Err(WeightsError::Tensors { origin: store.origin().into(), model, differences, flag })
+}
+
+/// How many consecutive layers `prefix0.`, `prefix1.`, ... the names speak of.
+fn layers(store: &Store, prefix: &str) -> usize {
+    let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
+    // A hostile name such as `blocks.99999999999.x` must not size the expected set.
+    let most = store.names().count();
+    store.names().filter_map(index).filter(|i| *i < most).max().map_or(0, |i| i + 1)
+}
+
+fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
+    let parse = |text: &String| {
+        text.parse().map_err(|_| WeightsError::Unclear {
+            origin: store.origin().into(),
+            cause: format!("its metadata says num_heads = {text:?}, expected a whole number"),
+        })
+    };
+    store.metadata().get("num_heads").map(parse).transpose()
+}
+
+fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<(), WeightsError> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    let cause = format!("{heads} heads do not divide the width {width}; {remedy}");
+    Err(WeightsError::Unclear { origin: store.origin().into(), cause })
+}
+
+fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<dinov2::Config, WeightsError> {
+    let (model, flag) = ("a DINOv2 with registers", "--dinov2");
+    let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
+    let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
+    let [_, registers, _] = dims(store, "reg_token", model, flag)?;
+    let [_, _, patch, _] = dims(store, "patch_embed.proj.weight", model, flag)?;
+    let [hidden, _] = dims(store, "blocks.0.mlp.fc1.weight", model, flag)?;
+    let grid = positions.isqrt();
+    if grid * grid != positions {
+        return Err(unclear(format!("pos_embed has {positions} rows, which is no square grid of patches")));
+    }
+    if patch == 0 || !crate::model::IMAGE_SIZE.is_multiple_of(patch) {
+        return Err(unclear(format!("patches of {patch} px do not tile the frame of 224 px")));
+    }
+    let heads = match heads.map_or_else(|| metadata_heads(store), |h| Ok(Some(h)))? {
+        Some(heads) => heads,
+        None if PUBLISHED_WIDTHS.contains(&width) => width / PUBLISHED_HEAD_WIDTH,
+        None => {
+            return Err(unclear(format!(
+                "a width of {width} is none of the published sizes, so the number of attention heads must be told: \
+                 --heads N, or num_heads in the file's metadata"
+            )));
+        }
+    };
+    divides(store, heads, width, "check --heads")?;
+    Ok(dinov2::Config { width, depth: layers(store, "blocks."), heads, hidden, patch, grid, registers })
+}
+
+fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {
+    let (model, flag) = ("a LiFT model", "--lift");
+    let [latent, feature] = dims(store, "model.encoder.input_proj.weight", model, flag)?;
+    let [_, max_len, _] = dims(store, "model.encoder.pos_encoder.pe", model, flag)?;
+    let [hidden, _] = dims(store, "model.encoder.transformer.layers.0.linear1.weight", model, flag)?;
+    let [decoder_hidden, _] = dims(store, "model.decoder.model.0.weight", model, flag)?;
+    let heads = metadata_heads(store)?.unwrap_or(lift::HEADS);
+    divides(store, heads, latent, "check num_heads in its metadata")?;
+    let layers = layers(store, "model.encoder.transformer.layers.");
+    Ok(lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len })
+}

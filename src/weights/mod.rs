@@ -1,0 +1,82 @@
+//! Files of weights turned into checked models.
+//!
+//! A file is data, never trusted: names and shapes are compared with the exact set a model has before a tensor is used,
+//! and what differs is told in one message. Safetensors are memory-mapped; a Lightning checkpoint's pickle is read but
+//! never executed.
+
+mod checkpoint;
+mod hub;
+mod load;
+mod mini;
+mod store;
+
+pub use hub::fetch_dataset_file as hub_dataset_file;
+pub use hub::{HUB_FILE, HubId};
+pub use load::{dinov2_digest, lift_home, load_dinov2, load_lift};
+pub use mini::{MINI_DINOV2, MINI_LIFT, MINI_NOTE};
+pub use store::{Store, WeightsError};
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The frame encoder of the paper: DINOv2 ViT-S/14 with registers, as timm publishes it.
+pub const DINOV2_REPO: &str = "timm/vit_small_patch14_reg4_dinov2.lvd142m";
+
+/// The authors' checkpoint, by its name on their Google Drive.
+pub const LIFT_CHECKPOINT: &str = "ggwirp95-epoch=458-step=834003.ckpt";
+
+/// The Google Drive id of [`LIFT_CHECKPOINT`].
+pub const LIFT_DRIVE_ID: &str = "1DFapOrZwRcltyq3_tQNTQ9mHtpgKqtZY";
+
+/// Where a model's weights come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The published weights, from the caches.
+    Published,
+    /// The small pair bundled with the program, for trying it.
+    Mini,
+    /// A file on disk.
+    File(PathBuf),
+    /// A repository on the Hugging Face hub.
+    Hub(HubId),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    /// `mini`, else a path if it looks like one or exists, else `owner/name[@revision]`.
+    fn from_str(s: &str) -> Result<Self, String> {
+        let path = PathBuf::from(s);
+        let is_weights = path.extension().is_some_and(|e| {
+            ["safetensors", "ckpt", "pt", "pth", "bin"].iter().any(|x| e.eq_ignore_ascii_case(x))
+        });
+        if s == "mini" {
+            Ok(Self::Mini)
+        } else if path.exists() || is_weights || path.is_absolute() || s.starts_with('.') {
+            Ok(Self::File(path))
+        } else if let Some(id) = HubId::parse(s) {
+            Ok(Self::Hub(id))
+        } else {
+            Err(format!("'{s}' is neither a file nor a hub id; give PATH or owner/name[@revision]"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_file_a_hub_id_or_the_bundled_pair() {
+        assert_eq!("mini".parse(), Ok(Source::Mini));
+        assert_eq!("weights/x.safetensors".parse(), Ok(Source::File("weights/x.safetensors".into())));
+        assert_eq!("./x".parse(), Ok(Source::File("./x".into())));
+        let hub = |repo: &str, revision: &str| {
+            Ok(Source::Hub(HubId { repo: repo.into(), revision: revision.into() }))
+        };
+        assert_eq!("timm/vit".parse(), hub("timm/vit", "main"));
+        assert_eq!("timm/vit@v1".parse(), hub("timm/vit", "v1"));
+        assert!("a/b/c".parse::<Source>().is_err());
+        assert!("".parse::<Source>().is_err());
+    }
+}

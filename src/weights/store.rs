@@ -1,0 +1,270 @@
+//! One file of named tensors, whatever its format, with its metadata.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+
+use crate::model::cause;
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+/// Why a file of weights cannot be used. Every message names the file, the cause and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file cannot be opened or mapped.
+    #[error("{origin}: cannot be opened: {source}; check the path and its permissions")]
+    Open {
+        /// The file.
+        origin: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are not the format they should be.
+    #[error("{origin}: not a readable {format} file: {cause}; it may be cut short: fetch it again")]
+    Format {
+        /// The file.
+        origin: String,
+        /// The format that was expected.
+        format: &'static str,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The tensors are not those of the model.
+    #[error("{origin}: not {model}: {differences}; pass the right file with {flag}")]
+    Tensors {
+        /// The file.
+        origin: String,
+        /// What the file should be, with an article.
+        model: &'static str,
+        /// Missing, unknown and misshapen tensors.
+        differences: String,
+        /// The flag that names the file.
+        flag: &'static str,
+    },
+    /// The tensors do not say everything.
+    #[error("{origin}: {cause}")]
+    Unclear {
+        /// The file.
+        origin: String,
+        /// What is missing and how to supply it.
+        cause: String,
+    },
+    /// The file is not here and could not be had.
+    #[error("{0}")]
+    Absent(String),
+}
+
+enum Bytes {
+    Mapped(Mmap),
+    Bundled(&'static [u8]),
+    Tensors(HashMap<String, Tensor>),
+}
+
+/// Named tensors of one file with their shapes; numbers are read where they lie, as f32.
+pub struct Store {
+    origin: String,
+    bytes: Bytes,
+    /// Name to shape; for bytes also the offsets, so that the header is parsed once.
+    index: BTreeMap<String, Entry>,
+    metadata: HashMap<String, String>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    shape: Vec<usize>,
+    dtype: Dtype,
+    /// Offsets into the whole file; unused for tensors.
+    range: (usize, usize),
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("origin", &self.origin).field("tensors", &self.index.len()).finish()
+    }
+}
+
+impl Store {
+    /// Maps a safetensors file into memory.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or its header is not sound.
+    pub fn map(path: &Path) -> Result<Self, WeightsError> {
+        let origin = path.display().to_string();
+        let open = |source| WeightsError::Open { origin: origin.clone(), source };
+        let file = File::open(path).map_err(open)?;
+        if file.metadata().map_err(open)?.is_dir() {
+            return Err(open(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+        }
+        // SAFETY: the map is read-only and private to this process; a file that another process shortens while it is
+        // mapped ends the process with a bus error, a risk shared by every user of safetensors' memory maps.
+        let map = unsafe { Mmap::map(&file) }.map_err(open)?;
+        Self::parse(origin, Bytes::Mapped(map))
+    }
+
+    /// Reads bundled bytes.
+    ///
+    /// # Errors
+    /// If the header is not sound.
+    pub fn bundled(name: &str, bytes: &'static [u8]) -> Result<Self, WeightsError> {
+        Self::parse(name.to_string(), Bytes::Bundled(bytes))
+    }
+
+    /// Takes tensors that another reader has made, all f32 and contiguous.
+    pub(super) fn from_tensors(origin: String, tensors: HashMap<String, Tensor>) -> Self {
+        let index = tensors
+            .iter()
+            .map(|(name, t)| {
+                (name.clone(), Entry { shape: t.dims().to_vec(), dtype: Dtype::F32, range: (0, 0) })
+            })
+            .collect();
+        Self { origin, bytes: Bytes::Tensors(tensors), index, metadata: HashMap::new() }
+    }
+
+    fn parse(origin: String, bytes: Bytes) -> Result<Self, WeightsError> {
+        let buffer: &[u8] = match &bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::Bundled(b) => b,
+            Bytes::Tensors(_) => &[],
+        };
+        let bad = |e: safetensors::SafeTensorError| WeightsError::Format {
+            origin: origin.clone(),
+            format: "safetensors",
+            cause: e.to_string(),
+        };
+        let (header, metadata) = SafeTensors::read_metadata(buffer).map_err(bad)?;
+        let start = header + 8;
+        SafeTensors::deserialize(buffer).map_err(bad)?;
+        let index = metadata
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| {
+                let range = (start + info.data_offsets.0, start + info.data_offsets.1);
+                (name, Entry { shape: info.shape.clone(), dtype: info.dtype, range })
+            })
+            .collect();
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        Ok(Self { origin, bytes, index, metadata })
+    }
+
+    /// SHA-256 of the whole file, in hexadecimal; of tensors without a file, of nothing.
+    pub fn digest(&self) -> String {
+        let bytes: &[u8] = match &self.bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::Bundled(bytes) => bytes,
+            Bytes::Tensors(_) => &[],
+        };
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The file's path, or a name for bundled bytes.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The metadata of a safetensors file.
+    pub fn metadata(&self) -> &HashMap<String, String> {
+        &self.metadata
+    }
+
+    /// The shape of a tensor, if there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.index.get(name).map(|e| e.shape.as_slice())
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
+    }
+
+    /// The numbers of a tensor, row-major, as f32: borrowed from the map where they are stored so.
+    ///
+    /// # Errors
+    /// If there is no such tensor or its numbers are not floating-point.
+    pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, WeightsError> {
+        let unclear = |cause: String| WeightsError::Unclear { origin: self.origin.clone(), cause };
+        let entry = self.index.get(name).ok_or_else(|| unclear(format!("no tensor named {name}")))?;
+        let buffer: &[u8] = match &self.bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::Bundled(b) => b,
+            Bytes::Tensors(tensors) => {
+                let read = tensors[name].flatten_all().and_then(|t| t.to_vec1::<f32>());
+                return Ok(Cow::Owned(read.map_err(|e| unclear(cause(&e)))?));
+            }
+        };
+        let raw = &buffer[entry.range.0..entry.range.1];
+        match (entry.dtype, bytemuck::try_cast_slice::<u8, f32>(raw)) {
+            (Dtype::F32, Ok(values)) => Ok(Cow::Borrowed(values)),
+            (Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16, _) => {
+                let view = TensorView::new(entry.dtype, entry.shape.clone(), raw)
+                    .map_err(|e| unclear(format!("{name}: {e}")))?;
+                let read = candle_core::safetensors::Load::load(&view, &Device::Cpu)
+                    .and_then(|t| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1());
+                Ok(Cow::Owned(read.map_err(|e| unclear(format!("{name}: {e}")))?))
+            }
+            (other, _) => Err(unclear(format!("{name} holds {other:?}, expected floating-point numbers"))),
+        }
+    }
+
+    /// A tensor as f32 on `device`.
+    ///
+    /// # Errors
+    /// As [`Store::f32`], or if the device fails.
+    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor, WeightsError> {
+        let values = self.f32(name)?;
+        let shape = self.shape(name).unwrap_or_default();
+        Tensor::from_slice(&values, shape, device).map_err(|e| WeightsError::Unclear {
+            origin: self.origin.clone(),
+            cause: format!("{name}: {}", cause(&e)),
+        })
+    }
+
+    /// Compares names and shapes with the exact set a model has.
+    ///
+    /// # Errors
+    /// If any tensor is missing, unknown or has another shape, all in one message.
+    pub fn check(
+        &self,
+        expected: &[(String, Vec<usize>)],
+        model: &'static str,
+        flag: &'static str,
+    ) -> Result<(), WeightsError> {
+        let wanted: HashMap<&str, &[usize]> =
+            expected.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
+        let missing = expected.iter().map(|(n, _)| n.clone()).filter(|n| !self.index.contains_key(n));
+        let unknown = self.index.keys().filter(|n| !wanted.contains_key(n.as_str())).cloned();
+        let misshapen = self.index.iter().filter_map(|(name, entry)| {
+            let want = wanted.get(name.as_str())?;
+            (entry.shape != **want).then(|| format!("{name} is {:?}, not {want:?}", entry.shape))
+        });
+        let differences: Vec<String> = [
+            some("missing", missing.collect()),
+            some("unknown", unknown.collect()),
+            some("wrong shape", misshapen.collect()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let differences = differences.join("; ");
+        Err(WeightsError::Tensors { origin: self.origin.clone(), model, differences, flag })
+    }
+}
+
+/// `"2 missing (a, b)"`, the first few named, or nothing for none.
+fn some(what: &str, names: Vec<String>) -> Option<String> {
+    const SHOWN: usize = 4;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    (!names.is_empty()).then(|| format!("{} {what} ({shown}{more})", names.len()))
+}
+
+impl crate::model::fold::Tensors for Store {
+    fn values(&self, name: &str) -> candle_core::Result<Cow<'_, [f32]>> {
+        self.f32(name).map_err(|e| candle_core::Error::Msg(e.to_string()))
+    }
+}

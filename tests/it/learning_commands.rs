@@ -1,0 +1,249 @@
+//! `lift synth`, `lift train` and `lift eval-cia` as a user runs them, one after the other.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::shared;
+use crate::env::{Ran, TestEnv};
+
+/// A small drawn data set with the frame features of its clips.
+fn drawn(env: &TestEnv) {
+    env.lift(&[
+        "synth",
+        "-o",
+        "set",
+        "--groups",
+        "2",
+        "--per-class",
+        "4",
+        "--valid-per-class",
+        "2",
+        "--size",
+        "160",
+    ])
+    .code(0);
+    env.embed(&["set/clips", "--parts", "frames", "-o", "frames.npy"]).code(0);
+}
+
+fn bytes(env: &TestEnv, name: &str) -> Vec<u8> {
+    fs::read(env.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+#[test]
+fn a_drawn_set_is_the_same_for_the_same_seed_and_never_replaces_foreign_files() {
+    let env = TestEnv::new();
+    let draw = |to: &str, seed: &str| {
+        env.lift(&[
+            "synth",
+            "-o",
+            to,
+            "--groups",
+            "1",
+            "--per-class",
+            "1",
+            "--valid-per-class",
+            "1",
+            "--size",
+            "160",
+            "--seed",
+            seed,
+        ])
+    };
+    for (to, seed) in [("a", "5"), ("b", "5"), ("c", "6")] {
+        draw(to, seed).code(0);
+    }
+    let clips = |of: &str| {
+        let mut all: Vec<_> =
+            fs::read_dir(env.path(of).join("clips")).unwrap().map(|e| e.unwrap().path()).collect();
+        all.sort();
+        all.into_iter().map(|p| fs::read(p).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(clips("a"), clips("b"));
+    assert_ne!(clips("a"), clips("c"));
+    draw("a", "5").code(2).says(&["a", "--overwrite"]);
+    env.write("mine/notes.txt", b"mine");
+    env.lift(&["synth", "-o", "mine", "--groups", "1", "--overwrite"])
+        .code(2)
+        .says(&["not from `lift synth`"]);
+    assert_eq!(bytes(&env, "mine/notes.txt"), b"mine");
+    env.lift(&["synth", "-o", "odd", "--size", "161"]).code(2).says(&["160 to 320"]);
+}
+
+#[test]
+fn what_is_trained_embeds_and_the_probe_is_told_each_epoch() {
+    let env = TestEnv::new();
+    drawn(&env);
+    let csv = |which: &str| format!("set/cia-synth-{which}.csv");
+    let (train, valid) = (csv("train"), csv("validation"));
+    let probe = ["--probe-train", &train, "--probe-valid", &valid, "--probe-features", "frames.npy"];
+    let args = ["train", "frames.npy", "-o", "run", "--epochs", "2", "--batch-size", "4", "--max-len", "32"];
+    env.lift(&[&args[..], &probe].concat()).code(0).says(&["epoch 2/2", "probe"]);
+    let log = fs::read_to_string(env.path("run/log.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert!(last["probe"].as_f64().is_some_and(|p| (0.0..=100.0).contains(&p)), "{last}");
+    assert!(bytes(&env, "run/curves.png").starts_with(b"\x89PNG"));
+    env.embed(&["set/clips", "--lift", "run/best.safetensors", "-o", "z.npy"]).code(0);
+    env.lift(&["train", "--plot", "run/log.jsonl", "-o", "again.svg"]).code(0);
+    assert!(bytes(&env, "again.svg").starts_with(b"<svg"));
+    env.lift(&[&args[..], &["--lift-heads", "4"]].concat()).code(2).says(&["--resume"]);
+    env.lift(&["train", "frames.npy", "-o", "tuned", "--init", "run/best.safetensors", "--epochs", "1"])
+        .code(0);
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let env = TestEnv::new();
+    drawn(&env);
+    let args = [
+        "train",
+        "frames.npy",
+        "--epochs",
+        "12",
+        "--batch-size",
+        "2",
+        "--max-len",
+        "32",
+        "--save-every",
+        "3",
+        "-o",
+    ];
+    env.lift(&[&args[..], &["whole"]].concat()).code(0);
+    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let folder = format!("run{signal}");
+        let mut child =
+            env.command(&[&args[..], &[&folder]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+        // Until there is a state to resume from.
+        while !env.path(&folder).join("state.safetensors").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it wrote a state");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        if let Some(code) = code {
+            Ran::from(ended).code(code).says(&["--resume"]);
+        }
+        env.lift(&[&args[..], &[&folder, "--resume"]].concat()).code(0);
+        for name in ["last.safetensors", "best.safetensors"] {
+            assert_eq!(
+                bytes(&env, &format!("whole/{name}")),
+                bytes(&env, &format!("{folder}/{name}")),
+                "{signal} {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_benchmark_from_videos_uses_the_cache_the_second_time() {
+    let env = TestEnv::new();
+    env.lift(&[
+        "synth",
+        "-o",
+        "set",
+        "--groups",
+        "2",
+        "--per-class",
+        "3",
+        "--valid-per-class",
+        "2",
+        "--size",
+        "160",
+    ])
+    .code(0);
+    let args = [
+        "eval-cia",
+        "--model",
+        "mini",
+        "--train",
+        "set/cia-synth-train.csv",
+        "--valid",
+        "set/cia-synth-validation.csv",
+        "--videos",
+        "set/clips",
+        "--cache",
+        "cache",
+        "-o",
+    ];
+    let first = env.lift(&[&args[..], &["a.json"]].concat()).code(0);
+    let second = env.lift(&[&args[..], &["b.json"]].concat()).code(0);
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(bytes(&env, "a.json"), bytes(&env, "b.json"));
+    // A video that is gone makes a smaller benchmark, which is another number: only if asked for.
+    let gone = fs::read_dir(env.path("set/clips")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&gone).unwrap();
+    env.lift(&[&args[..], &["c.json"]].concat()).code(3).says(&["1 of 20 videos", "--allow-missing"]);
+    env.lift(&[&args[..], &["c.json", "--allow-missing"]].concat()).code(1);
+}
+
+#[test]
+fn the_golden_benchmark_gives_the_golden_table() {
+    let Some(folder) = shared("golden") else { return };
+    let env = TestEnv::new();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    for form in ["cia", "chiral_groups"] {
+        let (train, valid) =
+            (file(&format!("{form}-synth-train.csv")), file(&format!("{form}-synth-validation.csv")));
+        let out = format!("{form}.json");
+        let features = file("cia_synth_features.npz");
+        env.lift(&["eval-cia", "--train", &train, "--valid", &valid, "--embeddings", &features, "-o", &out])
+            .code(0);
+        let report: Value = serde_json::from_slice(&bytes(&env, &out)).unwrap();
+        let text = report.to_string();
+        assert!(text.contains("77.17375"), "{text}");
+    }
+    assert_eq!(bytes(&env, "cia.json"), bytes(&env, "chiral_groups.json"));
+}
+
+#[test]
+fn the_benchmark_says_what_is_missing_offline() {
+    let env = TestEnv::new();
+    env.write("x.npy", b"");
+    env.lift(&["eval-cia", "--dataset", "ssv2", "--videos", "."])
+        .code(3)
+        .says(&["chirality-in-action", "--splits"]);
+    env.lift(&["eval-cia"]).code(2);
+}
+
+/// The paper's point on the bundled model: the order of the frames is in LiFT's embedding and not in their average.
+#[test]
+fn the_bundled_model_reads_time_where_the_average_frame_cannot() {
+    let env = TestEnv::new();
+    env.lift(&[
+        "synth",
+        "-o",
+        "set",
+        "--groups",
+        "9",
+        "--per-class",
+        "10",
+        "--valid-per-class",
+        "5",
+        "--seed",
+        "3",
+    ])
+    .code(0);
+    env.embed(&["set/clips", "--parts", "concat,frames", "-o", "z.npz"]).code(0);
+    let csv = ["--train", "set/cia-synth-train.csv", "--valid", "set/cia-synth-validation.csv"];
+    env.lift(&[&["eval-cia", "--embeddings", "z.npz", "-o", "r.csv"], &csv[..]].concat()).code(0);
+    let report = fs::read_to_string(env.path("r.csv")).unwrap();
+    let accuracy = |name: &str| -> f64 {
+        let mut lines = csv::Reader::from_reader(report.as_bytes());
+        let at = |header: &str, lines: &mut csv::Reader<&[u8]>| {
+            lines
+                .headers()
+                .unwrap()
+                .iter()
+                .position(|h| h == header)
+                .unwrap_or_else(|| panic!("no {header}: {report}"))
+        };
+        let (which, value) = (at("representation", &mut lines), at("accuracy", &mut lines));
+        let row = lines.records().map(Result::unwrap).find(|r| &r[which] == name);
+        row.unwrap_or_else(|| panic!("no {name}: {report}"))[value].parse().unwrap()
+    };
+    // 90 validation clips: the drawing is the same everywhere, the encoder's bytes are not.
+    assert!(accuracy("lift") >= 90.0, "{report}");
+    assert!((30.0..=70.0).contains(&accuracy("frames-mean")), "{report}");
+}

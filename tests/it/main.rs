@@ -1,0 +1,9 @@
+//! All integration tests in one binary, so that the dependencies are linked once.
+
+mod common;
+mod embed_command;
+mod env;
+mod learning_commands;
+mod model_parity;
+mod plot_command;
+mod weights_files;

@@ -1,0 +1,95 @@
+//! `lift plot` as a user runs it, right and wrong.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::env::{Ran, TestEnv};
+
+fn plot(env: &TestEnv, args: &[&str]) -> Ran {
+    env.lift(&[&["plot", "--model", "mini"], args].concat())
+}
+
+#[test]
+fn each_extension_gives_a_file_of_its_kind_and_nothing_else() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "door.mp4");
+    let starts: [(&str, &[u8]); 4] = [
+        ("out.png", b"\x89PNG\r\n\x1a\n"),
+        ("out.svg", b"<svg xmlns="),
+        ("out.gif", b"GIF89a"),
+        ("out.html", b"<!DOCTYPE html>"),
+    ];
+    for (name, start) in starts {
+        plot(&env, &["door.mp4", "-o", name, "--frames", "4", "--dpi", "48"]).code(0).says(&[name]);
+        assert!(fs::read(env.path(name)).unwrap().starts_with(start), "{name}");
+    }
+    let page = fs::read_to_string(env.path("out.html")).unwrap();
+    assert!(page.contains("\"mirror\":true"), "the page has a switch for the mirror");
+    plot(&env, &["door.mp4", "--frames", "4", "--dpi", "48"]).code(0);
+    assert_eq!(env.names(), ["door.lift.png", "door.mp4", "out.gif", "out.html", "out.png", "out.svg"]);
+}
+
+#[test]
+fn one_seed_is_one_picture() {
+    let env = TestEnv::new();
+    env.clip("wheel_turning.webm", "wheel.webm");
+    for name in ["a.svg", "b.svg"] {
+        plot(&env, &["wheel.webm", "-o", name, "--seed", "7"]).code(0);
+    }
+    assert_eq!(fs::read(env.path("a.svg")).unwrap(), fs::read(env.path("b.svg")).unwrap());
+}
+
+#[test]
+fn features_from_a_file_need_no_model_and_measure_the_same() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "in/open.mp4");
+    env.clip("door_closing.webm", "in/close.webm");
+    env.embed(&["in", "-o", "x.npz", "--parts", "frames,reconstructed"]).code(0);
+    // The published pair is not there and must not be asked for.
+    env.lift(&["plot", "x.npz", "-o", "both.svg"]).code(0);
+    let both = fs::read_to_string(env.path("both.svg")).unwrap();
+    assert!(both.contains(">open<") && both.contains(">close<"));
+    let line =
+        |ran: Ran| -> Value { serde_json::from_str(ran.code(0).stdout.lines().next().unwrap()).unwrap() };
+    let file = line(env.lift(&["plot", "x.npz", "--id", "open", "--json"]));
+    let video = line(plot(&env, &["in/open.mp4", "--json"]));
+    assert_eq!(file["distance"], video["distance"]);
+    assert_eq!(file["curvature"]["features"], video["curvature"]["features"]);
+    assert_eq!(file["distance"].as_array().unwrap().len(), 16);
+    assert!(file["curvature"]["pixels"].is_null() && video["curvature"]["pixels"]["mean"].is_number());
+    env.lift(&["plot", "x.npz", "--id", "gone", "-o", "y.png"]).code(3).says(&["x.npz", "'gone'"]);
+    env.lift(&["plot", "x.npz", "--with-reverse", "-o", "y.png"]).code(2).says(&["give the video"]);
+    env.embed(&["in", "-o", "c.npz", "--parts", "concat,static"]).code(0);
+    env.lift(&["plot", "c.npz", "-o", "y.png"]).code(3).says(&["--parts frames,reconstructed"]);
+    assert!(!env.path("y.png").exists());
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused_before_any_work() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "door.mp4");
+    env.write("there.png", b"mine");
+    plot(&env, &["door.mp4", "-o", "there.png"]).code(2).says(&["there.png", "--overwrite"]);
+    assert_eq!(fs::read(env.path("there.png")).unwrap(), b"mine");
+    plot(&env, &["door.mp4", "-o", "x.tiff"]).code(2).says(&["x.tiff", ".svg"]);
+    plot(&env, &["door.mp4", "-o", "x.gif", "--figure", "line"]).code(2).says(&["animations"]);
+    plot(&env, &["door.mp4", "-o", "x.png", "--figure", "animation"]).code(2).says(&[".gif or .mp4"]);
+    plot(&env, &["door.mp4", "-o", "x.html", "--figure", "line"]).code(2).says(&["--figure"]);
+    plot(&env, &["door.mp4", "-o", "x.png", "--frames", "1"]).code(2);
+    plot(&env, &["door.mp4", "-o", "x.png", "--dpi", "1e9"]).code(2).says(&["24 to 600"]);
+    assert_eq!(env.names(), ["door.mp4", "there.png"]);
+}
+
+#[test]
+fn a_bad_video_is_named_and_the_others_are_drawn() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "a.mp4");
+    env.clip("door_closing.webm", "b.webm");
+    env.write("bad.mp4", b"no video");
+    plot(&env, &["a.mp4", "bad.mp4", "b.webm", "-o", "x.svg"]).code(1).says(&["bad.mp4", "drawn into x.svg"]);
+    let drawn = fs::read_to_string(env.path("x.svg")).unwrap();
+    assert!(drawn.contains(">a<") && drawn.contains(">b<"));
+    plot(&env, &["bad.mp4", "-o", "y.svg"]).code(1).says(&["nothing was drawn"]);
+    assert!(!env.path("y.svg").exists());
+}

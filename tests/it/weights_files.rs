@@ -1,0 +1,92 @@
+//! Wrong files of weights: each gets one message that says what differs.
+
+use std::fs;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use lift::weights::{Source, load_dinov2, load_lift};
+
+use crate::common::{data, tensors};
+
+fn refusal_dinov2(path: &Path) -> String {
+    load_dinov2(&Source::File(path.to_path_buf()), Some(3), true).unwrap_err().to_string()
+}
+
+fn refusal_lift(path: &Path) -> String {
+    load_lift(&Source::File(path.to_path_buf()), true).unwrap_err().to_string()
+}
+
+#[test]
+fn each_model_refuses_the_other_and_names_the_flag() {
+    let m = refusal_lift(&data("golden/dinov2_tiny_random.safetensors"));
+    assert!(m.contains("not a LiFT model") && m.contains("--lift"), "{m}");
+    let m = refusal_dinov2(&data("golden/lift_tiny.safetensors"));
+    assert!(m.contains("not a DINOv2 with registers") && m.contains("--dinov2"), "{m}");
+}
+
+/// Both loaders err on `path`; the file is named each time.
+fn both_refuse(path: &Path) {
+    for m in [refusal_dinov2(path), refusal_lift(path)] {
+        assert!(m.contains(&path.display().to_string()), "{m}");
+    }
+}
+
+#[test]
+fn files_that_hold_no_weights_are_errors_not_panics() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = fs::read(data("golden/lift_tiny.ckpt")).unwrap();
+    let st = fs::read(data("golden/lift_tiny.safetensors")).unwrap();
+    let cases: [(&str, &[u8]); 6] = [
+        ("empty", b""),
+        ("text.safetensors", b"hello, I am a text file and no weights"),
+        ("half.ckpt", &good[..good.len() / 2]),
+        ("half.safetensors", &st[..st.len() / 2]),
+        ("zip.ckpt", b"PK\x03\x04 and nothing else"),
+        ("huge_header.safetensors", &[0xff; 64]),
+    ];
+    for (name, bytes) in cases {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        both_refuse(&path);
+    }
+    both_refuse(&dir.path().join("absent.safetensors"));
+    both_refuse(dir.path());
+}
+
+#[test]
+fn missing_unknown_and_misshapen_tensors_come_in_one_message() {
+    let mut all = tensors(data("golden/lift_tiny.safetensors"));
+    all.remove("model.decoder.model.6.bias");
+    all.insert("stranger".into(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
+    all.insert(
+        "model.decoder.model.4.bias".into(),
+        Tensor::zeros(7, candle_core::DType::F32, &Device::Cpu).unwrap(),
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("odd.safetensors");
+    candle_core::safetensors::save(&all, &path).unwrap();
+    let m = load_lift(&Source::File(path), true).unwrap_err().to_string();
+    for part in [
+        "1 missing (model.decoder.model.6.bias)",
+        "1 unknown (stranger)",
+        "model.decoder.model.4.bias is [7], not [96]",
+    ] {
+        assert!(m.contains(part), "{part:?} is not in {m:?}");
+    }
+}
+
+#[test]
+fn a_width_nobody_published_needs_its_heads_told() {
+    let path = data("golden/dinov2_tiny_random.safetensors");
+    let m = load_dinov2(&Source::File(path.clone()), None, true).unwrap_err().to_string();
+    assert!(m.contains("--heads") && m.contains("48"), "{m}");
+    let m = load_dinov2(&Source::File(path), Some(5), true).unwrap_err().to_string();
+    assert!(m.contains("5 heads"), "{m}");
+}
+
+#[test]
+fn the_bundled_pair_fits_together() {
+    let (_, dinov2) = load_dinov2(&Source::Mini, None, true).unwrap();
+    let (_, lift) = load_lift(&Source::Mini, true).unwrap();
+    assert_eq!(dinov2.width, lift.feature);
+}
