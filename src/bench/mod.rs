@@ -230,6 +230,7 @@ fn finishing(
             path: "bench".into(),
             start: None,
             end: None,
+            window: None,
             frames: plan.frames,
             fps: None,
             duration: None,

@@ -35,12 +35,13 @@ struct Line<'a> {
 
 /// Looks at every input.
 pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin()).map_err(Fatal::input)?;
+    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
+        .map_err(Fatal::input)?;
     if !verbosity.quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }
     let mut exit = Exit::Success;
-    for (i, input) in inputs.items.iter().enumerate() {
+    for (i, input) in inputs.iter().enumerate() {
         let seen = look(&input.path);
         if let Err(error) = &seen {
             report::error(&format!("{}: {error}", display_path(&input.path)));
@@ -63,7 +64,7 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
 fn look(path: &Path) -> Result<(VideoInfo, Vec<usize>), VideoError> {
     let info = probe(path)?;
     // Only how many times there are matters to evenly spread frames.
-    let sample = Request::default().indices(&vec![0.0; info.frames], info.fps)?;
+    let sample = Request::default().choose(&vec![0.0; info.frames], info.fps)?.indices;
     Ok((info, sample))
 }
 

@@ -8,6 +8,7 @@ mod compute;
 mod embed;
 mod eval_cia;
 mod info;
+mod merge;
 mod models;
 mod plot;
 mod progress;
@@ -15,6 +16,7 @@ mod report;
 mod signals;
 mod synth;
 mod train;
+mod verify;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -36,12 +38,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Embed(embed::EmbedArgs),
+    Embed(Box<embed::EmbedArgs>),
     Info(info::InfoArgs),
     Plot(plot::PlotArgs),
     EvalCia(eval_cia::EvalCiaArgs),
     Train(train::TrainArgs),
     Synth(synth::SynthArgs),
+    Merge(merge::MergeArgs),
+    Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -73,12 +77,14 @@ pub fn main() -> Exit {
         tracing::debug!("candle keeps its own threads: {error}");
     }
     let ended = match cli.command {
-        Command::Embed(args) => embed::run(args, &cli.verbosity),
+        Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity),
         Command::Train(args) => train::run(&args, &cli.verbosity),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),
+        Command::Merge(args) => merge::run(&args, &cli.verbosity),
+        Command::Verify(args) => verify::run(&args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
     };
     ended.unwrap_or_else(|Fatal { exit, error }| {

@@ -165,17 +165,18 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
             }
             continue;
         }
-        let found = inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin())
+        let no_range = inputs::Range::default();
+        let found = inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin(), no_range)
             .map_err(Fatal::input)?;
         found.notes.iter().filter(|_| !quiet).for_each(|note| report::note(note));
-        if clips.len() + found.items.len() > MOST_CLIPS {
+        if clips.len() + found.len() > MOST_CLIPS {
             return Err(Fatal::usage(anyhow!(
                 "{}: {} videos are too many for one figure; {MOST_CLIPS} can be told apart",
                 display_path(argument),
-                found.items.len()
+                found.len()
             )));
         }
-        for input in found.items {
+        for input in &found {
             let videos = videos.get_or_insert_with(|| {
                 Videos::new(args.models.choice(&args.compute, quiet), request.clone())
             });

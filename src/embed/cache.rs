@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
@@ -38,7 +39,7 @@ pub fn features<E: From<RowsError>>(
     folder: &Path,
     model: &str,
     settings: &Settings,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     mut engine: impl FnMut() -> Result<Engine, E>,
     mut told: impl FnMut(&Outcome),
 ) -> Result<Cached, E> {
@@ -50,7 +51,7 @@ pub fn features<E: From<RowsError>>(
         if !file.exists() {
             let engine = match &mut loaded {
                 Some(engine) => engine,
-                empty => empty.insert(engine()?),
+                empty => empty.insert(Arc::new(engine()?)),
             };
             if !compute(chunk, &file, engine, settings, stop, &mut told)? {
                 break;
@@ -79,9 +80,9 @@ pub fn features<E: From<RowsError>>(
 fn compute(
     chunk: &[Input],
     file: &Path,
-    engine: &Engine,
+    engine: &Arc<Engine>,
     settings: &Settings,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     told: &mut impl FnMut(&Outcome),
 ) -> Result<bool, RowsError> {
     let destination = Destination::File(file.into(), Format::Safetensors);
@@ -90,11 +91,11 @@ fn compute(
         _ => None,
     };
     let mut output = Prepared::new(&destination, &[Part::Frames], true)?.start(engine.dims(frames))?;
-    run(chunk, engine, settings, stop, |outcome| {
+    run(chunk.to_vec().into_iter(), engine, settings, stop, |outcome| {
         told(&outcome);
-        match outcome {
-            Outcome::Embedded(row, _) => output.push(&row),
-            Outcome::Failed(failure) => output.fail(&failure),
+        match outcome.result {
+            Ok(embedded) => embedded.rows.iter().try_for_each(|row| output.push(row)),
+            Err(failure) => output.fail(&failure),
         }
     })?;
     if stop.load(std::sync::atomic::Ordering::Relaxed) {

@@ -1,5 +1,7 @@
 //! The two networks side by side, loaded and checked to fit.
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
@@ -7,7 +9,8 @@ use super::StageError;
 use crate::kernels::Backend;
 use crate::model::cause;
 use crate::model::encoder::FrameEncoder;
-use crate::model::lift::{Lift, NoDropout};
+use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
+use crate::rows::dataset::ModelDigest;
 use crate::rows::{Dims, Part};
 use crate::weights::{self, Source, Store, WeightsError};
 
@@ -26,6 +29,29 @@ pub struct ModelChoice {
     pub backend: Backend,
     /// Threads to load with.
     pub threads: usize,
+}
+
+impl ModelChoice {
+    /// What the networks are, without loading them: the sizes of the parts, and the weights' digests by the network's name.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn describe(
+        &self,
+        parts: &[Part],
+        frames: Option<usize>,
+    ) -> Result<(Dims, BTreeMap<String, ModelDigest>), WeightsError> {
+        let digest = |store: &Store| ModelDigest { from: store.origin().into(), sha256: store.digest() };
+        let (store, config) = weights::load_dinov2(&self.dinov2, self.heads, self.offline)?;
+        let mut models = BTreeMap::from([("dinov2".to_string(), digest(&store))]);
+        let mut dims = Dims { frames, width: 0, features: config.width };
+        if needs_lift(parts) {
+            let (store, config) = lift_store(self, config.width)?;
+            dims.width = config.latent;
+            models.insert("lift".into(), digest(&store));
+        }
+        Ok((dims, models))
+    }
 }
 
 /// The networks of a run. LiFT is absent where only the frame encoder's features are wanted.
@@ -54,8 +80,7 @@ impl Engine {
             choice.backend.precision().name(),
             choice.threads
         );
-        let needs_lift = parts.iter().any(|p| *p != Part::Frames);
-        let lift = needs_lift.then(|| lift_for(choice, encoder.width())).transpose()?;
+        let lift = needs_lift(parts).then(|| lift_for(choice, encoder.width())).transpose()?;
         Ok(Self { encoder, lift })
     }
 
@@ -151,8 +176,12 @@ impl LiftAlone {
     }
 }
 
-/// LiFT for features of `width` numbers.
-fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
+fn needs_lift(parts: &[Part]) -> bool {
+    parts.iter().any(|p| *p != Part::Frames)
+}
+
+/// LiFT's file, for features of `width` numbers.
+fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig), WeightsError> {
     let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
     if config.feature != width {
         let cause = format!(
@@ -161,6 +190,12 @@ fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
         );
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
     }
+    Ok((store, config))
+}
+
+/// LiFT for features of `width` numbers.
+fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
+    let (store, config) = lift_store(choice, width)?;
     tracing::info!("LiFT {}: {config:?}", store.origin());
     Lift::load(config, &builder(&store)?).map_err(|e| unclear(&store, &e))
 }

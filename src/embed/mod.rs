@@ -7,9 +7,63 @@ pub mod cache;
 mod engine;
 mod pipeline;
 mod work;
+mod worker;
 
 pub use engine::{Embedding, Engine, ModelChoice};
-pub use pipeline::{Outcome, Settings, run};
+pub use pipeline::{Settings, run};
+
+use crate::inputs::Input;
+use crate::rows::{Failure, Row, Stamp};
+
+/// What became of one input.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The file as it was before it was read; `None` if the system knows no such file.
+    pub stamp: Option<Stamp>,
+    /// What came out.
+    pub result: Result<Embedded, Failure>,
+}
+
+/// An input that was embedded.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Its row, or one per window.
+    pub rows: Vec<Row>,
+    /// What was approximated while reading it.
+    pub notes: Vec<String>,
+}
+
+/// What a source answers.
+#[derive(Debug)]
+pub enum Next {
+    /// The next input.
+    Input(Input),
+    /// None yet: ask again.
+    Later,
+    /// None any more.
+    End,
+}
+
+/// Where inputs come from, one at a time. It never waits: whoever asks has other work to do meanwhile.
+pub trait Source: Send + 'static {
+    /// The next input, if there is one.
+    fn next(&mut self) -> Next;
+
+    /// At most how many will come, if that is known.
+    fn most(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl<I: Iterator<Item = Input> + Send + 'static> Source for I {
+    fn next(&mut self) -> Next {
+        Iterator::next(self).map_or(Next::End, Next::Input)
+    }
+
+    fn most(&self) -> Option<usize> {
+        self.size_hint().1
+    }
+}
 
 /// Where the embedding of a clip failed, for clips whose video was read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

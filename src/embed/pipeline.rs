@@ -1,18 +1,22 @@
-//! Workers that decode and encode, and the order in which their results come out.
+//! The run: inputs in as they are listed, outcomes out in the same order, whatever happens to a video.
+//!
+//! This thread hands the outcomes on and keeps watch over the workers (`worker`). One whose video is not read in time is
+//! left to itself and replaced: FFmpeg cannot be interrupted in the middle of a picture, so a codec that hangs costs a thread
+//! for the rest of the process, and never the run.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use super::work::{ClipWork, FrameWork, Queue, lock};
-use super::{Engine, StageError};
-use crate::inputs::Input;
-use crate::model::cause;
-use crate::rows::{Failure, Part, Row, display_path};
-use crate::video::{ClipInfo, Request, Video, VideoInfo, transform::Transform};
+use super::work::lock;
+use super::worker::{Desk, Message, Shared};
+use super::{Engine, Outcome, Source};
+use crate::rows::Part;
+use crate::video::Request;
 
 /// What a run does with every input.
 #[derive(Debug, Clone)]
@@ -25,247 +29,95 @@ pub struct Settings {
     pub normalize: bool,
     /// Worker threads.
     pub threads: NonZeroUsize,
+    /// How long reading one video may take, the network's time not counted; any time if absent.
+    pub timeout: Option<Duration>,
 }
 
-/// What became of one input.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It was embedded; with what was approximated while reading it.
-    Embedded(Row, Vec<String>),
-    /// It was not.
-    Failed(Failure),
-}
+/// How often the watch looks at the clocks.
+const WATCH: Duration = Duration::from_millis(50);
 
-/// Frames that wait for a free worker: enough that no worker idles while another opens a file.
-const QUEUED_PER_THREAD: usize = 16;
-
-/// How far the newest clip may run ahead of the oldest unfinished one: bounds what waits to be put in order.
-const WINDOW: usize = 1024;
+/// Threads beyond this many per input find no work.
+const FRAMES_TO_SHARE: usize = 64;
 
 /// Decodes and embeds `inputs`, handing each outcome to `sink` in input order, on this thread.
 ///
-/// Stops early, leaving the rest untouched, when `stop` becomes true or the sink errs.
+/// Stops early when `stop` becomes true (the clips in hand are finished) or the sink errs (at once).
 ///
 /// # Errors
 /// The sink's.
 pub fn run<E>(
-    inputs: &[Input],
-    engine: &Engine,
+    inputs: impl Source,
+    engine: &Arc<Engine>,
     settings: &Settings,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     mut sink: impl FnMut(Outcome) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = settings.threads.get().min(inputs.len().saturating_mul(64).max(1));
-    let shared = Shared {
-        inputs,
-        engine,
-        settings,
-        stop,
-        quit: AtomicBool::new(false),
-        next: AtomicUsize::new(0),
-        queue: Queue::new(threads * QUEUED_PER_THREAD),
-        emitted: Mutex::new(0),
-        busy: AtomicUsize::new(0),
-        wake: Condvar::new(),
-    };
+    let most = inputs.most().map_or(usize::MAX, |n| n.saturating_mul(FRAMES_TO_SHARE).max(1));
+    let threads = settings.threads.get().min(most);
     let (sender, receiver) = channel();
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            let (shared, sender) = (&shared, sender.clone());
-            scope.spawn(move || shared.work(&sender));
-        }
-        drop(sender);
-        let mut waiting = BTreeMap::new();
-        let mut next = 0;
-        for (position, outcome) in receiver {
-            waiting.insert(position, outcome);
-            while let Some(outcome) = waiting.remove(&next) {
-                if let Err(error) = sink(outcome) {
-                    shared.quit.store(true, Ordering::Relaxed);
-                    shared.wake.notify_all();
-                    return Err(error);
-                }
-                next += 1;
-                *lock(&shared.emitted) = next;
-                shared.wake.notify_all();
+    let shared = Arc::new(Shared::new(Box::new(inputs), engine, settings, stop, threads, sender));
+    let mut crew =
+        Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
+    (0..threads).for_each(|_| crew.hire());
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    let mut left = 0;
+    while left < threads {
+        match crew.next(&receiver) {
+            Some(Message::Left) => left += 1,
+            Some(Message::Done(position, outcome)) => {
+                waiting.insert(position, outcome);
             }
+            None => {}
         }
-        Ok(())
-    })
+        while let Some(outcome) = waiting.remove(&next) {
+            if let Err(error) = sink(outcome) {
+                shared.quit();
+                return Err(error);
+            }
+            next += 1;
+            shared.emitted(next);
+        }
+    }
+    Ok(())
 }
 
-struct Shared<'a> {
-    inputs: &'a [Input],
-    engine: &'a Engine,
-    settings: &'a Settings,
-    stop: &'a AtomicBool,
-    quit: AtomicBool,
-    /// Position of the next input to decode.
-    next: AtomicUsize,
-    queue: Queue<Item>,
-    /// How many outcomes the sink has taken.
-    emitted: Mutex<usize>,
-    /// Workers inside a clip's decoder, who may still queue frames.
-    busy: AtomicUsize,
-    wake: Condvar,
+/// The workers at their desks.
+struct Crew {
+    shared: Arc<Shared>,
+    desks: Vec<Arc<Mutex<Desk>>>,
+    limit: Option<Duration>,
+    watched: Instant,
 }
 
-/// A clip on its way: its position, and what reading it told once it is read.
-struct Item {
-    position: usize,
-    info: Mutex<Option<ClipInfo>>,
-}
-
-type Results = Sender<(usize, Outcome)>;
-
-impl Shared<'_> {
-    /// The life of a worker: encode what waits, else decode the next clip, else leave.
-    fn work(&self, results: &Results) {
-        loop {
-            if self.quit.load(Ordering::Relaxed) {
-                return;
-            }
-            if let Some(frame) = self.queue.pop() {
-                self.encode(frame, results);
-                continue;
-            }
-            match self.claim() {
-                Claim::Clip(position) => {
-                    self.decode(position, results);
-                    self.busy.fetch_sub(1, Ordering::SeqCst);
-                    self.wake.notify_all();
-                }
-                Claim::Wait => {
-                    // A short nap: frames may be queued without a signal.
-                    let guard = lock(&self.emitted);
-                    drop(self.wake.wait_timeout(guard, std::time::Duration::from_millis(1)));
-                }
-                Claim::Done => return,
-            }
-        }
+impl Crew {
+    fn hire(&mut self) {
+        let desk = Arc::new(Mutex::new(Desk::default()));
+        self.desks.push(desk.clone());
+        let shared = self.shared.clone();
+        thread::spawn(move || shared.work(&desk));
     }
 
-    fn claim(&self) -> Claim {
-        let taken = self.next.load(Ordering::SeqCst);
-        let stopped = self.stop.load(Ordering::Relaxed);
-        if stopped || taken >= self.inputs.len() {
-            let idle = self.busy.load(Ordering::SeqCst) == 0;
-            return if idle { Claim::Done } else { Claim::Wait };
+    /// The next message; `None` where there was time to look around instead.
+    fn next(&mut self, messages: &Receiver<Message>) -> Option<Message> {
+        if self.limit.is_none() {
+            return messages.recv().ok();
         }
-        if taken >= *lock(&self.emitted) + WINDOW {
-            return Claim::Wait;
+        if self.watched.elapsed() >= WATCH {
+            self.watch();
+            self.watched = Instant::now();
         }
-        // Busy first: whoever sees the input taken must also see that frames may still come.
-        self.busy.fetch_add(1, Ordering::SeqCst);
-        if self.next.compare_exchange(taken, taken + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            return Claim::Clip(taken);
-        }
-        self.busy.fetch_sub(1, Ordering::SeqCst);
-        Claim::Wait
+        messages.recv_timeout(WATCH).ok()
     }
 
-    fn decode(&self, position: usize, results: &Results) {
-        let clip = ClipWork::new(Item { position, info: Mutex::new(None) });
-        let input = &self.inputs[position];
-        let mut request = self.settings.request.clone();
-        (request.start, request.end) = (input.start, input.end);
-        let mut transform = Transform::default();
-        let mut video = match Video::open(&input.path) {
-            Ok(video) => video,
-            Err(e) => return self.fail(&clip, None, e.stage(), e.to_string(), results),
-        };
-        tracing::debug!("{}: {:?}", display_path(&input.path), video.info());
-        let read = video.read(&request, |slot, frame| {
-            if clip.failed() {
-                return;
-            }
-            let overflow = self.queue.push(clip.frame(slot, transform.apply(frame)));
-            self.wake.notify_one();
-            if let Some(frame) = overflow {
-                self.encode(frame, results);
-            }
-        });
-        match read {
-            Ok(info) => {
-                *lock(&clip.item.info) = Some(info);
-                if let Some(features) = clip.decoded() {
-                    self.finish(&clip, features, results);
-                }
-            }
-            Err(e) => self.fail(&clip, Some(video.info()), e.stage(), e.to_string(), results),
+    /// Gives up on the videos whose time is over and puts new workers in the place of theirs.
+    fn watch(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> = self.desks.iter().filter_map(|desk| lock(desk).abandon(now)).collect();
+        self.desks.retain(|desk| !lock(desk).is_abandoned());
+        for clip in late {
+            self.shared.give_up(&clip, self.limit.unwrap_or_default());
+            self.hire();
         }
     }
-
-    fn encode(&self, work: FrameWork<Item>, results: &Results) {
-        if work.clip.failed() || self.quit.load(Ordering::Relaxed) {
-            return;
-        }
-        match self.engine.encoder().encode(&work.frame) {
-            Ok(feature) => {
-                if let Some(features) = work.store(&feature) {
-                    self.finish(&work.clip, features, results);
-                }
-            }
-            Err(e) => {
-                let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
-                self.fail(&work.clip, info.as_ref(), "frames", cause(&e), results);
-            }
-        }
-    }
-
-    fn finish(&self, clip: &Arc<ClipWork<Item>>, features: Vec<f32>, results: &Results) {
-        let Some(info) = lock(&clip.item.info).take() else { return };
-        let frames = info.indices.len();
-        match self.engine.finish(features, &self.settings.parts, self.settings.normalize) {
-            Ok(parts) => {
-                let input = &self.inputs[clip.item.position];
-                let row = Row {
-                    index: input.index,
-                    id: input.id.clone(),
-                    path: input.path.clone(),
-                    start: input.start,
-                    end: input.end,
-                    frames,
-                    fps: Some(info.video.fps),
-                    duration: Some(info.video.duration),
-                    parts,
-                };
-                // The receiver only goes when the run is over anyway.
-                let _ = results.send((clip.item.position, Outcome::Embedded(row, info.video.notes)));
-            }
-            Err(StageError { stage, cause }) => self.fail(clip, Some(&info.video), stage, cause, results),
-        }
-    }
-
-    fn fail(
-        &self,
-        clip: &ClipWork<Item>,
-        info: Option<&VideoInfo>,
-        stage: &str,
-        error: String,
-        results: &Results,
-    ) {
-        if !clip.fail() {
-            return;
-        }
-        let input = &self.inputs[clip.item.position];
-        let failure = Failure {
-            index: input.index,
-            id: input.id.clone(),
-            path: input.path.clone(),
-            start: input.start,
-            end: input.end,
-            fps: info.map(|i| i.fps),
-            duration: info.map(|i| i.duration),
-            stage: stage.into(),
-            error,
-        };
-        let _ = results.send((clip.item.position, Outcome::Failed(failure)));
-    }
-}
-
-enum Claim {
-    Clip(usize),
-    Wait,
-    Done,
 }

@@ -22,7 +22,8 @@ struct State {
     visits: u64,
     pending: usize,
     decoded: bool,
-    failed: bool,
+    /// Its features were given out, or it failed: nothing more comes of it.
+    over: bool,
 }
 
 /// One frame of one clip, ready to encode.
@@ -31,7 +32,7 @@ pub struct FrameWork<I> {
     pub clip: Arc<ClipWork<I>>,
     /// 224 x 224 RGB bytes.
     pub frame: Vec<u8>,
-    slot: usize,
+    slots: Vec<usize>,
     visit: u64,
 }
 
@@ -44,16 +45,16 @@ impl<I> ClipWork<I> {
     /// A clip with no frame yet.
     pub fn new(item: I) -> Arc<Self> {
         let state =
-            State { features: vec![], stamps: vec![], visits: 0, pending: 0, decoded: false, failed: false };
+            State { features: vec![], stamps: vec![], visits: 0, pending: 0, decoded: false, over: false };
         Arc::new(Self { item, state: Mutex::new(state) })
     }
 
-    /// A frame for `slot`, to be encoded by anyone.
-    pub fn frame(self: &Arc<Self>, slot: usize, frame: Vec<u8>) -> FrameWork<I> {
+    /// A frame for `slots`, to be encoded by anyone.
+    pub fn frame(self: &Arc<Self>, slots: &[usize], frame: Vec<u8>) -> FrameWork<I> {
         let mut state = lock(&self.state);
         state.visits += 1;
         state.pending += 1;
-        FrameWork { clip: self.clone(), frame, slot, visit: state.visits }
+        FrameWork { clip: self.clone(), frame, slots: slots.to_vec(), visit: state.visits }
     }
 
     /// Says that no frame will come any more; the features if that was the last thing missing.
@@ -63,20 +64,23 @@ impl<I> ClipWork<I> {
         state.take_if_done()
     }
 
-    /// Says that the clip failed, so that its frames in the queue need no encoding; true for the first to say so.
+    /// Says that the clip failed, so that its frames in the queue need no encoding; true for the first to say so of a clip
+    /// whose features were not given out.
     pub fn fail(&self) -> bool {
-        !std::mem::replace(&mut lock(&self.state).failed, true)
+        !std::mem::replace(&mut lock(&self.state).over, true)
     }
 
-    /// Whether the clip failed.
-    pub fn failed(&self) -> bool {
-        lock(&self.state).failed
+    /// Whether the clip failed, or is complete.
+    pub fn over(&self) -> bool {
+        lock(&self.state).over
     }
 }
 
 impl State {
     fn take_if_done(&mut self) -> Option<Vec<f32>> {
-        (self.decoded && self.pending == 0 && !self.failed).then(|| std::mem::take(&mut self.features))
+        let done = self.decoded && self.pending == 0 && !self.over;
+        self.over |= done;
+        done.then(|| std::mem::take(&mut self.features))
     }
 }
 
@@ -85,13 +89,15 @@ impl<I> FrameWork<I> {
     pub fn store(&self, feature: &[f32]) -> Option<Vec<f32>> {
         let mut state = lock(&self.clip.state);
         state.pending -= 1;
-        if state.stamps.len() <= self.slot {
-            state.stamps.resize(self.slot + 1, 0);
-            state.features.resize((self.slot + 1) * feature.len(), f32::NAN);
-        }
-        if state.stamps[self.slot] < self.visit {
-            state.stamps[self.slot] = self.visit;
-            state.features[self.slot * feature.len()..][..feature.len()].copy_from_slice(feature);
+        for &slot in &self.slots {
+            if state.stamps.len() <= slot {
+                state.stamps.resize(slot + 1, 0);
+                state.features.resize((slot + 1) * feature.len(), f32::NAN);
+            }
+            if state.stamps[slot] < self.visit {
+                state.stamps[slot] = self.visit;
+                state.features[slot * feature.len()..][..feature.len()].copy_from_slice(feature);
+            }
         }
         state.take_if_done()
     }
@@ -130,19 +136,19 @@ mod tests {
     #[test]
     fn a_clip_is_done_when_decoded_and_every_frame_is_in_whatever_came_last() {
         let clip = ClipWork::new(());
-        let (a, b) = (clip.frame(0, vec![]), clip.frame(1, vec![]));
+        let (a, b) = (clip.frame(&[0], vec![]), clip.frame(&[1], vec![]));
         assert_eq!(b.store(&[3.0, 4.0]), None);
         assert_eq!(clip.decoded(), None);
         assert_eq!(a.store(&[1.0, 2.0]), Some(vec![1.0, 2.0, 3.0, 4.0]));
         let clip = ClipWork::new(());
-        assert_eq!(clip.frame(0, vec![]).store(&[1.0]), None);
+        assert_eq!(clip.frame(&[0], vec![]).store(&[1.0]), None);
         assert_eq!(clip.decoded(), Some(vec![1.0]));
     }
 
     #[test]
     fn a_slot_visited_twice_keeps_the_later_visit_in_whatever_order_they_are_encoded() {
         let clip = ClipWork::new(());
-        let (first, second) = (clip.frame(0, vec![]), clip.frame(0, vec![]));
+        let (first, second) = (clip.frame(&[0], vec![]), clip.frame(&[0], vec![]));
         second.store(&[2.0]);
         first.store(&[1.0]);
         assert_eq!(clip.decoded(), Some(vec![2.0]));
@@ -152,10 +158,14 @@ mod tests {
     fn a_full_queue_gives_the_oldest_back_and_a_failed_clip_is_never_done() {
         let queue = Queue::new(1);
         let clip = ClipWork::new(());
-        assert!(queue.push(clip.frame(0, vec![])).is_none());
-        assert_eq!(queue.push(clip.frame(1, vec![])).map(|w| w.slot), Some(0));
-        assert_eq!(queue.pop().map(|w| w.slot), Some(1));
+        assert!(queue.push(clip.frame(&[0], vec![])).is_none());
+        assert_eq!(queue.push(clip.frame(&[1], vec![])).map(|w| w.slots), Some(vec![0]));
+        assert_eq!(queue.pop().map(|w| w.slots), Some(vec![1]));
         assert!(clip.fail() && !clip.fail());
         assert_eq!(clip.decoded(), None);
+        let whole = ClipWork::new(());
+        whole.frame(&[0, 1], vec![]).store(&[5.0]);
+        assert_eq!(whole.decoded(), Some(vec![5.0, 5.0]));
+        assert!(!whole.fail(), "what is complete fails no more");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Found, display_path};
+use super::{Found, Sink, display_path};
 
 /// What counts as a video inside a folder, in lower case: FFmpeg's usual containers and raw streams.
 const EXTENSIONS: &[&str] = &[
@@ -23,7 +23,7 @@ fn is_video(path: &Path) -> bool {
 }
 
 /// A file, a folder, or, if nothing of that name exists, a pattern.
-pub(crate) fn argument(arg: &Path, found: &mut Vec<Found>, notes: &mut Vec<String>) {
+pub(crate) fn argument(arg: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
     if arg.symlink_metadata().is_err()
         && let Some(pattern) = arg.to_str().filter(|a| a.contains(['*', '?', '[']))
     {
@@ -33,12 +33,12 @@ pub(crate) fn argument(arg: &Path, found: &mut Vec<Found>, notes: &mut Vec<Strin
 }
 
 /// A file or a folder, taken literally.
-pub(crate) fn path(arg: &Path, found: &mut Vec<Found>, notes: &mut Vec<String>) {
-    if arg.is_dir() { folder(arg, found, notes) } else { found.push(Found::file(arg.to_path_buf())) }
+pub(crate) fn path(arg: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
+    if arg.is_dir() { folder(arg, found, notes) } else { found.take(Found::file(arg.to_path_buf())) }
 }
 
 /// The matches of a pattern by the shell's rules: sorted, hidden names only where the pattern has the dot.
-fn matches(pattern: &str, found: &mut Vec<Found>, notes: &mut Vec<String>) {
+fn matches(pattern: &str, found: &mut dyn Sink, notes: &mut Vec<String>) {
     let shown = display_path(Path::new(pattern));
     let options = glob::MatchOptions {
         case_sensitive: true,
@@ -63,20 +63,20 @@ fn matches(pattern: &str, found: &mut Vec<Found>, notes: &mut Vec<String>) {
 }
 
 /// The videos below a folder, with ids relative to it.
-fn folder(root: &Path, found: &mut Vec<Found>, notes: &mut Vec<String>) {
-    let before = (found.len(), notes.len());
+fn folder(root: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
+    let before = (found.count(), notes.len());
     let walk = WalkDir::new(root).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
         match entry {
             Ok(entry) if entry.file_type().is_file() && is_video(entry.path()) => {
-                found.push(below(root, entry.into_path()));
+                found.take(below(root, entry.into_path()));
             }
             Ok(_) => {}
             Err(e) => match e.path() {
                 // A dangling link with a video's name: the run will say that it cannot be opened.
                 Some(path) if e.loop_ancestor().is_none() && is_dangling(path) => {
                     if is_video(path) && !hidden_name(path) {
-                        found.push(below(root, path.to_path_buf()));
+                        found.take(below(root, path.to_path_buf()));
                     }
                 }
                 _ => notes
@@ -84,7 +84,7 @@ fn folder(root: &Path, found: &mut Vec<Found>, notes: &mut Vec<String>) {
             },
         }
     }
-    if (found.len(), notes.len()) == before {
+    if (found.count(), notes.len()) == before {
         notes.push(format!(
             "{}: no video in this folder (by extension; a file that is named is always taken)",
             display_path(root)
@@ -134,7 +134,7 @@ mod tests {
         symlink(dir.path(), dir.path().join("loop")).unwrap();
         symlink("nowhere.mp4", dir.path().join("gone.mp4")).unwrap();
         symlink("nowhere.txt", dir.path().join("gone.txt")).unwrap();
-        let (mut found, mut notes) = (Vec::new(), Vec::new());
+        let (mut found, mut notes) = (Vec::<Found>::new(), Vec::new());
         path(dir.path(), &mut found, &mut notes);
         let ids: Vec<_> = found.iter().map(|f| f.id.as_str()).collect();
         assert_eq!(ids, ["gone", "linked/x"]);

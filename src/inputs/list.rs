@@ -5,78 +5,152 @@
 //! `.csv` or `.tsv` must be one. A table's paths are taken literally (a folder in it fails as a video); plain lines may
 //! be folders. Relative paths are relative to the working directory, as in the shell, wherever the list is.
 
-use std::fs;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{Found, InputsError, display_path, display_text, expand, is_stdin, stem};
+use super::{InputsError, Sink, display_path, display_text, expand, is_stdin, stem};
 
 const DELIMITERS: [u8; 3] = [b'\t', b',', b';'];
 
-/// Everything a reader has.
-pub(crate) fn read_all(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, InputsError> {
-    let mut bytes = Vec::new();
-    match from.read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(e) => Err(unusable(name, None, format!("cannot be read: {e}"))),
-    }
-}
+/// What is looked at to tell what a list is: longer than any path, so that `find -print0` shows its NUL.
+const HEAD: usize = 64 << 10;
 
 fn unusable(list: &str, line: Option<u64>, reason: impl Into<String>) -> InputsError {
     InputsError::List { list: list.to_string(), line, reason: reason.into() }
 }
 
-/// The paths of plain text: separated by NUL if there is one (`find -print0`), else by line ends.
-pub(crate) fn paths(bytes: &[u8]) -> Vec<PathBuf> {
-    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
-    let lines = bytes.split(|b| *b == separator);
-    let lines = lines.map(|l| if separator == b'\n' { l.strip_suffix(b"\r").unwrap_or(l) } else { l });
-    lines.filter(|l| !l.is_empty()).map(path_of).collect()
+/// A list on disk whatever it came from, so that it is read once or twice and never held: a pipe is copied first.
+struct List {
+    name: String,
+    file: File,
+    /// Where the text begins: spreadsheets put a byte order mark first, which belongs to no path.
+    start: u64,
+    /// The first [`HEAD`] bytes of the text.
+    head: Vec<u8>,
 }
 
+impl List {
+    fn open(path: &Path, stdin: &mut dyn Read) -> Result<Self, InputsError> {
+        let name = if is_stdin(path) { "standard input".to_string() } else { display_path(path) };
+        let fail = |e: io::Error| unusable(&name, None, format!("the list cannot be read: {e}"));
+        let mut file = if is_stdin(path) {
+            copied(stdin).map_err(fail)?
+        } else {
+            let mut file = File::open(path).map_err(fail)?;
+            let whole = file.metadata().map_err(fail)?.is_file();
+            if whole { file } else { copied(&mut file).map_err(fail)? }
+        };
+        let mut head = Vec::new();
+        (&mut file).take(HEAD as u64).read_to_end(&mut head).map_err(fail)?;
+        let start = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        head.drain(..start);
+        Ok(Self { name, file, start: start as u64, head })
+    }
+
+    /// The text from `offset` on.
+    fn at(&self, offset: u64) -> io::Result<BufReader<&File>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.start + offset))?;
+        Ok(BufReader::with_capacity(HEAD, file))
+    }
+
+    fn unreadable(&self, e: &io::Error) -> InputsError {
+        unusable(&self.name, None, format!("the list cannot be read: {e}"))
+    }
+
+    /// Hands on the paths of plain text: separated by NUL if there is one (`find -print0`), else by line ends.
+    fn paths(&self, mut each: impl FnMut(PathBuf)) -> Result<(), InputsError> {
+        let separator = if self.head.contains(&0) { 0 } else { b'\n' };
+        let mut text = self.at(0).map_err(|e| self.unreadable(&e))?;
+        let mut line = Vec::new();
+        while text.read_until(separator, &mut line).map_err(|e| self.unreadable(&e))? > 0 {
+            let path = line.strip_suffix(&[separator]).unwrap_or(&line);
+            let path = if separator == b'\n' { path.strip_suffix(b"\r").unwrap_or(path) } else { path };
+            if !path.is_empty() {
+                each(path_of(path));
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// The line on which a record begins; the reader's own position stands before the empty lines that it skips.
+    fn line_of(&self, position: &csv::Position) -> u64 {
+        let skipped = self.at(position.byte()).map_or(0, |text| {
+            let ends = text.bytes().map_while(Result::ok).take_while(|b| matches!(b, b'\r' | b'\n'));
+            ends.filter(|b| *b == b'\n').count()
+        });
+        position.line() + skipped as u64
+    }
+}
+
+/// The bytes of a stream in a file without a name.
+fn copied(from: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(from, &mut file)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// Hands on the paths on standard input, one per line or separated by NUL.
+pub(crate) fn stdin_paths(stdin: &mut dyn Read, each: impl FnMut(PathBuf)) -> Result<(), InputsError> {
+    List::open(Path::new("-"), stdin)?.paths(each)
+}
+
+/// A path from its bytes.
 #[cfg(unix)]
-fn path_of(bytes: &[u8]) -> PathBuf {
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
 
+/// A path from its bytes.
 #[cfg(not(unix))]
-fn path_of(bytes: &[u8]) -> PathBuf {
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A path's bytes.
+#[cfg(unix)]
+pub(super) fn bytes_of(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// A path's bytes.
+#[cfg(not(unix))]
+pub(super) fn bytes_of(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
 }
 
 /// Adds the videos of a list.
 pub(crate) fn gather(
     file: &Path,
     stdin: &mut dyn Read,
-    found: &mut Vec<Found>,
+    found: &mut dyn Sink,
     notes: &mut Vec<String>,
 ) -> Result<(), InputsError> {
-    let name = if is_stdin(file) { "standard input".to_string() } else { display_path(file) };
-    let bytes = if is_stdin(file) {
-        read_all(stdin, &name)?
-    } else {
-        fs::read(file).map_err(|e| unusable(&name, None, format!("the list cannot be read: {e}")))?
-    };
-    // Spreadsheets put a byte order mark first; it belongs to no path.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(unusable(&name, None, "the list is UTF-16; save it as UTF-8"));
+    let list = List::open(file, stdin)?;
+    if list.head.starts_with(b"\xff\xfe") || list.head.starts_with(b"\xfe\xff") {
+        return Err(unusable(&list.name, None, "the list is UTF-16; save it as UTF-8"));
     }
-    let before = found.len();
-    if let Some(delimiter) = delimiter(bytes) {
-        table(&name, bytes, delimiter, found)?;
+    let before = found.count();
+    if let Some(delimiter) = delimiter(&list.head) {
+        table(&list, delimiter, found)?;
     } else if is_table_by_name(file) {
-        let header = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+        let header = list.head.split(|b| *b == b'\n').next().unwrap_or_default();
         let header = display_text(String::from_utf8_lossy(header).trim_end());
-        return Err(unusable(&name, Some(1), format!("the header has no column 'path'; it is: {header}")));
+        return Err(unusable(
+            &list.name,
+            Some(1),
+            format!("the header has no column 'path'; it is: {header}"),
+        ));
     } else {
-        for path in paths(bytes) {
-            expand::path(&path, found, notes);
-        }
+        list.paths(|path| expand::path(&path, found, notes))?;
     }
-    if found.len() == before {
-        notes.push(format!("{name}: no path in this list"));
+    if found.count() == before {
+        notes.push(format!("{}: no path in this list", list.name));
     }
     Ok(())
 }
@@ -102,24 +176,27 @@ fn column(header: &csv::ByteRecord, name: &str) -> Option<usize> {
 }
 
 /// Reads a table's rows.
-fn table(list: &str, bytes: &[u8], delimiter: u8, found: &mut Vec<Found>) -> Result<(), InputsError> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
+fn table(list: &List, delimiter: u8, found: &mut dyn Sink) -> Result<(), InputsError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .from_reader(list.at(0).map_err(|e| list.unreadable(&e))?);
     let malformed = |e: csv::Error| {
         let line = e.position().map(csv::Position::line);
-        unusable(list, line, format!("not readable as a table: {e}"))
+        unusable(&list.name, line, format!("not readable as a table: {e}"))
     };
     let header = reader.byte_headers().map_err(malformed)?.clone();
     for name in ["path", "id", "start", "end"] {
         let twice =
             header.iter().filter(|f| f.trim_ascii().eq_ignore_ascii_case(name.as_bytes())).count() > 1;
         if twice {
-            return Err(unusable(list, Some(1), format!("the column '{name}' stands twice")));
+            return Err(unusable(&list.name, Some(1), format!("the column '{name}' stands twice")));
         }
     }
     let [path, id, start, end] = ["path", "id", "start", "end"].map(|name| column(&header, name));
     for record in reader.byte_records() {
         let record = record.map_err(malformed)?;
-        let fail = |reason: String| unusable(list, record.position().map(|p| line_of(bytes, p)), reason);
+        let fail = |reason: String| unusable(&list.name, record.position().map(|p| list.line_of(p)), reason);
         if record.len() != header.len() {
             let (fields, columns) = (record.len(), header.len());
             return Err(fail(format!(
@@ -139,17 +216,9 @@ fn table(list: &str, bytes: &[u8], delimiter: u8, found: &mut Vec<Found>) -> Res
         {
             return Err(fail(format!("the clip ends at {end} s, before its start at {start} s")));
         }
-        found.push(Found { id, path, start, end });
+        found.take(super::Found { id, path, start, end });
     }
     Ok(())
-}
-
-/// The line on which a record begins; the reader's own position stands before the empty lines that it skips.
-fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
-    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
-    let skipped =
-        bytes[at..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n').count();
-    position.line() + skipped as u64
 }
 
 /// A time in seconds.
@@ -163,13 +232,15 @@ fn seconds(cell: &[u8]) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Found;
     use super::*;
+    use std::fs;
 
     fn read(name: &str, text: &[u8]) -> Result<Vec<Found>, InputsError> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(name);
         fs::write(&file, text).unwrap();
-        let mut found = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         gather(&file, &mut &b""[..], &mut found, &mut Vec::new())?;
         Ok(found)
     }
@@ -228,7 +299,8 @@ mod tests {
         }
         let error = read("l.txt", b"\xff\xfea\0.\0").unwrap_err().to_string();
         assert!(error.contains("UTF-16"), "{error}");
-        let error = gather(Path::new("no/list"), &mut &b""[..], &mut vec![], &mut vec![]).unwrap_err();
+        let error =
+            gather(Path::new("no/list"), &mut &b""[..], &mut Vec::<Found>::new(), &mut vec![]).unwrap_err();
         assert!(error.to_string().starts_with("no/list: the list cannot be read"), "{error}");
     }
 }

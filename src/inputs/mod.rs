@@ -7,13 +7,18 @@
 
 mod expand;
 mod list;
+mod listing;
+mod shard;
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use crate::rows::{display_path, display_text};
+pub use listing::{Items, Listing};
+pub use shard::Shard;
+
+use listing::Collector;
 
 /// One video of a run, or one clip of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,13 +36,13 @@ pub struct Input {
     pub end: Option<f64>,
 }
 
-/// The videos of a run, and what should be said about the arguments.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Inputs {
-    /// The videos, numbered in order; at least one.
-    pub items: Vec<Input>,
-    /// Lines for standard error: folders without videos, folders that could not be read.
-    pub notes: Vec<String>,
+/// The range of the clips that have none of their own, side by side: a list that sets only `start` still gets this `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Range {
+    /// Seconds, at least 0; `None` for the beginning.
+    pub start: Option<f64>,
+    /// Seconds; `None` for the end.
+    pub end: Option<f64>,
 }
 
 /// A request that cannot be carried out as asked.
@@ -82,6 +87,9 @@ pub enum InputsError {
     /// Standard input was asked for twice.
     #[error("standard input (-) can be read once only, and it is named twice")]
     StdinTwice,
+    /// The list of inputs could not be kept.
+    #[error("the list of inputs cannot be kept in the temporary folder: {0}; free some space or set TMPDIR")]
+    Spool(std::io::Error),
 }
 
 /// A video before it has its number.
@@ -101,6 +109,25 @@ impl Found {
     }
 }
 
+/// Where videos go as they are found.
+pub(crate) trait Sink {
+    /// Takes the next one.
+    fn take(&mut self, found: Found);
+    /// How many came.
+    fn count(&self) -> usize;
+}
+
+#[cfg(test)]
+impl Sink for Vec<Found> {
+    fn take(&mut self, found: Found) {
+        self.push(found);
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
 /// The stem of a file name as an id; the whole path where there is none (`..`).
 pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
@@ -110,21 +137,25 @@ pub(crate) fn stem(path: &Path) -> String {
 ///
 /// An argument is a file, a folder (searched, sorted), a pattern the shell left alone (if nothing of that name exists), or
 /// `-`: paths on standard input, one per line, or separated by NUL if there is one. A list is a file of paths, one per line, or
-/// CSV or TSV with a column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it.
+/// CSV or TSV with a column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it. Clips
+/// without a range of their own take `range`.
 ///
 /// # Errors
 /// If there is no video, a list is unreadable, an id stands twice, or a clip ends before it starts.
-pub fn gather(args: &[PathBuf], lists: &[PathBuf], stdin: &mut dyn Read) -> Result<Inputs, InputsError> {
+pub fn gather(
+    args: &[PathBuf],
+    lists: &[PathBuf],
+    stdin: &mut dyn Read,
+    range: Range,
+) -> Result<Listing, InputsError> {
     if args.iter().chain(lists).filter(|a| is_stdin(a)).count() > 1 {
         return Err(InputsError::StdinTwice);
     }
-    let mut found = Vec::new();
+    let mut found = Collector::new(range)?;
     let mut notes = Vec::new();
     for arg in args {
         if is_stdin(arg) {
-            for path in list::paths(&list::read_all(stdin, "standard input")?) {
-                expand::path(&path, &mut found, &mut notes);
-            }
+            list::stdin_paths(stdin, |path| expand::path(&path, &mut found, &mut notes))?;
         } else {
             expand::argument(arg, &mut found, &mut notes);
         }
@@ -132,50 +163,11 @@ pub fn gather(args: &[PathBuf], lists: &[PathBuf], stdin: &mut dyn Read) -> Resu
     for file in lists {
         list::gather(file, stdin, &mut found, &mut notes)?;
     }
-    if found.is_empty() {
-        return Err(InputsError::NoVideos(notes));
-    }
-    Ok(Inputs { items: number(found)?, notes })
+    found.finish(notes)
 }
 
 fn is_stdin(arg: &Path) -> bool {
     arg.as_os_str() == OsStr::new("-")
-}
-
-/// Numbers the videos and refuses an id that stands twice.
-fn number(found: Vec<Found>) -> Result<Vec<Input>, InputsError> {
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(found.len());
-    for (at, video) in found.iter().enumerate() {
-        if let Some(before) = places.insert(video.id.clone(), at) {
-            return Err(InputsError::SameId {
-                id: video.id.clone(),
-                first: display_path(&found[before].path),
-                second: display_path(&video.path),
-            });
-        }
-    }
-    let input = |(index, Found { id, path, start, end })| Input { index, id, path, start, end };
-    Ok(found.into_iter().enumerate().map(input).collect())
-}
-
-impl Inputs {
-    /// Gives the clips without a range of their own the one of `--start` and `--end`, side by side: a list that sets only
-    /// `start` still gets this `end`.
-    ///
-    /// # Errors
-    /// If a clip then ends before it starts.
-    pub fn set_default_range(&mut self, start: Option<f64>, end: Option<f64>) -> Result<(), InputsError> {
-        for input in &mut self.items {
-            input.start = input.start.or(start);
-            input.end = input.end.or(end);
-            if let (Some(start), Some(end)) = (input.start, input.end)
-                && end < start
-            {
-                return Err(InputsError::EndBeforeStart { path: display_path(&input.path), start, end });
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -194,10 +186,14 @@ mod tests {
         dir
     }
 
+    fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<Listing, InputsError> {
+        gather(args, &[], &mut stdin, Range::default())
+    }
+
     fn ids(args: &[PathBuf], stdin: &str) -> Vec<String> {
-        let inputs = gather(args, &[], &mut stdin.as_bytes()).unwrap();
-        inputs.items.iter().enumerate().for_each(|(i, input)| assert_eq!(input.index, i));
-        inputs.items.into_iter().map(|i| i.id).collect()
+        let inputs = gather(args, &[], &mut stdin.as_bytes(), Range::default()).unwrap();
+        inputs.iter().enumerate().for_each(|(i, input)| assert_eq!(input.index, i));
+        inputs.iter().map(|i| i.id).collect()
     }
 
     #[test]
@@ -236,19 +232,19 @@ mod tests {
         fs::create_dir(dir.path().join("empty")).unwrap();
         for arg in ["empty", "*.mp4"] {
             let arg = dir.path().join(arg);
-            let error = gather(std::slice::from_ref(&arg), &[], &mut &b""[..]).unwrap_err().to_string();
+            let error = all(std::slice::from_ref(&arg), b"").unwrap_err().to_string();
             assert!(error.contains(&*arg.to_string_lossy()), "{error}");
-            let inputs = gather(&[arg, dir.path().join("v")], &[], &mut &b""[..]).unwrap();
-            assert_eq!((inputs.items.len(), inputs.notes.len()), (1, 1));
+            let inputs = all(&[arg, dir.path().join("v")], b"").unwrap();
+            assert_eq!((inputs.len(), inputs.notes.len()), (1, 1));
         }
-        assert!(matches!(gather(&[], &[], &mut &b""[..]), Err(InputsError::NoVideos(_))));
+        assert!(matches!(all(&[], b""), Err(InputsError::NoVideos(_))));
     }
 
     #[test]
     fn one_id_twice_is_refused_with_both_paths() {
         let dir = tree(&["x/a.mp4", "y/a.webm"]);
         let args = [dir.path().join("x"), dir.path().join("y")];
-        let error = gather(&args, &[], &mut &b""[..]).unwrap_err().to_string();
+        let error = all(&args, b"").unwrap_err().to_string();
         assert!(error.contains("x/a.mp4") && error.contains("y/a.webm") && error.contains("'a'"), "{error}");
     }
 
@@ -256,7 +252,7 @@ mod tests {
     fn standard_input_has_lines_or_nul() {
         assert_eq!(ids(&["-".into()], "a.mp4\r\n\nsub/b*.mp4\n#c.mp4"), ["a", "b*", "#c"]);
         assert_eq!(ids(&["-".into(), "z.mp4".into()], "a\nb.mp4\0c.mp4\0"), ["a\nb", "c", "z"]);
-        let twice = gather(&["-".into()], &["-".into()], &mut &b""[..]);
+        let twice = gather(&["-".into()], &["-".into()], &mut &b""[..], Range::default());
         assert!(matches!(twice, Err(InputsError::StdinTwice)));
     }
 
@@ -267,21 +263,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"caf\xe9\n'\x1b.mp4");
         fs::write(dir.path().join(name), "").unwrap();
-        let inputs = gather(&[dir.path().to_path_buf()], &[], &mut &b""[..]).unwrap();
-        assert_eq!(inputs.items[0].path.file_name(), Some(name));
-        assert_eq!(inputs.items[0].id, "caf\u{fffd}\n'\x1b");
-        let piped = gather(&["-".into()], &[], &mut &b"caf\xe9.mp4\n"[..]).unwrap();
-        assert_eq!(piped.items[0].path.as_os_str().as_bytes(), b"caf\xe9.mp4");
+        let first = |listing: Listing| listing.iter().next().unwrap();
+        let input = first(all(&[dir.path().to_path_buf()], b"").unwrap());
+        assert_eq!(input.path.file_name(), Some(name));
+        assert_eq!(input.id, "caf\u{fffd}\n'\x1b");
+        let piped = first(all(&["-".into()], b"caf\xe9.mp4\n").unwrap());
+        assert_eq!(piped.path.as_os_str().as_bytes(), b"caf\xe9.mp4");
     }
 
     #[test]
     fn the_default_range_fills_gaps_and_is_checked() {
         let list = "path,start,end\na.mp4,1,\nb.mp4,,\n";
-        let mut inputs = gather(&[], &["-".into()], &mut list.as_bytes()).unwrap();
-        inputs.set_default_range(Some(0.5), Some(2.0)).unwrap();
-        let ranges: Vec<_> = inputs.items.iter().map(|i| (i.start, i.end)).collect();
+        let with = |start, end| gather(&[], &["-".into()], &mut list.as_bytes(), Range { start, end });
+        let inputs = with(Some(0.5), Some(2.0)).unwrap();
+        let ranges: Vec<_> = inputs.iter().map(|i| (i.start, i.end)).collect();
         assert_eq!(ranges, [(Some(1.0), Some(2.0)), (Some(0.5), Some(2.0))]);
-        let mut inputs = gather(&[], &["-".into()], &mut list.as_bytes()).unwrap();
-        assert!(inputs.set_default_range(None, Some(0.75)).unwrap_err().to_string().starts_with("a.mp4"));
+        assert!(with(None, Some(0.75)).unwrap_err().to_string().starts_with("a.mp4"));
     }
 }

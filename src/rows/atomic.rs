@@ -15,6 +15,10 @@ use tempfile::{NamedTempFile, TempPath};
 use super::error::RowsError;
 use super::text::display_path;
 
+/// How the names of temporary files begin and end.
+const PREFIX: &str = ".lift-";
+const SUFFIX: &str = ".tmp";
+
 /// A file under construction; it gets its name at [`commit`](Self::commit).
 #[derive(Debug)]
 pub struct AtomicFile {
@@ -44,6 +48,16 @@ impl AtomicFile {
         }
         let temp = new_temp(folder).map_err(|e| RowsError::write(target, e))?;
         Ok(Self { temp, target: target.to_path_buf(), place, overwrite })
+    }
+
+    /// Gives the finished bytes another name in the same folder than the one they were begun for.
+    pub(crate) fn retarget(&mut self, target: &Path) {
+        (self.target, self.place) = (target.to_path_buf(), target.to_path_buf());
+    }
+
+    /// Whether a name in a folder is that of a file under construction.
+    pub(crate) fn is_temporary(name: &OsStr) -> bool {
+        name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
     }
 
     /// The name asked for.
@@ -220,7 +234,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// A hidden temporary file. Its name does not grow with the target's, which may be as long as names can be.
 fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".lift-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

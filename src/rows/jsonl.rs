@@ -44,7 +44,7 @@ impl JsonlWriter {
 impl RowWriter for JsonlWriter {
     fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError> {
         self.line.clear();
-        let encoded = serde_json::to_writer(&mut self.line, &Line { row, layout });
+        let encoded = serde_json::to_writer(&mut self.line, &Line { row, layout, status: None });
         self.line.push(b'\n');
         match &mut self.target {
             Target::File(file, path) => {
@@ -68,13 +68,13 @@ impl RowWriter for JsonlWriter {
     }
 }
 
-fn flushed(line: &[u8]) -> io::Result<()> {
+pub(super) fn flushed(line: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(line)?;
     out.flush()
 }
 
-fn stdout_error(e: io::Error) -> RowsError {
+pub(super) fn stdout_error(e: io::Error) -> RowsError {
     match e.kind() {
         io::ErrorKind::BrokenPipe => RowsError::Closed,
         _ => RowsError::write(Path::new("standard output"), e),
@@ -82,9 +82,11 @@ fn stdout_error(e: io::Error) -> RowsError {
 }
 
 /// One row as a JSON object, keys in a fixed order.
-struct Line<'a> {
-    row: &'a Row,
-    layout: &'a Layout,
+pub(super) struct Line<'a> {
+    pub(super) row: &'a Row,
+    pub(super) layout: &'a Layout,
+    /// What became of it, where failures stand between the rows.
+    pub(super) status: Option<&'static str>,
 }
 
 impl Serialize for Line<'_> {
@@ -94,6 +96,9 @@ impl Serialize for Line<'_> {
         map.serialize_entry("index", &row.index)?;
         map.serialize_entry("id", &row.id)?;
         map.serialize_entry("path", &row.path.to_string_lossy())?;
+        if let Some(status) = self.status {
+            map.serialize_entry("status", status)?;
+        }
         map.serialize_entry("start", &known(row.start))?;
         map.serialize_entry("end", &known(row.end))?;
         map.serialize_entry("frames", &row.frames)?;
@@ -275,7 +280,7 @@ mod tests {
 
     fn line(row: &Row, parts: &[Part]) -> String {
         let layout = Layout::new(parts.to_vec(), Dims { frames: None, ..DIMS }, Format::Jsonl);
-        serde_json::to_string(&Line { row, layout: &layout }).unwrap()
+        serde_json::to_string(&Line { row, layout: &layout, status: None }).unwrap()
     }
 
     fn read_text(text: &str) -> Result<Raw, String> {

@@ -4,8 +4,10 @@
 //! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`]. A video that failed has no row in
 //! the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every input.
 
+mod answers;
 mod atomic;
 mod companion;
+pub mod dataset;
 mod error;
 mod format;
 mod jsonl;
@@ -17,6 +19,7 @@ mod parquet;
 mod parquet_read;
 mod read;
 mod safetensors;
+mod stamp;
 mod text;
 mod values;
 
@@ -24,6 +27,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use answers::Answers;
 pub use atomic::AtomicFile;
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use error::{ErrorKind, RowsError};
@@ -31,6 +35,8 @@ pub use format::{Destination, Format};
 pub(crate) use npy::read_header;
 pub use output::{Output, Prepared, Written};
 pub use read::{Array, Table, read};
+pub use stamp::Stamp;
+pub(crate) use text::hexadecimal;
 pub use text::{display_path, display_text};
 
 /// What of a video is written. Letters: `W` the latent width, `D` the frame feature's width, `T` the frames of the clip.
@@ -131,6 +137,8 @@ pub struct Row {
     pub start: Option<f64>,
     /// Where the clip was asked to end, in seconds; `None` for the end.
     pub end: Option<f64>,
+    /// Which window of the clip it is, from 0, where the clip was cut into windows: then `start` and `end` are the window's.
+    pub window: Option<usize>,
     /// How many frames were embedded (`T`).
     pub frames: usize,
     /// The container's average frame rate, per second; `None` if it tells none.
@@ -199,6 +207,7 @@ pub(crate) mod testing {
             path: PathBuf::from(format!("a/clip {index}, \"q\"\nü.mp4")),
             start: None,
             end: Some(1.5),
+            window: None,
             frames,
             fps: Some(12.5),
             duration: Some(2.0 + index as f64),

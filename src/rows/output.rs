@@ -95,6 +95,8 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), RowsErro
 pub(crate) trait RowWriter: Send {
     /// Takes the next row.
     fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError>;
+    /// Puts a text into the file's own metadata, for formats that have some.
+    fn note(&mut self, _key: &'static str, _text: String) {}
     /// Completes the bytes and gives the file back, still without its name; `None` for standard output.
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError>;
 }
@@ -131,7 +133,10 @@ impl Output {
     /// `Row` if a value is not finite or the shape is not that of the rows before: the output is as it was and the caller may
     /// record the video with [`fail`](Self::fail). `Write` or `Closed` end the run.
     pub fn push(&mut self, row: &Row) -> Result<(), RowsError> {
-        self.in_order(row.index)?;
+        // The windows of one clip share its index.
+        if !(row.window.is_some_and(|w| w > 0) && row.index + 1 == self.next) {
+            self.in_order(row.index)?;
+        }
         self.layout.check(row)?;
         self.writer.push(row, &self.layout)?;
         if let Some(companion) = &mut self.companion {

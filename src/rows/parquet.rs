@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::schema::types::ColumnPath;
 use arrow_array::{
@@ -21,7 +22,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use super::atomic::AtomicFile;
 use super::layout::Layout;
 use super::output::RowWriter;
-use super::{Row, RowsError, known};
+use super::{Part, Row, RowsError, known};
 
 /// The metadata key of a part's shape in one row.
 pub(crate) const SHAPE: &str = "shape";
@@ -37,6 +38,7 @@ pub(crate) struct ParquetWriter {
     target: PathBuf,
     state: State,
     batch: Batch,
+    notes: Vec<KeyValue>,
 }
 
 enum State {
@@ -63,7 +65,8 @@ struct Batch {
 
 impl ParquetWriter {
     pub(crate) fn new(file: AtomicFile) -> Self {
-        Self { target: file.target().to_path_buf(), state: State::Claimed(file), batch: Batch::default() }
+        let target = file.target().to_path_buf();
+        Self { target, state: State::Claimed(file), batch: Batch::default(), notes: vec![] }
     }
 
     fn fail(&self, e: ParquetError) -> RowsError {
@@ -101,10 +104,17 @@ impl RowWriter for ParquetWriter {
         Ok(())
     }
 
+    fn note(&mut self, key: &'static str, text: String) {
+        self.notes.push(KeyValue::new(key.to_string(), text));
+    }
+
     fn finish(mut self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
         self.flush(layout)?;
         match std::mem::replace(&mut self.state, State::Failed) {
-            State::Open(writer, _) => writer.into_inner().map(Some).map_err(|e| self.fail(e)),
+            State::Open(mut writer, _) => {
+                self.notes.drain(..).for_each(|note| writer.append_key_value_metadata(note));
+                writer.into_inner().map(Some).map_err(|e| self.fail(e))
+            }
             State::Claimed(file) => Ok(Some(file)),
             State::Failed => Ok(None),
         }
@@ -163,16 +173,19 @@ fn schema(layout: &Layout) -> Result<SchemaRef, ParquetError> {
         Field::new("duration", DataType::Float64, true),
     ];
     for &part in &layout.parts {
-        let shape = layout.shape(part);
-        let size = i32::try_from(layout.len(part)).map_err(|_| {
-            ParquetError::General(format!("a row of the part {part} is too long for a list: {shape:?}"))
-        })?;
-        let item = Arc::new(Field::new(ELEMENT, DataType::Float32, false));
-        let metadata = HashMap::from([(SHAPE.to_string(), format!("{shape:?}"))]);
-        let list = DataType::FixedSizeList(item, size);
-        fields.push(Field::new(part.column(), list, false).with_metadata(metadata));
+        fields.push(part_field(layout, part).map_err(ParquetError::General)?);
     }
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The column of a part: a fixed-size list of f32 with its shape in the metadata.
+pub(crate) fn part_field(layout: &Layout, part: Part) -> Result<Field, String> {
+    let shape = layout.shape(part);
+    let size = i32::try_from(layout.len(part))
+        .map_err(|_| format!("a row of the part {part} is too long for a list: {shape:?}"))?;
+    let item = Arc::new(Field::new(ELEMENT, DataType::Float32, false));
+    let metadata = HashMap::from([(SHAPE.to_string(), format!("{shape:?}"))]);
+    Ok(Field::new(part.column(), DataType::FixedSizeList(item, size), false).with_metadata(metadata))
 }
 
 fn properties(layout: &Layout) -> WriterProperties {
@@ -203,7 +216,7 @@ fn io_error(e: ParquetError) -> std::io::Error {
 pub(crate) mod tests {
     use super::super::testing::{DIMS, row};
     use super::*;
-    use crate::rows::{Destination, Part, Prepared};
+    use crate::rows::{Destination, Prepared};
     use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs::File;
     use std::path::Path;

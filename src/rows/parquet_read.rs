@@ -77,7 +77,7 @@ fn read_columns(path: &Path, only: Option<&str>) -> Result<Raw, String> {
 }
 
 /// Checks that every column chunk lies in the file; the library asserts it only in part, and prints a panic's text.
-fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+pub(crate) fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         let end = start.checked_add(chunk.compressed_size()).and_then(|end| u64::try_from(end).ok());

@@ -2,7 +2,7 @@
 //!
 //! The header stands first and holds what is known last, so each part waits in a [`Spool`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ pub(crate) struct SafetensorsWriter {
     target: PathBuf,
     spools: Vec<(Part, Spool)>,
     ids: Vec<String>,
+    notes: Vec<(&'static str, String)>,
 }
 
 impl SafetensorsWriter {
@@ -35,15 +36,24 @@ impl SafetensorsWriter {
         let target = file.target().to_path_buf();
         let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
         let spools = layout.parts.iter().map(spool).collect::<Result<_, RowsError>>()?;
-        Ok(Self { file, target, spools, ids: Vec::new() })
+        Ok(Self { file, target, spools, ids: Vec::new(), notes: Vec::new() })
     }
 }
 
 /// The header with its length in front, padded so that the values start at a multiple of 8.
-fn header(ids: &[String], tensors: Vec<(String, TensorInfo)>) -> Result<Vec<u8>, String> {
-    let ids = serde_json::to_string(ids).map_err(|e| e.to_string())?;
-    let metadata = Metadata::new(Some(HashMap::from([(IDS.to_string(), ids)])), tensors);
-    let mut text = serde_json::to_vec(&metadata.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+fn header(
+    ids: &[String],
+    notes: Vec<(&'static str, String)>,
+    tensors: Vec<(String, TensorInfo)>,
+) -> Result<Vec<u8>, String> {
+    let text = |e: serde_json::Error| e.to_string();
+    // The library keeps the metadata in a hash map, whose order differs from run to run; equal rows make equal files.
+    let mut texts: BTreeMap<_, _> = notes.into_iter().collect();
+    texts.insert(IDS, serde_json::to_string(ids).map_err(text)?);
+    let tensors = Metadata::new(None, tensors).map_err(|e| e.to_string())?;
+    let mut whole = serde_json::to_value(&tensors).map_err(text)?;
+    whole["__metadata__"] = serde_json::to_value(texts).map_err(text)?;
+    let mut text = serde_json::to_vec(&whole).map_err(text)?;
     text.resize(text.len().next_multiple_of(8), b' ');
     if text.len() as u64 > LONGEST_HEADER {
         return Err("the ids are too many for the header of a .safetensors; write .parquet".into());
@@ -62,8 +72,12 @@ impl RowWriter for SafetensorsWriter {
         Ok(())
     }
 
+    fn note(&mut self, key: &'static str, text: String) {
+        self.notes.push((key, text));
+    }
+
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
-        let Self { file, target, spools, ids } = *self;
+        let Self { file, target, spools, ids, notes } = *self;
         let mut tensors = Vec::new();
         let mut start = 0;
         for (part, _) in &spools {
@@ -75,7 +89,7 @@ impl RowWriter for SafetensorsWriter {
             start = end;
         }
         let fail = |e| RowsError::write(&target, e);
-        let header = header(&ids, tensors).map_err(|e| fail(std::io::Error::other(e)))?;
+        let header = header(&ids, notes, tensors).map_err(|e| fail(std::io::Error::other(e)))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(&header).map_err(fail)?;
         for (_, spool) in spools {
@@ -88,8 +102,16 @@ impl RowWriter for SafetensorsWriter {
     }
 }
 
-/// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+/// A file open behind its header.
+struct Opened {
+    file: BufReader<File>,
+    metadata: Metadata,
+    /// Where the values start.
+    start: u64,
+}
+
+/// Opens a file whose header is sound and whose size is the one it declares.
+fn open(path: &Path) -> Result<Opened, String> {
     let text = |e: std::io::Error| e.to_string();
     let file = File::open(path).map_err(text)?;
     let size = file.metadata().map_err(text)?.len();
@@ -111,6 +133,18 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             "cut short or damaged: {needed} bytes of values are declared and {there} are there"
         ));
     }
+    Ok(Opened { file, metadata, start: 8 + length })
+}
+
+/// The texts of a file's metadata, without its tensors.
+pub(crate) fn read_metadata(path: &Path) -> Result<Option<HashMap<String, String>>, String> {
+    Ok(open(path)?.metadata.metadata().clone())
+}
+
+/// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
+pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    let text = |e: std::io::Error| e.to_string();
+    let Opened { mut file, metadata, start } = open(path)?;
     let ids = match metadata.metadata().as_ref().and_then(|m| m.get(IDS)) {
         Some(json) => Some(
             serde_json::from_str(json)
@@ -137,7 +171,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             continue;
         }
         let values = count(&info.shape, element.size())?;
-        file.seek(SeekFrom::Start(8 + length + info.data_offsets.0 as u64)).map_err(text)?;
+        file.seek(SeekFrom::Start(start + info.data_offsets.0 as u64)).map_err(text)?;
         let data = read_values(&mut file, values, element).map_err(text)?;
         raw.arrays.push(Array { name, shape: info.shape.clone(), data });
     }

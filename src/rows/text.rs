@@ -24,6 +24,11 @@ pub fn display_text(text: &str) -> String {
     shown
 }
 
+/// Bytes (a digest) as text, two lower-case digits each.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Invisible characters that move or reorder the visible ones: bidirectional marks and line separators.
 fn is_layout_mark(c: char) -> bool {
     matches!(c,

@@ -71,6 +71,8 @@ pub struct Pass<'a> {
     pub by: By,
     pub strategy: Strategy,
     pub threads: usize,
+    /// The most pixels that the decoder makes pictures of.
+    pub max_pixels: Option<u64>,
     /// Write every frame's time into the report.
     pub list_times: bool,
     /// The demuxer is newly opened and repeats the packets of the index; one that sought has to show that it does.
@@ -103,7 +105,7 @@ impl Pass<'_> {
         wants: &mut [Want],
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<Report, VideoError> {
-        let mut decoder = self.demuxer.decoder(self.threads)?;
+        let mut decoder = self.demuxer.decoder(self.threads, self.max_pixels)?;
         let mut walk = Walk {
             position: 0,
             since: self.index.first_key_time(),

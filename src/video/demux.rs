@@ -110,11 +110,11 @@ impl Demuxer {
         if result < 0 { Err(FfError::from(result)) } else { Ok(()) }
     }
 
-    /// Opens a decoder for the video stream with so many threads (0: FFmpeg's choice).
+    /// Opens a decoder for the video stream with so many threads (0: FFmpeg's choice), for pictures of so many pixels.
     ///
     /// # Errors
     /// When this FFmpeg has no decoder for it or the decoder refuses the stream's parameters.
-    pub fn decoder(&self, threads: usize) -> Result<decoder::Video, VideoError> {
+    pub fn decoder(&self, threads: usize, max_pixels: Option<u64>) -> Result<decoder::Video, VideoError> {
         let unsupported = |error: FfError| VideoError::Unsupported {
             what: format!("no decoder opens the codec {} ({error})", self.codec()),
         };
@@ -125,6 +125,11 @@ impl Demuxer {
         // of errors, and a cut stream would pass for a whole one.
         // SAFETY: the context is not open yet; this field may then be set.
         unsafe { (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_SLICE };
+        if let Some(most) = max_pixels {
+            // A stream may grow on its way, beyond what its header says.
+            // SAFETY: the context is not open yet; this field may then be set.
+            unsafe { (*context.as_mut_ptr()).max_pixels = i64::try_from(most).unwrap_or(i64::MAX) };
+        }
         let mut decoder = context.decoder();
         decoder.set_packet_time_base(self.time_base());
         decoder.video().map_err(unsupported)

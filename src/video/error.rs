@@ -63,6 +63,26 @@ pub enum VideoError {
         /// The codec or pixel format, and FFmpeg's words.
         what: String,
     },
+    /// Its pictures are larger than allowed.
+    #[error(
+        "its pictures of {width}x{height} are over the limit of {most} pixels; scale it down, or raise --max-pixels"
+    )]
+    TooLarge {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+        /// Pixels allowed.
+        most: u64,
+    },
+    /// Reading took too long.
+    #[error(
+        "was not read within {seconds} s; its decoder may hang: re-encode it, or allow more with --timeout"
+    )]
+    TimedOut {
+        /// Seconds allowed.
+        seconds: f64,
+    },
     /// The range asked for holds no frame.
     #[error(
         "the range {start} s to {end} has no frame: the clip lasts {duration:.3} s; choose one inside it",
@@ -106,6 +126,8 @@ impl VideoError {
             Self::Damaged { .. } => "damaged",
             Self::MissingFrame { .. } => "missing frame",
             Self::Unsupported { .. } => "unsupported",
+            Self::TooLarge { .. } => "too large",
+            Self::TimedOut { .. } => "timeout",
             Self::EmptyRange { .. } | Self::TooManyFrames { .. } | Self::BadRequest { .. } => "range",
         }
     }

@@ -26,4 +26,4 @@ pub use decode::Strategy;
 pub use error::VideoError;
 pub use probe::{VideoInfo, probe};
 pub use reader::{Clip, ClipInfo, Video, read_clip, read_transformed};
-pub use sample::{Request, Sampling};
+pub use sample::{Request, Sampling, Span, Window};

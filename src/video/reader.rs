@@ -16,7 +16,7 @@ use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
 use super::probe::{Index, NO_TIME, Probed, VideoInfo, scan};
-use super::sample::Request;
+use super::sample::{Chosen, Request, Span};
 use super::transform::Transform;
 
 /// What was read of a clip.
@@ -28,6 +28,8 @@ pub struct ClipInfo {
     pub indices: Vec<usize>,
     /// When each is shown, in seconds from the clip's first frame, slot by slot.
     pub seconds: Vec<f64>,
+    /// The windows the slots belong to; empty for a clip that is one.
+    pub windows: Vec<Span>,
     /// Time spent on colour conversion, rotation included.
     pub converting: Duration,
 }
@@ -92,8 +94,27 @@ impl Video {
         strategy: Strategy,
         mut visit: impl FnMut(usize, &RgbFrame),
     ) -> Result<ClipInfo, VideoError> {
+        self.read_once(request, strategy, |slots, frame| slots.iter().for_each(|&slot| visit(slot, frame)))
+    }
+
+    /// [`Video::read_by`] with each frame visited once, for all the slots that it fills: a short clip repeats frames, and
+    /// windows share them.
+    ///
+    /// # Errors
+    /// As [`Video::read`].
+    pub fn read_once(
+        &mut self,
+        request: &Request,
+        strategy: Strategy,
+        mut visit: impl FnMut(&[usize], &RgbFrame),
+    ) -> Result<ClipInfo, VideoError> {
         if let Some(damage) = self.probed.damage.clone().filter(|_| !request.allow_truncated) {
             return Err(damage);
+        }
+        let VideoInfo { width, height, .. } = self.probed.info;
+        let pixels = width as u64 * height as u64;
+        if let Some(most) = request.max_pixels.filter(|&most| pixels > most) {
+            return Err(VideoError::TooLarge { width, height, most });
         }
         let mut converter = Converter::new(self.demuxer.orientation().0);
         let mut converting = Duration::ZERO;
@@ -101,7 +122,7 @@ impl Video {
             let start = Instant::now();
             let rgb = converter.convert(picture)?;
             converting += start.elapsed();
-            want.slots.iter().for_each(|&slot| visit(slot, &rgb));
+            visit(&want.slots, &rgb);
             Ok(())
         };
         self.demuxer.drop_other_streams(true);
@@ -127,8 +148,8 @@ impl Video {
         let index = &self.probed.index;
         let pts: Vec<i64> = index.frames.iter().map(|&at| index.pts[at as usize]).collect();
         let seconds = self.seconds(&pts);
-        let indices = request.indices(&seconds, self.probed.info.fps)?;
-        let mut wants = wants(&indices, |i| pts[i]);
+        let chosen = request.choose(&seconds, self.probed.info.fps)?;
+        let mut wants = wants(&chosen.indices, |i| pts[i]);
         let report = self.pass(request, By::Time, strategy, false, &mut wants, deliver)?;
         let report = if settled(&report, &wants) || strategy == Strategy::Sequential {
             report
@@ -140,7 +161,7 @@ impl Video {
             return Err(self.failed(failure));
         }
         let Some(missing) = wants.iter().find(|want| !want.done) else {
-            return Ok(Some(self.clip_info(&indices, &seconds)));
+            return Ok(Some(self.clip_info(chosen, &seconds)));
         };
         let index = &self.probed.index;
         let fields = report.frames.abs_diff(index.pts.len() / 2) <= 2 && index.pts.len() > 8;
@@ -196,13 +217,13 @@ impl Video {
         if !seconds.is_sorted() || counted.times.contains(&NO_TIME) {
             seconds = (0..counted.frames).map(|i| i as f64 / self.probed.info.fps).collect();
         }
-        let indices = request.indices(&seconds, self.probed.info.fps)?;
-        let mut wants = wants(&indices, |i| i as i64);
+        let chosen = request.choose(&seconds, self.probed.info.fps)?;
+        let mut wants = wants(&chosen.indices, |i| i as i64);
         self.pass(request, By::Number, Strategy::Sequential, false, &mut wants, deliver)?;
         if let Some(missing) = wants.iter().find(|want| !want.done) {
             return Err(VideoError::MissingFrame { index: missing.index, seconds: seconds[missing.index] });
         }
-        let mut info = self.clip_info(&indices, &seconds);
+        let mut info = self.clip_info(chosen, &seconds);
         if counted.frames != info.video.frames {
             let packets = info.video.frames;
             info.video
@@ -225,8 +246,9 @@ impl Video {
     ) -> Result<Report, VideoError> {
         let mut walk = |demuxer: &mut Demuxer, strategy, reopened| {
             wants.iter_mut().for_each(|want| want.done = false);
-            let (index, threads) = (&self.probed.index, request.threads);
-            Pass { demuxer, index, by, strategy, threads, list_times, reopened }.run(wants, deliver)
+            let (index, threads, max_pixels) = (&self.probed.index, request.threads, request.max_pixels);
+            Pass { demuxer, index, by, strategy, threads, max_pixels, list_times, reopened }
+                .run(wants, deliver)
         };
         if self.probed.index.timed && rewind(&mut self.demuxer, &self.probed.index) {
             let report = walk(&mut self.demuxer, strategy, false)?;
@@ -247,11 +269,12 @@ impl Video {
         pts.iter().map(|&time| (time.wrapping_sub(pts[0])) as f64 * tick).collect()
     }
 
-    fn clip_info(&self, indices: &[usize], seconds: &[f64]) -> ClipInfo {
+    fn clip_info(&self, chosen: Chosen, seconds: &[f64]) -> ClipInfo {
         ClipInfo {
             video: self.probed.info.clone(),
-            indices: indices.to_vec(),
-            seconds: indices.iter().map(|&i| seconds[i]).collect(),
+            seconds: chosen.indices.iter().map(|&i| seconds[i]).collect(),
+            indices: chosen.indices,
+            windows: chosen.windows,
             converting: Duration::ZERO,
         }
     }

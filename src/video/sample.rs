@@ -3,6 +3,8 @@
 //! Frames are counted in presentation order over the packets of the video stream, never by a header. Everything here is
 //! arithmetic on that count, the presentation times and the average rate; no file is touched.
 
+use std::ops::Range;
+
 use super::error::VideoError;
 
 /// How many frames to take.
@@ -14,6 +16,35 @@ pub enum Sampling {
     All,
     /// So many per second of the clip's own time: at each tick the frame then on screen.
     Fps(f64),
+}
+
+/// A long clip cut into windows, each a clip of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// How long each is, in seconds, above 0.
+    pub length: f64,
+    /// Seconds from the start of one to the start of the next, above 0.
+    pub stride: f64,
+}
+
+/// One window of a clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// Where it starts, in seconds from the file's first frame.
+    pub start: f64,
+    /// Where it ends.
+    pub end: f64,
+    /// Its slots among those of the whole clip.
+    pub slots: Range<usize>,
+}
+
+/// The frames to take of a clip.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Chosen {
+    /// Their indices, slot by slot; of a clip in windows, window by window.
+    pub indices: Vec<usize>,
+    /// The windows; empty for a clip that is one.
+    pub windows: Vec<Span>,
 }
 
 /// What of a clip is wanted and how it is decoded.
@@ -29,8 +60,12 @@ pub struct Request {
     pub reverse: bool,
     /// Take what is there of a truncated or damaged file instead of refusing it.
     pub allow_truncated: bool,
-    /// The most frames that whoever asks can take of a clip; any number if absent.
+    /// Cut the clip into windows and take the frames of each; one clip if absent.
+    pub window: Option<Window>,
+    /// The most frames that whoever asks can take of a clip or window; any number if absent.
     pub most: Option<usize>,
+    /// The most pixels a picture may have; any number if absent.
+    pub max_pixels: Option<u64>,
     /// Decoder threads for the slices of a picture; 0 lets FFmpeg choose. The frames are the same bits whatever the number.
     pub threads: usize,
 }
@@ -47,7 +82,9 @@ impl Default for Request {
             end: None,
             reverse: false,
             allow_truncated: false,
+            window: None,
             most: None,
+            max_pixels: None,
             threads: 1,
         }
     }
@@ -62,14 +99,49 @@ fn linspace(first: usize, last: usize, n: usize) -> Vec<usize> {
 }
 
 impl Request {
-    /// The indices to take of a clip, in the order of the output's slots.
+    /// The frames to take of a clip, in the order of the output's slots.
+    ///
+    /// `times` are the presentation times of its frames in seconds from the first, ascending; `fps` is the container's
+    /// average rate. Windows start every stride from the range's start and lie wholly within the clip; of a clip shorter than
+    /// one, the whole is the window.
+    ///
+    /// # Errors
+    /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
+    pub fn choose(&self, times: &[f64], fps: f64) -> Result<Chosen, VideoError> {
+        let Some(window) = self.window else {
+            return Ok(Chosen { indices: self.indices(times, fps)?, windows: vec![] });
+        };
+        let from = self.start.unwrap_or(0.0);
+        // A last frame is on screen for a frame's time.
+        let whole = times.last().map_or(0.0, |last| last + 1.0 / fps);
+        let to = self.end.map_or(whole, |end| end.min(whole));
+        // Times come from rationals: a window that should end with the clip may end this much later.
+        let room = (to - from - window.length) / window.stride + 1e-6;
+        let count = if room >= 0.0 { room as usize + 1 } else { 1 };
+        let mut chosen = Chosen::default();
+        for k in 0..count {
+            let start = from + k as f64 * window.stride;
+            let end = (start + window.length).min(to).max(start);
+            let one = Request { start: Some(start), end: Some(end), window: None, ..self.clone() };
+            let first = chosen.indices.len();
+            chosen.indices.extend(one.indices(times, fps)?);
+            if chosen.indices.len() > MOST {
+                let what = format!("{count} windows with {MOST} frames and more");
+                return Err(VideoError::BadRequest { what });
+            }
+            chosen.windows.push(Span { start, end, slots: first..chosen.indices.len() });
+        }
+        Ok(chosen)
+    }
+
+    /// The indices to take of a clip or window, in the order of the output's slots.
     ///
     /// `times` are the presentation times of its frames in seconds from the first, ascending; `fps` is the container's
     /// average rate. The range is `first = max(int(start·fps), 0)`, `last = min(int(end·fps), len-1)`, at least `first`.
     ///
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
-    pub fn indices(&self, times: &[f64], fps: f64) -> Result<Vec<usize>, VideoError> {
+    fn indices(&self, times: &[f64], fps: f64) -> Result<Vec<usize>, VideoError> {
         let len = times.len();
         if len == 0 {
             return Err(VideoError::NoFrames);
@@ -172,6 +244,23 @@ mod tests {
         let uneven = [0.0, 0.1, 0.6, 0.7, 1.4];
         let request = Request { sampling: Sampling::Fps(2.0), ..Request::default() };
         assert_eq!(request.indices(&uneven, 3.0).unwrap(), [0, 1, 3]);
+    }
+
+    fn spans(length: f64, stride: f64, range: (Option<f64>, Option<f64>)) -> Vec<(f64, f64, usize)> {
+        let window = Some(Window { length, stride });
+        let request = Request { window, start: range.0, end: range.1, ..Request::default() };
+        let chosen = request.choose(&times(120, 12.0), 12.0).unwrap();
+        assert_eq!(chosen.indices.len(), 16 * chosen.windows.len());
+        chosen.windows.iter().map(|w| (w.start, w.end, chosen.indices[w.slots.start])).collect()
+    }
+
+    #[test]
+    fn windows_lie_within_the_clip_a_stride_apart() {
+        let all = (None, None);
+        assert_eq!(spans(4.0, 3.0, all), [(0.0, 4.0, 0), (3.0, 7.0, 36), (6.0, 10.0, 72)]);
+        assert_eq!(spans(4.0, 4.0, all), [(0.0, 4.0, 0), (4.0, 8.0, 48)]);
+        assert_eq!(spans(20.0, 1.0, all), [(0.0, 10.0, 0)]);
+        assert_eq!(spans(1.0, 2.0, (Some(5.0), Some(8.5))), [(5.0, 6.0, 60), (7.0, 8.0, 84)]);
     }
 
     #[test]

@@ -134,7 +134,9 @@ fn moving() -> Vec<(&'static str, Vec<usize>)> {
 }
 
 const EVERY_FRAME: Request = Request {
+    window: None,
     most: None,
+    max_pixels: None,
     sampling: Sampling::All,
     start: None,
     end: None,

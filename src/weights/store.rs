@@ -149,14 +149,23 @@ impl Store {
         Ok(Self { origin, bytes, index, metadata })
     }
 
-    /// SHA-256 of the whole file, in hexadecimal; of tensors without a file, of nothing.
+    /// SHA-256 in hexadecimal: of the whole file, or of the names, shapes and numbers of tensors that another reader made.
     pub fn digest(&self) -> String {
-        let bytes: &[u8] = match &self.bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Bundled(bytes) => bytes,
-            Bytes::Tensors(_) => &[],
+        let digest = match &self.bytes {
+            Bytes::Mapped(map) => Sha256::digest(map),
+            Bytes::Bundled(bytes) => Sha256::digest(bytes),
+            Bytes::Tensors(_) => {
+                let mut digest = Sha256::new();
+                for (name, entry) in &self.index {
+                    digest.update(format!("{name} {:?}\n", entry.shape));
+                    // They are f32 as they were made: reading them cannot fail.
+                    let values = self.f32(name).unwrap_or_default();
+                    digest.update(bytemuck::cast_slice::<f32, u8>(&values));
+                }
+                digest.finalize()
+            }
         };
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::rows::hexadecimal(&digest)
     }
 
     /// The file's path, or a name for bundled bytes.

@@ -14,7 +14,7 @@ use crate::cia::stored;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
-use crate::embed::{Engine, ModelChoice, Outcome, Settings, cache};
+use crate::embed::{Engine, ModelChoice, Settings, cache};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::Input;
 use crate::rows::{Part, display_path};
@@ -84,6 +84,7 @@ impl Embedder for Pipeline<'_> {
             parts: vec![Part::Frames],
             normalize: false,
             threads: self.args.compute.threads(),
+            timeout: None,
         };
         let progress = RefCell::new(Progress::new(inputs.len(), self.quiet));
         let model = weights::dinov2_digest(&choice.dinov2, choice.offline)?;
@@ -95,7 +96,7 @@ impl Embedder for Pipeline<'_> {
             &settings,
             &self.signals.stop,
             || Engine::load(&choice, &[Part::Frames]).map_err(anyhow::Error::from),
-            |outcome| progress.borrow_mut().step(matches!(outcome, Outcome::Embedded(..))),
+            |outcome| progress.borrow_mut().step(outcome.result.is_ok()),
         )?;
         progress.into_inner().finish();
         if self.signals.received().is_some() {

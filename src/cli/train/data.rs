@@ -9,7 +9,7 @@ use super::{TrainArgs, fatal};
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::signals::Signals;
-use crate::embed::{Engine, Outcome, Settings, cache};
+use crate::embed::{Engine, Settings, cache};
 use crate::exit::Fatal;
 use crate::inputs;
 use crate::rows::{self, Format, Part, display_path};
@@ -46,7 +46,8 @@ pub(super) fn file(path: &Path) -> Result<Clips, Fatal> {
 }
 
 fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
-    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin()).map_err(Fatal::input)?;
+    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
+        .map_err(Fatal::input)?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }
@@ -57,18 +58,19 @@ fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fat
         parts: vec![Part::Frames],
         normalize: false,
         threads: args.compute.threads(),
+        timeout: None,
     };
     let model = weights::dinov2_digest(&choice.dinov2, choice.offline)?;
     let model = format!("{model} {:?} {:?}", choice.heads, choice.backend);
-    let progress = RefCell::new(Progress::new(inputs.items.len(), quiet));
+    let progress = RefCell::new(Progress::new(inputs.len(), quiet));
     let cached = cache::features::<Fatal>(
-        &inputs.items,
+        &inputs.iter().collect::<Vec<_>>(),
         &folder,
         &model,
         &settings,
         &signals.stop,
         || Ok(Engine::load(&choice, &[Part::Frames])?),
-        |outcome| progress.borrow_mut().step(matches!(outcome, Outcome::Embedded(..))),
+        |outcome| progress.borrow_mut().step(outcome.result.is_ok()),
     )?;
     progress.into_inner().finish();
     if let Some(exit) = signals.received() {

@@ -1,0 +1,233 @@
+//! The flags of `lift embed`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use super::super::compute::ComputeArgs;
+use super::super::models::ModelArgs;
+use crate::inputs::Shard;
+use crate::rows::Part;
+use crate::video::{Request, Sampling, Window};
+
+/// Embed videos: 16 frames each, as [static, dynamic], 768 numbers
+///
+/// Broken videos never end a run and never yield an embedding: each is told on standard error, listed with its cause in
+/// FILE.rows.csv, and makes the exit code 1.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
+pub(in crate::cli) struct EmbedArgs {
+    /// Videos, folders (searched), patterns, or - for paths on standard input
+    #[arg(value_name = "INPUT", required_unless_present_any = ["list", "stream"])]
+    pub(super) inputs: Vec<PathBuf>,
+    /// A list of videos: one path per line, or CSV/TSV with the column path
+    ///
+    /// Optional columns: id, and start and end in seconds. Relative paths are relative to the working directory.
+    #[arg(long, value_name = "FILE")]
+    pub(super) list: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(super) models: ModelArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) runs: RunArgs,
+    #[command(flatten)]
+    pub(super) compute: ComputeArgs,
+}
+
+/// Which frames of a video.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Frames")]
+pub(super) struct SamplingArgs {
+    /// Frames per video, evenly spaced from first to last, or 'all'; at least 2
+    #[arg(long, value_name = "N|all", default_value = "16", value_parser = parse_frames)]
+    pub(super) frames: Sampling,
+    /// Frames per second of video, instead of a number of frames
+    #[arg(long, value_name = "RATE", conflicts_with = "frames", value_parser = parse_rate)]
+    pub(super) fps: Option<f64>,
+    /// Where the clip starts, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(super) start: Option<f64>,
+    /// Where the clip ends, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(super) end: Option<f64>,
+    /// Mirror the clip in time: the last frame first
+    #[arg(long)]
+    pub(super) reverse: bool,
+    /// Take the frames that are there of a truncated or damaged file
+    #[arg(long)]
+    pub(super) allow_truncated: bool,
+    /// Cut each video into windows of so many seconds, a row each, its id followed by # and its number
+    ///
+    /// The file is decoded once. Windows lie wholly within the clip; a clip shorter than one is one window.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
+    pub(super) window: Option<f64>,
+    /// Seconds from the start of one window to the next [default: the window, so that they do not overlap]
+    #[arg(long, value_name = "SECONDS", requires = "window", value_parser = parse_length)]
+    pub(super) stride: Option<f64>,
+    /// Refuse videos whose pictures have more pixels than this
+    #[arg(long, value_name = "N", default_value_t = MAX_PIXELS)]
+    pub(super) max_pixels: u64,
+}
+
+/// What is written, and where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Where the rows go: .npy, .npz, .safetensors, .parquet, .jsonl, - for JSON lines, or DIR/ for a dataset
+    ///
+    /// A dataset is a folder of parts that an interrupted run fills on when it is started again: for very many videos.
+    /// Default: JSON lines where standard output is a pipe or a file; on a terminal NAME.lift.npy for one video and
+    /// embeddings.npy for several (.npz for several parts), in the working directory.
+    #[arg(short, long, value_name = "FILE|DIR/")]
+    pub(super) output: Option<PathBuf>,
+    /// What to write, separated by commas: concat, static, dynamic, reconstructed, frames
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "concat")]
+    pub(super) parts: Vec<Part>,
+    /// Scale every vector to unit length
+    #[arg(long)]
+    pub(super) normalize: bool,
+    /// Replace an existing output
+    #[arg(long)]
+    pub(super) overwrite: bool,
+}
+
+/// How a long run behaves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Long runs")]
+pub(super) struct RunArgs {
+    /// Inputs per part of a dataset
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(super) shard_size: NonZeroUsize,
+    /// Format of a dataset's parts
+    #[arg(long, value_enum, default_value_t = PartFormat::Parquet)]
+    pub(super) format: PartFormat,
+    /// Embed only the inputs of shard I of N, from 0, into DIR/shard-I-of-N/; auto asks the cluster's environment
+    ///
+    /// Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
+    /// (SLURM_ARRAY_TASK_ID, _MIN, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
+    /// WORLD_SIZE.
+    #[arg(long, value_name = "I/N|auto")]
+    pub(super) shard: Option<ShardArg>,
+    /// Try the inputs again that failed in an earlier run into this dataset
+    #[arg(long)]
+    pub(super) retry_failed: bool,
+    /// Stop when more than so many inputs of this run have failed
+    #[arg(long, value_name = "N")]
+    pub(super) max_failures: Option<usize>,
+    /// Give up on a video that is not read within so many seconds (a hanging decoder) [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
+    pub(super) timeout: Option<f64>,
+    /// Say what would be embedded, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Answer requests on standard input, JSON lines {"path": ..., "id", "start", "end"}, on standard output, in order
+    ///
+    /// The models are loaded once. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
+    #[arg(
+        long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "jsonl",
+        conflicts_with_all = ["inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures"]
+    )]
+    pub(super) stream: Option<StreamFormat>,
+}
+
+/// The formats of a dataset's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PartFormat {
+    /// Columns and lists, as pandas, DuckDB and Spark read them
+    Parquet,
+    /// Tensors, to be mapped into memory
+    Safetensors,
+}
+
+/// The formats of a stream's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StreamFormat {
+    /// A JSON object a line
+    Jsonl,
+    /// An Arrow IPC stream, a record batch an answer
+    Arrow,
+}
+
+/// Which shard, as the command line has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShardArg {
+    /// This one.
+    Of(Shard),
+    /// What the environment says.
+    Auto,
+}
+
+impl FromStr for ShardArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Of) }
+    }
+}
+
+/// The most pixels of a picture where nothing is said: 16K video has 133 million.
+const MAX_PIXELS: u64 = 1 << 27;
+
+const EXAMPLES: &str = "Examples:\n  lift embed video.mp4\n  lift embed clips/ -o clips.parquet\n  \
+    find . -name '*.webm' | lift embed - -o all.npz --parts concat,frames";
+
+const LONG_EXAMPLES: &str = "Examples:\n  lift embed video.mp4                       one video\n  \
+    lift embed clips/ -o clips.parquet         a folder into a table\n  \
+    lift embed --list clips.csv -o clips.npy   rows path,id,start,end\n  \
+    lift embed clips/ --parts frames -o x.npz  the frame encoder's features, (B, T, D)\n  \
+    lift embed --list 1e6.csv -o out/ --timeout 600   very many, to be stopped and resumed at will\n  \
+    lift embed a.mp4 --model mini | jq .id     try it with no download\n\nExit codes: see lift --help";
+
+impl SamplingArgs {
+    /// What is asked of each video; `most` is what LiFT can read.
+    pub(super) fn request(&self, most: Option<usize>) -> Request {
+        Request {
+            most,
+            window: self.window.map(|length| Window { length, stride: self.stride.unwrap_or(length) }),
+            max_pixels: Some(self.max_pixels),
+            sampling: self.fps.map_or(self.frames, Sampling::Fps),
+            reverse: self.reverse,
+            allow_truncated: self.allow_truncated,
+            // Videos are decoded side by side, one thread each.
+            threads: 1,
+            ..Request::default()
+        }
+    }
+
+    /// The number of frames every clip has, if the flags fix one.
+    pub(super) fn fixed(&self) -> Option<usize> {
+        match (self.fps, self.frames) {
+            (None, Sampling::Count(n)) => Some(n),
+            _ => None,
+        }
+    }
+}
+
+fn parse_frames(text: &str) -> Result<Sampling, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(Sampling::All),
+        Ok(n) if n >= 2 => Ok(Sampling::Count(n)),
+        Ok(_) => Err("a clip needs at least 2 frames to have a direction in time".into()),
+        Err(_) => Err("expected a whole number of frames, at least 2, or 'all'".into()),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|r: &f64| r.is_finite() && *r > 0.0);
+    rate.ok_or_else(|| "expected frames per second above 0".into())
+}
+
+pub(in crate::cli) fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0);
+    seconds.ok_or_else(|| "expected seconds, 0 or more".into())
+}
+
+fn parse_length(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
+    seconds.ok_or_else(|| "expected seconds above 0".into())
+}

@@ -1,0 +1,208 @@
+//! A dataset in a folder: what is missing is embedded, and nothing else.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use serde_json::{Value, json};
+
+use super::args::{PartFormat, ShardArg};
+use super::teller::{Teller, unfit};
+use super::{EmbedArgs, check_length, gather, settings, too_many};
+use crate::cli::Verbosity;
+use crate::cli::signals::Signals;
+use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
+use crate::exit::{Exit, Fatal};
+use crate::inputs::{Input, Listing, Shard};
+use crate::rows::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
+use crate::rows::{Format, Part, RowsError, display_path};
+use crate::video::Sampling;
+
+/// Gathers, compares with what is there, embeds what is missing, reports.
+pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let quiet = verbosity.quiet;
+    check_parts(args)?;
+    if args.output.overwrite {
+        let text = "a dataset is filled on or refused, never overwritten; remove the folder to start anew";
+        return Err(Fatal::usage(anyhow!("{}: {text}", display_path(folder))));
+    }
+    let shard = shard(args)?;
+    let folder = shard.map_or_else(|| folder.to_path_buf(), |shard| shard.folder(folder));
+    let inputs = gather(args)?;
+    let members = inputs.iter().filter(move |input| shard.is_none_or(|shard| shard.holds(&input.id)));
+    let choice = args.models.choice(&args.compute, quiet);
+    let manifest = manifest(args, &inputs, shard.map(|s| (s, members.clone().count())), &choice)?;
+    if args.runs.dry_run {
+        return dry_run(args, &folder, &manifest, members);
+    }
+    let dataset = Dataset::open(&folder, manifest)?;
+    let plan = Plan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
+    let mut teller = Teller::new(plan.wanted, quiet);
+    teller.notes(&inputs.notes);
+    let signals = Signals::listen()?;
+    let (wanted, done) = (plan.wanted, plan.done);
+    let selected = plan.select(members, |input| input.index);
+    let mut filler = Filler::new(dataset, plan)?;
+    let mut ended = Ok(());
+    if wanted > 0 {
+        let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
+        check_length(&engine, args)?;
+        let settings = settings(args, engine.max_frames());
+        let limit = args.runs.max_failures;
+        ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
+            take(&mut filler, &mut teller, outcome)?;
+            match limit.filter(|&limit| teller.failed() > limit) {
+                Some(limit) => Err(too_many(limit, Some(&folder))),
+                None => Ok(()),
+            }
+        });
+    }
+    if let Err(fatal) = &ended
+        && fatal.exit != Exit::SomeFailed
+    {
+        // A disk that is full takes no last part either: the finished ones are kept.
+        return ended.map(|()| Exit::Success);
+    }
+    let counts = filler.finish()?;
+    report(teller, &counts, done, &folder);
+    ended?;
+    if let Some(exit) = signals.received() {
+        let error = anyhow!("stopped; the same command goes on where {} ends", display_path(&folder));
+        return Err(Fatal { exit, error: Some(error) });
+    }
+    Ok(if counts.failed > 0 { Exit::SomeFailed } else { Exit::Success })
+}
+
+fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), RowsError> {
+    let Outcome { stamp, result } = outcome;
+    let failure = match result {
+        Ok(Embedded { rows, notes }) => {
+            let Some(first) = rows.first() else { return Ok(()) };
+            match filler.embedded(first.index, stamp, &rows) {
+                Ok(()) => {
+                    teller.embedded(Some(&first.path), &notes);
+                    return Ok(());
+                }
+                Err(RowsError::Row(error)) => unfit(first, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure) => failure,
+    };
+    filler.failed(stamp, &failure)?;
+    teller.failure(&failure);
+    Ok(())
+}
+
+fn report(teller: Teller, counts: &Counts, done: usize, folder: &Path) {
+    let &Counts { embedded, rows, failed } = counts;
+    teller.end(|seconds| {
+        let before = if done > 0 { format!(", {done} of them before") } else { String::new() };
+        let rows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };
+        let failures = if failed > 0 { format!("; {failed} failed: {FAILURES}") } else { String::new() };
+        format!("{}: {embedded} embedded{rows}{before}{failures}; {seconds:.2} s", display_path(folder))
+    });
+}
+
+fn files(members: impl Iterator<Item = Input>) -> impl Iterator<Item = (usize, PathBuf)> {
+    members.map(|input| (input.index, input.path))
+}
+
+/// Says what would be done.
+fn dry_run(
+    args: &EmbedArgs,
+    folder: &Path,
+    manifest: &Manifest,
+    members: impl Iterator<Item = Input>,
+) -> Result<Exit, Fatal> {
+    let mut text = String::new();
+    if Dataset::is_at(folder) {
+        let dataset = Dataset::read(folder)?;
+        let differences = dataset.manifest().differences(manifest);
+        if !differences.is_empty() {
+            let what = differences.join("; ");
+            let folder = display_path(folder);
+            return Err(Fatal::usage(anyhow!("{folder}: it was begun with other settings ({what})")));
+        }
+        let Plan { wanted, done, failed, changed, .. } =
+            Plan::new(&dataset, files(members), args.runs.retry_failed)?;
+        text += &format!(
+            "{wanted} to embed ({changed} of them changed), {done} done ({failed} of them failed)\n"
+        );
+    } else {
+        text += &format!("{} to embed, none done\n", manifest.own_inputs());
+    }
+    // Whoever reads it has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(Exit::Success)
+}
+
+/// A dataset's rows all have one shape.
+fn check_parts(args: &EmbedArgs) -> Result<(), Fatal> {
+    let parts = &args.output.parts;
+    if let Some(twice) = parts.iter().enumerate().find(|(i, p)| parts[..*i].contains(p)) {
+        return Err(Fatal::usage(anyhow!("the part {} is listed twice", twice.1)));
+    }
+    match parts.iter().find(|p| p.per_frame()) {
+        Some(part) if args.sampling.fixed().is_none() => Err(Fatal::usage(anyhow!(
+            "the part {part} has a row per frame, and a dataset holds one shape for all clips; fix the number with \
+             --frames N, or write .jsonl"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn shard(args: &EmbedArgs) -> Result<Option<Shard>, Fatal> {
+    match args.runs.shard {
+        None => Ok(None),
+        Some(ShardArg::Of(shard)) => Ok(Some(shard)),
+        Some(ShardArg::Auto) => {
+            let variable = |name: &str| std::env::var(name).ok();
+            Shard::from_environment(variable).map(Some).map_err(|e| Fatal::usage(anyhow!(e)))
+        }
+    }
+}
+
+/// Everything that decides the run's numbers.
+fn manifest(
+    args: &EmbedArgs,
+    inputs: &Listing,
+    shard: Option<(Shard, usize)>,
+    choice: &ModelChoice,
+) -> Result<Manifest, Fatal> {
+    let digest = InputsDigest { count: inputs.len(), sha256: inputs.digest().into() };
+    let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
+    let kind = match args.runs.format {
+        PartFormat::Parquet => Format::Parquet,
+        PartFormat::Safetensors => Format::Safetensors,
+    };
+    let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
+    let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);
+    let parts: &[Part] = &args.output.parts;
+    Ok(Manifest { settings: numbers(args, choice), models, ..manifest.with_parts(parts, dims) })
+}
+
+/// The settings that decide the numbers, by the names of their flags; those left out are absent.
+fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
+    let sampling = &args.sampling;
+    let frames = match sampling.frames {
+        Sampling::Count(n) if sampling.fps.is_none() => json!(n),
+        Sampling::All if sampling.fps.is_none() => json!("all"),
+        _ => Value::Null,
+    };
+    let all = [
+        ("frames", frames),
+        ("fps", json!(sampling.fps)),
+        ("reverse", json!(sampling.reverse)),
+        ("allow-truncated", json!(sampling.allow_truncated)),
+        ("window", json!(sampling.window)),
+        ("stride", json!(sampling.stride.or(sampling.window))),
+        ("max-pixels", json!(sampling.max_pixels)),
+        ("normalize", json!(args.output.normalize)),
+        ("precision", json!(choice.backend.precision().name())),
+        ("heads", json!(choice.heads)),
+    ];
+    all.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), v)).collect()
+}

@@ -1,0 +1,118 @@
+//! One file of rows with its companion, or JSON lines on standard output.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+
+use super::teller::{Teller, unfit};
+use super::{EmbedArgs, check_length, gather, settings, too_many};
+use crate::cli::Verbosity;
+use crate::cli::signals::Signals;
+use crate::embed::{self, Embedded, Engine, Outcome};
+use crate::exit::{Exit, Fatal};
+use crate::inputs::Listing;
+use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, RowsError, Written, display_path};
+
+/// Gathers, claims the output, loads, embeds, reports.
+pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let quiet = verbosity.quiet;
+    let inputs = gather(args)?;
+    let destination = destination(args, &inputs)?;
+    if args.runs.dry_run {
+        println!("{} to embed", inputs.len());
+        return Ok(Exit::Success);
+    }
+    let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
+    let teller = Teller::new(inputs.len(), quiet);
+    teller.notes(&inputs.notes);
+    let engine = Arc::new(Engine::load(&args.models.choice(&args.compute, quiet), &args.output.parts)?);
+    check_length(&engine, args)?;
+    let signals = Signals::listen()?;
+    let settings = settings(args, engine.max_frames());
+    let mut run = Run { output: prepared.start(engine.dims(args.sampling.fixed()))?, teller };
+    let limit = args.runs.max_failures;
+    let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {
+        run.take(outcome).map_err(Fatal::from)?;
+        match limit.filter(|&limit| run.teller.failed() > limit) {
+            Some(limit) => Err(too_many(limit, None)),
+            None => Ok(()),
+        }
+    });
+    ended?;
+    if let Some(exit) = signals.received() {
+        return Err(Fatal { exit, error: Some(anyhow!("interrupted: nothing was written")) });
+    }
+    run.finish()
+}
+
+/// Where the rows go, by design where nothing is said.
+fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal> {
+    let output = &args.output;
+    if let Some(path) = &output.output {
+        return Ok(Destination::parse(path)?);
+    }
+    if !std::io::stdout().is_terminal() {
+        return Ok(Destination::Stdout);
+    }
+    let format = if output.parts.len() > 1 { Format::Npz } else { Format::Npy };
+    let mut items = inputs.iter();
+    let name = match (items.next(), items.next()) {
+        (Some(one), None) => {
+            let stem = one.path.file_stem().unwrap_or(one.path.as_os_str());
+            let mut name = stem.to_os_string();
+            name.push(".lift");
+            name
+        }
+        _ => "embeddings".into(),
+    };
+    let mut name = name;
+    name.push(format.extension());
+    Ok(Destination::File(PathBuf::from(name), format))
+}
+
+/// The rows on their way out.
+struct Run {
+    output: Output,
+    teller: Teller,
+}
+
+impl Run {
+    fn take(&mut self, outcome: Outcome) -> Result<(), RowsError> {
+        match outcome.result {
+            Ok(Embedded { rows, notes }) => {
+                for row in &rows {
+                    match self.output.push(row) {
+                        Ok(()) => {}
+                        // One row that does not fit (another number of frames, say) is that video's failure.
+                        Err(RowsError::Row(error)) => return self.failed(&unfit(row, error)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
+                Ok(())
+            }
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) -> Result<(), RowsError> {
+        self.output.fail(failure)?;
+        self.teller.failure(failure);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Exit, Fatal> {
+        let Written { data, companion, rows, failed } = self.output.finish()?;
+        let place = data.as_deref().map(|p| format!(" into {}", display_path(p))).unwrap_or_default();
+        let beside = companion.as_deref().map(beside).unwrap_or_default();
+        let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        self.teller.end(|seconds| format!("{rows} embedded{failures} in {seconds:.2} s{place}{beside}"));
+        Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
+    }
+}
+
+fn beside(companion: &Path) -> String {
+    format!(" (every input: {})", display_path(companion))
+}

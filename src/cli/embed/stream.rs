@@ -1,0 +1,166 @@
+//! Requests on standard input, answers on standard output, in order: the models are loaded once, and a failed input is an
+//! answer like any other.
+
+use std::io::{BufRead, stdin};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use serde::Deserialize;
+
+use super::args::StreamFormat;
+use super::teller::{Teller, unfit};
+use super::{EmbedArgs, check_length, settings};
+use crate::cli::Verbosity;
+use crate::cli::signals::Signals;
+use crate::embed::{self, Embedded, Engine, Next, Outcome, Source};
+use crate::exit::{Exit, Fatal};
+use crate::inputs::Input;
+use crate::rows::{Answers, Failure, RowsError};
+
+/// Lines read ahead.
+const AHEAD: usize = 64;
+
+/// A line of standard input.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    path: PathBuf,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    start: Option<f64>,
+    #[serde(default)]
+    end: Option<f64>,
+}
+
+/// Answers until standard input ends.
+pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let engine =
+        Arc::new(Engine::load(&args.models.choice(&args.compute, verbosity.quiet), &args.output.parts)?);
+    check_length(&engine, args)?;
+    let signals = Signals::listen()?;
+    let settings = settings(args, engine.max_frames());
+    let dims = engine.dims(args.sampling.fixed());
+    let mut answers = match format {
+        StreamFormat::Jsonl => Answers::jsonl(&args.output.parts, dims),
+        StreamFormat::Arrow => Answers::arrow(&args.output.parts, dims)?,
+    };
+    // No bar: how many will come is not known, and each answer tells.
+    let mut teller = Teller::new(0, true);
+    let wrong = Arc::new(Mutex::new(Vec::new()));
+    let requests = Requests { lines: listen(args), wrong: wrong.clone(), index: 0 };
+    embed::run(requests, &engine, &settings, &signals.stop, |outcome| {
+        answer(&mut answers, &mut teller, outcome, &wrong)
+    })?;
+    answers.finish()?;
+    match signals.received() {
+        Some(exit) => {
+            Err(Fatal { exit, error: Some(anyhow::anyhow!("stopped: every request read was answered")) })
+        }
+        None if teller.failed() > 0 => Ok(Exit::SomeFailed),
+        None => Ok(Exit::Success),
+    }
+}
+
+/// Why requests that are none were refused, by their index.
+type Wrong = Arc<Mutex<Vec<(usize, String)>>>;
+
+fn answer(
+    answers: &mut Answers,
+    teller: &mut Teller,
+    outcome: Outcome,
+    wrong: &Wrong,
+) -> Result<(), RowsError> {
+    let failure = match outcome.result {
+        Ok(Embedded { rows, .. }) => {
+            let mut refused = None;
+            for row in &rows {
+                match answers.row(row) {
+                    Ok(()) => {}
+                    Err(RowsError::Row(error)) => {
+                        refused = Some(unfit(row, error));
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match refused {
+                Some(failure) => failure,
+                None => return Ok(()),
+            }
+        }
+        Err(failure) => {
+            let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = wrong.iter().position(|(index, _)| *index == failure.index);
+            match at.map(|at| wrong.swap_remove(at)) {
+                Some((_, error)) => Failure { stage: "request".into(), error, ..failure },
+                None => failure,
+            }
+        }
+    };
+    teller.failure(&failure);
+    answers.failure(&failure)
+}
+
+/// Reads lines on a thread of its own, which waits so that no worker has to.
+fn listen(args: &EmbedArgs) -> Receiver<Result<Asked, String>> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let (start, end) = (args.sampling.start, args.sampling.end);
+    thread::spawn(move || {
+        for line in stdin().lock().lines() {
+            let asked = match line {
+                Ok(line) if line.trim().is_empty() => continue,
+                Ok(line) => parse(&line, start, end),
+                Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Err("the line is not UTF-8".into()),
+                Err(_) => break,
+            };
+            if sender.send(asked).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn parse(line: &str, start: Option<f64>, end: Option<f64>) -> Result<Asked, String> {
+    let mut asked: Asked = serde_json::from_str(line)
+        .map_err(|e| format!("not a request: {e}; expected {{\"path\": ..., \"id\", \"start\", \"end\"}}"))?;
+    (asked.start, asked.end) = (asked.start.or(start), asked.end.or(end));
+    let bad = |value: Option<f64>| value.is_some_and(|v| !v.is_finite() || v < 0.0);
+    if bad(asked.start) || bad(asked.end) {
+        return Err("start and end are seconds, 0 or more".into());
+    }
+    Ok(asked)
+}
+
+/// The requests as the pipeline takes them.
+struct Requests {
+    lines: Receiver<Result<Asked, String>>,
+    wrong: Wrong,
+    index: usize,
+}
+
+impl Source for Requests {
+    fn next(&mut self) -> Next {
+        let asked = match self.lines.try_recv() {
+            Ok(asked) => asked,
+            Err(TryRecvError::Empty) => return Next::Later,
+            Err(TryRecvError::Disconnected) => return Next::End,
+        };
+        let index = self.index;
+        self.index += 1;
+        Next::Input(match asked {
+            Ok(Asked { path, id, start, end }) => {
+                let id = id.unwrap_or_else(|| crate::inputs::stem(&path));
+                Input { index, id, path, start, end }
+            }
+            Err(why) => {
+                // It takes the way of all inputs, so that its answer has its place; a path that cannot be opened fails there.
+                self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push((index, why));
+                Input { index, id: String::new(), path: PathBuf::new(), start: None, end: None }
+            }
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! `lift merge`: the pieces of a run into one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::Verbosity;
+use crate::exit::{Exit, Fatal};
+use crate::rows::dataset::{Dataset, FailedInput, PartWriter, Pieces, Settled, write_failures};
+use crate::rows::{
+    self, CompanionRow, Destination, Dims, Failure, Format, Part, Prepared, Row, RowsError, Status, Table,
+    display_path, display_text,
+};
+
+/// Join the shards of a run, or several files, into one file or dataset
+///
+/// Shards must be of one run (the same inputs, settings and models), all there, finished, without doubles; the inputs' order
+/// is restored. Files are joined in the order they are named; ids must differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lift merge all.parquet out/              the shards in out/\n  \
+    lift merge whole/ out/shard-*            into one dataset\n  lift merge all.npz monday.npz tuesday.npz")]
+pub(super) struct MergeArgs {
+    /// Where the rows go: a file (.npy, .npz, .safetensors, .parquet, .jsonl), - or DIR/
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Datasets, folders of shards, or files of rows
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
+    /// Replace an existing output file
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Opens, checks, writes.
+pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
+    let (rows, failed) = if folders == args.inputs.len() {
+        let pieces = Pieces::open(&args.inputs)?;
+        let slash = args.output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if slash || args.output.is_dir() {
+            into_dataset(&args.output, &pieces)?
+        } else {
+            into_file(args, &pieces)?
+        }
+    } else if folders == 0 {
+        join(args)?
+    } else {
+        return Err(Fatal::usage(anyhow!("name datasets or files, not both")));
+    };
+    if !verbosity.quiet {
+        let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        eprintln!("{}: {rows} rows{failures}", display_path(&args.output));
+    }
+    Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
+}
+
+fn into_file(args: &MergeArgs, pieces: &Pieces) -> Result<(usize, usize), RowsError> {
+    let (parts, dims) = pieces.layout();
+    let mut output = Prepared::new(&Destination::parse(&args.output)?, parts, args.overwrite)?.start(dims)?;
+    pieces.each(|done| match done.settled {
+        Settled::Rows(rows) => rows.iter().try_for_each(|row| output.push(row)),
+        Settled::Failed(failure) => output.fail(&failure.into()),
+    })?;
+    let written = output.finish()?;
+    Ok((written.rows, written.failed))
+}
+
+fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), RowsError> {
+    let dataset = Dataset::open(folder, pieces.manifest().clone())?;
+    if !dataset.parts()?.is_empty() {
+        let folder = display_path(folder);
+        return Err(RowsError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
+    }
+    let (kind, size) = (dataset.manifest().kind()?, dataset.manifest().shard_size.max(1));
+    let (parts, dims) = pieces.layout();
+    let mut open: Option<(usize, PartWriter)> = None;
+    let close = |open: Option<(usize, PartWriter)>| match open {
+        Some((number, writer)) => writer.commit(&dataset.part(number)),
+        None => Ok(()),
+    };
+    pieces.each(|done| {
+        let number = done.entry.index / size;
+        if open.as_ref().is_none_or(|(at, _)| *at != number) {
+            close(open.take())?;
+            open = Some((number, PartWriter::create(&dataset.part(number), kind, parts, dims)?));
+        }
+        let Some((_, writer)) = &mut open else { return Ok(()) };
+        match done.settled {
+            Settled::Rows(rows) => writer.rows(done.entry.index, done.entry.stamp, &rows),
+            Settled::Failed(failure) => {
+                writer.failure(done.entry.stamp, FailedInput { ..failure });
+                Ok(())
+            }
+        }
+    })?;
+    close(open)?;
+    let counts = write_failures(&dataset)?;
+    Ok((counts.rows, counts.failed))
+}
+
+/// Files one after the other; their companions tell what is beside the values.
+fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
+    let mut shape: Option<(Vec<Part>, Dims)> = None;
+    for path in &args.inputs {
+        let here = layout(&rows::read(path, None, None)?)?;
+        match &shape {
+            None => shape = Some(here),
+            Some(first) if *first == here => {}
+            Some(first) => {
+                let reason =
+                    format!("it holds {here:?} where {} holds {first:?}", display_path(&args.inputs[0]));
+                return Err(RowsError::Read { path: path.clone(), reason });
+            }
+        }
+    }
+    let Some((parts, dims)) = shape else { return Ok((0, 0)) };
+    let mut output =
+        Prepared::new(&Destination::parse(&args.output)?, &parts, args.overwrite)?.start(dims)?;
+    let mut ids: HashMap<String, usize> = HashMap::new();
+    let mut index = 0;
+    for (file, path) in args.inputs.iter().enumerate() {
+        let table = rows::read(path, None, None)?;
+        for line in lines(path, &table)? {
+            if let Some(before) = ids.insert(line.id.clone(), file) {
+                let (id, other) = (display_text(&line.id), display_path(&args.inputs[before]));
+                let reason = format!("its id '{id}' is in {other} too; leave one out");
+                return Err(RowsError::Read { path: path.clone(), reason });
+            }
+            match line.row {
+                Some(at) => output.push(&row(index, line, &table, at, &parts, dims))?,
+                None => output.fail(&failure(index, line))?,
+            }
+            index += 1;
+        }
+    }
+    let written = output.finish()?;
+    Ok((written.rows, written.failed))
+}
+
+/// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.
+fn layout(table: &Table) -> Result<(Vec<Part>, Dims), RowsError> {
+    let mut dims = Dims { frames: None, width: 0, features: 0 };
+    let mut parts = Vec::new();
+    for array in &table.arrays {
+        let part = match (array.name.parse(), &array.shape[..]) {
+            (Ok(part), _) => part,
+            (Err(_), [_, _]) if Format::of(&table.path) == Some(Format::Npy) => Part::Concat,
+            (Err(_), [_, _, _]) if Format::of(&table.path) == Some(Format::Npy) => Part::Frames,
+            (Err(reason), _) => return Err(RowsError::Read { path: table.path.clone(), reason }),
+        };
+        match (part, &array.shape[1..]) {
+            (Part::Concat, &[both]) => dims.width = both / 2,
+            (Part::Static | Part::Dynamic, &[width]) => dims.width = width,
+            (Part::Frames | Part::Reconstructed, &[frames, features]) => {
+                (dims.frames, dims.features) = (Some(frames), features);
+            }
+            (part, shape) => {
+                let reason = format!("the part {part} cannot have rows of shape {shape:?}");
+                return Err(RowsError::Read { path: table.path.clone(), reason });
+            }
+        }
+        parts.push(part);
+    }
+    Ok((parts, dims))
+}
+
+/// What the companion says, or what can be said without one.
+fn lines(path: &Path, table: &Table) -> Result<Vec<CompanionRow>, RowsError> {
+    if let Some(lines) = rows::read_companion(path)? {
+        return Ok(lines);
+    }
+    let line = |(at, id): (usize, &String)| CompanionRow {
+        index: at,
+        row: Some(at),
+        id: id.clone(),
+        path: String::new(),
+        status: Status::Ok,
+        frames: None,
+        fps: None,
+        duration: None,
+        start: None,
+        end: None,
+        stage: None,
+        error: None,
+    };
+    Ok(table.ids()?.iter().enumerate().map(line).collect())
+}
+
+fn row(index: usize, line: CompanionRow, table: &Table, at: usize, parts: &[Part], dims: Dims) -> Row {
+    let arrays = parts.iter().zip(&table.arrays);
+    Row {
+        index,
+        id: line.id,
+        path: line.path.into(),
+        start: line.start,
+        end: line.end,
+        window: None,
+        frames: line.frames.or(dims.frames).unwrap_or(0),
+        fps: line.fps,
+        duration: line.duration,
+        parts: arrays.map(|(part, array)| (*part, array.row(at).to_vec())).collect(),
+    }
+}
+
+fn failure(index: usize, line: CompanionRow) -> Failure {
+    Failure {
+        index,
+        id: line.id,
+        path: line.path.into(),
+        start: line.start,
+        end: line.end,
+        fps: line.fps,
+        duration: line.duration,
+        stage: line.stage.unwrap_or_default(),
+        error: line.error.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,85 @@
+//! `lift verify`: is an output whole, and does everything in it agree?
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Verbosity;
+use super::report;
+use crate::exit::{Exit, Fatal};
+use crate::rows::dataset::{Counts, Pieces, Settled};
+use crate::rows::{self, RowsError, Status, companion_path, display_path};
+
+/// Check outputs: every value, every id, every input accounted for
+///
+/// A dataset must be finished (all shards of it, where it has several), its ledgers and rows must agree, all values be finite
+/// and of the shape that the manifest says. A file must be sound and agree with its companion.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lift verify out/\n  lift verify clips.npy frames.parquet")]
+pub(super) struct VerifyArgs {
+    /// Datasets, folders of shards, or files of rows
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+}
+
+/// Looks at each; what is wrong with one does not keep the others from being looked at.
+pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let mut exit = Exit::Success;
+    for path in &args.paths {
+        match if path.is_dir() { dataset(path) } else { file(path) } {
+            Ok(Counts { embedded, rows, failed }) => {
+                let line = format!(
+                    "{}: good: {rows} rows of {embedded} inputs, {failed} failed\n",
+                    display_path(path)
+                );
+                if !verbosity.quiet {
+                    // Whoever reads it has seen enough.
+                    let _ = std::io::stdout().write_all(line.as_bytes());
+                }
+            }
+            Err(error) => {
+                report::error(&error.to_string());
+                exit = Exit::SomeFailed;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn dataset(path: &Path) -> Result<Counts, RowsError> {
+    let pieces = Pieces::open(&[path.to_path_buf()])?;
+    let mut counts = Counts::default();
+    pieces.each(|done| {
+        match done.settled {
+            Settled::Rows(rows) => {
+                counts.embedded += 1;
+                counts.rows += rows.len();
+            }
+            Settled::Failed(_) => counts.failed += 1,
+        }
+        Ok(())
+    })?;
+    Ok(counts)
+}
+
+fn file(path: &Path) -> Result<Counts, RowsError> {
+    let table = rows::read(path, None, None)?;
+    table.index()?;
+    let wrong = |reason: String| RowsError::Read { path: companion_path(path), reason };
+    let Some(lines) = rows::read_companion(path)? else {
+        return Ok(Counts { embedded: table.rows(), rows: table.rows(), failed: 0 });
+    };
+    let ok: Vec<_> = lines.iter().filter(|line| line.status == Status::Ok).collect();
+    if ok.len() != table.rows() {
+        return Err(wrong(format!("it lists {} rows, the data has {}", ok.len(), table.rows())));
+    }
+    for (at, (line, id)) in ok.iter().zip(table.ids()?).enumerate() {
+        if line.row != Some(at) || line.id != *id {
+            return Err(wrong(format!("row {at} is '{id}' in the data and another here")));
+        }
+    }
+    let mut inputs: Vec<_> = ok.iter().map(|line| line.index).collect();
+    inputs.dedup();
+    Ok(Counts { embedded: inputs.len(), rows: ok.len(), failed: lines.len() - ok.len() })
+}

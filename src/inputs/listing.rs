@@ -1,0 +1,284 @@
+//! The inputs of a run, numbered, on disk: a million of them take no more memory than a hundred.
+//!
+//! They are written to a file without a name as they are found, mapped, and read from there as often as wanted. That no id
+//! stands twice is checked by their digests, a slice of all at a time.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use sha2::{Digest, Sha256};
+
+use super::list::{bytes_of, path_of};
+use super::{Found, Input, InputsError, Range, Sink, display_path};
+
+/// Digests of ids compared at a time: 32 MB.
+const SLICE: usize = 1 << 21;
+
+/// The first bytes of an id's SHA-256: two ids that share them are one id, for all anyone will ever see.
+type IdDigest = [u8; 16];
+
+/// The videos of a run, and what should be said about the arguments.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    records: Arc<Mmap>,
+    count: usize,
+    digest: String,
+    /// Lines for standard error: folders without videos, folders that could not be read.
+    pub notes: Vec<String>,
+}
+
+impl Listing {
+    /// How many there are; at least one.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Never: an empty one is an error where it would be made.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The inputs in order.
+    pub fn iter(&self) -> Items {
+        Items { records: self.records.clone(), at: 0, index: 0, count: self.count }
+    }
+}
+
+impl IntoIterator for &Listing {
+    type Item = Input;
+    type IntoIter = Items;
+
+    fn into_iter(self) -> Items {
+        self.iter()
+    }
+}
+
+/// The inputs of a [`Listing`], one after the other.
+#[derive(Debug, Clone)]
+pub struct Items {
+    records: Arc<Mmap>,
+    at: usize,
+    index: usize,
+    count: usize,
+}
+
+impl Iterator for Items {
+    type Item = Input;
+
+    fn next(&mut self) -> Option<Input> {
+        if self.index == self.count {
+            return None;
+        }
+        let mut record = self.records.get(self.at..)?;
+        let before = record.len();
+        let Found { id, path, start, end } = decode(&mut record)?;
+        self.at += before - record.len();
+        self.index += 1;
+        Some(Input { index: self.index - 1, id, path, start, end })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count - self.index, Some(self.count - self.index))
+    }
+}
+
+impl ExactSizeIterator for Items {}
+
+/// A listing being made.
+pub(super) struct Collector {
+    records: BufWriter<File>,
+    ids: BufWriter<File>,
+    digest: Sha256,
+    count: usize,
+    range: Range,
+    /// The first thing that went wrong: whoever finds videos cannot be stopped in the middle.
+    error: Option<InputsError>,
+}
+
+impl Collector {
+    /// An empty one; `range` is taken by the clips without a range of their own.
+    pub(super) fn new(range: Range) -> Result<Self, InputsError> {
+        let file = || tempfile::tempfile().map(BufWriter::new).map_err(InputsError::Spool);
+        let digest = Sha256::new();
+        Ok(Self { records: file()?, ids: file()?, digest, count: 0, range, error: None })
+    }
+
+    fn write(&mut self, found: &Found) -> io::Result<()> {
+        let record = encode(found);
+        self.digest.update(&record);
+        self.records.write_all(&record)?;
+        self.ids.write_all(&id_digest(&found.id))
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If there is no video, an id stands twice, a clip ends before it starts, or the temporary folder is full.
+    pub(super) fn finish(self, notes: Vec<String>) -> Result<Listing, InputsError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if self.count == 0 {
+            return Err(InputsError::NoVideos(notes));
+        }
+        let into_file = |w: BufWriter<File>| w.into_inner().map_err(|e| InputsError::Spool(e.into_error()));
+        let records = into_file(self.records)?;
+        // SAFETY: the file has no name and is ours alone, so nobody shortens it while it is mapped.
+        let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
+        let digest = crate::rows::hexadecimal(&self.digest.finalize());
+        let listing = Listing { records: Arc::new(records), count: self.count, digest, notes };
+        match repeated(into_file(self.ids)?, self.count).map_err(InputsError::Spool)? {
+            None => Ok(listing),
+            Some(digest) => Err(same_id(&listing, digest)),
+        }
+    }
+}
+
+impl Sink for Collector {
+    fn take(&mut self, mut found: Found) {
+        if self.error.is_some() {
+            return;
+        }
+        found.start = found.start.or(self.range.start);
+        found.end = found.end.or(self.range.end);
+        if let (Some(start), Some(end)) = (found.start, found.end)
+            && end < start
+        {
+            self.error = Some(InputsError::EndBeforeStart { path: display_path(&found.path), start, end });
+        } else if let Err(e) = self.write(&found) {
+            self.error = Some(InputsError::Spool(e));
+        }
+        self.count += 1;
+    }
+
+    fn count(&self) -> usize {
+        self.count
+    }
+}
+
+fn id_digest(id: &str) -> IdDigest {
+    let mut short = IdDigest::default();
+    short.copy_from_slice(&Sha256::digest(id)[..size_of::<IdDigest>()]);
+    short
+}
+
+/// An id's digest that stands twice among `count`, if one does.
+fn repeated(mut ids: File, count: usize) -> io::Result<Option<IdDigest>> {
+    let slices = count.div_ceil(SLICE) as u32;
+    let slice_of = |d: &IdDigest| u32::from_le_bytes([d[0], d[1], d[2], d[3]]) % slices;
+    for slice in 0..slices {
+        ids.rewind()?;
+        let mut reader = BufReader::with_capacity(1 << 16, &ids);
+        let mut seen = HashSet::new();
+        let mut digest = IdDigest::default();
+        for _ in 0..count {
+            reader.read_exact(&mut digest)?;
+            if slice_of(&digest) == slice && !seen.insert(digest) {
+                return Ok(Some(digest));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn same_id(listing: &Listing, digest: IdDigest) -> InputsError {
+    let mut twins = listing.iter().filter(|input| id_digest(&input.id) == digest);
+    let (first, second) = (twins.next(), twins.next());
+    let shown = |input: &Option<Input>| input.as_ref().map_or(String::new(), |i| display_path(&i.path));
+    InputsError::SameId {
+        first: shown(&first),
+        second: shown(&second),
+        id: first.map(|i| i.id).unwrap_or_default(),
+    }
+}
+
+/// A record: id and path, each behind its length, and the two ends of the range, absent ones as NaN.
+fn encode(found: &Found) -> Vec<u8> {
+    let path = bytes_of(&found.path);
+    let mut record = Vec::with_capacity(24 + found.id.len() + path.len());
+    for bytes in [found.id.as_bytes(), &path] {
+        record.extend((bytes.len() as u32).to_le_bytes());
+        record.extend(bytes);
+    }
+    for bound in [found.start, found.end] {
+        record.extend(bound.unwrap_or(f64::NAN).to_le_bytes());
+    }
+    record
+}
+
+fn decode(record: &mut &[u8]) -> Option<Found> {
+    let bytes = |record: &mut &[u8]| {
+        let (length, rest) = record.split_first_chunk::<4>()?;
+        let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        *record = rest;
+        Some(bytes.to_vec())
+    };
+    let id = String::from_utf8(bytes(record)?).ok()?;
+    let path: PathBuf = path_of(&bytes(record)?);
+    let bound = |record: &mut &[u8]| {
+        let (number, rest) = record.split_first_chunk::<8>()?;
+        *record = rest;
+        Some(Some(f64::from_le_bytes(*number)).filter(|b| !b.is_nan()))
+    };
+    let (start, end) = (bound(record)?, bound(record)?);
+    Some(Found { id, path, start, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(id: &str, start: Option<f64>) -> Found {
+        Found { id: id.into(), path: format!("{id}.mp4").into(), start, end: None }
+    }
+
+    fn listing(items: &[Found]) -> Result<Listing, InputsError> {
+        let mut collector = Collector::new(Range::default()).unwrap();
+        items.iter().for_each(|f| collector.take(f.clone()));
+        collector.finish(vec![])
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_numbered_as_often_as_wanted() {
+        let items = [found("a", Some(0.0)), found("", None), found("b\nü", Some(2.5))];
+        let listing = listing(&items).unwrap();
+        for _ in 0..2 {
+            let back: Vec<_> = listing.iter().collect();
+            assert_eq!(back.len(), 3);
+            for (i, (input, found)) in back.iter().zip(&items).enumerate() {
+                assert_eq!((input.index, &input.id, &input.path), (i, &found.id, &found.path));
+                assert_eq!((input.start, input.end), (found.start, found.end));
+            }
+        }
+    }
+
+    #[test]
+    fn the_digest_tells_ids_paths_ranges_and_order() {
+        let digest = |items: &[Found]| listing(items).unwrap().digest().to_string();
+        let base = digest(&[found("a", None), found("b", None)]);
+        assert_eq!(base, digest(&[found("a", None), found("b", None)]));
+        assert_ne!(base, digest(&[found("b", None), found("a", None)]));
+        assert_ne!(base, digest(&[found("a", Some(0.0)), found("b", None)]));
+    }
+
+    #[test]
+    fn an_id_twice_is_found_in_whatever_slice_it_lies() {
+        let many: Vec<_> = (0..1000).map(|i| found(&i.to_string(), None)).collect();
+        assert_eq!(listing(&many).unwrap().len(), 1000);
+        for twin in [0, 999] {
+            let mut twins = many.clone();
+            twins.push(Found { path: "other.mp4".into(), ..found(&twin.to_string(), None) });
+            let error = listing(&twins).unwrap_err().to_string();
+            assert!(error.contains(&format!("{twin}.mp4")) && error.contains("other.mp4"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `failures.csv`: the inputs of a dataset that have no row, as its ledgers have them.
+
+use std::collections::HashMap;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+use super::super::{AtomicFile, RowsError};
+use super::{Dataset, FailedInput, read_ledger};
+
+/// The list's name.
+pub const FAILURES: &str = "failures.csv";
+
+/// What a dataset holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Inputs with rows.
+    pub embedded: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Inputs that failed.
+    pub failed: usize,
+}
+
+/// Walks over all ledgers, later parts first where several name an input, and hands on the failures in the order of the
+/// parts. What is held is what the parts of later attempts say.
+pub(super) fn walk(
+    dataset: &Dataset,
+    mut each: impl FnMut(&FailedInput) -> Result<(), RowsError>,
+) -> Result<Counts, RowsError> {
+    let base = dataset.base_parts();
+    let mut later: HashMap<usize, (usize, Option<FailedInput>)> = HashMap::new();
+    let numbers = dataset.parts()?;
+    for &number in numbers.iter().filter(|n| **n >= base) {
+        let ledger = read_ledger(&dataset.part(number))?;
+        let mut failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
+        later.extend(ledger.entries.iter().map(|e| (e.index, (e.rows, failures.remove(&e.index)))));
+    }
+    let mut files: Vec<(usize, PathBuf)> = numbers.iter().map(|&n| (n, dataset.part(n))).collect();
+    files.retain(|(n, _)| *n < base);
+    let partials = dataset.partials()?.into_iter().filter(|n| !numbers.contains(n));
+    files.extend(partials.map(|n| (n, dataset.partial(n))));
+    files.sort();
+    let mut counts = Counts::default();
+    for (_, path) in files {
+        let ledger = read_ledger(&path)?;
+        let mut failures = ledger.failures.iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
+        for entry in &ledger.entries {
+            let (rows, failure) = match later.get(&entry.index) {
+                Some((rows, failure)) => (*rows, failure.as_ref()),
+                None => (entry.rows, failures.remove(&entry.index)),
+            };
+            counts.rows += rows;
+            match failure {
+                Some(failure) => {
+                    counts.failed += 1;
+                    each(failure)?;
+                }
+                None => counts.embedded += 1,
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// Writes the list anew, whole or not at all, and counts what the dataset holds.
+///
+/// # Errors
+/// `Write` if the disk refuses, `Read` if a part is damaged.
+pub fn write_failures(dataset: &Dataset) -> Result<Counts, RowsError> {
+    let path = dataset.folder().join(FAILURES);
+    let file = BufWriter::new(AtomicFile::create(&path, true)?);
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+    let fail = |e: csv::Error| RowsError::write(&path, e.into());
+    csv.write_record(["index", "id", "path", "stage", "error", "attempts"]).map_err(fail)?;
+    let counts = walk(dataset, |f| {
+        let FailedInput { index, id, path: file, stage, error, attempts, .. } = f;
+        csv.serialize((index, id, file, stage, error, attempts)).map_err(fail)
+    })?;
+    let buffer = csv.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))?;
+    let file = buffer.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))?;
+    file.commit()?;
+    Ok(counts)
+}

@@ -1,0 +1,101 @@
+//! What a part answers for: every input of it, embedded or failed, with the file as it was read.
+//!
+//! It travels in the part's own metadata, so the rows and what is said about them are one file, whole or absent.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Failure, Stamp, known};
+
+/// The metadata key of a part's ledger (JSON).
+pub(super) const KEY: &str = "lift.ledger";
+
+/// The inputs of one part, in the order of their indices.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// All of them.
+    pub entries: Vec<Entry>,
+    /// Those that failed.
+    pub failures: Vec<FailedInput>,
+}
+
+/// One input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(usize, Option<(u64, u64)>, usize)", from = "(usize, Option<(u64, u64)>, usize)")]
+pub struct Entry {
+    /// Its place among the inputs of the run.
+    pub index: usize,
+    /// The file as it was read; `None` if there was none.
+    pub stamp: Option<Stamp>,
+    /// Its rows: none if it failed, several if it was cut into windows.
+    pub rows: usize,
+}
+
+impl From<Entry> for (usize, Option<(u64, u64)>, usize) {
+    fn from(e: Entry) -> Self {
+        (e.index, e.stamp.map(|s| (s.bytes, s.modified)), e.rows)
+    }
+}
+
+impl From<(usize, Option<(u64, u64)>, usize)> for Entry {
+    fn from((index, stamp, rows): (usize, Option<(u64, u64)>, usize)) -> Self {
+        Self { index, stamp: stamp.map(|(bytes, modified)| Stamp { bytes, modified }), rows }
+    }
+}
+
+/// An input that failed; a line of `failures.csv`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedInput {
+    /// Its place among the inputs of the run.
+    pub index: usize,
+    /// Its id.
+    pub id: String,
+    /// The file, as given; invalid UTF-8 as U+FFFD.
+    pub path: String,
+    /// Where the clip was asked to start, in seconds.
+    pub start: Option<f64>,
+    /// Where the clip was asked to end, in seconds.
+    pub end: Option<f64>,
+    /// Frame rate per second, if it came so far.
+    pub fps: Option<f64>,
+    /// Seconds, if it came so far.
+    pub duration: Option<f64>,
+    /// Where it failed.
+    pub stage: String,
+    /// What went wrong, and what to try.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: usize,
+}
+
+impl FailedInput {
+    pub(super) fn new(failure: &Failure, attempts: usize) -> Self {
+        Self {
+            index: failure.index,
+            id: failure.id.clone(),
+            path: failure.path.to_string_lossy().into_owned(),
+            start: known(failure.start),
+            end: known(failure.end),
+            fps: known(failure.fps),
+            duration: known(failure.duration),
+            stage: failure.stage.clone(),
+            error: failure.error.clone(),
+            attempts,
+        }
+    }
+}
+
+impl From<FailedInput> for Failure {
+    fn from(f: FailedInput) -> Self {
+        Self {
+            index: f.index,
+            id: f.id,
+            path: f.path.into(),
+            start: f.start,
+            end: f.end,
+            fps: f.fps,
+            duration: f.duration,
+            stage: f.stage,
+            error: f.error,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What a dataset's run is: everything that decides its numbers, to be compared before a run goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::{AtomicFile, Dims, Format, Part, RowsError};
+
+/// The layout of folder and ledgers; a change that older programs cannot read counts it up.
+const LAYOUT: u32 = 1;
+
+/// The manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The layout's version.
+    pub layout: u32,
+    /// The version of the program.
+    pub lift: String,
+    /// All inputs of the run, whatever shard this is.
+    pub inputs: InputsDigest,
+    /// Which shard this is; absent where there is one only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard: Option<ShardOf>,
+    /// Inputs per part.
+    pub shard_size: usize,
+    /// The format of the parts, `parquet` or `safetensors`.
+    pub format: String,
+    /// What a row holds.
+    pub parts: Vec<PartShape>,
+    /// The settings that decide the numbers, by the names of their flags.
+    pub settings: BTreeMap<String, Value>,
+    /// The weights, by the network's name.
+    pub models: BTreeMap<String, ModelDigest>,
+}
+
+/// The inputs of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputsDigest {
+    /// How many.
+    pub count: usize,
+    /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
+    pub sha256: String,
+}
+
+/// One shard of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardOf {
+    /// From 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+    /// How many of the run's inputs are this shard's.
+    pub inputs: usize,
+}
+
+/// One part of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartShape {
+    /// Its name.
+    pub name: String,
+    /// Its shape in one row.
+    pub shape: Vec<usize>,
+}
+
+/// A network's weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDigest {
+    /// Where they came from: for people, not compared.
+    pub from: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The manifest of a run by this program.
+    pub fn new(inputs: InputsDigest, shard: Option<ShardOf>, shard_size: usize, kind: Format) -> Self {
+        Self {
+            layout: LAYOUT,
+            lift: env!("CARGO_PKG_VERSION").into(),
+            inputs,
+            shard,
+            shard_size,
+            format: kind.extension()[1..].into(),
+            parts: vec![],
+            settings: BTreeMap::new(),
+            models: BTreeMap::new(),
+        }
+    }
+
+    /// Says what a row holds.
+    #[must_use]
+    pub fn with_parts(mut self, parts: &[Part], dims: Dims) -> Self {
+        let shape = |part: &Part| part.shape(dims.frames.unwrap_or(0), dims);
+        self.parts = parts.iter().map(|p| PartShape { name: p.name().into(), shape: shape(p) }).collect();
+        self
+    }
+
+    /// The parts and their sizes.
+    ///
+    /// # Errors
+    /// `Read` if it names a part that is none.
+    pub fn layout(&self) -> Result<(Vec<Part>, Dims), RowsError> {
+        let bad = |reason: String| RowsError::read(Path::new(super::MANIFEST), reason);
+        let mut dims = Dims { frames: None, width: 0, features: 0 };
+        let mut parts = Vec::new();
+        for PartShape { name, shape } in &self.parts {
+            let part: Part = name.parse().map_err(bad)?;
+            match (part, &shape[..]) {
+                (Part::Concat, &[both]) => dims.width = both / 2,
+                (Part::Static | Part::Dynamic, &[width]) => dims.width = width,
+                (Part::Frames | Part::Reconstructed, &[frames, features]) => {
+                    (dims.frames, dims.features) = (Some(frames), features);
+                }
+                _ => return Err(bad(format!("the part {name} cannot have the shape {shape:?}"))),
+            }
+            parts.push(part);
+        }
+        Ok((parts, dims))
+    }
+
+    /// The format of the parts.
+    ///
+    /// # Errors
+    /// `Read` if it is none that datasets have, or the layout is newer than this program.
+    pub fn kind(&self) -> Result<Format, RowsError> {
+        let bad = |reason: String| RowsError::read(Path::new(super::MANIFEST), reason);
+        if self.layout != LAYOUT {
+            return Err(bad(format!(
+                "its layout is version {}, this program reads version {LAYOUT}; use the lift that wrote it ({})",
+                self.layout, self.lift
+            )));
+        }
+        match self.format.as_str() {
+            "parquet" => Ok(Format::Parquet),
+            "safetensors" => Ok(Format::Safetensors),
+            other => Err(bad(format!("its parts are '{other}', not parquet or safetensors"))),
+        }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// `Read` if the file is missing or not a manifest.
+    pub fn read(path: &Path) -> Result<Self, RowsError> {
+        let text = std::fs::read(path)
+            .map_err(|e| RowsError::read(path, format!("{e}; a dataset of lift embed -o DIR/ has one")))?;
+        serde_json::from_slice(&text).map_err(|e| RowsError::read(path, format!("not a manifest: {e}")))
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// `Write` if the disk refuses.
+    pub fn write(&self, path: &Path) -> Result<(), RowsError> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| RowsError::write(path, e.into()))?;
+        text.push(b'\n');
+        let mut file = AtomicFile::create(path, true)?;
+        file.write_all(&text).map_err(|e| RowsError::write(path, e))?;
+        file.commit()
+    }
+
+    /// How many inputs this folder answers for.
+    pub fn own_inputs(&self) -> usize {
+        self.shard.map_or(self.inputs.count, |shard| shard.inputs)
+    }
+
+    /// The manifest of the whole run that this is a shard of.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { shard: None, ..self.clone() }
+    }
+
+    /// What differs between the run that is there and the one at hand, in words; nothing if they are one.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let flat = |manifest: &Self| {
+            let mut flat = BTreeMap::new();
+            flatten("", &serde_json::to_value(manifest).unwrap_or_default(), &mut flat);
+            flat.retain(|key, _| !(key.starts_with("models.") && key.ends_with(".from")));
+            flat
+        };
+        let (there, now) = (flat(self), flat(now));
+        let keys: BTreeSet<_> = there.keys().chain(now.keys()).collect();
+        let shown = |value: Option<&Value>| value.map_or("nothing".into(), short);
+        keys.into_iter()
+            .filter(|key| there.get(*key) != now.get(*key))
+            .map(|key| format!("{key}: {} there, {} now", shown(there.get(key)), shown(now.get(key))))
+            .collect()
+    }
+}
+
+/// A value for a message: digests are known by their beginning.
+fn short(value: &Value) -> String {
+    match value.to_string() {
+        long if long.len() > 20 => format!("{}...", long.chars().take(14).collect::<String>()),
+        all => all,
+    }
+}
+
+/// Leaves by their dotted names.
+fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(&name, value, into);
+            }
+        }
+        leaf => {
+            into.insert(name.to_string(), leaf.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
+        let mut manifest = Manifest::new(inputs, None, 2, Format::Parquet);
+        manifest.settings.insert("frames".into(), 16.into());
+        let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32) };
+        manifest.models.insert("dinov2".into(), model);
+        manifest
+    }
+
+    #[test]
+    fn what_differs_is_named_and_the_place_of_a_model_is_no_difference() {
+        let (there, mut now) = (manifest(), manifest());
+        now.models.get_mut("dinov2").unwrap().from = "elsewhere".into();
+        assert_eq!(there.differences(&now), Vec::<String>::new());
+        now.settings.insert("frames".into(), 8.into());
+        now.inputs.count = 4;
+        now.shard = Some(ShardOf { index: 0, count: 2, inputs: 1 });
+        let said = there.differences(&now).join("\n");
+        for piece in [
+            "settings.frames: 16 there, 8 now",
+            "inputs.count: 3 there, 4 now",
+            "shard.count: nothing there, 2 now",
+        ] {
+            assert!(said.contains(piece), "{piece} in {said}");
+        }
+        assert_eq!(now.whole().shard, None);
+    }
+
+    #[test]
+    fn it_reads_back_and_its_parts_give_the_sizes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("manifest.json");
+        let dims = Dims { frames: Some(16), width: 5, features: 7 };
+        let parts = [Part::Concat, Part::Frames];
+        let manifest = manifest().with_parts(&parts, dims);
+        manifest.write(&path).unwrap();
+        let back = Manifest::read(&path).unwrap();
+        assert_eq!(back, manifest);
+        assert_eq!(back.layout().unwrap(), (parts.to_vec(), dims));
+        std::fs::write(&path, "{}").unwrap();
+        assert!(Manifest::read(&path).unwrap_err().to_string().contains("not a manifest"));
+    }
+}

@@ -1,0 +1,372 @@
+//! One part of a dataset, written and read back.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::{Array as _, RecordBatch};
+use serde::{Deserialize, Serialize};
+
+use super::super::layout::Layout;
+use super::super::output::RowWriter;
+use super::super::parquet::ParquetWriter;
+use super::super::parquet_read::check_places;
+use super::super::safetensors::{SafetensorsWriter, read_metadata};
+use super::super::{AtomicFile, Dims, Failure, Format, Part, Row, RowsError, Stamp, known, safetensors};
+use super::ledger::{Entry, FailedInput, KEY, Ledger};
+
+/// The metadata key under which a `.safetensors` part keeps the columns of its rows (JSON).
+const COLUMNS: &str = "lift.rows";
+
+/// A part under construction. Dropped before [`commit`](Self::commit), it leaves no trace.
+pub struct PartWriter {
+    writer: Box<dyn RowWriter>,
+    layout: Layout,
+    ledger: Ledger,
+    /// Only a `.safetensors` has no columns of its own.
+    columns: Option<Vec<Columns>>,
+}
+
+/// What stands beside the values of a row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Columns {
+    index: usize,
+    path: String,
+    start: Option<f64>,
+    end: Option<f64>,
+    frames: usize,
+    fps: Option<f64>,
+    duration: Option<f64>,
+}
+
+impl PartWriter {
+    /// Begins the part that will be called `path`.
+    ///
+    /// # Errors
+    /// `Write` if the folder cannot be written.
+    pub fn create(path: &Path, kind: Format, parts: &[Part], dims: Dims) -> Result<Self, RowsError> {
+        let file = AtomicFile::create(path, true)?;
+        let layout = Layout::new(parts.to_vec(), dims, kind);
+        let (writer, columns): (Box<dyn RowWriter>, _) = match kind {
+            Format::Safetensors => (Box::new(SafetensorsWriter::new(file, &layout)?), Some(vec![])),
+            _ => (Box::new(ParquetWriter::new(file)), None),
+        };
+        Ok(Self { writer, layout, ledger: Ledger::default(), columns })
+    }
+
+    /// Writes an input's rows.
+    ///
+    /// # Errors
+    /// `Row` if one does not fit; then the part is as it was. `Write` ends the run.
+    pub fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), RowsError> {
+        rows.iter().try_for_each(|row| self.layout.check(row))?;
+        for row in rows {
+            self.writer.push(row, &self.layout)?;
+            if let Some(columns) = &mut self.columns {
+                columns.push(Columns {
+                    index: row.index,
+                    path: row.path.to_string_lossy().into_owned(),
+                    start: known(row.start),
+                    end: known(row.end),
+                    frames: row.frames,
+                    fps: known(row.fps),
+                    duration: known(row.duration),
+                });
+            }
+        }
+        self.ledger.entries.push(Entry { index, stamp, rows: rows.len() });
+        Ok(())
+    }
+
+    /// Records an input that failed.
+    pub fn failure(&mut self, stamp: Option<Stamp>, failure: FailedInput) {
+        self.ledger.entries.push(Entry { index: failure.index, stamp, rows: 0 });
+        self.ledger.failures.push(failure);
+    }
+
+    /// Completes the bytes and gives the part its name.
+    ///
+    /// # Errors
+    /// `Write` if the disk refuses; then nothing is there.
+    pub fn commit(mut self, path: &Path) -> Result<(), RowsError> {
+        let json = |e: serde_json::Error| RowsError::write(path, e.into());
+        if let Some(columns) = &self.columns {
+            self.writer.note(COLUMNS, serde_json::to_string(columns).map_err(json)?);
+        }
+        self.writer.note(KEY, serde_json::to_string(&self.ledger).map_err(json)?);
+        if let Some(mut file) = self.writer.finish(&self.layout)? {
+            file.retarget(path);
+            file.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// An attempt at an input that failed, for [`PartWriter::failure`].
+impl FailedInput {
+    /// From what the run says of it.
+    pub fn at_attempt(failure: &Failure, attempts: usize) -> Self {
+        Self::new(failure, attempts)
+    }
+}
+
+fn damaged(path: &Path, cause: impl std::fmt::Display) -> RowsError {
+    RowsError::read(path, format!("not a whole part of a dataset: {cause}; remove it and run again"))
+}
+
+/// The ledger of a part, without its rows.
+///
+/// # Errors
+/// `Read` if the file is missing, damaged, or no part of a dataset.
+pub fn read_ledger(path: &Path) -> Result<Ledger, RowsError> {
+    let text = match Format::of(path) {
+        Some(Format::Safetensors) => {
+            read_metadata(path).map_err(|e| damaged(path, e))?.and_then(|mut texts| texts.remove(KEY))
+        }
+        _ => {
+            let file = File::open(path).map_err(|e| damaged(path, e))?;
+            let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
+            let notes = reader.metadata().file_metadata().key_value_metadata();
+            notes.and_then(|notes| notes.iter().find(|note| note.key == KEY)?.value.clone())
+        }
+    };
+    let text = text.ok_or_else(|| damaged(path, "it has no ledger of inputs"))?;
+    serde_json::from_str(&text).map_err(|e| damaged(path, format!("its ledger of inputs: {e}")))
+}
+
+/// Rows decoded at a time: a merge holds so many of each shard.
+const BATCH_ROWS: usize = 64;
+
+/// The rows of a part as they lie, one after the other.
+pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, RowsError>>>;
+
+/// The rows of a part, in its order, each checked, with its ledger.
+///
+/// # Errors
+/// `Read` if the file is missing, damaged, no part of a dataset, or its ledger speaks of other rows.
+pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec<Row>), RowsError> {
+    let ledger = read_ledger(path)?;
+    let mut rows = open_rows(path, parts, dims)?;
+    let mut all = Vec::new();
+    for entry in &ledger.entries {
+        all.extend(rows_of(path, entry, &mut rows)?);
+    }
+    match rows.next() {
+        None => Ok((ledger, all)),
+        Some(_) => Err(damaged(path, "it has rows that its ledger does not know")),
+    }
+}
+
+/// The rows of one input, the next ones of its part.
+///
+/// # Errors
+/// `Read` if others come.
+pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec<Row>, RowsError> {
+    let row = |number: usize| {
+        let foreign = || damaged(path, "its rows are not those of its ledger");
+        let row = rows.next().ok_or_else(foreign)??;
+        if row.index != entry.index {
+            return Err(foreign());
+        }
+        Ok(Row { window: (entry.rows > 1).then_some(number), ..row })
+    };
+    (0..entry.rows).map(row).collect()
+}
+
+/// Opens a part's rows; each is checked to be of the run's shape, with finite numbers.
+///
+/// # Errors
+/// `Read` if the file is missing, damaged, or no part of a dataset.
+pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows, RowsError> {
+    let fail = |e: String| damaged(path, e);
+    let owned = path.to_path_buf();
+    let mut layout = Layout::new(parts.to_vec(), dims, Format::Parquet);
+    let mut checked = move |row: Result<Row, String>| {
+        let row = row.map_err(|e| damaged(&owned, e))?;
+        layout.check(&row).map_err(|e| damaged(&owned, e))?;
+        Ok(row)
+    };
+    match Format::of(path) {
+        Some(Format::Safetensors) => {
+            let rows = tensors(path, parts).map_err(fail)?;
+            Ok(Box::new(rows.into_iter().map(move |row| checked(Ok(row)))))
+        }
+        _ => Ok(Box::new(columns(path, parts).map_err(fail)?.map(checked))),
+    }
+}
+
+/// The rows of a `.parquet` part, batch by batch.
+fn columns(path: &Path, parts: &[Part]) -> Result<impl Iterator<Item = Result<Row, String>> + use<>, String> {
+    // The library asserts some sizes of a damaged file: a panic becomes a reason.
+    fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err("the Parquet reader gave up on it".into()))
+    }
+    let mut reader = guarded(|| {
+        let file = File::open(path).map_err(|e| e.to_string())?;
+        let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+        check_places(builder.metadata(), bytes)?;
+        builder.with_batch_size(BATCH_ROWS).build().map_err(|e| e.to_string())
+    })?;
+    let parts = parts.to_vec();
+    let batches = std::iter::from_fn(move || {
+        let next = guarded(|| {
+            let Some(batch) = reader.next() else { return Ok(None) };
+            let mut rows = Vec::new();
+            batch_rows(&batch.map_err(|e| e.to_string())?, &parts, &mut rows)?;
+            Ok(Some(rows))
+        });
+        match next {
+            Ok(rows) => rows.map(|rows| rows.into_iter().map(Ok).collect::<Vec<_>>()),
+            Err(e) => Some(vec![Err(e)]),
+        }
+    });
+    // After an error nothing more can be said of the file.
+    let mut failed = false;
+    Ok(batches.flatten().take_while(move |row| {
+        let go_on = !failed;
+        failed |= row.is_err();
+        go_on
+    }))
+}
+
+fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Result<(), String> {
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column '{name}'"));
+    let wrong = |name: &str| format!("its column '{name}' is of another type");
+    let whole = |name: &str| -> Result<_, String> {
+        Ok(column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(name))?.clone())
+    };
+    let number = |name: &str| -> Result<_, String> {
+        Ok(column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong(name))?.clone())
+    };
+    let text = |name: &str| -> Result<_, String> {
+        Ok(column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?.clone())
+    };
+    let lists = |part: &Part| -> Result<_, String> {
+        let name = part.column();
+        let lists = column(name)?.as_fixed_size_list_opt().ok_or_else(|| wrong(name))?.clone();
+        if lists.values().as_primitive_opt::<Float32Type>().is_none() || lists.null_count() > 0 {
+            return Err(wrong(name));
+        }
+        Ok((*part, lists))
+    };
+    let (index, frames) = (whole("index")?, whole("frames")?);
+    let [start, end, fps, duration] = ["start", "end", "fps", "duration"].map(number);
+    let (start, end, fps, duration) = (start?, end?, fps?, duration?);
+    let (id, path) = (text("id")?, text("path")?);
+    let lists = parts.iter().map(lists).collect::<Result<Vec<_>, _>>()?;
+    let count = |value: i64| usize::try_from(value).map_err(|_| "it has a negative count".to_string());
+    for at in 0..batch.num_rows() {
+        let optional = |column: &arrow_array::Float64Array| (!column.is_null(at)).then(|| column.value(at));
+        let values = |(part, lists): &(Part, arrow_array::FixedSizeListArray)| {
+            let list = lists.value(at);
+            (*part, list.as_primitive::<Float32Type>().values().to_vec())
+        };
+        rows.push(Row {
+            index: count(index.value(at))?,
+            id: id.value(at).into(),
+            path: path.value(at).into(),
+            start: optional(&start),
+            end: optional(&end),
+            window: None,
+            frames: count(frames.value(at))?,
+            fps: optional(&fps),
+            duration: optional(&duration),
+            parts: lists.iter().map(values).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// The rows of a `.safetensors` part.
+fn tensors(path: &Path, parts: &[Part]) -> Result<Vec<Row>, String> {
+    let raw = safetensors::read(path, None)?;
+    let texts = read_metadata(path)?.unwrap_or_default();
+    let columns = texts.get(COLUMNS).ok_or("it does not say what its rows are")?;
+    let columns: Vec<Columns> = serde_json::from_str(columns).map_err(|e| e.to_string())?;
+    let ids = raw.ids.unwrap_or_default();
+    let array = |part: &Part| {
+        let array = raw.arrays.iter().find(|a| a.name == part.name() && a.rows() == columns.len());
+        array.map(|a| (*part, a)).ok_or_else(|| format!("it has no tensor {part} with a row for each"))
+    };
+    let arrays = parts.iter().map(array).collect::<Result<Vec<_>, _>>()?;
+    if ids.len() != columns.len() {
+        return Err(format!("it has {} ids for {} rows", ids.len(), columns.len()));
+    }
+    let row = |(at, (columns, id)): (usize, (Columns, String))| Row {
+        index: columns.index,
+        id,
+        path: columns.path.into(),
+        start: columns.start,
+        end: columns.end,
+        window: None,
+        frames: columns.frames,
+        fps: columns.fps,
+        duration: columns.duration,
+        parts: arrays.iter().map(|(part, array)| (*part, array.row(at).to_vec())).collect(),
+    };
+    Ok(columns.into_iter().zip(ids).enumerate().map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{DIMS, failure, row};
+    use super::*;
+
+    const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
+
+    fn part(path: &Path, rows: &[Row]) {
+        let mut writer = PartWriter::create(path, Format::of(path).unwrap(), &PARTS, DIMS).unwrap();
+        for row in rows {
+            let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
+            writer.rows(row.index, stamp, std::slice::from_ref(row)).unwrap();
+        }
+        writer.failure(None, FailedInput::at_attempt(&failure(7), 2));
+        writer.commit(path).unwrap();
+    }
+
+    #[test]
+    fn a_part_gives_its_rows_and_its_ledger_back_in_both_formats() {
+        let dir = tempfile::tempdir().unwrap();
+        for format in [Format::Parquet, Format::Safetensors] {
+            let path = dir.path().join(format!("part-00000{format}"));
+            let rows = [row(1, 3, &PARTS), row(4, 3, &PARTS)];
+            part(&path, &rows);
+            let (ledger, back) = read_part(&path, &PARTS, DIMS).unwrap();
+            assert_eq!(back, rows);
+            assert_eq!(ledger, read_ledger(&path).unwrap());
+            assert_eq!(
+                ledger.entries.iter().map(|e| (e.index, e.rows)).collect::<Vec<_>>(),
+                [(1, 1), (4, 1), (7, 0)]
+            );
+            assert_eq!(ledger.failures[0], FailedInput::at_attempt(&failure(7), 2));
+            let bytes = std::fs::read(&path).unwrap();
+            part(&path, &rows);
+            assert!(std::fs::read(&path).unwrap() == bytes, "equal rows make equal files");
+            assert_eq!(crate::rows::read(&path, None, None).unwrap().ids().unwrap().len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_cut_part_and_a_foreign_file_are_no_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        for format in [Format::Parquet, Format::Safetensors] {
+            let path = dir.path().join(format!("part-00000{format}"));
+            part(&path, &[row(1, 3, &PARTS)]);
+            let whole = std::fs::read(&path).unwrap();
+            for cut in [0, 7, whole.len() / 2, whole.len() - 1] {
+                std::fs::write(&path, &whole[..cut]).unwrap();
+                let error = read_part(&path, &PARTS, DIMS).unwrap_err().to_string();
+                assert!(error.contains("part-00000") && error.contains("remove it"), "{error}");
+            }
+        }
+        let path = dir.path().join("part-1.parquet");
+        std::fs::write(&path, "not a part").unwrap();
+        assert!(read_ledger(&path).is_err());
+    }
+}

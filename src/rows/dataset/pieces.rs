@@ -1,0 +1,263 @@
+//! The datasets of one run, its shards, read as one in the order of the inputs.
+//!
+//! That they are one run's, all of them and complete, is checked before a row is given. A piece is walked part by part,
+//! a batch of rows at a time; where a later part says something else of an input, that is what is given.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use super::super::{Dims, Part, Row, RowsError, display_path};
+use super::part::{Rows, open_rows, rows_of};
+use super::{Dataset, Entry, FailedInput, MANIFEST, Manifest, read_ledger, read_part};
+
+/// All pieces of a run.
+#[derive(Debug)]
+pub struct Pieces {
+    /// At least one.
+    pieces: Vec<Dataset>,
+    whole: Manifest,
+    parts: Vec<Part>,
+    dims: Dims,
+}
+
+/// One input with what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// What its ledger says.
+    pub entry: Entry,
+    /// Its rows, or why there are none.
+    pub settled: Settled,
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// Its rows.
+    Rows(Vec<Row>),
+    /// Why it has none.
+    Failed(FailedInput),
+}
+
+impl Pieces {
+    /// Opens datasets, or folders of the shards of one, and checks that they are the whole of one run.
+    ///
+    /// # Errors
+    /// `Read` if one is no dataset, of another run, missing, twice there, or not finished.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, RowsError> {
+        let mut pieces = Vec::new();
+        for path in paths {
+            for folder in folders(path)? {
+                pieces.push(Dataset::read(&folder)?);
+            }
+        }
+        let Some(first) = pieces.first() else {
+            return Err(RowsError::Usage("nothing to read: name datasets or folders of shards".into()));
+        };
+        let whole = first.manifest().whole();
+        for piece in &pieces[1..] {
+            let differences = whole.differences(&piece.manifest().whole());
+            if !differences.is_empty() {
+                let reason = format!(
+                    "it is of another run than {} ({})",
+                    display_path(first.folder()),
+                    differences.join("; ")
+                );
+                return Err(RowsError::read(piece.folder(), reason));
+            }
+        }
+        check_shards(&pieces)?;
+        pieces.iter().try_for_each(check_finished)?;
+        let (parts, dims) = whole.layout()?;
+        Ok(Self { pieces, whole, parts, dims })
+    }
+
+    /// The manifest of the whole run.
+    pub fn manifest(&self) -> &Manifest {
+        &self.whole
+    }
+
+    /// The parts of a row and their sizes.
+    pub fn layout(&self) -> (&[Part], Dims) {
+        (&self.parts, self.dims)
+    }
+
+    /// Hands on every input of the run, in order.
+    ///
+    /// # Errors
+    /// `Read` if a part is damaged or an input is missing or there twice; else what `each` returns.
+    pub fn each(&self, mut each: impl FnMut(Done) -> Result<(), RowsError>) -> Result<(), RowsError> {
+        let mut cursors = self
+            .pieces
+            .iter()
+            .map(|piece| Cursor::new(piece, &self.parts, self.dims))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The next index of each piece, and whose it is.
+        let mut heads = BTreeMap::new();
+        for (at, cursor) in cursors.iter_mut().enumerate() {
+            advance(cursor, at, &mut heads)?;
+        }
+        let mut expected = 0;
+        while let Some((index, (at, done))) = heads.pop_first() {
+            if index != expected {
+                let reason = format!("input {expected} is missing; run the same lift embed again");
+                return Err(RowsError::read(cursors[at].dataset.folder(), reason));
+            }
+            expected += 1;
+            each(done)?;
+            advance(&mut cursors[at], at, &mut heads)?;
+        }
+        let count = self.whole.inputs.count;
+        if expected == count {
+            return Ok(());
+        }
+        let reason = format!("it ends after {expected} of {count} inputs; run the same lift embed again");
+        Err(RowsError::read(self.pieces[0].folder(), reason))
+    }
+}
+
+fn advance(
+    cursor: &mut Cursor,
+    at: usize,
+    heads: &mut BTreeMap<usize, (usize, Done)>,
+) -> Result<(), RowsError> {
+    if let Some(done) = cursor.next()? {
+        let index = done.entry.index;
+        if heads.insert(index, (at, done)).is_some() {
+            let reason = format!("input {index} is in another piece too");
+            return Err(RowsError::read(cursor.dataset.folder(), reason));
+        }
+    }
+    Ok(())
+}
+
+/// The datasets at a path: itself, or its shards.
+fn folders(path: &Path) -> Result<Vec<PathBuf>, RowsError> {
+    if Dataset::is_at(path) {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| RowsError::read(path, e.to_string()))?;
+    let mut shards: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| Dataset::is_at(p)).collect();
+    shards.sort();
+    if shards.is_empty() {
+        let reason =
+            format!("it is no dataset and holds none (no {MANIFEST}); name what lift embed -o DIR/ filled");
+        return Err(RowsError::read(path, reason));
+    }
+    Ok(shards)
+}
+
+/// Checks that every shard is there once.
+fn check_shards(pieces: &[Dataset]) -> Result<(), RowsError> {
+    let count = pieces[0].manifest().shard.map_or(1, |shard| shard.count);
+    let mut seen: Vec<Option<&Path>> = vec![None; count];
+    for piece in pieces {
+        let shard = piece.manifest().shard;
+        let (index, of) = shard.map_or((0, 1), |shard| (shard.index, shard.count));
+        let reason = match seen.get(index) {
+            _ if of != count => format!("it is one of {of} shards, the first piece one of {count}"),
+            Some(Some(other)) => format!("shard {index} is {} already", display_path(other)),
+            Some(None) => {
+                seen[index] = Some(piece.folder());
+                continue;
+            }
+            None => format!("there is no shard {index} of {count}"),
+        };
+        return Err(RowsError::read(piece.folder(), reason));
+    }
+    let missing: Vec<String> =
+        seen.iter().enumerate().filter(|(_, s)| s.is_none()).map(|(i, _)| i.to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("of {count} shards these are missing: {}", missing.join(", "));
+    Err(RowsError::read(pieces[0].folder(), reason))
+}
+
+/// Checks that every part of the inputs is there.
+fn check_finished(piece: &Dataset) -> Result<(), RowsError> {
+    let there = piece.parts()?;
+    let base = piece.base_parts();
+    let missing: Vec<usize> = (0..base).filter(|n| there.binary_search(n).is_err()).collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let reason = format!(
+        "it is not finished: {} of {base} parts are missing, the first is number {first}; run the same lift embed again",
+        missing.len()
+    );
+    Err(RowsError::read(piece.folder(), reason))
+}
+
+/// A walk over one piece.
+struct Cursor<'a> {
+    dataset: &'a Dataset,
+    parts: &'a [Part],
+    dims: Dims,
+    /// Parts of the inputs not yet opened.
+    numbers: std::ops::Range<usize>,
+    open: Option<OpenPart>,
+    /// The later part that has the last word on an input.
+    later: HashMap<usize, usize>,
+    /// The later part looked into last, by input.
+    looked: Option<(usize, HashMap<usize, Done>)>,
+}
+
+struct OpenPart {
+    path: PathBuf,
+    entries: VecDeque<Entry>,
+    failures: HashMap<usize, FailedInput>,
+    rows: Rows,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(dataset: &'a Dataset, parts: &'a [Part], dims: Dims) -> Result<Self, RowsError> {
+        let base = dataset.base_parts();
+        let mut later = HashMap::new();
+        for number in dataset.parts()?.into_iter().filter(|n| *n >= base) {
+            let ledger = read_ledger(&dataset.part(number))?;
+            later.extend(ledger.entries.iter().map(|e| (e.index, number)));
+        }
+        Ok(Self { dataset, parts, dims, numbers: 0..base, open: None, later, looked: None })
+    }
+
+    fn next(&mut self) -> Result<Option<Done>, RowsError> {
+        loop {
+            let Some(open) = &mut self.open else {
+                let Some(number) = self.numbers.next() else { return Ok(None) };
+                let path = self.dataset.part(number);
+                let ledger = read_ledger(&path)?;
+                let rows = open_rows(&path, self.parts, self.dims)?;
+                let failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
+                self.open = Some(OpenPart { path, entries: ledger.entries.into(), failures, rows });
+                continue;
+            };
+            let Some(entry) = open.entries.pop_front() else {
+                self.open = None;
+                continue;
+            };
+            let rows = rows_of(&open.path, &entry, &mut open.rows)?;
+            let failure = open.failures.remove(&entry.index);
+            if let Some(&number) = self.later.get(&entry.index) {
+                return self.look(number, entry.index).map(Some);
+            }
+            let settled = failure.map_or(Settled::Rows(rows), Settled::Failed);
+            return Ok(Some(Done { entry, settled }));
+        }
+    }
+
+    /// What a later part says of an input.
+    fn look(&mut self, number: usize, index: usize) -> Result<Done, RowsError> {
+        let path = self.dataset.part(number);
+        if self.looked.as_ref().is_none_or(|(looked, _)| *looked != number) {
+            let (ledger, rows) = read_part(&path, self.parts, self.dims)?;
+            let mut failures: HashMap<_, _> = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
+            let mut rows = rows.into_iter();
+            let settled = |entry: Entry| {
+                let own = rows.by_ref().take(entry.rows).collect();
+                let failure = failures.remove(&entry.index);
+                (entry.index, Done { entry, settled: failure.map_or(Settled::Rows(own), Settled::Failed) })
+            };
+            self.looked = Some((number, ledger.entries.into_iter().map(settled).collect()));
+        }
+        let done = self.looked.as_mut().and_then(|(_, inputs)| inputs.remove(&index));
+        done.ok_or_else(|| RowsError::read(&path, format!("input {index} stands twice in the ledgers")))
+    }
+}

@@ -1,0 +1,232 @@
+//! What a dataset lacks: by its ledgers and by the files as they are now.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+
+use super::super::{RowsError, Stamp};
+use super::{Dataset, Entry, read_ledger};
+
+/// What is to be done, part by part.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The parts to write, ascending.
+    pub tasks: VecDeque<Task>,
+    /// Inputs to embed.
+    pub wanted: usize,
+    /// Inputs that are done and unchanged, embedded or failed.
+    pub done: usize,
+    /// Of those, the ones that failed (and are not tried again).
+    pub failed: usize,
+    /// Of those wanted, the ones whose file changed since it was read.
+    pub changed: usize,
+    /// How often inputs that are tried again were tried before.
+    pub(super) attempts: HashMap<usize, usize>,
+    base_size: usize,
+}
+
+/// A part to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its number.
+    pub(super) number: usize,
+    /// How many inputs are to be embedded for it.
+    pub(super) count: usize,
+    /// Which.
+    pub(super) inputs: TaskInputs,
+}
+
+/// The inputs that a part lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskInputs {
+    /// All of them: there is no such part.
+    Whole,
+    /// Those with these indices, ascending; the others are taken over from the part that is there.
+    Some(Vec<usize>),
+}
+
+impl Plan {
+    /// Compares the dataset with `members`, the index and file of each of its inputs in order.
+    ///
+    /// # Errors
+    /// `Read` if a part is damaged or another run's.
+    pub fn new(
+        dataset: &Dataset,
+        members: impl Iterator<Item = (usize, PathBuf)>,
+        retry_failed: bool,
+    ) -> Result<Self, RowsError> {
+        let size = dataset.manifest().shard_size.max(1);
+        let mut plan = Self { base_size: size, ..Self::default() };
+        let later = Later::read(dataset)?;
+        let mut stale: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut again = Vec::new();
+        let mut members = members.peekable();
+        let mut number = 0;
+        while members.peek().is_some() {
+            let chunk: Vec<_> = members.by_ref().take(size).collect();
+            let known = known(dataset, number, &chunk)?;
+            let mut wanted = Vec::new();
+            for (index, path) in &chunk {
+                let (owner, entry, attempts) = match (later.entries.get(index), known.get(index)) {
+                    (Some((part, entry, attempts)), _) => (Some(*part), entry, *attempts),
+                    (None, Some((entry, attempts))) => (None, entry, *attempts),
+                    (None, None) => {
+                        wanted.push(*index);
+                        continue;
+                    }
+                };
+                if entry.stamp != Stamp::of(path) {
+                    plan.changed += 1;
+                    match owner {
+                        Some(part) => stale.entry(part).or_default().push(*index),
+                        None => wanted.push(*index),
+                    }
+                } else if entry.rows == 0 && retry_failed {
+                    again.push(*index);
+                    plan.attempts.insert(*index, attempts);
+                } else {
+                    plan.done += 1;
+                    plan.failed += usize::from(entry.rows == 0);
+                }
+            }
+            plan.base(dataset, number, chunk.len(), wanted, known.is_empty());
+            number += 1;
+        }
+        for (part, indices) in stale {
+            plan.push(part, TaskInputs::Some(indices.clone()), indices.len());
+        }
+        let first = dataset.parts()?.last().map_or(0, |last| last + 1).max(number);
+        for (at, indices) in again.chunks(size).enumerate() {
+            plan.push(first + at, TaskInputs::Some(indices.to_vec()), indices.len());
+        }
+        Ok(plan)
+    }
+
+    /// The task of a part of the inputs, if there is anything to do for it.
+    fn base(&mut self, dataset: &Dataset, number: usize, size: usize, wanted: Vec<usize>, empty: bool) {
+        let count = wanted.len();
+        if empty {
+            self.push(number, TaskInputs::Whole, size);
+        } else if count > 0 || !dataset.part(number).exists() {
+            // Where everything is there already, in a partial part, only its name is missing.
+            self.push(number, TaskInputs::Some(wanted), count);
+        }
+    }
+
+    fn push(&mut self, number: usize, inputs: TaskInputs, count: usize) {
+        self.wanted += count;
+        self.tasks.push_back(Task { number, count, inputs });
+    }
+
+    /// The wanted ones of `members` (the same ones, in the same order), in the order in which they are written.
+    pub fn select<T, I, F>(&self, members: I, index: F) -> Selected<I, F>
+    where
+        I: Iterator<Item = T> + Clone,
+        F: Fn(&T) -> usize,
+    {
+        let tasks = self.tasks.iter().filter(|task| task.count > 0).cloned().collect();
+        let base_size = self.base_size;
+        Selected {
+            rest: members.clone().enumerate(),
+            members,
+            tasks,
+            taken: 0,
+            at: 0,
+            index,
+            base_size,
+            left: self.wanted,
+        }
+    }
+}
+
+/// The wanted inputs of a run; see [`Plan::select`].
+#[derive(Clone)]
+pub struct Selected<I, F> {
+    members: I,
+    rest: std::iter::Enumerate<I>,
+    tasks: VecDeque<Task>,
+    /// Inputs given of the first task.
+    taken: usize,
+    /// The index given last and one: where the members have to be walked again, a task wants an earlier one.
+    at: usize,
+    index: F,
+    base_size: usize,
+    left: usize,
+}
+
+impl<T, I: Iterator<Item = T> + Clone, F: Fn(&T) -> usize> Iterator for Selected<I, F> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let task = self.tasks.front()?;
+        if let (0, TaskInputs::Some(indices)) = (self.taken, &task.inputs)
+            && indices.first().is_some_and(|first| *first < self.at)
+        {
+            self.rest = self.members.clone().enumerate();
+        }
+        let wants = |position: usize, index: usize| match &task.inputs {
+            TaskInputs::Whole => position / self.base_size == task.number,
+            TaskInputs::Some(indices) => indices.binary_search(&index).is_ok(),
+        };
+        let (_, item) = self.rest.find(|(position, item)| wants(*position, (self.index)(item)))?;
+        self.at = (self.index)(&item) + 1;
+        self.taken += 1;
+        if self.taken == task.count {
+            self.tasks.pop_front();
+            self.taken = 0;
+        }
+        self.left = self.left.saturating_sub(1);
+        Some(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+/// What the parts of later attempts say, by input: the part that says it last, and how often it was tried.
+struct Later {
+    entries: HashMap<usize, (usize, Entry, usize)>,
+}
+
+impl Later {
+    fn read(dataset: &Dataset) -> Result<Self, RowsError> {
+        let base = dataset.base_parts();
+        let mut entries = HashMap::new();
+        for number in dataset.parts()?.into_iter().filter(|n| *n >= base) {
+            let ledger = read_ledger(&dataset.part(number))?;
+            let attempts = attempts(&ledger.failures);
+            for entry in ledger.entries {
+                let tried = attempts.get(&entry.index).copied().unwrap_or(1);
+                entries.insert(entry.index, (number, entry, tried));
+            }
+        }
+        Ok(Self { entries })
+    }
+}
+
+fn attempts(failures: &[super::FailedInput]) -> HashMap<usize, usize> {
+    failures.iter().map(|f| (f.index, f.attempts)).collect()
+}
+
+/// What the part `number` of the inputs, or the partial one, says of each, and how often it was tried.
+fn known(
+    dataset: &Dataset,
+    number: usize,
+    chunk: &[(usize, PathBuf)],
+) -> Result<HashMap<usize, (Entry, usize)>, RowsError> {
+    let path = match dataset.part(number) {
+        whole if whole.exists() => whole,
+        _ => match dataset.partial(number) {
+            partial if partial.exists() => partial,
+            _ => return Ok(HashMap::new()),
+        },
+    };
+    let ledger = read_ledger(&path)?;
+    let attempts = attempts(&ledger.failures);
+    let tried = |index: usize| attempts.get(&index).copied().unwrap_or(1);
+    let known: HashMap<_, _> = ledger.entries.iter().map(|e| (e.index, (*e, tried(e.index)))).collect();
+    if ledger.entries.iter().any(|e| chunk.binary_search_by_key(&e.index, |(index, _)| *index).is_err()) {
+        return Err(RowsError::read(&path, "it holds inputs of another part; remove it and run again"));
+    }
+    Ok(known)
+}

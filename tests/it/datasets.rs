@@ -1,0 +1,377 @@
+//! Datasets through the command: interrupted, killed, sharded, merged, verified.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use lift::rows::{Table, read};
+
+use crate::env::{Ran, TestEnv};
+
+/// Twelve small clips, three of them broken, in `in/`.
+fn folder(env: &TestEnv) {
+    let names = ["ball_rising.mp4", "door_closing.webm", "door_opening.mp4", "wheel_turning.webm"];
+    for i in 0..9 {
+        env.clip(names[i % 4], &format!("in/{i}.mp4"));
+    }
+    env.write("in/empty.mp4", b"");
+    env.write("in/text.mp4", b"no video");
+    env.write("in/zeros.webm", &[0; 4096]);
+}
+
+const EMBED: [&str; 6] = ["in", "-o", "out/", "--shard-size", "4", "-q"];
+
+/// Names and bytes of a folder, but for the lock.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.path().is_file());
+    let named = entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()));
+    named.filter(|(name, _)| name != ".lock").collect()
+}
+
+fn ids(table: &Table) -> Vec<String> {
+    table.ids().unwrap().to_vec()
+}
+
+#[test]
+fn a_dataset_has_parts_a_manifest_and_its_failures_and_a_rerun_does_nothing() {
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1).says(&["empty.mp4", "text.mp4", "zeros.webm"]);
+    let first = files(&env.path("out"));
+    let names: Vec<_> = first.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["failures.csv", "manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    );
+    let failures = String::from_utf8(first["failures.csv"].clone()).unwrap();
+    assert_eq!(failures.lines().next(), Some("index,id,path,stage,error,attempts"));
+    assert_eq!(failures.lines().count(), 4, "{failures}");
+    let again = env.embed(&["in", "-o", "out/", "--shard-size", "4"]).code(1);
+    assert!(again.stderr.contains("9 embedded, 12 of them before; 3 failed"), "{}", again.stderr);
+    assert!(files(&env.path("out")) == first);
+    env.lift(&["verify", "out"]).code(0);
+    // The same rows as one file has.
+    env.embed(&["in", "-o", "one.parquet", "-q"]).code(1);
+    env.lift(&["merge", "merged.parquet", "out", "-q"]).code(1);
+    for name in ["one.parquet", "one.parquet.rows.csv"] {
+        let merged = name.replace("one", "merged");
+        assert!(fs::read(env.path(name)).unwrap() == fs::read(env.path(&merged)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn other_settings_and_a_changed_list_are_refused_with_the_difference() {
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1);
+    let before = files(&env.path("out"));
+    env.embed(&[&EMBED[..], &["--frames", "8"]].concat()).code(2).says(&["settings.frames: 16 there, 8 now"]);
+    env.embed(&[&EMBED[..], &["--overwrite"]].concat()).code(2).says(&["remove the folder"]);
+    fs::remove_file(env.path("in/0.mp4")).unwrap();
+    env.embed(&EMBED).code(2).says(&["inputs.count: 12 there, 11 now"]);
+    assert!(files(&env.path("out")) == before);
+    env.embed(&["in", "-o", "x.npy", "--shard", "0/2"]).code(2).says(&["-o DIR/"]);
+    let whole = ["in", "-o", "y/", "--parts", "frames", "--frames", "all"];
+    env.embed(&whole).code(2).says(&["--frames N"]);
+    assert!(!env.path("y").exists());
+}
+
+#[test]
+fn a_dry_run_says_what_is_missing_and_touches_nothing() {
+    let env = TestEnv::new();
+    folder(&env);
+    let dry = [&EMBED[..], &["--dry-run"]].concat();
+    assert_eq!(env.embed(&dry).code(0).stdout, "12 to embed, none done\n");
+    assert!(!env.path("out").exists());
+    env.embed(&EMBED).code(1);
+    fs::remove_file(env.path("out/part-00001.parquet")).unwrap();
+    env.clip("ball_rising.mp4", "in/empty.mp4");
+    assert_eq!(env.embed(&dry).code(0).stdout, "5 to embed (1 of them changed), 7 done (2 of them failed)\n");
+}
+
+#[test]
+fn killed_at_any_moment_and_started_again_it_ends_in_the_same_bytes() {
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1);
+    let expected = files(&env.path("out"));
+    fs::rename(env.path("out"), env.path("whole")).unwrap();
+    let mut kills = 0;
+    // The moments spread over the run; each run gets a little further than the last.
+    for round in 0..40u64 {
+        let mut args = vec!["embed", "--model", "mini"];
+        args.extend(EMBED);
+        let mut child = env.command(&args).stderr(Stdio::null()).spawn().unwrap();
+        let until = std::time::Instant::now() + Duration::from_millis(30 + 45 * round);
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if std::time::Instant::now() >= until => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        match ended {
+            Some(status) => {
+                assert_eq!(status.code(), Some(1));
+                break;
+            }
+            None => {
+                kills += 1;
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+    }
+    assert!(kills > 0, "no run was long enough to be killed");
+    env.embed(&EMBED).code(1);
+    assert!(files(&env.path("out")) == expected, "after {kills} kills");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_keeps_what_it_did_and_goes_on() {
+    let env = TestEnv::new();
+    let names = ["ball_rising.mp4", "door_closing.webm", "door_opening.mp4", "wheel_turning.webm"];
+    let rows: String = (0..400).map(|i| format!("{i},{}\n", names[i % 4])).collect();
+    names.iter().for_each(|n| drop(env.clip(n, n)));
+    env.write("list.csv", format!("id,path\n{rows}").as_bytes());
+    let args = ["embed", "--model", "mini", "--list", "list.csv", "-o", "out/", "--shard-size", "300"];
+    let mut child = env.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    // Until its manifest stands and clips are under way.
+    while !env.path("out/manifest.json").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it began");
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    if ran.code == 0 {
+        println!("skipped: 400 clips took less than 1.5 s");
+        return;
+    }
+    let ran = ran.code(130).says(&["the same command goes on"]);
+    let kept: usize = ran.stderr.split("out/: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let dry = env.lift(&[&args[..], &["--dry-run"]].concat()).code(0).stdout;
+    assert!(dry.starts_with(&format!("{} to embed", 400 - kept)), "{dry} after {kept}");
+    env.lift(&args).code(0);
+    let table = read(&env.path("out/part-00000.parquet"), None, None).unwrap();
+    assert_eq!(ids(&table), (0..300).map(|i| i.to_string()).collect::<Vec<_>>());
+    assert!(!env.path("out/partial-00000.parquet").exists());
+}
+
+#[test]
+fn shards_together_are_the_run_and_merge_restores_it() {
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1);
+    let shard = |i: usize| format!("{i}/3");
+    for i in 0..3 {
+        let args = ["in", "-o", "shards/", "--shard-size", "4", "-q", "--shard", &shard(i)];
+        let ran = env.embed(&args);
+        assert!(ran.code == 0 || ran.code == 1, "{}", ran.stderr);
+        if i < 2 {
+            env.lift(&["merge", "all.npz", "shards"]).code(3).says(&["of 3 shards these are missing"]);
+        }
+    }
+    env.lift(&["merge", "whole/", "shards", "-q"]).code(1);
+    assert!(files(&env.path("whole")) == files(&env.path("out")), "merged shards are the run in one process");
+    env.lift(&["merge", "all.npz", "shards"]).code(1);
+    env.embed(&["in", "-o", "one.npz", "-q"]).code(1);
+    assert!(fs::read(env.path("all.npz")).unwrap() == fs::read(env.path("one.npz")).unwrap());
+    env.lift(&["verify", "shards", "whole", "all.npz"]).code(0);
+    fs::remove_file(env.path("shards/shard-00001-of-00003/part-00000.parquet")).unwrap();
+    env.lift(&["verify", "shards"]).code(1).says(&["not finished"]);
+    let twice = ["merge", "no.npz", "shards", "shards/shard-00000-of-00003"];
+    env.lift(&twice).code(3).says(&["is shards/shard-00000-of-00003 already"]);
+}
+
+#[test]
+fn the_clusters_environment_names_the_shard() {
+    let env = TestEnv::new();
+    folder(&env);
+    let args = ["embed", "--model", "mini", "in", "-o", "out/", "--shard", "auto", "--dry-run"];
+    let mut command = env.command(&args);
+    for name in ["SLURM_ARRAY_TASK_ID", "SLURM_PROCID", "JOB_COMPLETION_INDEX", "RANK"] {
+        command.env_remove(name);
+    }
+    let bare = Ran::from(command.output().unwrap());
+    bare.code(2).says(&["--shard I/N"]);
+    let mut counts = 0;
+    for index in ["0", "1"] {
+        command.env("JOB_COMPLETION_INDEX", index).env("LIFT_SHARDS", "2");
+        let said = Ran::from(command.output().unwrap()).code(0).stdout;
+        counts += said.split(' ').next().unwrap().parse::<usize>().unwrap();
+    }
+    assert_eq!(counts, 12);
+}
+
+#[test]
+fn failed_inputs_are_tried_again_only_on_request() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "in/a.mp4");
+    env.write("list.txt", b"in/a.mp4\nin/gone.mp4\n");
+    let args = ["--list", "list.txt", "-o", "out/"];
+    env.embed(&args).code(1).says(&["in/gone.mp4: cannot be opened"]);
+    env.embed(&[&args[..], &["--retry-failed"]].concat()).code(1).says(&["in/gone.mp4"]);
+    let failures = fs::read_to_string(env.path("out/failures.csv")).unwrap();
+    assert!(failures.lines().nth(1).unwrap().ends_with(",2"), "{failures}");
+    env.clip("door_closing.webm", "in/gone.mp4");
+    let ran = env.embed(&args).code(0);
+    assert!(ran.stderr.contains("2 embedded"), "{}", ran.stderr);
+    env.lift(&["merge", "all.npy", "out"]).code(0);
+    assert_eq!(ids(&read(&env.path("all.npy"), None, None).unwrap()), ["a", "gone"]);
+    assert_eq!(fs::read_to_string(env.path("out/failures.csv")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn too_many_failures_stop_the_run_and_what_is_done_is_kept() {
+    let env = TestEnv::new();
+    folder(&env);
+    let args = [&EMBED[..], &["--max-failures", "1", "--threads", "1"]].concat();
+    env.embed(&args).code(1).says(&["more than 1 inputs failed", "--max-failures"]);
+    let dry = env.embed(&[&EMBED[..], &["--dry-run"]].concat()).code(0).stdout;
+    assert!(!dry.starts_with("12 to embed") && dry.contains("done"), "{dry}");
+}
+
+#[test]
+fn windows_are_rows_of_their_own_and_equal_the_clip_cut_there() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "a.mp4");
+    env.embed(&["a.mp4", "-o", "w.npz", "--window", "0.8", "--stride", "0.4", "--parts", "concat,frames"])
+        .code(0);
+    let windows = read(&env.path("w.npz"), None, None).unwrap();
+    assert!(windows.rows() > 2);
+    assert_eq!(windows.ids().unwrap()[1], "a#1");
+    let companion = fs::read_to_string(env.path("w.npz.rows.csv")).unwrap();
+    assert!(companion.lines().nth(2).unwrap().starts_with("0,1,a#1,a.mp4,ok,16,25.0,"), "{companion}");
+    let cut = ["a.mp4", "-o", "c.npz", "--start", "0.4", "--end", "1.2", "--parts", "concat,frames"];
+    env.embed(&cut).code(0);
+    let cut = read(&env.path("c.npz"), None, None).unwrap();
+    for part in ["concat", "frames"] {
+        assert_eq!(windows.array(part).unwrap().row(1), cut.array(part).unwrap().row(0), "{part}");
+    }
+    env.embed(&["a.mp4", "-o", "d/", "--window", "0.8", "-q"]).code(0);
+    env.embed(&["a.mp4", "-o", "d/", "--window", "0.8", "-q"]).code(0);
+    env.lift(&["verify", "d"]).code(0);
+}
+
+#[test]
+fn pictures_beyond_the_limit_are_refused() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    env.embed(&["a.mp4", "-o", "x.npy", "--max-pixels", "100"])
+        .code(1)
+        .says(&["over the limit of 100 pixels"]);
+}
+
+/// A request, as a person would type it, and its answer.
+#[test]
+fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    let mut child = env
+        .command(&["embed", "--model", "mini", "--stream", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ask = |line: &str| {
+        writeln!(stdin, "{line}").unwrap();
+        let answer = answers.next().unwrap().unwrap();
+        serde_json::from_str::<serde_json::Value>(&answer).unwrap()
+    };
+    // Each answer is there before the next request is made.
+    let first = ask(r#"{"path": "a.mp4", "id": "one"}"#);
+    assert_eq!((&first["id"], &first["status"], &first["index"]), (&"one".into(), &"ok".into(), &0.into()));
+    assert_eq!(ask(r#"{"path": "gone.mp4"}"#)["stage"], "open");
+    let wrong = ask("not json");
+    assert_eq!((&wrong["status"], &wrong["stage"]), (&"failed".into(), &"request".into()));
+    let part = ask(r#"{"path": "a.mp4", "start": 0.2, "end": 0.9}"#);
+    assert_eq!(part["status"], "ok");
+    assert_ne!(part["concat"], first["concat"]);
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    env.embed(&["a.mp4", "-o", "a.npy"]).code(0);
+    let file = read(&env.path("a.npy"), None, None).unwrap();
+    let streamed: Vec<f32> =
+        first["concat"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    assert_eq!(streamed, file.only().unwrap().row(0));
+}
+
+#[test]
+fn a_stream_answers_in_arrow() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    let mut child = env
+        .command(&["embed", "--model", "mini", "--stream=arrow", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"{\"path\": \"a.mp4\"}\n{\"path\": \"gone.mp4\"}\n").unwrap();
+    let mut bytes = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let reader = arrow_ipc::reader::StreamReader::try_new(&bytes[..], None).unwrap();
+    let batches: Vec<_> = reader.map(Result::unwrap).collect();
+    assert_eq!(batches.len(), 2);
+    let nulls = |batch: &arrow_array::RecordBatch, name: &str| {
+        arrow_array::Array::null_count(batch.column_by_name(name).unwrap())
+    };
+    assert_eq!((nulls(&batches[0], "concat"), nulls(&batches[0], "error")), (0, 1));
+    assert_eq!((nulls(&batches[1], "concat"), nulls(&batches[1], "error")), (1, 0));
+}
+
+/// A `read` that never comes back for files whose name has `hang` in it: what a codec in an endless loop looks like.
+const HANGING_READ: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t read(int fd, void *buffer, size_t count) {
+    static ssize_t (*real)(int, void *, size_t);
+    char link[64], name[4096];
+    if (!real) real = dlsym(RTLD_NEXT, "read");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, name, sizeof name - 1);
+    if (length > 0) {
+        name[length] = 0;
+        if (strstr(name, "hang")) for (;;) sleep(1000);
+    }
+    return real(fd, buffer, count);
+}
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_video_that_hangs_is_given_up_and_the_others_are_embedded() {
+    let env = TestEnv::new();
+    env.write("hang.c", HANGING_READ.as_bytes());
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", "hang.so", "hang.c", "-ldl"])
+        .current_dir(env.path(""))
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        println!("skipped: no C compiler makes a library that hangs");
+        return;
+    }
+    for i in 0..6 {
+        env.clip("ball_rising.mp4", &format!("in/{}{i}.mp4", if i % 2 == 0 { "hang" } else { "good" }));
+    }
+    // More hanging files than threads: each takes a worker with it, and each is replaced.
+    let args = ["embed", "--model", "mini", "in", "-o", "x.npy", "--timeout", "0.5", "--threads", "2"];
+    let out = env.command(&args).env("LD_PRELOAD", env.path("hang.so")).output().unwrap();
+    let ran =
+        Ran::from(out).code(1).says(&["was not read within 0.5 s", "--timeout", "3 embedded, 3 failed"]);
+    assert_eq!(ran.stderr.matches("was not read").count(), 3, "{}", ran.stderr);
+    assert_eq!(ids(&read(&env.path("x.npy"), None, None).unwrap()), ["good1", "good3", "good5"]);
+}
