@@ -13,6 +13,10 @@ use crate::video::{Request, VideoError, VideoInfo, probe};
 
 /// Show what is in a video, and which 16 frames it would give
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift info video.mp4\n  lift info clips/ --json | jq -r 'select(.error) | .path'\n  \
+    find . -name '*.webm' | lift info -"
+)]
 pub(super) struct InfoArgs {
     /// Videos, folders (searched), patterns, or - for paths on standard input
     #[arg(value_name = "INPUT", required = true)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Verbosity;
+use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::rows::dataset::{Dataset, FailedInput, PartWriter, Pieces, Settled, write_failures};
 use crate::rows::{
@@ -51,7 +51,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     if !verbosity.quiet {
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        eprintln!("{}: {rows} rows{failures}", display_path(&args.output));
+        report::say(&format!("{}: {rows} rows{failures}", display_path(&args.output)));
     }
     Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }

@@ -4,10 +4,13 @@
 //! run and picks the exit code.
 
 mod bench;
+mod completions;
 mod compute;
+mod config;
 mod embed;
 mod eval_cia;
 mod info;
+mod man;
 mod merge;
 mod models;
 mod plot;
@@ -18,7 +21,9 @@ mod synth;
 mod train;
 mod verify;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use std::io::Write;
+
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Exit, Fatal};
@@ -47,6 +52,8 @@ enum Command {
     Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// How much is said on standard error.
@@ -59,12 +66,24 @@ pub(crate) struct Verbosity {
     /// Say more (-v: what is loaded and chosen; -vv: every step); RUST_LOG refines it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+    /// Lines for people, or a JSON object a line, on standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
+    log_format: report::LogFormat,
+    /// Take flags from this TOML file where the command line does not give them: [embed] frames = 16 ...
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Print the flags in force as such a file, and do nothing
+    #[arg(long, global = true)]
+    print_config: bool,
 }
 
 /// Parses the arguments of this process, runs the command and says how it ended.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = Cli::command();
+    let parsed = config::parse(&command, std::env::args_os().collect())
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are answers, not errors; a closed pipe is no reason to complain.
             let _ = error.print();
@@ -72,6 +91,18 @@ pub fn main() -> Exit {
         }
     };
     start_log(&cli.verbosity);
+    if let Some((name, given)) = matches.subcommand()
+        && let Some(sub) = command.find_subcommand(name)
+    {
+        let settings = config::print(sub, given);
+        if cli.verbosity.print_config {
+            // Whoever reads has seen enough.
+            let _ = std::io::stdout().write_all(settings.as_bytes());
+            return Exit::Success;
+        }
+        let in_force = settings.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+        tracing::info!("settings: {}", in_force.join(", "));
+    }
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");
@@ -83,6 +114,8 @@ pub fn main() -> Exit {
         Command::Train(args) => train::run(&args, &cli.verbosity),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),
+        Command::Completions(args) => completions::run(&args, command),
+        Command::Man(args) => man::run(&args, command),
         Command::Merge(args) => merge::run(&args, &cli.verbosity),
         Command::Verify(args) => verify::run(&args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
@@ -103,20 +136,20 @@ fn start_log(verbosity: &Verbosity) {
         _ => "lift=debug,info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(report::colour_on_stderr())
-        .without_time()
-        .init();
+    report::set_format(verbosity.log_format);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    match verbosity.log_format {
+        report::LogFormat::Text => log.with_ansi(report::colour_on_stderr()).init(),
+        report::LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_flags_are_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

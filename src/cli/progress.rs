@@ -51,7 +51,10 @@ impl Progress {
             let rate = self.done as f64 / self.started.elapsed().as_secs_f64();
             let left = (self.total - self.done) as f64 / rate;
             let failed = if self.failed > 0 { format!(" ({} failed)", self.failed) } else { String::new() };
-            eprintln!("{}/{}{failed}, {rate:.2} clips/s, {left:.0} s left", self.done, self.total);
+            report::say(&format!(
+                "{}/{}{failed}, {rate:.2} clips/s, {left:.0} s left",
+                self.done, self.total
+            ));
         }
     }
 

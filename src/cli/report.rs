@@ -1,8 +1,29 @@
 //! Lines for people, on standard error.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use serde_json::json;
 
 use crate::rows::display_text;
+
+/// How lines on standard error are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: an object a line, with level and message
+    Json,
+}
+
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Chooses how lines are written, once, before the first.
+pub(super) fn set_format(format: LogFormat) {
+    // A second choice would be a mistake of ours; the first one holds.
+    let _ = FORMAT.set(format);
+}
 
 /// Whether standard error wants colour: a terminal that is not dumb, and no `NO_COLOR`.
 pub(super) fn colour_on_stderr() -> bool {
@@ -20,13 +41,21 @@ pub(super) fn note(message: &str) {
     line("note", "33", message);
 }
 
+/// Says how it goes, or how it ended.
+pub(super) fn say(message: &str) {
+    line("info", "", message);
+}
+
 /// One line of `message` behind its label; nothing a file's name holds reaches the terminal raw.
 fn line(label: &str, colour: &str, message: &str) {
     let message = display_text(message);
     // Nobody is left to tell if standard error itself is gone.
-    let _ = if colour_on_stderr() {
-        writeln!(stderr(), "\x1b[{colour}m{label}:\x1b[0m {message}")
-    } else {
-        writeln!(stderr(), "{label}: {message}")
+    let _ = match (FORMAT.get(), label) {
+        (Some(LogFormat::Json), _) => {
+            writeln!(stderr(), "{}", json!({ "level": label, "message": message }))
+        }
+        (_, "info") => writeln!(stderr(), "{message}"),
+        _ if colour_on_stderr() => writeln!(stderr(), "\x1b[{colour}m{label}:\x1b[0m {message}"),
+        _ => writeln!(stderr(), "{label}: {message}"),
     };
 }

@@ -1,5 +1,6 @@
 //! All integration tests in one binary, so that the dependencies are linked once.
 
+mod command_line;
 mod common;
 mod datasets;
 mod embed_command;

@@ -57,7 +57,7 @@ impl Teller {
     pub(super) fn end(self, line: impl FnOnce(f64) -> String) {
         let seconds = self.progress.finish().as_secs_f64();
         if !self.quiet {
-            eprintln!("{}", line(seconds));
+            report::say(&line(seconds));
         }
     }
 }

@@ -1,0 +1,30 @@
+//! `lift completions`: what a shell needs to complete commands and flags, from their one definition.
+
+use std::io::Write;
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use crate::exit::{Exit, Fatal};
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift completions bash > ~/.local/share/bash-completion/completions/lift\n  \
+    lift completions zsh > ~/.zfunc/_lift\n  lift completions fish > ~/.config/fish/completions/lift.fish\n  \
+    lift completions powershell >> $PROFILE\n  lift completions elvish > ~/.config/elvish/lib/lift.elv"
+)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints them.
+pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Exit, Fatal> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "lift", &mut text);
+    // Whoever reads has seen enough.
+    let _ = std::io::stdout().write_all(&text);
+    Ok(Exit::Success)
+}

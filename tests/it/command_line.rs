@@ -1,0 +1,96 @@
+//! The command line as a whole: completions, manual pages, settings in a file, messages for programs.
+
+use std::fs;
+
+use crate::env::TestEnv;
+
+const COMMANDS: [&str; 11] =
+    ["embed", "info", "plot", "eval-cia", "train", "synth", "merge", "verify", "bench", "completions", "man"];
+
+/// The long flags that a command's help names.
+fn flags(help: &str) -> Vec<String> {
+    let mut flags: Vec<String> = help
+        .lines()
+        .filter_map(|line| {
+            line.trim_start().strip_prefix("--").or_else(|| line.trim_start().split_once(", --").map(|x| x.1))
+        })
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())
+        .collect();
+    flags.sort();
+    flags.dedup();
+    flags
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_flag_of_the_help() {
+    let env = TestEnv::new();
+    let shells = ["bash", "zsh", "fish", "powershell", "elvish"];
+    let completions = shells.map(|shell| env.lift(&["completions", shell]).code(0).stdout);
+    for command in COMMANDS {
+        let help = env.lift(&[command, "--help"]).code(0).stdout;
+        let flags = flags(&help);
+        assert!(flags.contains(&"help".to_string()) && flags.len() >= 5, "{command}: {flags:?}");
+        let page = env.lift(&["man", command]).code(0).stdout.replace("\\-", "-");
+        for flag in &flags {
+            assert!(page.contains(&format!("--{flag}")), "--{flag} is not in the page of {command}");
+            for (shell, text) in shells.iter().zip(&completions) {
+                let named = if *shell == "fish" { format!("-l {flag}") } else { format!("--{flag}") };
+                assert!(text.contains(&named), "--{flag} of {command} is not completed in {shell}");
+            }
+        }
+    }
+    env.lift(&["man", "-o", "pages"]).code(0);
+    assert_eq!(fs::read_dir(env.path("pages")).unwrap().count(), COMMANDS.len() + 1);
+    env.lift(&["man", "nothing"]).code(2).says(&["no command 'nothing'"]);
+}
+
+#[test]
+fn every_command_has_examples_under_its_help() {
+    let env = TestEnv::new();
+    for command in COMMANDS {
+        let help = env.lift(&[command, "--help"]).code(0).stdout;
+        assert!(help.contains("\nExamples:\n  lift "), "{command}");
+    }
+}
+
+#[test]
+fn settings_come_from_a_file_and_the_command_line_holds_over_it() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    env.write(
+        "run.toml",
+        b"[embed]\nmodel = \"mini\"\nframes = 8\nparts = [\"frames\"]\ninputs = [\"a.mp4\"]\n",
+    );
+    env.lift(&["embed", "--config", "run.toml", "-o", "x.npy"]).code(0);
+    let shape =
+        |name: &str| lift::rows::read(&env.path(name), None, None).unwrap().only().unwrap().shape.clone();
+    assert_eq!(shape("x.npy")[..2], [1, 8]);
+    env.lift(&["embed", "--config", "run.toml", "-o", "y.npy", "--frames", "4"]).code(0);
+    assert_eq!(shape("y.npy")[..2], [1, 4]);
+    let printed = env.lift(&["embed", "--config", "run.toml", "--print-config"]).code(0).stdout;
+    assert!(printed.starts_with("[embed]\n") && printed.contains("\nframes = 8\n"), "{printed}");
+    env.write("bad.toml", b"[embed]\nframse = 8\n");
+    env.lift(&["embed", "--config", "bad.toml", "a.mp4"]).code(2).says(&["bad.toml", "'framse'"]);
+}
+
+#[test]
+fn messages_are_objects_on_request() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    let ran = env.embed(&["a.mp4", "gone.mp4", "-o", "x.npy", "--log-format", "json", "-v"]).code(1);
+    let lines: Vec<serde_json::Value> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    let of = |level: &str| {
+        lines
+            .iter()
+            .filter(|l| l["level"] == level)
+            .map(|l| l["message"].as_str().unwrap_or_default())
+            .collect::<Vec<_>>()
+    };
+    assert!(of("error").iter().any(|m| m.starts_with("gone.mp4: cannot be opened")), "{lines:?}");
+    assert!(of("info").iter().any(|m| m.contains("1 embedded, 1 failed")), "{lines:?}");
+    assert!(of("INFO").iter().any(|m| m.contains("settings: [embed]")), "{lines:?}");
+}
