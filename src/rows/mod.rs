@@ -1,17 +1,20 @@
 //! What a run writes and reads back: one row per video, a file per format.
 //!
 //! [`Prepared`] claims the output before any work, [`Output`] takes rows one at a time in input order, and nothing has its
-//! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`]. A video that failed has no row in
-//! the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every input.
+//! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`], [`open()`] leaves what is large on
+//! disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every
+//! input.
 
 mod atomic;
 mod companion;
+mod copied;
 mod error;
 mod format;
 mod jsonl;
 mod layout;
 pub(crate) mod npy;
 mod npz;
+mod open;
 mod output;
 mod parquet;
 mod parquet_read;
@@ -28,7 +31,7 @@ pub use atomic::AtomicFile;
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use error::{ErrorKind, RowsError};
 pub use format::{Destination, Format};
-pub(crate) use npy::read_header;
+pub use open::{Lying, Opened, Stretch, Values, files, is_features, open, open_all};
 pub use output::{Output, Prepared, Written};
 pub use read::{Array, Table, read};
 pub use text::{display_path, display_text};
