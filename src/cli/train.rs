@@ -18,7 +18,7 @@ use crate::cia::figure::Kind;
 use crate::exit::{Exit, Fatal};
 use crate::rows::{AtomicFile, RowsError, display_path};
 use crate::train::{
-    BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, Settings, TrainError, Watcher,
+    BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, STATE, Settings, TrainError, Watcher,
     curves, read_log, split,
 };
 use crate::weights;
@@ -36,8 +36,17 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         )));
     };
     let signals = Signals::listen()?;
-    let clips = data::read(args, &signals, verbosity.quiet)?;
-    let held_out = args.validation.as_deref().map(data::file).transpose()?;
+    // What a state belongs to is looked for before any work, and what must be copied on the way goes beside it.
+    if args.resume && !output.join(STATE).exists() {
+        let folder = display_path(output);
+        return Err(Fatal::input(anyhow!(
+            "{folder}: no run to go on with; leave out --resume to start one there"
+        )));
+    }
+    std::fs::create_dir_all(output)
+        .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
+    let clips = data::read(args, output, &signals, verbosity.quiet)?;
+    let held_out = args.validation.as_deref().map(|path| data::file(path, None, output)).transpose()?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
         None => split(clips.len(), args.held_out, args.settings.seed),
@@ -45,13 +54,11 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let held_out = held_out.as_ref().unwrap_or(&clips);
     fits(&clips, held_out)?;
     let (settings, init) = prepare(args, &clips)?;
-    let probe = args
-        .probe
-        .clips()
-        .map(|files| probe::Probe::read(files, held_out.frames(), clips.width()))
-        .transpose()?;
-    std::fs::create_dir_all(output)
-        .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
+    let (features, ids) = (args.probe.probe_features.as_deref(), args.probe.ids.as_deref());
+    let probed = features.map(|path| data::file(path, ids, output)).transpose()?;
+    let probed = probed.as_ref().unwrap_or(&clips);
+    let shape = (held_out.frames(), clips.width());
+    let probe = args.probe.splits().map(|files| probe::Probe::read(files, probed, shape)).transpose()?;
     let run = Run {
         settings,
         epochs: args.epochs.get(),

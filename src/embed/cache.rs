@@ -1,22 +1,25 @@
 //! Frame features computed once: `lift train` and `lift eval-cia` on videos read them again on the next run.
 //!
-//! The cache is a folder of `.safetensors` files of at most 256 videos each, named by a digest of everything that decides
-//! their content: the frame encoder, the sampling, and each video's id, path, size and modification time. A file appears
-//! whole or not at all, so an interrupted run goes on after the last one, and a changed video is computed anew.
+//! The cache is a folder of datasets ([`crate::rows::dataset`]), each named by a digest of its manifest: the inputs, the
+//! frame encoder, the sampling. So an interrupted run goes on where it ended, a changed video is computed anew, and every
+//! command that reads features reads the cache too.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Engine, Outcome, Settings, run};
+use super::{Embedded, Engine, ModelChoice, Outcome, Settings, run};
 use crate::inputs::Input;
-use crate::rows::{Destination, Failure, Format, Part, Prepared, RowsError, Status, read_companion};
+use crate::rows::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
+use crate::rows::{Failure, Format, Part, RowsError, hexadecimal};
+use crate::video::Sampling;
+use crate::weights::WeightsError;
 
-/// Videos per file: some minutes of work, so that little is lost by an interruption.
-const CHUNK: usize = 256;
+/// Videos per part: some minutes of work, so that little is lost by a kill.
+const PART_SIZE: usize = 256;
 
 /// What the cache gave.
 #[derive(Debug, Default)]
@@ -24,101 +27,87 @@ pub struct Cached {
     /// The files, together one row per video that has features, in input order.
     pub files: Vec<PathBuf>,
     /// The videos that have none.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedInput>,
 }
 
-/// The frame features `(T, D)` of `inputs`, from the files under `folder` where they are there, else computed.
+/// The frame features `(T, D)` of `inputs`, from the dataset under `folder` where it is there, else computed.
 ///
-/// `engine` is asked for where something is missing, and `settings` must ask for [`Part::Frames`] alone. `told` hears of each
-/// computed outcome. If `stop` becomes true, what is done is kept and the answer covers it alone.
+/// `settings` must ask for [`Part::Frames`] alone, of a fixed number of frames. `told` hears of each computed outcome. If
+/// `stop` becomes true, what is done is kept and the answer covers it alone.
 ///
 /// # Errors
-/// If the cache cannot be written or read, or the engine does not load.
-pub fn features<E: From<RowsError>>(
+/// If the cache cannot be written or read, another run fills it, or the frame encoder does not load.
+pub fn features<E: From<RowsError> + From<WeightsError>>(
     inputs: &[Input],
     folder: &Path,
-    model: &str,
+    choice: &ModelChoice,
     settings: &Settings,
     stop: &Arc<AtomicBool>,
-    mut engine: impl FnMut() -> Result<Engine, E>,
     mut told: impl FnMut(&Outcome),
 ) -> Result<Cached, E> {
-    fs::create_dir_all(folder).map_err(|cause| RowsError::Write { path: folder.into(), cause })?;
-    let mut loaded = None;
-    let mut cached = Cached::default();
-    for chunk in inputs.chunks(CHUNK) {
-        let file = folder.join(format!("{}.safetensors", key(chunk, model, settings)));
-        if !file.exists() {
-            let engine = match &mut loaded {
-                Some(engine) => engine,
-                empty => empty.insert(Arc::new(engine()?)),
-            };
-            if !compute(chunk, &file, engine, settings, stop, &mut told)? {
-                break;
+    let manifest = manifest(inputs, choice, settings)?;
+    let folder = folder.join(name(&manifest));
+    let dataset = Dataset::open(&folder, manifest)?;
+    let members = inputs.to_vec().into_iter();
+    let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
+    let wanted = plan.wanted;
+    let selected = plan.select(members, |input| input.index);
+    let mut filler = Filler::new(dataset, plan)?;
+    if wanted > 0 {
+        let engine = Arc::new(Engine::load(choice, &settings.parts)?);
+        run(selected, &engine, settings, stop, |outcome| {
+            told(&outcome);
+            take(&mut filler, outcome)
+        })?;
+    }
+    let counts = filler.finish()?;
+    let dataset = Dataset::read(&folder)?;
+    let files = match counts.embedded {
+        0 => vec![],
+        _ => dataset.parts()?.into_iter().map(|number| dataset.part(number)).collect(),
+    };
+    Ok(Cached { files, failures: failures(&dataset)? })
+}
+
+fn take(filler: &mut Filler, Outcome { stamp, result }: Outcome) -> Result<(), RowsError> {
+    match result {
+        Ok(Embedded { rows, .. }) => {
+            let Some(first) = rows.first() else { return Ok(()) };
+            match filler.embedded(first.index, stamp, &rows) {
+                Err(RowsError::Row(error)) => filler.failed(stamp, &Failure::unfit(first, error)),
+                taken => taken,
             }
         }
-        let rows = read_companion(&file)?.unwrap_or_default();
-        cached.failures.extend(rows.iter().filter(|r| r.status == Status::Failed).map(|r| Failure {
-            index: r.index,
-            id: r.id.clone(),
-            path: r.path.clone().into(),
-            start: r.start,
-            end: r.end,
-            fps: r.fps,
-            duration: r.duration,
-            stage: r.stage.clone().unwrap_or_default(),
-            error: r.error.clone().unwrap_or_default(),
-        }));
-        if rows.iter().any(|r| r.status == Status::Ok) {
-            cached.files.push(file);
-        }
+        Err(failure) => filler.failed(stamp, &failure),
     }
-    Ok(cached)
 }
 
-/// Computes one file; false if it was stopped, and then nothing is left of it.
-fn compute(
-    chunk: &[Input],
-    file: &Path,
-    engine: &Arc<Engine>,
-    settings: &Settings,
-    stop: &Arc<AtomicBool>,
-    told: &mut impl FnMut(&Outcome),
-) -> Result<bool, RowsError> {
-    let destination = Destination::File(file.into(), Format::Safetensors);
+fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Result<Manifest, WeightsError> {
     let frames = match settings.request.sampling {
-        crate::video::Sampling::Count(n) => Some(n),
+        Sampling::Count(n) => Some(n),
         _ => None,
     };
-    let mut output = Prepared::new(&destination, &[Part::Frames], true)?.start(engine.dims(frames))?;
-    run(chunk.to_vec().into_iter(), engine, settings, stop, |outcome| {
-        told(&outcome);
-        match outcome.result {
-            Ok(embedded) => embedded.rows.iter().try_for_each(|row| output.push(row)),
-            Err(failure) => output.fail(&failure),
-        }
-    })?;
-    if stop.load(std::sync::atomic::Ordering::Relaxed) {
-        return Ok(false);
+    let (dims, models) = choice.describe(&settings.parts, frames)?;
+    let mut digest = Sha256::new();
+    for Input { id, path, start, end, .. } in inputs {
+        digest.update(format!("{id:?} {path:?} {start:?} {end:?}\n"));
     }
-    output.finish().map(|_| true)
+    let inputs = InputsDigest { count: inputs.len(), sha256: hexadecimal(&digest.finalize()) };
+    let mut manifest =
+        Manifest::new(inputs, None, PART_SIZE, Format::Safetensors).with_parts(&[Part::Frames], dims);
+    // Every field of the request decides which pictures the frame encoder sees.
+    manifest.settings.insert("request".into(), json!(format!("{:?}", settings.request)));
+    manifest.settings.insert("backend".into(), json!(format!("{:?}", choice.backend)));
+    manifest.settings.insert("heads".into(), json!(choice.heads));
+    manifest.models = models;
+    Ok(manifest)
 }
 
-/// The digest that names the file of these videos.
-fn key(chunk: &[Input], model: &str, settings: &Settings) -> String {
-    let mut digest = Sha256::new();
-    digest.update(format!("lift features 1\n{model}\n{:?}\n", settings.request));
-    for input in chunk {
-        let stamp = fs::metadata(&input.path).ok().map(|m| (m.len(), m.modified().ok()));
-        // The place in the run is part of it: the file keeps the rows' indices.
-        digest.update(format!(
-            "{} {:?} {:?} {:?} {:?}\n",
-            input.index,
-            input.id,
-            input.path,
-            stamp,
-            (input.start, input.end)
-        ));
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// The dataset's folder in the cache: a digest of all that decides its numbers.
+fn name(manifest: &Manifest) -> String {
+    let mut plain = manifest.clone();
+    // The same weights in another place give the same features.
+    plain.models.values_mut().for_each(|model| model.from.clear());
+    let json = serde_json::to_vec(&plain).unwrap_or_default();
+    format!("features-{}", &hexadecimal(&Sha256::digest(json))[..24])
 }

@@ -200,6 +200,15 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
 /// Reads every list of numbers, or the one named, as an array; all rows must have the same shape.
 pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    read_lines(path, only, &mut |_| Ok(()))
+}
+
+/// As [`read`], with `each` called after every line; it may take the values that have been read out of the arrays.
+pub(crate) fn read_lines(
+    path: &Path,
+    only: Option<&str>,
+    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
+) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut ids: Option<Vec<String>> = Some(Vec::new());
     let mut arrays: Vec<Array> = Vec::new();
@@ -233,6 +242,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
         if lists != arrays.len() {
             return Err(at(&"it lacks a list that the lines before have"));
         }
+        each(&mut arrays).map_err(|e| at(&e))?;
         ids = ids.zip(id).map(|(mut ids, id)| {
             ids.push(id);
             ids

@@ -1,12 +1,14 @@
 //! What a run writes and reads back: one row per video, a file per format.
 //!
 //! [`Prepared`] claims the output before any work, [`Output`] takes rows one at a time in input order, and nothing has its
-//! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`]. A video that failed has no row in
-//! the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every input.
+//! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`], [`open()`] leaves what is large on
+//! disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every
+//! input.
 
 mod answers;
 mod atomic;
 mod companion;
+mod copied;
 pub mod dataset;
 mod error;
 mod format;
@@ -14,6 +16,7 @@ mod jsonl;
 mod layout;
 pub(crate) mod npy;
 mod npz;
+mod open;
 mod output;
 mod parquet;
 mod parquet_read;
@@ -32,7 +35,7 @@ pub use atomic::AtomicFile;
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use error::{ErrorKind, RowsError};
 pub use format::{Destination, Format};
-pub(crate) use npy::read_header;
+pub use open::{Lying, Opened, Stretch, Values, files, is_features, open, open_all};
 pub use output::{Output, Prepared, Written};
 pub use read::{Array, Table, read};
 pub use stamp::Stamp;
@@ -177,6 +180,23 @@ pub struct Failure {
     pub stage: String,
     /// What went wrong.
     pub error: String,
+}
+
+impl Failure {
+    /// The failure of an input whose row an output refused.
+    pub fn unfit(row: &Row, error: String) -> Self {
+        Self {
+            index: row.index,
+            id: row.id.clone(),
+            path: row.path.clone(),
+            start: row.start,
+            end: row.end,
+            fps: row.fps,
+            duration: row.duration,
+            stage: "write".into(),
+            error,
+        }
+    }
 }
 
 /// A number as the formats have it: JSON has no NaN, and an unknown rate is not a number either.

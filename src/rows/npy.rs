@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::AtomicFile;
 use super::layout::Layout;
+use super::open::{Place, Places};
 use super::output::RowWriter;
 use super::read::{Array, Raw};
 use super::values::{Element, count, read_values, write_f32};
@@ -185,6 +186,19 @@ pub(crate) fn read_array(
 
 /// The name of the array of an `.npy`, which itself has none.
 pub(crate) const UNNAMED: &str = "array";
+
+/// Where the array lies, and no ids; `None` if it is of another type than f32 and must be read.
+pub(crate) fn places(path: &Path) -> Result<Option<Places>, String> {
+    let mut file = File::open(path).map_err(|e| e.to_string())?;
+    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+    let header = read_header(&mut file)?;
+    if header.element()? != Element::F32 {
+        return Ok(None);
+    }
+    check_size(&header, Element::F32.size(), bytes.saturating_sub(header.len as u64))?;
+    let place = Place { name: UNNAMED.to_string(), shape: header.shape, offset: header.len as u64 };
+    Ok(Some((vec![place], None)))
+}
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Raw, String> {

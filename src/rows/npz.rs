@@ -14,9 +14,10 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::atomic::AtomicFile;
 use super::layout::Layout;
 use super::npy;
+use super::open::{Place, Places};
 use super::output::RowWriter;
 use super::read::Raw;
-use super::values::Spool;
+use super::values::{Element, Spool};
 use super::{Part, Row, RowsError};
 
 /// Writes an array per part.
@@ -102,6 +103,38 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
         }
     }
     Ok(raw)
+}
+
+/// Where the arrays that [`read`] gives lie, and the ids; `None` if one is compressed or of another type than f32 and must be read.
+pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
+    let (mut places, mut own) = (Vec::new(), None);
+    for i in 0..zip.len() {
+        let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
+        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_string) else {
+            continue;
+        };
+        let ids = name == "ids" || name == "id";
+        if !ids && only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let (size, start) = (entry.size(), entry.data_start());
+        let stored = entry.compression() == CompressionMethod::Stored;
+        let in_entry = |e: String| format!("array '{}': {e}", super::display_text(&name));
+        let header = npy::read_header(&mut entry).map_err(in_entry)?;
+        let rest = size.saturating_sub(header.len as u64);
+        if ids && header.is_text() {
+            own = Some(read_texts(&mut entry, &header, rest).map_err(in_entry)?);
+        } else if header.shape.len() >= 2 || only.is_some() {
+            let (true, Ok(Element::F32), Some(start)) = (stored, header.element(), start) else {
+                return Ok(None);
+            };
+            npy::check_size(&header, Element::F32.size(), rest).map_err(in_entry)?;
+            places.push(Place { name, shape: header.shape, offset: start + header.len as u64 });
+        }
+    }
+    Ok(Some((places, own)))
 }
 
 /// Reads numpy's fixed-width text (`<U8`: eight UTF-32 code units, filled with zeros).

@@ -22,11 +22,24 @@ const BATCH_ROWS: usize = 1024;
 ///
 /// The library checks sizes against the file, but a damaged file may still trip one of its assertions: a panic becomes a reason.
 pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
-    catch_unwind(AssertUnwindSafe(|| read_columns(path, only)))
+    read_batches(path, only, &mut |_| Ok(()))
+}
+
+/// As [`read`], with `each` called after every batch; it may take the values that have been read out of the arrays.
+pub(crate) fn read_batches(
+    path: &Path,
+    only: Option<&str>,
+    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
+) -> Result<Raw, String> {
+    catch_unwind(AssertUnwindSafe(|| read_columns(path, only, each)))
         .unwrap_or_else(|_| Err("damaged: the Parquet reader gave up on it".into()))
 }
 
-fn read_columns(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+fn read_columns(
+    path: &Path,
+    only: Option<&str>,
+    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
+) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let bytes = file.metadata().map_err(|e| e.to_string())?.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(readable)?;
@@ -60,6 +73,7 @@ fn read_columns(path: &Path, only: Option<&str>) -> Result<Raw, String> {
                     .map_err(|e| format!("column '{}': {e}", array.name))?;
             }
         }
+        each(&mut raw.arrays)?;
     }
     for (array, width) in raw.arrays.iter_mut().zip(widths) {
         let declared: Option<usize> = array.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
@@ -207,12 +221,12 @@ mod tests {
         for (at, &byte) in good.iter().enumerate() {
             for mask in [0x55, 0x80, 0x01] {
                 put(at, byte ^ mask);
-                if let Err(reason) = read_columns(&path, None) {
+                if let Err(reason) = read_columns(&path, None, &mut |_| Ok(())) {
                     assert!(!reason.is_empty());
                 }
             }
             put(at, byte);
         }
-        assert!(read_columns(&path, None).is_ok());
+        assert!(read_columns(&path, None, &mut |_| Ok(())).is_ok());
     }
 }

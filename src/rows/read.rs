@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::companion::{companion_ids, companion_path};
 use super::error::RowsError;
 use super::format::Format;
+use super::open::without_ids;
 use super::text::{display_path, display_text};
 use super::{Part, jsonl, npy, npz, parquet_read, safetensors};
 
@@ -70,11 +71,12 @@ impl Table {
     /// # Errors
     /// `Read` if the file carries none and has no companion.
     pub fn ids(&self) -> Result<&[String], RowsError> {
-        self.ids.as_deref().ok_or_else(|| {
-            let companion = display_path(&companion_path(&self.path));
-            let reason = format!("its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)");
-            RowsError::read(&self.path, reason)
-        })
+        self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
+    }
+
+    /// The arrays, and the ids if there are any.
+    pub(crate) fn into_parts(self) -> (Vec<Array>, Option<Vec<String>>) {
+        (self.arrays, self.ids)
     }
 
     /// The row of each id.
@@ -121,7 +123,7 @@ fn names(arrays: &[Array]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-fn missing(path: &Path, name: &str, arrays: &[Array]) -> RowsError {
+pub(crate) fn missing(path: &Path, name: &str, arrays: &[Array]) -> RowsError {
     RowsError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
 }
 
@@ -204,7 +206,7 @@ fn check_arrays(arrays: &[Array]) -> Result<(), String> {
 }
 
 /// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
-fn read_ids(path: &Path) -> Result<Vec<String>, RowsError> {
+pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, RowsError> {
     let text = fs::read_to_string(path).map_err(|e| RowsError::read(path, e.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
     let header = text.lines().next().unwrap_or_default();

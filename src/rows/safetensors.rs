@@ -12,6 +12,7 @@ use ::safetensors::tensor::{Metadata, TensorInfo};
 
 use super::atomic::AtomicFile;
 use super::layout::Layout;
+use super::open::{Place, Places};
 use super::output::RowWriter;
 use super::read::{Array, Raw};
 use super::values::{Element, Spool, count, read_values};
@@ -102,20 +103,17 @@ impl RowWriter for SafetensorsWriter {
     }
 }
 
-/// A file open behind its header.
-struct Opened {
-    file: BufReader<File>,
+/// What stands before the values.
+struct Head {
     metadata: Metadata,
-    /// Where the values start.
+    ids: Option<Vec<String>>,
+    /// The first byte of the values.
     start: u64,
 }
 
-/// Opens a file whose header is sound and whose size is the one it declares.
-fn open(path: &Path) -> Result<Opened, String> {
+/// Reads the header and compares what it declares with the file's size.
+fn head(file: &mut (impl Read + Seek), size: u64) -> Result<Head, String> {
     let text = |e: std::io::Error| e.to_string();
-    let file = File::open(path).map_err(text)?;
-    let size = file.metadata().map_err(text)?.len();
-    let mut file = BufReader::with_capacity(1 << 16, file);
     let mut length = [0u8; 8];
     file.read_exact(&mut length).map_err(|_| "not a .safetensors: it is shorter than its header")?;
     let length = u64::from_le_bytes(length);
@@ -133,18 +131,6 @@ fn open(path: &Path) -> Result<Opened, String> {
             "cut short or damaged: {needed} bytes of values are declared and {there} are there"
         ));
     }
-    Ok(Opened { file, metadata, start: 8 + length })
-}
-
-/// The texts of a file's metadata, without its tensors.
-pub(crate) fn read_metadata(path: &Path) -> Result<Option<HashMap<String, String>>, String> {
-    Ok(open(path)?.metadata.metadata().clone())
-}
-
-/// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
-    let text = |e: std::io::Error| e.to_string();
-    let Opened { mut file, metadata, start } = open(path)?;
     let ids = match metadata.metadata().as_ref().and_then(|m| m.get(IDS)) {
         Some(json) => Some(
             serde_json::from_str(json)
@@ -152,9 +138,14 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
         ),
         None => None,
     };
-    let mut raw = Raw { ids, arrays: Vec::new() };
-    for name in metadata.offset_keys() {
-        let Some(info) = metadata.info(&name).filter(|_| only.is_none_or(|only| only == name)) else {
+    Ok(Head { metadata, ids, start: 8 + length })
+}
+
+/// The floating-point tensors of two dimensions and more, or the one named, in the file's order.
+fn tensors<'a>(head: &'a Head, only: Option<&str>) -> Result<Vec<(String, Element, &'a TensorInfo)>, String> {
+    let mut tensors = Vec::new();
+    for name in head.metadata.offset_keys() {
+        let Some(info) = head.metadata.info(&name).filter(|_| only.is_none_or(|only| only == name)) else {
             continue;
         };
         let element = match info.dtype {
@@ -167,15 +158,51 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             }
             _ => continue,
         };
-        if info.shape.len() < 2 && only.is_none() {
-            continue;
+        if info.shape.len() >= 2 || only.is_some() {
+            tensors.push((name, element, info));
         }
-        let values = count(&info.shape, element.size())?;
-        file.seek(SeekFrom::Start(start + info.data_offsets.0 as u64)).map_err(text)?;
-        let data = read_values(&mut file, values, element).map_err(text)?;
-        raw.arrays.push(Array { name, shape: info.shape.clone(), data });
     }
-    Ok(raw)
+    Ok(tensors)
+}
+
+/// The texts of a file's metadata, without its tensors.
+pub(crate) fn read_metadata(path: &Path) -> Result<Option<HashMap<String, String>>, String> {
+    let mut file = File::open(path).map_err(|e| e.to_string())?;
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    Ok(head(&mut file, size)?.metadata.metadata().clone())
+}
+
+/// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
+pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+    let text = |e: std::io::Error| e.to_string();
+    let file = File::open(path).map_err(text)?;
+    let size = file.metadata().map_err(text)?.len();
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let head = head(&mut file, size)?;
+    let mut arrays = Vec::new();
+    for (name, element, info) in tensors(&head, only)? {
+        let values = count(&info.shape, element.size())?;
+        file.seek(SeekFrom::Start(head.start + info.data_offsets.0 as u64)).map_err(text)?;
+        let data = read_values(&mut file, values, element).map_err(text)?;
+        arrays.push(Array { name, shape: info.shape.clone(), data });
+    }
+    Ok(Raw { ids: head.ids, arrays })
+}
+
+/// Where the tensors that [`read`] gives lie, and the ids; `None` if one is of another type than f32 and must be read.
+pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, String> {
+    let mut file = File::open(path).map_err(|e| e.to_string())?;
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    let head = head(&mut file, size)?;
+    let mut places = Vec::new();
+    for (name, element, info) in tensors(&head, only)? {
+        if element != Element::F32 {
+            return Ok(None);
+        }
+        let offset = head.start + info.data_offsets.0 as u64;
+        places.push(Place { name, shape: info.shape.clone(), offset });
+    }
+    Ok(Some((places, head.ids)))
 }
 
 #[cfg(test)]

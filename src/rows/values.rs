@@ -93,6 +93,12 @@ impl Spool {
         write_f32(&mut self.file, values).map_err(|e| RowsError::write(&self.target, e))
     }
 
+    /// The unnamed file itself, little-endian f32 from its first byte.
+    pub(crate) fn into_file(self) -> Result<File, RowsError> {
+        let Self { file, target } = self;
+        file.into_inner().map_err(|e| RowsError::write(&target, e.into_error()))
+    }
+
     /// Copies everything into the file proper; the space is free afterwards.
     pub(crate) fn copy_into(self, out: &mut impl Write) -> io::Result<u64> {
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;

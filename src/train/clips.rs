@@ -1,37 +1,35 @@
-//! Features of clips to train on: `(B, T, D)` f32, mapped from disk or in memory, read a batch at a time.
+//! Features of clips to train on: `(B, T, D)` f32, in memory where they are small, else mapped from disk, a batch at a time.
 //!
-//! Kinetics-400 is 240,000 clips of 16 x 384 numbers, 6 GB: `.npy` and `.safetensors` files are mapped, so that the system
-//! keeps in memory what fits and drops what it needs. Rows of such files are not looked through for values that are not
-//! finite; the loss tells.
+//! Kinetics-400 is 240,000 clips of 16 x 384 numbers, 6 GB: files are mapped one after the other, so that the system keeps in
+//! memory what fits and drops what it needs. Mapped rows are not looked through for values that are not finite; the loss
+//! tells.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use super::random::{Purpose, Stream};
-use crate::rows::read_header;
-
-/// The part that training reads.
-const PART: &str = "frames";
+use crate::rows::{Opened, RowsError, Values};
 
 /// Rows that the digest looks at, evenly spread.
 const DIGEST_ROWS: usize = 256;
 
-enum Values {
+enum Source {
     Memory(Vec<f32>),
-    /// f32 from this byte on, aligned.
+    /// Little-endian f32 from this byte on, not aligned.
     Mapped(Mmap, usize),
 }
 
 /// Features of many clips.
 pub struct Clips {
     origin: PathBuf,
-    values: Values,
+    /// The first row of each source, and the source.
+    sources: Vec<(usize, Source)>,
+    index: Result<HashMap<String, usize>, RowsError>,
     count: usize,
     frames: usize,
     width: usize,
@@ -43,49 +41,68 @@ impl Clips {
     /// # Errors
     /// If the number of values is not `B·T·D`, or there is no clip, or fewer than two frames.
     pub fn in_memory(origin: &Path, values: Vec<f32>, shape: [usize; 3]) -> Result<Self, TrainError> {
-        let available = values.len();
-        Self::new(origin, Values::Memory(values), available, &shape)
+        let fail = |cause: String| TrainError::Features { path: origin.to_owned(), cause };
+        let needed = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        if needed != Some(values.len()) {
+            return Err(fail(format!("{} values for the shape {shape:?}", values.len())));
+        }
+        let index = Err(RowsError::read(origin, "its rows have no ids"));
+        Self::new(origin, vec![(0, Source::Memory(values))], index, shape[0], &shape[1..])
     }
 
-    /// Maps an f32 `.npy` file of `(B, T, D)`, or the tensor `frames` of a `.safetensors` file; `None` for files of another
-    /// kind or type, which must be read instead.
+    /// Takes the one array of opened files.
     ///
     /// # Errors
-    /// If the file cannot be opened, is cut short, or has another shape.
-    pub fn map(path: &Path) -> Result<Option<Self>, TrainError> {
-        let fail = |cause: String| TrainError::Features { path: path.to_owned(), cause };
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        if !matches!(extension.as_str(), "npy" | "safetensors") || cfg!(target_endian = "big") {
-            return Ok(None);
+    /// If it has another shape than `(B, T, D)`, no clip or fewer than two frames, or a file cannot be mapped.
+    pub fn opened(mut opened: Opened) -> Result<Self, TrainError> {
+        let (index, count) = (opened.index(), opened.rows());
+        let fail = |cause: String| TrainError::Features { path: opened.origin.clone(), cause };
+        let Some(array) = opened.arrays.pop() else { return Err(fail("it holds no clips".into())) };
+        let values = array.shape.iter().product::<usize>();
+        let mut sources = Vec::new();
+        let mut first = 0;
+        for stretch in array.stretches {
+            let source = match stretch.values {
+                Values::Memory(values) => Source::Memory(values),
+                Values::File(file, offset) => {
+                    // SAFETY: the map is read-only; that nobody shortens the file meanwhile is every memory map's condition.
+                    let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
+                    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                    let end = stretch.rows.checked_mul(4 * values).and_then(|bytes| bytes.checked_add(start));
+                    if end.is_none_or(|end| end > map.len()) {
+                        return Err(fail("a file was cut short while it was opened".into()));
+                    }
+                    Source::Mapped(map, start)
+                }
+            };
+            // Without rows there is nothing to look up.
+            if stretch.rows > 0 {
+                sources.push((first, source));
+                first += stretch.rows;
+            }
         }
-        let file = File::open(path).map_err(|e| fail(e.to_string()))?;
-        // SAFETY: the map is read-only; that nobody shortens the file meanwhile is every memory map's condition.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
-        let layout = if extension == "npy" { npy(&map) } else { tensor(&map) };
-        let Some((shape, start)) = layout.map_err(&fail)? else { return Ok(None) };
-        if start % align_of::<f32>() != 0 {
-            return Ok(None);
-        }
-        let available = map.len().saturating_sub(start) / size_of::<f32>();
-        Self::new(path, Values::Mapped(map, start), available, &shape).map(Some)
+        Self::new(&opened.origin, sources, index, count, &array.shape)
     }
 
-    fn new(origin: &Path, values: Values, available: usize, shape: &[usize]) -> Result<Self, TrainError> {
+    fn new(
+        origin: &Path,
+        sources: Vec<(usize, Source)>,
+        index: Result<HashMap<String, usize>, RowsError>,
+        count: usize,
+        shape: &[usize],
+    ) -> Result<Self, TrainError> {
         let fail = |cause: String| TrainError::Features { path: origin.to_owned(), cause };
-        let &[count, frames, width] = shape else {
+        let whole = [&[count], shape].concat();
+        let &[frames, width] = shape else {
             return Err(fail(format!(
-                "its shape is {shape:?}; training reads the features of frames, (clips, frames, width): \
+                "its shape is {whole:?}; training reads the features of frames, (clips, frames, width): \
                  make them with `lift embed --parts frames`"
             )));
         };
         if count == 0 || frames < 2 || width == 0 {
-            return Err(fail(format!("its shape is {shape:?}; training needs clips of two frames at least")));
+            return Err(fail(format!("its shape is {whole:?}; training needs clips of two frames at least")));
         }
-        let needed = count.checked_mul(frames).and_then(|n| n.checked_mul(width));
-        if needed.is_none_or(|needed| needed > available) {
-            return Err(fail(format!("it is cut short: {available} values for the shape {shape:?}")));
-        }
-        Ok(Self { origin: origin.to_owned(), values, count, frames, width })
+        Ok(Self { origin: origin.to_owned(), sources, index, count, frames, width })
     }
 
     /// Clips, `B`.
@@ -113,17 +130,35 @@ impl Clips {
         &self.origin
     }
 
-    /// One clip, `(T, D)` row-major.
-    pub fn row(&self, index: usize) -> &[f32] {
+    /// The row of each id.
+    ///
+    /// # Errors
+    /// If the rows have no ids, or one stands twice.
+    pub fn index(&self) -> Result<&HashMap<String, usize>, &RowsError> {
+        self.index.as_ref()
+    }
+
+    /// Appends one clip, `(T, D)` row-major, to `values`; nothing beyond the last.
+    fn append(&self, row: usize, values: &mut Vec<f32>) {
         let size = self.frames * self.width;
-        let all: &[f32] = match &self.values {
-            Values::Memory(values) => values,
-            Values::Mapped(map, start) => {
-                let end = start + self.count * size * size_of::<f32>();
-                bytemuck::cast_slice(&map[*start..end])
+        let at = self.sources.partition_point(|(first, _)| *first <= row);
+        let Some((first, source)) = at.checked_sub(1).map(|at| &self.sources[at]) else { return };
+        let within = (row - first) * size;
+        match source {
+            Source::Memory(all) => values.extend_from_slice(all.get(within..within + size).unwrap_or(&[])),
+            Source::Mapped(map, start) => {
+                let start = start + 4 * within;
+                let bytes = map.get(start..start + 4 * size).unwrap_or(&[]);
+                values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
             }
-        };
-        &all[index * size..(index + 1) * size]
+        }
+    }
+
+    /// One clip, `(T, D)` row-major; empty beyond the last.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.frames * self.width);
+        self.append(row, &mut values);
+        values
     }
 
     /// These clips as a tensor `(rows, T, D)`.
@@ -132,7 +167,7 @@ impl Clips {
     /// If the device fails.
     pub fn batch(&self, rows: &[usize], device: &Device) -> candle_core::Result<Tensor> {
         let mut values = Vec::with_capacity(rows.len() * self.frames * self.width);
-        rows.iter().for_each(|&row| values.extend_from_slice(self.row(row)));
+        rows.iter().for_each(|&row| self.append(row, &mut values));
         Tensor::from_vec(values, (rows.len(), self.frames, self.width), device)
     }
 
@@ -143,29 +178,10 @@ impl Clips {
         digest.update(format!("{} {} {}", self.count, self.frames, self.width));
         let looked_at = self.count.min(DIGEST_ROWS);
         for place in 0..looked_at {
-            digest.update(bytemuck::cast_slice::<f32, u8>(self.row(place * self.count / looked_at)));
+            digest.update(bytemuck::cast_slice::<f32, u8>(&self.row(place * self.count / looked_at)));
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
-
-/// Shape and first byte of an f32 array; `None` for other types.
-fn npy(bytes: &[u8]) -> Result<Option<(Vec<usize>, usize)>, String> {
-    let header = read_header(&mut &bytes[..])?;
-    Ok((header.descr == "<f4").then_some((header.shape, header.len)))
-}
-
-/// Shape and first byte of the tensor `frames`; `None` for other types.
-fn tensor(bytes: &[u8]) -> Result<Option<(Vec<usize>, usize)>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
-    let view = file.tensor(PART).map_err(|_| {
-        format!(
-            "it has no tensor '{PART}', only {}: make one with `lift embed --parts frames`",
-            file.names().join(", ")
-        )
-    })?;
-    let start = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
-    Ok((view.dtype() == Dtype::F32).then(|| (view.shape().to_vec(), start)))
 }
 
 /// Divides `count` clips into those to train on and the share `held_out` (0 to 1) to validate on, each in ascending order;
@@ -184,35 +200,32 @@ pub fn split(count: usize, held_out: f64, seed: u64) -> (Vec<usize>, Vec<usize>)
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write;
 
-    fn npy_file(path: &Path, descr: &str, shape: &str, values: &[f32]) {
-        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend(118u16.to_le_bytes());
-        bytes.extend(format!("{header:<117}\n").bytes());
-        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-        std::fs::write(path, bytes).unwrap();
-    }
+    use super::*;
+    use crate::rows::{self, Lying, Stretch};
 
     #[test]
-    fn mapped_files_give_their_rows() {
-        let folder = tempfile::tempdir().unwrap();
-        let values: Vec<f32> = (0..24).map(|v| v as f32).collect();
-        let path = folder.path().join("x.npy");
-        npy_file(&path, "<f4", "(3, 2, 4)", &values);
-        let clips = Clips::map(&path).unwrap().unwrap();
-        assert_eq!((clips.len(), clips.frames(), clips.width()), (3, 2, 4));
-        assert_eq!(clips.row(1), &values[8..16]);
-        let batch = clips.batch(&[2, 0], &Device::Cpu).unwrap().to_vec3::<f32>().unwrap();
-        assert_eq!((batch[0][0][0], batch[1][1][3]), (16.0, 7.0));
-
-        let other = folder.path().join("x.safetensors");
-        let tensor = Tensor::from_vec(values.clone(), (3, 2, 4), &Device::Cpu).unwrap();
-        candle_core::safetensors::save(&[("frames", tensor)].into(), &other).unwrap();
-        let same = Clips::map(&other).unwrap().unwrap();
-        assert_eq!((same.row(2), same.digest()), (clips.row(2), clips.digest()));
-        let in_memory = Clips::in_memory(&path, values, [3, 2, 4]).unwrap();
+    fn clips_come_from_memory_and_from_files_one_after_the_other() {
+        let values: Vec<f32> = (0..48).map(|v| v as f32 / 7.0).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"odd").unwrap();
+        values[24..].iter().for_each(|x| file.write_all(&x.to_le_bytes()).unwrap());
+        let stretch = |rows, values| Stretch { rows, values };
+        let stretches = vec![
+            stretch(3, Values::Memory(values[..24].to_vec())),
+            stretch(0, Values::Memory(vec![])),
+            stretch(3, Values::File(file, 3)),
+        ];
+        let array = Lying { name: "frames".into(), shape: vec![2, 4], stretches };
+        let clips = Clips::opened(Opened::new("x".into(), vec![array], None)).unwrap();
+        assert_eq!((clips.len(), clips.frames(), clips.width()), (6, 2, 4));
+        assert_eq!((clips.row(2), clips.row(3)), (values[16..24].to_vec(), values[24..32].to_vec()));
+        let batch =
+            clips.batch(&[5, 0], &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(batch, [&values[40..], &values[..8]].concat());
+        assert!(clips.index().is_err());
+        let in_memory = Clips::in_memory(Path::new("y"), values, [6, 2, 4]).unwrap();
         assert_eq!(in_memory.digest(), clips.digest());
     }
 
@@ -220,21 +233,17 @@ mod tests {
     fn what_cannot_be_used_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npy");
-        for (descr, shape, reason) in [
-            ("<f4", "(3, 8)", "--parts frames"),
-            ("<f4", "(4, 2, 4)", "cut short"),
-            ("<f4", "(24, 1, 1)", "two frames"),
-            ("<f4", "(0, 2, 4)", "two frames"),
-            ("<f4", "(18446744073709551615, 2, 4)", "cut short"),
-        ] {
-            npy_file(&path, descr, shape, &[0.0; 24]);
-            let error = Clips::map(&path).err().unwrap().to_string();
+        for (shape, reason) in
+            [(&[3, 8][..], "--parts frames"), (&[24, 1, 1], "two frames"), (&[0, 2, 4], "two frames")]
+        {
+            let mut bytes = rows::npy::header(shape);
+            bytes.resize(bytes.len() + 4 * shape.iter().product::<usize>(), 0);
+            std::fs::write(&path, bytes).unwrap();
+            let opened = rows::open(&path, None, Some("frames"), folder.path()).unwrap();
+            let error = Clips::opened(opened).err().unwrap().to_string();
             assert!(error.contains(reason) && error.contains("x.npy"), "{error}");
         }
-        npy_file(&path, "<f8", "(3, 2, 4)", &[0.0; 48]);
-        assert!(Clips::map(&path).unwrap().is_none(), "other types are read, not mapped");
-        std::fs::write(&path, b"\x93NUMPY\x01\x00\xff").unwrap();
-        assert!(Clips::map(&path).is_err());
+        assert!(Clips::in_memory(&path, vec![0.0; 5], [1, 2, 3]).is_err());
     }
 
     #[test]

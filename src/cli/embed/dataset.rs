@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::args::{PartFormat, ShardArg};
-use super::teller::{Teller, unfit};
+use super::teller::Teller;
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::signals::Signals;
@@ -17,7 +17,7 @@ use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{Input, Listing, Shard};
 use crate::rows::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
-use crate::rows::{Format, Part, RowsError, display_path};
+use crate::rows::{Failure, Format, Part, RowsError, display_path};
 use crate::video::Sampling;
 
 /// Gathers, compares with what is there, embeds what is missing, reports.
@@ -85,7 +85,7 @@ fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<()
                     teller.embedded(Some(&first.path), &notes);
                     return Ok(());
                 }
-                Err(RowsError::Row(error)) => unfit(first, error),
+                Err(RowsError::Row(error)) => Failure::unfit(first, error),
                 Err(error) => return Err(error),
             }
         }

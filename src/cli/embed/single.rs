@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::teller::{Teller, unfit};
+use super::teller::Teller;
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::signals::Signals;
@@ -86,7 +86,7 @@ impl Run {
                     match self.output.push(row) {
                         Ok(()) => {}
                         // One row that does not fit (another number of frames, say) is that video's failure.
-                        Err(RowsError::Row(error)) => return self.failed(&unfit(row, error)),
+                        Err(RowsError::Row(error)) => return self.failed(&Failure::unfit(row, error)),
                         Err(error) => return Err(error),
                     }
                 }

@@ -10,7 +10,7 @@ use std::thread;
 use serde::Deserialize;
 
 use super::args::StreamFormat;
-use super::teller::{Teller, unfit};
+use super::teller::Teller;
 use super::{EmbedArgs, check_length, settings};
 use crate::cli::Verbosity;
 use crate::cli::signals::Signals;
@@ -80,7 +80,7 @@ fn answer(
                 match answers.row(row) {
                     Ok(()) => {}
                     Err(RowsError::Row(error)) => {
-                        refused = Some(unfit(row, error));
+                        refused = Some(Failure::unfit(row, error));
                         break;
                     }
                     Err(error) => return Err(error),

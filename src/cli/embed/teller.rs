@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::progress::Progress;
 use crate::cli::report;
-use crate::rows::{Failure, Row, display_path};
+use crate::rows::{Failure, display_path};
 
 /// The lines of a run.
 pub(super) struct Teller {
@@ -59,20 +59,5 @@ impl Teller {
         if !self.quiet {
             report::say(&line(seconds));
         }
-    }
-}
-
-/// The failure of an input whose row does not fit.
-pub(super) fn unfit(row: &Row, error: String) -> Failure {
-    Failure {
-        index: row.index,
-        id: row.id.clone(),
-        path: row.path.clone(),
-        start: row.start,
-        end: row.end,
-        fps: row.fps,
-        duration: row.duration,
-        stage: "write".into(),
-        error,
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::{Verbosity, report};
 use crate::embed::{Engine, ModelChoice, Settings, cache};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::Input;
-use crate::rows::{Part, display_path};
+use crate::rows::{Part, display_text};
 use crate::video::Request;
 use crate::weights;
 
@@ -87,15 +87,12 @@ impl Embedder for Pipeline<'_> {
             timeout: None,
         };
         let progress = RefCell::new(Progress::new(inputs.len(), self.quiet));
-        let model = weights::dinov2_digest(&choice.dinov2, choice.offline)?;
-        let model = format!("{model} {:?} {:?}", choice.heads, choice.backend);
-        let cached = cache::features(
+        let cached = cache::features::<anyhow::Error>(
             &inputs,
             &folder,
-            &model,
+            &choice,
             &settings,
             &self.signals.stop,
-            || Engine::load(&choice, &[Part::Frames]).map_err(anyhow::Error::from),
             |outcome| progress.borrow_mut().step(outcome.result.is_ok()),
         )?;
         progress.into_inner().finish();
@@ -103,7 +100,7 @@ impl Embedder for Pipeline<'_> {
             bail!("interrupted");
         }
         for failure in &cached.failures {
-            report::error(&format!("{}: {}", display_path(&failure.path), failure.error));
+            report::error(&format!("{}: {}", display_text(&failure.path), failure.error));
         }
         if cached.files.is_empty() {
             bail!(

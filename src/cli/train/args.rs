@@ -13,8 +13,8 @@ use crate::weights::Source;
 
 /// Train LiFT on the features of frames, without labels
 ///
-/// Reads what lift embed --parts frames writes (a large .npy or .safetensors is mapped, not read), or videos, whose features
-/// go into the cache first. Writes best.safetensors and last.safetensors, which lift embed --lift takes, state.safetensors,
+/// Reads what lift embed --parts frames writes, in any of its forms, or videos, whose features go into the cache first. What is
+/// large is mapped, not read (.parquet and .jsonl through an unnamed copy in the output folder). Writes best.safetensors and last.safetensors, which lift embed --lift takes, state.safetensors,
 /// from which --resume goes on bit for bit, log.jsonl and curves.png/.svg.
 #[derive(Debug, Args)]
 #[command(
@@ -23,7 +23,7 @@ use crate::weights::Source;
     lift train frames.npy -o tuned/ --init lift.safetensors --lr 1e-5\n  lift train --plot run/log.jsonl -o curves.svg"
 )]
 pub(in crate::cli) struct TrainArgs {
-    /// Features (.npy, .npz, .safetensors, .parquet, .jsonl), or videos and folders of them
+    /// Features (.npy, .npz, .safetensors, .parquet, .jsonl, folders of a dataset), or videos and folders of them
     #[arg(value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// Folder for what is learned; with --plot the picture
@@ -44,8 +44,8 @@ pub(in crate::cli) struct TrainArgs {
     /// Passes over the training clips
     #[arg(long, value_name = "N", default_value = "100")]
     pub(super) epochs: NonZeroU64,
-    /// Features to validate on
-    #[arg(long, value_name = "FILE")]
+    /// Features to validate on: a file or a dataset's folder
+    #[arg(long, value_name = "PATH")]
     pub(super) validation: Option<PathBuf>,
     /// Share of the clips held out for validation where no file is given, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
@@ -74,20 +74,23 @@ pub(in crate::cli) struct TrainArgs {
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeFiles {
     /// Training CSV in one of the benchmark's forms
-    #[arg(long, value_name = "FILE", requires_all = ["probe_valid", "probe_features"])]
+    #[arg(long, value_name = "FILE", requires = "probe_valid")]
     probe_train: Option<PathBuf>,
     /// Validation CSV
     #[arg(long, value_name = "FILE", requires = "probe_train")]
     probe_valid: Option<PathBuf>,
-    /// Frame features of the CSVs' videos, with ids
+    /// Frame features of the CSVs' videos, with ids [default: those trained on]
+    #[arg(long, value_name = "PATH", requires = "probe_train")]
+    pub(super) probe_features: Option<PathBuf>,
+    /// Ids of the probed features' rows, one per line, where they have none
     #[arg(long, value_name = "FILE", requires = "probe_train")]
-    probe_features: Option<PathBuf>,
+    pub(super) ids: Option<PathBuf>,
 }
 
 impl ProbeFiles {
-    /// Training CSV, validation CSV and features, if a probe is asked for.
-    pub(super) fn clips(&self) -> Option<[&Path; 3]> {
-        Some([self.probe_train.as_deref()?, self.probe_valid.as_deref()?, self.probe_features.as_deref()?])
+    /// Training and validation CSV, if a probe is asked for.
+    pub(super) fn splits(&self) -> Option<[&Path; 2]> {
+        Some([self.probe_train.as_deref()?, self.probe_valid.as_deref()?])
     }
 }
 

@@ -9,43 +9,49 @@ use super::{TrainArgs, fatal};
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::signals::Signals;
-use crate::embed::{Engine, Settings, cache};
+use crate::embed::{Settings, cache};
 use crate::exit::Fatal;
 use crate::inputs;
-use crate::rows::{self, Format, Part, display_path};
+use crate::rows::{self, Opened, Part, display_path, display_text};
 use crate::train::Clips;
 use crate::video::Request;
 use crate::weights;
 
-/// The clips of the command line: one file of features, or videos.
-pub(super) fn read(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
-    match &args.inputs[..] {
-        [one] if Format::of(one).is_some() => file(one),
-        several if several.iter().any(|path| Format::of(path).is_some()) => {
-            Err(Fatal::usage(anyhow!("give one file of features, or videos; lift merge joins files")))
+/// What training reads of a file.
+const PART: Option<&str> = Some("frames");
+
+/// The clips of the command line: files and datasets of features, or videos.
+pub(super) fn read(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+    let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
+    // The ids are the probe's; of these features only where it is scored on them.
+    let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
+    match (&args.inputs[..], features.len()) {
+        (_, 0) => videos(args, scratch, signals, quiet),
+        ([one], _) => file(one, ids, scratch),
+        (all, count) if count == all.len() => {
+            let mut files = Vec::new();
+            for path in all {
+                files.extend(rows::files(path)?);
+            }
+            opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)
         }
-        _ => videos(args, signals, quiet),
+        _ => Err(Fatal::usage(anyhow!(
+            "{} holds features and other inputs are videos; give the one or the other",
+            display_path(features[0])
+        ))),
     }
 }
 
-/// A file of frame features: mapped where its format allows, else read.
-pub(super) fn file(path: &Path) -> Result<Clips, Fatal> {
-    if let Some(clips) = Clips::map(path).map_err(fatal)? {
-        return Ok(clips);
-    }
-    let table = rows::read(path, None, Some(Part::Frames.name()))?;
-    let array = table.array(Part::Frames.name())?;
-    let &[count, frames, width] = &array.shape[..] else {
-        return Err(Fatal::input(anyhow!(
-            "{}: its rows are of shape {:?}, expected frame features (B, T, D) from lift embed --parts frames",
-            display_path(path),
-            &array.shape[1..]
-        )));
-    };
-    Clips::in_memory(path, array.data.clone(), [count, frames, width]).map_err(fatal)
+/// A file or dataset of frame features: in memory where it is small, else mapped.
+pub(super) fn file(path: &Path, ids: Option<&Path>, scratch: &Path) -> Result<Clips, Fatal> {
+    opened(rows::open(path, ids, PART, scratch)?)
 }
 
-fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+fn opened(opened: Opened) -> Result<Clips, Fatal> {
+    Clips::opened(opened).map_err(fatal)
+}
+
+fn videos(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
         .map_err(Fatal::input)?;
     if !quiet {
@@ -60,16 +66,13 @@ fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fat
         threads: args.compute.threads(),
         timeout: None,
     };
-    let model = weights::dinov2_digest(&choice.dinov2, choice.offline)?;
-    let model = format!("{model} {:?} {:?}", choice.heads, choice.backend);
     let progress = RefCell::new(Progress::new(inputs.len(), quiet));
     let cached = cache::features::<Fatal>(
         &inputs.iter().collect::<Vec<_>>(),
         &folder,
-        &model,
+        &choice,
         &settings,
         &signals.stop,
-        || Ok(Engine::load(&choice, &[Part::Frames])?),
         |outcome| progress.borrow_mut().step(outcome.result.is_ok()),
     )?;
     progress.into_inner().finish();
@@ -80,17 +83,10 @@ fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fat
         });
     }
     for failure in &cached.failures {
-        report::error(&format!("{}: {}; left out", display_path(&failure.path), failure.error));
+        report::error(&format!("{}: {}; left out", display_text(&failure.path), failure.error));
     }
-    let mut values = Vec::new();
-    let (mut count, mut shape) = (0, [0, 0]);
-    for path in &cached.files {
-        let table = rows::read(path, None, Some(Part::Frames.name()))?;
-        let array = table.array(Part::Frames.name())?;
-        if let &[rows, frames, width] = &array.shape[..] {
-            (count, shape) = (count + rows, [frames, width]);
-            values.extend_from_slice(&array.data);
-        }
+    if cached.files.is_empty() {
+        return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
-    Clips::in_memory(&folder, values, [count, shape[0], shape[1]]).map_err(fatal)
+    opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)
 }

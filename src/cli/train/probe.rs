@@ -1,73 +1,73 @@
 //! The benchmark's linear probe on the weights of the moment.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use candle_core::Device;
 
-use super::data;
 use crate::cia::clips::Columns;
 use crate::cia::evaluate::{Plan, evaluate};
 use crate::cia::probe;
 use crate::cia::representations::{Matrix, Parts};
 use crate::cia::splits::Splits;
 use crate::exit::Fatal;
-use crate::rows::{self, Part};
+use crate::rows::display_path;
 use crate::train::{Clips, Embed};
 
 /// The splits and the frame features of their videos.
-pub(super) struct Probe {
+pub(super) struct Probe<'a> {
     splits: Splits,
-    clips: Clips,
+    clips: &'a Clips,
+    /// The videos of the splits, and where they stand among the clips.
+    rows: Vec<usize>,
     index: Arc<HashMap<String, usize>>,
-    origin: PathBuf,
 }
 
-impl Probe {
-    /// Reads training CSV, validation CSV and features with ids.
+impl<'a> Probe<'a> {
+    /// Reads training CSV and validation CSV, whose videos must be among `clips`; the model takes `frames` of `width`.
     pub(super) fn read(
-        [train, valid, features]: [&Path; 3],
-        frames: usize,
-        width: usize,
+        [train, valid]: [&Path; 2],
+        clips: &'a Clips,
+        (frames, width): (usize, usize),
     ) -> Result<Self, Fatal> {
         let splits = Splits::read(train, valid, &Columns::default(), false).map_err(Fatal::input)?;
-        let clips = data::file(features)?;
+        let origin = display_path(clips.origin());
         if (clips.frames(), clips.width()) != (frames, width) {
             return Err(Fatal::input(anyhow!(
-                "{}: clips of {} frames and width {}, but the model is trained on {frames} and {width}",
-                features.display(),
+                "{origin}: clips of {} frames and width {}, but the model is trained on {frames} and {width}",
                 clips.frames(),
                 clips.width()
             )));
         }
-        let table = rows::read(features, None, Some(Part::Frames.name()))?;
-        let index: HashMap<String, usize> =
-            table.index()?.into_iter().map(|(id, row)| (id.to_owned(), row)).collect();
-        let missing: Vec<&str> = splits.ids().into_iter().filter(|id| !index.contains_key(*id)).collect();
+        let places = clips.index().map_err(|error| Fatal::input(anyhow!("{error}")))?;
+        let ids = splits.ids();
+        let missing: Vec<&str> = ids.iter().copied().filter(|id| !places.contains_key(*id)).collect();
         if let Some(first) = missing.first() {
-            let origin = features.display();
             return Err(Fatal::input(anyhow!(
-                "{origin}: {} videos of the CSVs are missing, {first} first",
-                missing.len()
+                "{origin}: {} of {} videos of the probe's CSVs are not among its ids, {first} first; give the file \
+                 that has them as --probe-features",
+                missing.len(),
+                ids.len()
             )));
         }
-        Ok(Self { splits, clips, index: Arc::new(index), origin: features.into() })
+        let rows = ids.iter().map(|id| places[*id]).collect();
+        let index = ids.iter().enumerate().map(|(row, id)| ((*id).to_owned(), row)).collect();
+        Ok(Self { rows, index: Arc::new(index), splits, clips })
     }
 
     /// The mean accuracy over the groups, in percent.
     pub(super) fn accuracy(&mut self, embed: &Embed<'_>) -> Result<f64, String> {
         const BATCH: usize = 128;
-        let rows: Vec<usize> = (0..self.clips.len()).collect();
         let mut values = Vec::new();
-        for batch in rows.chunks(BATCH) {
+        for batch in self.rows.chunks(BATCH) {
             let x = self.clips.batch(batch, &Device::Cpu).map_err(|e| e.to_string())?;
             let z = embed(&x).and_then(|z| z.flatten_all()?.to_vec1::<f32>()).map_err(|e| e.to_string())?;
             values.extend(z);
         }
-        let shape = vec![values.len() / rows.len()];
-        let origin = self.origin.display().to_string();
+        let shape = vec![values.len() / self.rows.len().max(1)];
+        let origin = display_path(self.clips.origin());
         let matrix = Matrix { origin, index: self.index.clone(), shape, source: Arc::new(values) };
         let mut parts = Parts::default();
         parts.own.insert("concat".into(), matrix);

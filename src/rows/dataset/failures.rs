@@ -62,6 +62,19 @@ pub(super) fn walk(
     Ok(counts)
 }
 
+/// The inputs that have no row, in the order of the parts.
+///
+/// # Errors
+/// `Read` if a part is damaged.
+pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, RowsError> {
+    let mut all = Vec::new();
+    walk(dataset, |failure| {
+        all.push(failure.clone());
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 /// Writes the list anew, whole or not at all, and counts what the dataset holds.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ mod plan;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-pub use failures::{Counts, FAILURES, write_failures};
+pub use failures::{Counts, FAILURES, failures, write_failures};
 pub use fill::Filler;
 pub use ledger::{Entry, FailedInput, Ledger};
 pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
