@@ -98,30 +98,38 @@ fn listed(command: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-/// The flags in force, as a file for `--config`; those that are not set stand there as comments.
+/// What stands behind a flag that is not set and has no default.
+const UNSET: &str = " is not set";
+
+/// The flags in force, as a file for `--config`; defaults, and what is not set, stand there as comments.
 pub(super) fn print(command: &Command, matches: &ArgMatches) -> String {
     let mut text = format!("[{}]\n", command.get_name());
     for arg in listed(command) {
         let name = name_of(arg);
         let id = arg.get_id().as_str();
+        // A default may not stand beside what replaces it (--frames beside --fps).
+        let mark = if matches.value_source(id) == Some(ValueSource::CommandLine) { "" } else { "# " };
         let _ = match arg.get_action() {
-            ArgAction::SetTrue => writeln!(text, "{name} = {}", matches.get_flag(id)),
-            ArgAction::Count => writeln!(text, "{name} = {}", matches.get_count(id)),
+            ArgAction::SetTrue => writeln!(text, "{mark}{name} = {}", matches.get_flag(id)),
+            ArgAction::Count => writeln!(text, "{mark}{name} = {}", matches.get_count(id)),
             action => {
                 let raw = matches.get_raw(id).into_iter().flatten();
                 let values: Vec<String> = raw.map(|v| toml_value(&v.to_string_lossy())).collect();
                 match (&values[..], action) {
-                    ([], _) => {
-                        let what = arg.get_value_names().and_then(|names| names.first());
-                        writeln!(text, "# {name} = {}", what.map_or("", |what| what.as_str()))
-                    }
-                    ([one], ArgAction::Set) => writeln!(text, "{name} = {one}"),
-                    (several, _) => writeln!(text, "{name} = [{}]", several.join(", ")),
+                    ([], _) => writeln!(text, "# {name}{UNSET}"),
+                    ([one], ArgAction::Set) => writeln!(text, "{mark}{name} = {one}"),
+                    (several, _) => writeln!(text, "{mark}{name} = [{}]", several.join(", ")),
                 }
             }
         };
     }
     text
+}
+
+/// The settings of [`print`] in one line, defaults too.
+pub(super) fn in_force(printed: &str) -> String {
+    let set = printed.lines().filter(|line| !line.ends_with(UNSET));
+    set.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect::<Vec<_>>().join(", ")
 }
 
 /// A number where it is one, as it stands; else a text.
@@ -173,7 +181,7 @@ mod tests {
         let text = parsed(file, &["lift", "embed", "--frames", "4", "--parts=static", "x"]).unwrap();
         has(
             &text,
-            &["frames = 4", "parts = [\"static\"]", "reverse = true", "inputs = [\"x\"]", "# fps = RATE"],
+            &["frames = 4", "parts = [\"static\"]", "reverse = true", "inputs = [\"x\"]", "# fps is not set"],
         );
     }
 

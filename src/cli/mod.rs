@@ -100,8 +100,7 @@ pub fn main() -> Exit {
             let _ = std::io::stdout().write_all(settings.as_bytes());
             return Exit::Success;
         }
-        let in_force = settings.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
-        tracing::info!("settings: {}", in_force.join(", "));
+        tracing::info!("settings: {}", config::in_force(&settings));
     }
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
