@@ -10,7 +10,7 @@
     method: data.projections[0].method,
     clip: 0,
     frame: 0,
-    halves: { features: true, reconstructed: true },
+    halves: { ...data.shown },
     clips: data.clips.map((clip) => !clip.mirror),
     playing: null,
   };
@@ -91,7 +91,7 @@
       path.at.forEach((point, t) => {
         const look = clip.mirror
           ? { fill: "#fff", stroke: colours[t], "stroke-width": 2 }
-          : { fill: colours[t], stroke: colours[0], "stroke-width": 1.2 };
+          : { fill: colours[t], stroke: colours[count > 40 ? t : 0], "stroke-width": 1.2 };
         const made = marker(path.half, point, radius, look);
         const title = shape("title", {});
         title.textContent = `${name(clip)}, ${path.half === "features" ? "frame feature" : "reconstruction"}, frame ${t + 1}`;
@@ -175,7 +175,8 @@
     for (const path of shown) {
       path.at.forEach((at, t) => {
         const distance = Math.hypot(at[0] - x, at[1] - y) + (path.number === state.clip ? 0 : 0.5);
-        if (distance < best.distance) best = { distance, t, number: path.number };
+        // Of points in one place the last is on top.
+        if (distance <= best.distance) best = { distance, t, number: path.number };
       });
     }
     if (best.t !== undefined) go(best.t, best.number);
@@ -223,7 +224,7 @@
     });
   }
   for (const [half, label] of [["features", "frame features"], ["reconstructed", "LiFT reconstruction"]]) {
-    choice("halves", "checkbox", half, true, label, lone ? [data.clips[0].colours[half]] : [], (on) => {
+    choice("halves", "checkbox", half, state.halves[half], label, lone ? [data.clips[0].colours[half]] : [], (on) => {
       state.halves[half] = on;
       drawPlane();
       show();
@@ -251,7 +252,7 @@
     return made;
   };
   byId("numbers").append(
-    row("th", ["curvature", "pixels", "features", "reconstruction", "mean distance"]),
+    row("th", ["curvature", "pixels", "features", "LiFT", "distance"]),
     ...data.clips.map((clip) => {
       const mean = clip.distance.reduce((sum, value) => sum + value, 0) / clip.distance.length;
       return row("td", [name(clip), degrees(clip.curvature.pixels), degrees(clip.curvature.features), degrees(clip.curvature.reconstruction), mean.toFixed(2)]);

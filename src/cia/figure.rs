@@ -1,39 +1,32 @@
 //! The benchmark as a picture: groups as a dot plot, best first, with chance and the means.
 //!
-//! A panel per data set, a line per group, a dot per representation; groups are sorted by the first representation.
-//! Dashed grey is chance, the coloured lines are the representations' means.
+//! A panel per data set, a row per group, a mark per representation; groups are sorted by the first representation.
+//! A row's marks stand a little below each other, since many scores are equal. Dashed grey is chance, the coloured lines
+//! are the representations' means. Drawn with the shapes of [`crate::plot`], whose text has its kerning and whose
+//! bitmaps are sharp on any screen.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::FontStyle;
 
 use super::report::{Outcome, Report};
+use crate::plot::palette::{GREY, GRID, INK, RULE, Rgb, clip_colour};
+use crate::plot::scene::{Anchor, Area, Font, Scene};
+use crate::plot::sheet::{BODY, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH};
+use crate::plot::{raster, svg, text};
 
-/// Dark on white and apart for colour-blind eyes (Okabe and Ito's palette, yellow left out).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
-];
-
-const WIDTH: u32 = 900;
-const LINE: u32 = 20;
-/// Above a panel's lines: its title. Below: the axis.
-const TITLE: u32 = 44;
-const AXIS: u32 = 52;
-/// The names' column.
-const NAMES: i32 = 350;
-const RIGHT: i32 = 30;
+/// Width of the column of names.
+const NAMES: f64 = 300.0;
+const NAME: Font = Font { size: 13.0, bold: false, colour: INK };
+/// Height that each mark has to itself in a row, and what a row has besides.
+const STEP: f64 = 9.5;
+const PADDING: f64 = 9.0;
+const RADIUS: f64 = 3.6;
+/// Of the PNG: sharp on most screens.
+const DPI: f64 = 144.0;
+/// Every second row.
+const BAND: Rgb = [246, 247, 248];
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -72,28 +65,18 @@ impl Kind {
 /// Draws the report; the bytes of a picture file.
 ///
 /// # Errors
-/// [`FigureError::Draw`] with what the drawing library says.
+/// [`FigureError::Draw`] with what the picture encoder says.
 pub fn draw(report: &Report, kind: Kind) -> Result<Vec<u8>, FigureError> {
-    register_font();
-    let panels = Panel::all(report);
-    let size = (WIDTH, panels.iter().map(Panel::height).sum::<u32>().max(LINE));
+    let mut scene = Scene::new(WIDTH, MARGIN, "accuracy per group");
+    let mut y = MARGIN - 6.0;
+    for panel in Panel::all(report) {
+        y = panel.draw(&mut scene, y) + MARGIN / 2.0;
+    }
+    scene.cut(y);
+    let failed = |error: image::ImageError| FigureError::Draw(error.to_string());
     match kind {
-        Kind::Png => {
-            let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
-            page(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), &panels)
-                .map_err(|error| FigureError::Draw(error.to_string()))?;
-            let mut file = Vec::new();
-            PngEncoder::new(&mut file)
-                .write_image(&pixels, size.0, size.1, ExtendedColorType::Rgb8)
-                .map_err(|error| FigureError::Draw(error.to_string()))?;
-            Ok(file)
-        }
-        Kind::Svg => {
-            let mut text = String::new();
-            page(&SVGBackend::with_string(&mut text, size).into_drawing_area(), &panels)
-                .map_err(|error| FigureError::Draw(error.to_string()))?;
-            Ok(text.into_bytes())
-        }
+        Kind::Png => raster::png(&scene, DPI).map_err(failed),
+        Kind::Svg => Ok(svg::svg(&scene).map_err(failed)?.into_bytes()),
     }
 }
 
@@ -130,119 +113,94 @@ impl<'a> Panel<'a> {
         panels
     }
 
-    fn height(&self) -> u32 {
-        TITLE + LINE * (self.order.len() + self.outcomes.len()) as u32 + AXIS
-    }
-
-    /// From the worst tens below every dot (chance in view) to 100 and a little.
-    fn range(&self) -> Range<f64> {
+    /// Where the axis begins: at the tens below every mark, with chance in view.
+    fn low(&self) -> f64 {
         let all = self.outcomes.iter().flat_map(|outcome| &outcome.per_group);
         let lowest = all.map(|group| group.accuracy).fold(50.0, f64::min);
-        ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0..102.0
+        ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0
     }
 
-    /// What a group's line says: its verbs and noun, or its id where there are none.
+    /// What a group's row says: its verbs and noun, or its id where there are none.
     fn name(&self, group: usize) -> String {
         let group = &self.outcomes[0].per_group[group];
         let verbs = [&group.verb_forward, &group.verb_reverse].map(String::as_str);
-        let name = match (verbs, group.noun.as_str()) {
+        match (verbs, group.noun.as_str()) {
             (["", _] | [_, ""], _) => group.triplet.clone(),
             ([forward, reverse], "") => format!("{forward} / {reverse}"),
             ([forward, reverse], noun) => format!("{forward} / {reverse} · {noun}"),
-        };
-        shortened(&name)
+        }
     }
-}
 
-/// At most what fits in the names' column.
-fn shortened(name: &str) -> String {
-    const MOST: usize = 50;
-    if name.chars().count() <= MOST {
-        return name.to_owned();
-    }
-    name.chars().take(MOST - 1).chain(['…']).collect()
-}
-
-type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
-
-fn page<B: DrawingBackend>(area: &DrawingArea<B, Shift>, panels: &[Panel]) -> Drawn<B> {
-    area.fill(&WHITE)?;
-    let mut rest = area.clone();
-    for panel in panels {
-        let (upper, lower) = rest.split_vertically(panel.height() as i32);
-        panel.draw(&upper)?;
-        rest = lower;
-    }
-    area.present()
-}
-
-fn font(size: i32, colour: &RGBColor, horizontal: HPos) -> TextStyle<'_> {
-    let style = TextStyle::from(("sans-serif", size).into_font()).color(colour);
-    style.pos(Pos::new(horizontal, VPos::Center))
-}
-
-impl Panel<'_> {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        let (text, grey) = (RGBColor(40, 40, 40), RGBColor(225, 225, 225));
+    /// Draws the panel from `y` down; returns where it ends.
+    fn draw(&self, scene: &mut Scene, mut y: f64) -> f64 {
+        y += 26.0;
         let title = format!("{}: accuracy per group, percent", self.outcomes[0].dataset);
-        area.draw(&Text::new(title, (16, 22), font(18, &text, HPos::Left)))?;
+        let title = text::shorten(&text::clean(&title), TITLE, INNER);
+        scene.text(&title, [MARGIN, y], Anchor::Start, TITLE);
+        y = self.legend(scene, y + 12.0) + 16.0;
 
-        let range = self.range();
-        let (left, right) = (NAMES, WIDTH as i32 - RIGHT);
-        let x = |value: f64| {
-            let share = (value - range.start) / (range.end - range.start);
-            left + (share * f64::from(right - left)).round() as i32
-        };
-        let legend = TITLE as i32;
-        let top = legend + (LINE as usize * self.outcomes.len()) as i32;
-        let y = |line: usize| top + (LINE as i32) * line as i32 + LINE as i32 / 2;
-        let bottom = top + (LINE as usize * self.order.len()) as i32;
-        let line = |points: Vec<(i32, i32)>, style: ShapeStyle| PathElement::new(points, style);
-
-        for tick in (range.start as i32..=100).step_by(10) {
-            let at = x(f64::from(tick));
-            area.draw(&line(vec![(at, top), (at, bottom)], grey.into()))?;
-            area.draw(&Text::new(tick.to_string(), (at, bottom + 12), font(13, &text, HPos::Center)))?;
-        }
-        let chance = x(50.0);
-        for from in (top..bottom).step_by(8) {
-            let dash = vec![(chance, from), (chance, (from + 4).min(bottom))];
-            area.draw(&line(dash, RGBColor(110, 110, 110).stroke_width(1)))?;
-        }
-        let label = ("chance", (chance, bottom + 30));
-        area.draw(&Text::new(label.0, label.1, font(12, &RGBColor(110, 110, 110), HPos::Center)))?;
-
+        let row = STEP * self.outcomes.len() as f64 + PADDING;
+        let area = Area::new(MARGIN + NAMES, y, INNER - NAMES, row * self.order.len() as f64);
+        let low = self.low();
+        // The outermost marks must not stand on the edge.
+        let x = |value: f64| area.x + 8.0 + (value - low) / (100.0 - low) * (area.w - 16.0);
         for (place, &group) in self.order.iter().enumerate() {
-            let at = y(place);
-            area.draw(&Text::new(self.name(group), (left - 12, at), font(13, &text, HPos::Right)))?;
-            area.draw(&line(vec![(left, at), (right, at)], grey.into()))?;
+            let top = y + row * place as f64;
+            if place % 2 == 0 {
+                scene.block(Area::new(MARGIN, top, INNER, row), BAND);
+            }
+            let lines = text::wrap(&self.name(group), NAME, NAMES - 20.0, if row < 36.0 { 1 } else { 2 });
+            let mut base = top + row / 2.0 + 4.5 - 8.0 * (lines.len().max(1) - 1) as f64;
+            for line in lines {
+                scene.text(&line, [area.x - 12.0, base], Anchor::End, NAME);
+                base += 16.0;
+            }
         }
-        // The first representation last, so that its dots lie on top.
-        for (number, outcome) in self.outcomes.iter().enumerate().rev() {
-            let colour = COLOURS[number % COLOURS.len()];
+        for tick in (low as i32..=100).step_by(10) {
+            let at = x(f64::from(tick));
+            scene.stroke(&[[at, area.y], [at, area.bottom()]], GRID, 1.0);
+            scene.text(&tick.to_string(), [at, area.bottom() + 18.0], Anchor::Middle, SMALL);
+        }
+        let mut dash = area.y;
+        while dash < area.bottom() {
+            scene.stroke(&[[x(50.0), dash], [x(50.0), (dash + 5.0).min(area.bottom())]], GREY, 1.4);
+            dash += 9.0;
+        }
+        scene.text("chance", [x(50.0), area.bottom() + 34.0], Anchor::Middle, SMALL);
+        for (number, outcome) in self.outcomes.iter().enumerate() {
             let mean = x(outcome.accuracy);
-            area.draw(&line(vec![(mean, top), (mean, bottom)], colour.mix(0.8).stroke_width(2)))?;
+            scene.stroke(&[[mean, area.y], [mean, area.bottom()]], clip_colour(number), 2.0);
+        }
+        scene.outline(area, RULE, 1.0);
+        for (number, outcome) in self.outcomes.iter().enumerate() {
             for (place, &group) in self.order.iter().enumerate() {
                 if let Some(score) = outcome.per_group.get(group) {
-                    area.draw(&Circle::new((x(score.accuracy), y(place)), 5, colour.filled()))?;
+                    let at = y + row * place as f64 + (PADDING + STEP) / 2.0 + STEP * number as f64;
+                    mark(scene, number, [x(score.accuracy), at]);
                 }
             }
-            let (at, named) = (
-                legend + (LINE as i32) * number as i32 + LINE as i32 / 2,
-                format!(
-                    "{} ({}): mean {:.1} [{:.1}, {:.1}]",
-                    outcome.representation,
-                    outcome.width,
-                    outcome.accuracy,
-                    outcome.interval[0],
-                    outcome.interval[1]
-                ),
-            );
-            area.draw(&Circle::new((left + 6, at - 2), 5, colour.filled()))?;
-            area.draw(&Text::new(named, (left + 20, at - 2), font(13, &text, HPos::Left)))?;
         }
-        Ok(())
+        area.bottom() + 38.0
     }
+
+    /// What the marks mean, a line each, with the means; returns the y below.
+    fn legend(&self, scene: &mut Scene, mut y: f64) -> f64 {
+        for (number, outcome) in self.outcomes.iter().enumerate() {
+            y += 20.0;
+            mark(scene, number, [MARGIN + 6.0, y - 5.0]);
+            let [low, high] = outcome.interval;
+            let name = format!("{}, {} numbers", outcome.representation, outcome.width);
+            let name = text::shorten(&text::clean(&name), BODY, NAMES - 20.0);
+            scene.text(&name, [MARGIN + 20.0, y], Anchor::Start, BODY);
+            let mean = format!("mean {:.1}, 95 % interval {low:.1} to {high:.1}", outcome.accuracy);
+            scene.text(&mean, [MARGIN + NAMES + 8.0, y], Anchor::Start, BODY);
+        }
+        y
+    }
+}
+
+fn mark(scene: &mut Scene, number: usize, at: [f64; 2]) {
+    Marker::of_clip(number).draw(scene, at, RADIUS, clip_colour(number), INK);
 }
 
 #[cfg(test)]
@@ -253,13 +211,15 @@ mod tests {
     #[test]
     fn both_formats_are_drawn() {
         let text = String::from_utf8(draw(&sample(), Kind::Svg).unwrap()).unwrap();
-        // Two panels: three representations' dots over two groups each, and their three legends.
-        assert_eq!(text.matches("<circle").count(), 3 * 2 + 3);
+        // Two panels, each with the first representation's discs over two groups and in the legend, rim and fill.
+        assert_eq!(text.matches("<circle").count(), 2 * 3 * 2);
         assert!(text.contains("open / close · door_&amp;_box") && text.contains("chance"));
+        assert!(text.contains(">lift, 768 numbers<") && text.contains(">static, 768 numbers<"));
         let png = draw(&sample(), Kind::Png).unwrap();
         let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(picture.width(), 1350);
         let blue = image::Rgb([0, 114, 178]);
-        assert!(picture.pixels().filter(|pixel| **pixel == blue).count() > 200, "the dots are there");
+        assert!(picture.pixels().filter(|pixel| **pixel == blue).count() > 200, "the marks are there");
         let error = Kind::of(Path::new("cia.pdf")).unwrap_err().to_string();
         assert_eq!(error, "cia.pdf: a figure is written as .png or .svg");
     }
@@ -268,10 +228,12 @@ mod tests {
     fn groups_are_sorted_and_long_names_shortened() {
         let mut report = sample();
         report.results[0].per_group[0].accuracy = 10.0;
+        report.results[0].per_group[1].noun = "x".repeat(90);
         let panels = Panel::all(&report);
         assert_eq!(panels.len(), 2);
         assert_eq!(panels[0].order, [1, 0]);
-        assert_eq!(panels[0].range(), 0.0..102.0);
-        assert_eq!(shortened(&"x".repeat(60)).chars().count(), 50);
+        assert_eq!(panels[0].low(), 0.0);
+        let drawn = String::from_utf8(draw(&report, Kind::Svg).unwrap()).unwrap();
+        assert!(drawn.contains("x…<") && !drawn.contains(&"x".repeat(90)));
     }
 }

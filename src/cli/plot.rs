@@ -15,6 +15,7 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::inputs;
 use crate::plot::animation::Animation;
+use crate::plot::compare::Compared;
 use crate::plot::measures::{Measures, measure};
 use crate::plot::page::{PageClip, page};
 use crate::plot::palette::MOST_CLIPS;
@@ -69,6 +70,13 @@ impl PlotArgs {
             }
             _ => {}
         }
+        let figure = self.figure.or(kind.moves().then_some(Figure::Animation));
+        if let Some(figure) = figure.filter(|figure| figure.of_one() && kind != Kind::Html)
+            && (self.clips.with_reverse || self.inputs.len() > 1)
+        {
+            let count = self.inputs.len() * if self.clips.with_reverse { 2 } else { 1 };
+            return Err(several(figure, count));
+        }
         let file = AtomicFile::create(&path, self.overwrite)?;
         Ok(Some(Plan { kind, figure: self.figure, file }))
     }
@@ -116,6 +124,14 @@ struct Line<'a> {
 
 /// Parses nothing, does everything: the contents page of the command.
 pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    if !args.clips.id.is_empty()
+        && let Some(video) = args.inputs.iter().find(|input| !is_features(input))
+    {
+        return Err(Fatal::usage(anyhow!(
+            "--id chooses a clip of a file of features, and {} is none; leave --id out",
+            display_path(video)
+        )));
+    }
     let plan = args.plan()?;
     // The program's own pool has one thread, since `embed` shares its work otherwise.
     let pool = rayon::ThreadPoolBuilder::new()
@@ -176,7 +192,11 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
                 found.len()
             )));
         }
-        for input in &found {
+        for mut input in &found {
+            // Clips of one name in two folders are told apart by their paths.
+            if clips.iter().any(|clip: &Drawn| clip.paths.title == input.id) {
+                input.id = display_path(&input.path).to_string();
+            }
             let videos = videos.get_or_insert_with(|| {
                 Videos::new(args.models.choice(&args.compute, quiet), request.clone())
             });
@@ -289,22 +309,27 @@ fn html(args: &PlotArgs, clips: &[Drawn]) -> Result<Vec<u8>, Fatal> {
     let projections = [projection(args, clips, first)?, projection(args, clips, second)?];
     let shown: Vec<PageClip<'_>> =
         clips.iter().map(|clip| PageClip { clip: &clip.paths, mirror: clip.mirror }).collect();
-    Ok(page(&shown, &args.title(clips), &projections).map_err(Fatal::input)?.into_bytes())
+    Ok(page(&shown, &args.title(clips), &projections, &args.halves()).map_err(Fatal::input)?.into_bytes())
 }
 
 /// The only clip of a figure that shows one.
-fn only<'a>(clips: &'a [Drawn], figure: &str) -> Result<&'a ClipPaths, Fatal> {
+fn only(clips: &[Drawn], figure: Figure) -> Result<&ClipPaths, Fatal> {
     match clips {
         [one] => Ok(&one.paths),
-        several => Err(Fatal::usage(anyhow!(
-            "the {figure} figure shows one clip, not {}; draw them one by one, or use --figure compare",
-            several.len()
-        ))),
+        more => Err(several(figure, more.len())),
     }
 }
 
+/// Too many clips for a figure of one.
+fn several(figure: Figure, count: usize) -> Fatal {
+    Fatal::usage(anyhow!(
+        "the {} figure shows one clip, not {count}; draw them one by one, or write a .png or .svg with --figure compare",
+        figure.name()
+    ))
+}
+
 fn moving(args: &PlotArgs, kind: Kind, clips: &[Drawn]) -> Result<Vec<u8>, Fatal> {
-    let clip = only(clips, "animation")?;
+    let clip = only(clips, Figure::Animation)?;
     let projection = projection(args, clips, args.method(clips))?;
     let halves = args.halves();
     let animation = Animation::new(
@@ -330,22 +355,37 @@ fn still(args: &PlotArgs, kind: Kind, figure: Option<Figure>, clips: &[Drawn]) -
     raster::png(&scene, args.look.dpi.unwrap_or(STILL_DPI)).map_err(Fatal::input)
 }
 
+/// A lone clip and its mirror are called what they are, since the figure's title is the clip's.
+fn compared(clips: &[Drawn]) -> Vec<Compared<'_>> {
+    let pair = matches!(clips, [clip, mirror] if !clip.mirror && mirror.mirror);
+    clips
+        .iter()
+        .map(|clip| {
+            let name = match (pair, clip.mirror) {
+                (true, false) => "forward",
+                (true, true) => "mirrored in time",
+                (false, _) => clip.paths.title.as_str(),
+            };
+            Compared { name, clip: &clip.paths }
+        })
+        .collect()
+}
+
 fn scene(args: &PlotArgs, figure: Figure, clips: &[Drawn]) -> Result<Scene, Fatal> {
     let (title, halves) = (args.title(clips), args.halves());
     Ok(match figure {
         Figure::Trajectory => {
-            let clip = only(clips, "trajectory")?;
+            let clip = only(clips, figure)?;
             trajectory::trajectory(clip, &title, &projection(args, clips, args.method(clips))?, &halves)
         }
         Figure::Compare => {
-            let paths: Vec<&ClipPaths> = clips.iter().map(|clip| &clip.paths).collect();
-            compare::compare(&paths, &title, &projection(args, clips, args.method(clips))?, &halves)
+            compare::compare(&compared(clips), &title, &projection(args, clips, args.method(clips))?, &halves)
         }
         Figure::Line => {
-            let clip = only(clips, "line")?;
+            let clip = only(clips, figure)?;
             line::line(clip, &title, &measure(clip))
         }
-        Figure::Similarity => similarity::similarity(only(clips, "similarity")?, &title, &halves),
+        Figure::Similarity => similarity::similarity(only(clips, figure)?, &title, &halves),
         // Refused for these files before anything was read.
         Figure::Animation => return Err(Fatal::usage(anyhow!("an animation is written to .gif or .mp4"))),
     })

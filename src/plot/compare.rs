@@ -4,17 +4,26 @@
 //! clip is drawn thinner on top of the earlier one, so both stay visible.
 
 use super::palette::{Half, INK, clip_colour, clip_colour_at, mix};
-use super::plane::{PathLook, Plane, draw_path, marker_radius};
+use super::plane::{PathLook, Plane, draw_path, marker_radius, rim_colour};
 use super::scene::{Anchor, Area, Font, Scene};
 use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, WIDTH, header, strip};
 use super::text;
 use super::trajectory::half_of;
 use super::{ClipPaths, Projection};
 
+/// A clip of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Compared<'a> {
+    /// What it is called there.
+    pub name: &'a str,
+    /// Its paths.
+    pub clip: &'a ClipPaths,
+}
+
 /// Draws all clips, `halves` of each, under `title`.
-pub fn compare(clips: &[&ClipPaths], title: &str, projection: &Projection, halves: &[Half]) -> Scene {
+pub fn compare(clips: &[Compared<'_>], title: &str, projection: &Projection, halves: &[Half]) -> Scene {
     let (mut scene, mut y) = header(title, &projection.caption());
-    for (number, clip) in clips.iter().enumerate() {
+    for (number, Compared { name, clip }) in clips.iter().enumerate() {
         let font = Font { bold: true, colour: mix(clip_colour(number), [0, 0, 0], 0.25), size: 13.0 };
         let side = 190.0;
         let marker = Marker::of_clip(number);
@@ -23,12 +32,12 @@ pub fn compare(clips: &[&ClipPaths], title: &str, projection: &Projection, halve
         let mut line_y = y + if pictures { 26.0 } else { 14.0 };
         marker.draw(&mut scene, [MARGIN + 8.0, line_y - 5.0], 6.0, fill, INK);
         let room = if pictures { side - 28.0 } else { INNER - 24.0 };
-        for line in text::wrap(&clip.title, font, room, if pictures { 3 } else { 1 }) {
+        for line in text::wrap(name, font, room, if pictures { 3 } else { 1 }) {
             scene.text(&line, [MARGIN + 24.0, line_y], Anchor::Start, font);
             line_y += 17.0;
         }
         let tiles = Area::new(MARGIN + side, y, INNER - side, 92.0);
-        let taken = strip(&mut scene, clip, tiles, |time| clip_colour_at(number, time));
+        let taken = strip(&mut scene, clip, tiles, Anchor::Start, |time| clip_colour_at(number, time));
         y += (taken + 8.0).max(line_y - y + 2.0);
     }
     y += 24.0;
@@ -41,12 +50,13 @@ pub fn compare(clips: &[&ClipPaths], title: &str, projection: &Projection, halve
         let area = Area::new(MARGIN + (width + gap) * column as f64, y, width, height);
         let drawn = panel(&mut scene, clips, projection, *half, area);
         // A panel of another scale says so.
-        let larger = scale.map(|first: f64| drawn / first);
-        scale = scale.or(Some(drawn));
+        let larger = scale.zip(drawn).map(|(first, drawn): (f64, f64)| drawn / first);
+        scale = scale.or(drawn);
         let label = match larger {
-            Some(factor) if factor > 1.2 => format!("{}, drawn {:.1}× larger", half.label(), factor),
+            _ if drawn.is_none() => format!("{}: standing still", half.label()),
+            Some(factor) if factor > 1.2 => format!("{}, drawn {}× larger", half.label(), rounded(factor)),
             Some(factor) if factor < 1.0 / 1.2 => {
-                format!("{}, drawn {:.1}× smaller", half.label(), 1.0 / factor)
+                format!("{}, drawn {}× smaller", half.label(), rounded(1.0 / factor))
             }
             _ => half.label().to_string(),
         };
@@ -60,18 +70,30 @@ pub fn compare(clips: &[&ClipPaths], title: &str, projection: &Projection, halve
     scene
 }
 
-/// One half of all clips; returns the panel's scale.
-fn panel(scene: &mut Scene, clips: &[&ClipPaths], projection: &Projection, half: Half, area: Area) -> f64 {
+/// A factor with a decimal while one is worth reading.
+fn rounded(factor: f64) -> String {
+    if factor < 9.95 { format!("{factor:.1}") } else { format!("{factor:.0}") }
+}
+
+/// One half of all clips; returns the panel's scale, none if nothing in it moves.
+fn panel(
+    scene: &mut Scene,
+    clips: &[Compared<'_>],
+    projection: &Projection,
+    half: Half,
+    area: Area,
+) -> Option<f64> {
     let plane = Plane::fit(area, projection.clips.iter().flat_map(|paths| half_of(paths, half)), 30.0);
     plane.draw(scene);
     let count = clips.len();
-    for (number, (clip, paths)) in clips.iter().zip(&projection.clips).enumerate() {
+    for (number, (Compared { clip, .. }, paths)) in clips.iter().zip(&projection.clips).enumerate() {
         let path = plane.path(half_of(paths, half));
         let slim = if count > 1 { number as f64 / (count - 1) as f64 } else { 0.0 };
         let radius = marker_radius(clip.len().max(21)) * (1.3 - 0.55 * slim);
+        let colour = |time| clip_colour_at(number, time);
         let look = PathLook {
-            colour: &|time| clip_colour_at(number, time),
-            rim: clip_colour_at(number, 0.0),
+            colour: &colour,
+            rim: &|time| rim_colour(&colour, clip.len(), time),
             marker: Marker::of_clip(number),
             radius,
             width: 4.0 - 2.4 * slim,
@@ -81,5 +103,5 @@ fn panel(scene: &mut Scene, clips: &[&ClipPaths], projection: &Projection, half:
         }
         draw_path(scene, &path, clip.len(), &look);
     }
-    plane.scale
+    plane.moves.then_some(plane.scale)
 }

@@ -20,8 +20,8 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
         100.0 * mean(&relative)
     );
     let (mut scene, mut y) = header(title, &caption);
-    let taken =
-        strip(&mut scene, clip, Area::new(MARGIN, y, INNER, 150.0), |time| Half::Features.colour(time));
+    let room = Area::new(MARGIN, y, INNER, 150.0);
+    let taken = strip(&mut scene, clip, room, Anchor::Middle, |time| Half::Features.colour(time));
     y += if taken > 0.0 { taken + 16.0 } else { 0.0 };
 
     let bold = Font { bold: true, ..BODY };
@@ -30,7 +30,8 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
     let area = Area::new(MARGIN + 44.0, y + 18.0, INNER - 44.0, 190.0);
     let most = measures.distance.iter().copied().fold(0.0, f64::max);
     let axes = FrameAxes::draw(&mut scene, area, clip.len(), most, None);
-    let thick = (axes.slot() * 0.62).min(40.0);
+    // Gaps of less than a pixel would only make the bars pale.
+    let thick = if axes.slot() < 5.0 { axes.slot() } else { (axes.slot() * 0.62).min(40.0) };
     for (frame, distance) in measures.distance.iter().enumerate() {
         let top = axes.y(*distance);
         let bar = Area::new(axes.x(frame) - thick / 2.0, top, thick, area.bottom() - top);
@@ -51,7 +52,7 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
             Marker::Square,
         ),
     ];
-    let missing = if clip.len() < 3 { "none: it takes 3 frames" } else { "none: nothing moves" };
+    let missing = if clip.len() < 3 { "none: it takes 3 frames" } else { "none: frames repeat" };
     let mut key = area.y + 18.0;
     for (name, curve, colour, marker) in curves {
         let Some(curve) = curve else { continue };

@@ -27,7 +27,7 @@ pub mod raster;
 #[cfg(test)]
 mod samples;
 pub mod scene;
-mod sheet;
+pub mod sheet;
 pub mod similarity;
 pub mod svg;
 pub mod text;

@@ -40,6 +40,7 @@ pub struct PageClip<'a> {
 
 #[derive(Serialize)]
 struct Data {
+    shown: Shown,
     pictures: Vec<String>,
     clips: Vec<ClipData>,
     projections: Vec<ProjectionData>,
@@ -55,6 +56,13 @@ struct ClipData {
     colours: Halves<String>,
     distance: Vec<f64>,
     curvature: Means,
+}
+
+/// Which paths are switched on at first.
+#[derive(Serialize)]
+struct Shown {
+    features: bool,
+    reconstructed: bool,
 }
 
 #[derive(Serialize)]
@@ -77,11 +85,17 @@ struct ProjectionData {
     clips: Vec<Halves<[f64; 2]>>,
 }
 
-/// The page of `clips`, in the given projections of all of them, the first shown first.
+/// The page of `clips`, in the given projections of all of them, the first shown first, with `halves` of the paths
+/// switched on.
 ///
 /// # Errors
 /// See [`PageError`]; neither happens to clips that passed their check.
-pub fn page(clips: &[PageClip<'_>], title: &str, projections: &[Projection]) -> Result<String, PageError> {
+pub fn page(
+    clips: &[PageClip<'_>],
+    title: &str,
+    projections: &[Projection],
+    halves: &[Half],
+) -> Result<String, PageError> {
     let mut pictures = Vec::new();
     let mut known: HashMap<(u32, u32, &[u8]), usize> = HashMap::new();
     let mut described = Vec::new();
@@ -122,7 +136,11 @@ pub fn page(clips: &[PageClip<'_>], title: &str, projections: &[Projection]) -> 
     // A clip too short or too still for t-SNE has the same picture twice.
     described_projections.dedup_by(|a, b| a.method == b.method);
     let projections = described_projections;
-    let json = serde_json::to_string(&Data { pictures, clips: described, projections })?;
+    let shown = Shown {
+        features: halves.contains(&Half::Features),
+        reconstructed: halves.contains(&Half::Reconstruction),
+    };
+    let json = serde_json::to_string(&Data { shown, pictures, clips: described, projections })?;
     let title = escape(&text::clean(title));
     Ok(fill(&[("title", &title), ("style", STYLE), ("data", &json_for_script(&json)), ("script", SCRIPT)]))
 }
@@ -188,6 +206,8 @@ mod tests {
     use crate::plot::samples::made_up;
     use crate::plot::{Method, ProjectionSettings, project};
 
+    const BOTH: [Half; 2] = [Half::Features, Half::Reconstruction];
+
     fn both(clips: &[ClipPaths]) -> Vec<Projection> {
         [Method::Pca, Method::Tsne]
             .map(|method| project(clips, ProjectionSettings { method, ..Default::default() }).unwrap())
@@ -203,9 +223,8 @@ mod tests {
     fn a_hostile_title_stays_text_everywhere() {
         let hostile = "</script><script>alert(1)</script>{{data}}<img src=x onerror=alert(2)>\"'&";
         let clip = made_up(hostile, 4, (16, 12));
-        let page =
-            page(&[PageClip { clip: &clip, mirror: false }], hostile, &both(std::slice::from_ref(&clip)));
-        let page = page.unwrap();
+        let shown = [PageClip { clip: &clip, mirror: false }];
+        let page = page(&shown, hostile, &both(std::slice::from_ref(&clip)), &BOTH).unwrap();
         assert_eq!(page.matches("<script").count(), 2);
         assert!(!page.contains("<img src=x") && !page.contains("alert(1)</script>"));
         assert_eq!(data(&page)["clips"][0]["title"], hostile);
@@ -214,8 +233,9 @@ mod tests {
     #[test]
     fn nothing_is_fetched() {
         let clip = made_up("t", 4, (16, 12));
-        let page = page(&[PageClip { clip: &clip, mirror: false }], "t", &both(std::slice::from_ref(&clip)));
-        let page = page.unwrap().replace("http://www.w3.org/2000/svg", "");
+        let shown = [PageClip { clip: &clip, mirror: false }];
+        let page = page(&shown, "t", &both(std::slice::from_ref(&clip)), &BOTH).unwrap();
+        let page = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("//cdn"));
         assert!(page.contains("default-src 'none'"));
         assert!(!page.contains("{{"), "a placeholder was left");
@@ -227,11 +247,19 @@ mod tests {
         let mirror = clip.mirrored(clip.reconstructed.clone());
         let clips = [clip, mirror];
         let shown = [PageClip { clip: &clips[0], mirror: false }, PageClip { clip: &clips[1], mirror: true }];
-        let data = data(&page(&shown, "t", &both(&clips)).unwrap());
+        let data = data(&page(&shown, "t", &both(&clips), &BOTH).unwrap());
         assert_eq!(data["pictures"].as_array().unwrap().len(), 4);
         assert_eq!(data["clips"][1]["pictures"], serde_json::json!([3, 2, 1, 0]));
         assert_eq!(data["projections"][0]["method"], "pca");
         assert_eq!(data["projections"][1]["clips"][1]["features"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn the_paths_asked_for_are_switched_on() {
+        let clip = made_up("t", 4, (16, 12));
+        let shown = [PageClip { clip: &clip, mirror: false }];
+        let page = page(&shown, "t", &both(std::slice::from_ref(&clip)), &[Half::Reconstruction]).unwrap();
+        assert_eq!(data(&page)["shown"], serde_json::json!({"features": false, "reconstructed": true}));
     }
 
     #[test]

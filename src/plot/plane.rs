@@ -1,6 +1,6 @@
 //! A panel that shows a plane: equal scale on both axes, paths with arrows, and things put where nothing else is.
 
-use super::palette::{GRID, RULE, Rgb};
+use super::palette::{GRID, RULE, Rgb, mix};
 use super::scene::{Area, Scene};
 use super::sheet::{Marker, time};
 
@@ -11,6 +11,8 @@ pub struct Plane {
     pub area: Area,
     /// CSS pixels per unit of the plane.
     pub scale: f64,
+    /// Whether the points differ at all; if not, `scale` says nothing.
+    pub moves: bool,
     middle: [f64; 2],
 }
 
@@ -29,8 +31,9 @@ impl Plane {
         }
         let room = area.grown(-padding);
         let scale = (room.w / (high[0] - low[0])).min(room.h / (high[1] - low[1]));
-        let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
-        Self { area, scale, middle: [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0] }
+        let moves = scale.is_finite() && scale > 0.0;
+        let scale = if moves { scale } else { 1.0 };
+        Self { area, scale, moves, middle: [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0] }
     }
 
     /// A point of the plane on the sheet.
@@ -81,14 +84,23 @@ pub fn nice_step(least: f64) -> f64 {
 pub struct PathLook<'a> {
     /// Colour at a time in `0..=1`.
     pub colour: &'a dyn Fn(f64) -> Rgb,
-    /// Rim of the markers.
-    pub rim: Rgb,
+    /// Rim of the markers at a time in `0..=1`.
+    pub rim: &'a dyn Fn(f64) -> Rgb,
     /// Shape of the markers.
     pub marker: Marker,
     /// Size of the markers.
     pub radius: f64,
     /// Thickness of the line.
     pub width: f64,
+}
+
+/// From this number of frames on markers cover each other so far that mostly their rims are seen.
+const CROWDED: usize = 41;
+
+/// The rim's colour at `time` of a path whose colours are `colour`: dark where markers stand alone, and where they
+/// crowd hardly darker than the marker, so that the colour of time still shows.
+pub fn rim_colour(colour: &dyn Fn(f64) -> Rgb, frames: usize, time: f64) -> Rgb {
+    if frames < CROWDED { colour(0.0) } else { mix(colour(time), [0; 3], 0.12) }
 }
 
 /// A marker's radius that suits so many points.
@@ -109,7 +121,8 @@ pub fn draw_path(scene: &mut Scene, points: &[[f64; 2]], frames: usize, look: &P
         arrowhead(scene, pair[0], pair[1], look, colour);
     }
     for (frame, point) in points.iter().enumerate() {
-        look.marker.draw(scene, *point, look.radius, (look.colour)(time(frame, frames)), look.rim);
+        let time = time(frame, frames);
+        look.marker.draw(scene, *point, look.radius, (look.colour)(time), (look.rim)(time));
     }
 }
 

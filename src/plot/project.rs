@@ -128,7 +128,7 @@ pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Proj
         clips.iter().flat_map(|clip| [&clip.features, &clip.reconstructed]).flat_map(centred).collect();
     let components = pca(&points)?;
     let still = components.explained == [0.0; 2];
-    let (plane, quality) = match settings.method {
+    let (mut plane, quality) = match settings.method {
         _ if still => (components.scores, Quality::Still),
         _ if settings.method == Method::Pca || points.len() < FEWEST_POINTS => {
             (components.scores, Quality::Explained(components.explained))
@@ -140,6 +140,7 @@ pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Proj
             (upright(&found.points)?, Quality::Divergence { perplexity, divergence: found.divergence })
         }
     };
+    gather_still(&mut plane, clips);
     let mut rest = plane.as_slice();
     let mut take = |count: usize| {
         let (path, after) = rest.split_at(count);
@@ -151,6 +152,25 @@ pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Proj
         .map(|clip| PlanePaths { features: take(clip.len()), reconstructed: take(clip.len()) })
         .collect();
     Ok(Projection { clips, quality })
+}
+
+/// Puts the points of all halves that stand still on one place: centred they are all zero, but what a projection makes
+/// of equal rows differs by rounding, and a panel that shows nothing else would enlarge that to its full size.
+fn gather_still(plane: &mut [[f64; 2]], clips: &[ClipPaths]) {
+    let still: Vec<bool> = clips
+        .iter()
+        .flat_map(|clip| [&clip.features, &clip.reconstructed])
+        .flat_map(|part| vec![stands_still(part); part.frames()])
+        .collect();
+    let points = || plane.iter().zip(&still).filter(|(_, still)| **still).map(|(point, _)| *point);
+    let count = points().count().max(1) as f64;
+    let middle = [0, 1].map(|axis| points().map(|point| point[axis]).sum::<f64>() / count);
+    plane.iter_mut().zip(&still).filter(|(_, still)| **still).for_each(|(point, _)| *point = middle);
+}
+
+/// Whether all rows are one: a still, or a clip of which one frame was taken over and over.
+fn stands_still(part: &Features) -> bool {
+    part.rows().next().is_none_or(|first| part.rows().all(|row| row == first))
 }
 
 /// A path's rows in f64 less their mean.
@@ -203,6 +223,21 @@ mod tests {
             let found = project(&[clip(|_| [0.3, 0.1, 7.0], 0.5)], settings).unwrap();
             assert_eq!(found.quality, Quality::Still);
             assert!(found.clips[0].features.iter().all(|point| *point == [0.0; 2]));
+        }
+    }
+
+    #[test]
+    fn features_that_stand_still_beside_a_line_that_moves_are_one_point() {
+        let mut clip = clip(|t| [t as f32 * 0.37, (t * t) as f32 * 0.11, 0.3], 0.0);
+        clip.features = Features::new(3, [0.123, 4.56, 7.89].repeat(8)).unwrap();
+        for method in [Method::Pca, Method::Tsne] {
+            let settings = ProjectionSettings { method, ..Default::default() };
+            let clips = [clip.clone(), clip.mirrored(clip.reconstructed.reversed())];
+            let found = project(&clips, settings).unwrap();
+            let mut features = found.clips.iter().flat_map(|paths| &paths.features);
+            let first = found.clips[0].features[0];
+            assert!(features.all(|point| *point == first), "{found:?}");
+            assert_ne!(found.clips[0].reconstructed[0], found.clips[0].reconstructed[7]);
         }
     }
 

@@ -16,7 +16,8 @@ pub const INNER: f64 = WIDTH - 2.0 * MARGIN;
 /// Frames in a strip, as in the authors' figure.
 pub const STRIP: usize = 8;
 
-const TITLE: Font = Font { size: 23.0, bold: true, colour: INK };
+/// A sheet's title.
+pub const TITLE: Font = Font { size: 23.0, bold: true, colour: INK };
 /// Ordinary text.
 pub const BODY: Font = Font { size: 14.0, bold: false, colour: INK };
 /// Captions, ticks.
@@ -62,9 +63,15 @@ pub fn aspect(clip: &ClipPaths) -> f64 {
         .map_or(1.0, |frame| f64::from(frame.width().max(1)) / f64::from(frame.height().max(1)))
 }
 
-/// A strip of frames in `room`, each over a bar of its time's colour and its number; returns the height it took
-/// (0 if the clip has no pictures).
-pub fn strip(scene: &mut Scene, clip: &ClipPaths, room: Area, colour: impl Fn(f64) -> Rgb) -> f64 {
+/// A strip of frames in `room`, at the side that `place` says, each over a bar of its time's colour and its number;
+/// returns the height it took (0 if the clip has no pictures).
+pub fn strip(
+    scene: &mut Scene,
+    clip: &ClipPaths,
+    room: Area,
+    place: Anchor,
+    colour: impl Fn(f64) -> Rgb,
+) -> f64 {
     const BELOW: f64 = 22.0;
     if clip.frames.is_empty() {
         return 0.0;
@@ -74,7 +81,11 @@ pub fn strip(scene: &mut Scene, clip: &ClipPaths, room: Area, colour: impl Fn(f6
     let tile =
         Area::new(0.0, 0.0, (room.w - GAP * (count - 1.0)) / count, room.h - BELOW).fitted(aspect(clip));
     let width = tile.w * count + GAP * (count - 1.0);
-    let mut x = room.x + (room.w - width) / 2.0;
+    let mut x = match place {
+        Anchor::Start => room.x,
+        Anchor::Middle => room.x + (room.w - width) / 2.0,
+        Anchor::End => room.right() - width,
+    };
     for frame in frames {
         let area = Area::new(x, room.y, tile.w, tile.h);
         if let Some(image) = picture(clip, frame) {

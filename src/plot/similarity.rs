@@ -11,8 +11,9 @@ use super::sheet::{BODY, INNER, MARGIN, SMALL, header, strip, strip_frames};
 pub fn similarity(clip: &ClipPaths, title: &str, halves: &[Half]) -> Scene {
     let caption = format!("{} frames, cosine similarity of every frame with every other", clip.len());
     let (mut scene, mut y) = header(title, &caption);
-    let taken =
-        strip(&mut scene, clip, Area::new(MARGIN, y, INNER, 150.0), |time| Half::Features.colour(time));
+    let room = Area::new(MARGIN, y, INNER, 150.0);
+    let half = halves.first().copied().unwrap_or(Half::Features);
+    let taken = strip(&mut scene, clip, room, Anchor::Middle, |time| half.colour(time));
     y += if taken > 0.0 { taken + 38.0 } else { 24.0 };
 
     let matrices: Vec<Vec<f64>> = halves
@@ -32,10 +33,10 @@ pub fn similarity(clip: &ClipPaths, title: &str, halves: &[Half]) -> Scene {
         let area = Area::new(x, y, side, side);
         scene.text(half.label(), [x + side / 2.0, y - 11.0], Anchor::Middle, Font { bold: true, ..BODY });
         heatmap(&mut scene, matrix, clip.len(), area, &share);
+        scene.text("frame", [x + side / 2.0, y + side + 36.0], Anchor::Middle, SMALL);
         x += side + axis + gap;
     }
     colour_bar(&mut scene, Area::new(x - axis, y, 18.0, side), low);
-    scene.text("frame", [MARGIN + (INNER - bar) / 2.0, y + side + 36.0], Anchor::Middle, SMALL);
     scene.cut(y + side + 46.0 + MARGIN / 2.0);
     scene
 }

@@ -1,9 +1,9 @@
 //! The authors' figure: a strip of frames, and the two paths of one clip in the plane.
 
 use super::palette::{Half, INK, RULE, WHITE};
-use super::plane::{PathLook, Plane, draw_path, ink_of, marker_radius, place_near};
+use super::plane::{PathLook, Plane, draw_path, ink_of, marker_radius, place_near, rim_colour};
 use super::scene::{Anchor, Area, Font, Scene};
-use super::sheet::{Entry, INNER, MARGIN, Marker, SMALL, aspect, header, legend, picture, strip};
+use super::sheet::{Entry, INNER, MARGIN, Marker, SMALL, WIDTH, aspect, header, legend, picture, strip};
 use super::{ClipPaths, PlanePaths, Projection};
 
 /// Below this share of the picture a reconstruction gets an inset that shows it enlarged.
@@ -15,18 +15,16 @@ pub fn trajectory(clip: &ClipPaths, title: &str, projection: &Projection, halves
     let (mut scene, mut y) = header(title, &caption);
     let room = Area::new(MARGIN, y, INNER, 172.0);
     let half = halves.first().copied().unwrap_or(Half::Features);
-    let taken = strip(&mut scene, clip, room, |time| half.colour(time));
+    let taken = strip(&mut scene, clip, room, Anchor::Middle, |time| half.colour(time));
     y += if taken > 0.0 { taken + 14.0 } else { 0.0 };
     let area = Area::new(MARGIN, y, INNER, 470.0);
     if let Some(paths) = projection.clips.first() {
         paths_panel(&mut scene, clip, paths, halves, area);
     }
-    let mut entries: Vec<Entry> = halves.iter().map(|half| Entry::half(*half)).collect();
-    if let Some(last) = entries.last_mut() {
-        last.label.push_str(", dark to light in time");
-    }
-    let bottom = legend(&mut scene, &entries, area.bottom() + 6.0);
-    scene.cut(bottom + MARGIN / 2.0);
+    let entries: Vec<Entry> = halves.iter().map(|half| Entry::half(*half)).collect();
+    let bottom = legend(&mut scene, &entries, area.bottom() + 6.0) + 14.0;
+    scene.text("dark to light in time", [WIDTH / 2.0, bottom], Anchor::Middle, SMALL);
+    scene.cut(bottom + 2.0 + MARGIN / 2.0);
     scene
 }
 
@@ -37,9 +35,10 @@ pub fn half_of(paths: &PlanePaths, half: Half) -> &[[f64; 2]] {
 
 /// Draws a half's path, already on the sheet.
 pub fn draw_half(scene: &mut Scene, path: &[[f64; 2]], frames: usize, half: Half) {
+    let colour = |time| half.colour(time);
     let look = PathLook {
-        colour: &|time| half.colour(time),
-        rim: half.colour(0.0),
+        colour: &colour,
+        rim: &|time| rim_colour(&colour, frames, time),
         marker: Marker::of(half),
         radius: marker_radius(frames),
         width: 2.0,

@@ -31,13 +31,25 @@ fn each_extension_gives_a_file_of_its_kind_and_nothing_else() {
 }
 
 #[test]
-fn one_seed_is_one_picture() {
+fn one_seed_is_one_picture_whatever_the_threads() {
     let env = TestEnv::new();
     env.clip("wheel_turning.webm", "wheel.webm");
-    for name in ["a.svg", "b.svg"] {
-        plot(&env, &["wheel.webm", "-o", name, "--seed", "7"]).code(0);
+    for (name, threads) in [("a.svg", "1"), ("b.svg", "2"), ("c.svg", "4")] {
+        plot(&env, &["wheel.webm", "-o", name, "--seed", "7", "--frames", "32", "--threads", threads])
+            .code(0);
     }
-    assert_eq!(fs::read(env.path("a.svg")).unwrap(), fs::read(env.path("b.svg")).unwrap());
+    let first = fs::read(env.path("a.svg")).unwrap();
+    assert!(["b.svg", "c.svg"].iter().all(|name| fs::read(env.path(name)).unwrap() == first));
+}
+
+#[test]
+fn clips_of_one_name_are_told_apart() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "a/door.mp4");
+    env.clip("door_closing.webm", "b/door.webm");
+    plot(&env, &["a/door.mp4", "b/door.webm", "-o", "x.svg", "--frames", "4"]).code(0);
+    let drawn = fs::read_to_string(env.path("x.svg")).unwrap();
+    assert!(drawn.contains(">door<") && drawn.contains(">b/door.webm<"));
 }
 
 #[test]
@@ -78,6 +90,9 @@ fn what_cannot_be_drawn_is_refused_before_any_work() {
     plot(&env, &["door.mp4", "-o", "x.html", "--figure", "line"]).code(2).says(&["--figure"]);
     plot(&env, &["door.mp4", "-o", "x.png", "--frames", "1"]).code(2);
     plot(&env, &["door.mp4", "-o", "x.png", "--dpi", "1e9"]).code(2).says(&["24 to 600"]);
+    plot(&env, &["door.mp4", "-o", "x.png", "--figure", "line", "--with-reverse"]).code(2).says(&["not 2"]);
+    plot(&env, &["door.mp4", "door.mp4", "-o", "x.gif"]).code(2).says(&["animation", "--figure compare"]);
+    plot(&env, &["door.mp4", "-o", "x.png", "--id", "door"]).code(2).says(&["--id", "door.mp4"]);
     assert_eq!(env.names(), ["door.mp4", "there.png"]);
 }
 

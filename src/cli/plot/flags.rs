@@ -110,6 +110,24 @@ pub(super) enum Figure {
     Animation,
 }
 
+impl Figure {
+    /// As it is written on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Trajectory => "trajectory",
+            Self::Compare => "compare",
+            Self::Line => "line",
+            Self::Similarity => "similarity",
+            Self::Animation => "animation",
+        }
+    }
+
+    /// Whether it shows one clip only.
+    pub(super) fn of_one(self) -> bool {
+        self != Self::Compare
+    }
+}
+
 /// See [`Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum MethodFlag {
