@@ -143,6 +143,7 @@ pub(super) fn run(args: EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     let quiet = verbosity.quiet;
     let inputs = gather(&args)?;
     let destination = destination(&args.output, &inputs)?;
+    let to_stdout = destination == Destination::Stdout;
     let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
@@ -160,7 +161,8 @@ pub(super) fn run(args: EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     let mut run = Run::start(prepared, dims, inputs.items.len(), quiet)?;
     embed::run(&inputs.items, &engine, &settings, &signals.stop, |outcome| run.take(outcome))?;
     if let Some(exit) = signals.received() {
-        return Err(Fatal { exit, error: Some(anyhow!("interrupted: nothing was written")) });
+        let told = if to_stdout { "the lines that are out are whole" } else { "nothing was written" };
+        return Err(Fatal { exit, error: Some(anyhow!("interrupted: {told}")) });
     }
     run.finish()
 }

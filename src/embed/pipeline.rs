@@ -213,9 +213,11 @@ impl Shared<'_> {
         }
     }
 
-    fn finish(&self, clip: &Arc<ClipWork<Item>>, features: Vec<f32>, results: &Results) {
+    fn finish(&self, clip: &Arc<ClipWork<Item>>, mut features: Vec<f32>, results: &Results) {
         let Some(info) = lock(&clip.item.info).take() else { return };
         let frames = info.indices.len();
+        // Where the frames had to be counted anew, slots of the first count may lie beyond the second one's.
+        features.truncate(frames * self.engine.encoder().width());
         match self.engine.finish(features, &self.settings.parts, self.settings.normalize) {
             Ok(parts) => {
                 let input = &self.inputs[clip.item.position];
