@@ -64,7 +64,11 @@ def env_python(env):
     python = env / "bin" / "python"
     if not python.exists():
         say(f"making an environment in {env}")
-        venv.create(env, with_pip=True)
+        try:
+            venv.create(env, with_pip=True)
+        except (ImportError, subprocess.CalledProcessError):
+            python.unlink(missing_ok=True)  # or the next run would take half an environment for a whole one
+            sys.exit("Python makes no environment here: its venv module lacks ensurepip (Debian, Ubuntu: apt-get install python3-venv)")
     for package in PACKAGES:
         module = {"pillow": "PIL"}.get(package, package)
         find = f"import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)"

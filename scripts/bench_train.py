@@ -42,7 +42,11 @@ def enter(env):
     python = env / "bin" / "python"
     if not python.exists():
         print(f"making an environment in {env}", file=sys.stderr)
-        venv.create(env, with_pip=True)
+        try:
+            venv.create(env, with_pip=True)
+        except (ImportError, subprocess.CalledProcessError):
+            python.unlink(missing_ok=True)  # or the next run would take half an environment for a whole one
+            sys.exit("Python makes no environment here: its venv module lacks ensurepip (Debian, Ubuntu: apt-get install python3-venv)")
     missing = [p for p in PACKAGES if subprocess.run([python, "-c", f"import {p}"], capture_output=True).returncode]
     if missing:
         print(f"installing {' '.join(missing)}", file=sys.stderr)

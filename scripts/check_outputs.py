@@ -47,7 +47,11 @@ def enter(folder):
     wanted = "\n".join(PACKAGES)
     if not stamp.is_file() or stamp.read_text() != wanted:
         print(f"making {folder} with {', '.join(PACKAGES)}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
+        try:
+            venv.create(folder, with_pip=True)
+        except (ImportError, subprocess.CalledProcessError):
+            python.unlink(missing_ok=True)  # or the next run would take half an environment for a whole one
+            sys.exit("Python makes no environment here: its venv module lacks ensurepip (Debian, Ubuntu: apt-get install python3-venv)")
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         stamp.write_text(wanted)
     sys.exit(subprocess.run([python, __file__, *sys.argv[1:], "--venv", folder]).returncode)

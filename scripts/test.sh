@@ -12,8 +12,13 @@ if [ -n "${LIFT_SHARED:-}" ] && [ -z "${LIFT_PYTHON:-}" ]; then
     if ! python3 -c 'import numpy' 2>/dev/null; then
         env="${XDG_CACHE_HOME:-$HOME/.cache}/lift-tests/python"
         if ! "$env/bin/python" -c 'import numpy' 2>/dev/null; then
-            python3 -m venv "$env"
-            "$env/bin/pip" -q install numpy
+            # Debian and Ubuntu keep what makes environments in a package of its own.
+            if ! python3 -c 'import ensurepip' 2>/dev/null && ! bring python3-venv; then
+                echo "the checks against LIFT_SHARED need Python 3 with its venv module, or LIFT_PYTHON with numpy" >&2
+                exit 1
+            fi
+            python3 -m venv --clear "$env"
+            "$env/bin/python" -m pip -q install numpy
         fi
         export LIFT_PYTHON="$env/bin/python"
     fi

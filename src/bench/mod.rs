@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
-use crate::kernels::{Backend, peak};
+use crate::kernels::{Backend, gelu_in_place, peak};
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
@@ -90,6 +90,9 @@ pub struct Report {
     pub peak: Peak,
     /// Stage by stage.
     pub stages: Vec<StageReport>,
+    /// The same time cut another way, so not to be added to it: `linear`, the sum of the four layers of a block, and
+    /// `GELU`, as long as the one within `fc1 + GELU` takes alone.
+    pub within: Vec<StageReport>,
     /// The most memory this process held, in bytes; absent where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
 }
@@ -105,7 +108,9 @@ pub fn run(plan: &Plan, encoder: &FrameEncoder, lift: &Lift, video: &Path, folde
         one_thread_gflops: peak::measure(plan.backend, 1),
     };
     let backbone = backbone(plan, encoder, &frames, &peak)?;
-    stages.extend(encoder_stages(plan, encoder, &frames, &peak));
+    let encoder_stages = encoder_stages(plan, encoder, &frames, &peak);
+    let within = vec![linear(plan, encoder, &encoder_stages, &peak), gelu(plan, encoder)];
+    stages.extend(encoder_stages);
     let features = encoder.fast().encode(&frames, plan.threads)?;
     stages.extend(finishing(plan, lift, &features, encoder.width(), folder)?);
     Ok(Report {
@@ -117,6 +122,7 @@ pub fn run(plan: &Plan, encoder: &FrameEncoder, lift: &Lift, video: &Path, folde
         backbone,
         peak,
         stages,
+        within,
         peak_memory_bytes: peak_memory(),
     })
 }
@@ -191,15 +197,49 @@ fn encoder_stages(plan: &Plan, encoder: &FrameEncoder, frames: &[Vec<u8>], peak:
     Stage::ALL
         .iter()
         .map(|&s| {
-            let mut report = stage(s.name(), rounds.iter().map(|r| r.total(s)).collect());
-            let work = 2.0 * (fast.multiply_adds(s, false) * plan.frames) as f64;
-            if work > 0.0 {
-                let gflops = work / (report.ms * 1e-3) / 1e9;
-                (report.gflops, report.peak_share) = (Some(gflops), Some(gflops / peak.one_thread_gflops));
-            }
-            report
+            let report = stage(s.name(), rounds.iter().map(|r| r.total(s)).collect());
+            report.with_work(fast.multiply_adds(s, false) * plan.frames, peak)
         })
         .collect()
+}
+
+impl StageReport {
+    /// Adds what follows from the multiply-adds done in that time, if there are any.
+    fn with_work(mut self, multiply_adds: usize, peak: &Peak) -> Self {
+        if multiply_adds > 0 {
+            let gflops = 2.0 * multiply_adds as f64 / (self.ms * 1e-3) / 1e9;
+            (self.gflops, self.peak_share) = (Some(gflops), Some(gflops / peak.one_thread_gflops));
+        }
+        self
+    }
+}
+
+/// All linear layers of the blocks together; the first of the MLP with its GELU.
+fn linear(plan: &Plan, encoder: &FrameEncoder, stages: &[StageReport], peak: &Peak) -> StageReport {
+    let layers = [Stage::Qkv, Stage::Proj, Stage::Fc1Gelu, Stage::Fc2];
+    let ms = layers.iter().filter_map(|s| stages.iter().find(|r| r.name == s.name())).map(|r| r.ms).sum();
+    let work: usize = layers.iter().map(|s| encoder.fast().multiply_adds(*s, false)).sum();
+    let sum = StageReport { name: "linear", ms, gflops: None, peak_share: None };
+    sum.with_work(work * plan.frames, peak)
+}
+
+/// The GELUs of a clip by themselves, a tile at a time as the layer before them leaves them in the first cache level.
+fn gelu(plan: &Plan, encoder: &FrameEncoder) -> StageReport {
+    /// Six rows of a panel.
+    const TILE: usize = 384;
+    let source: Vec<f32> = (0..TILE).map(|i| i as f32 / TILE as f32 * 8.0 - 4.0).collect();
+    let tiles = encoder.fast().gelus() * plan.frames / TILE;
+    let times = (0..plan.repeat).map(|_| {
+        let mut tile = source.clone();
+        let start = Instant::now();
+        for _ in 0..tiles {
+            tile.copy_from_slice(&source);
+            gelu_in_place(plan.backend, &mut tile);
+            std::hint::black_box(&tile[..]);
+        }
+        start.elapsed()
+    });
+    stage("GELU", times.collect())
 }
 
 /// LiFT and the writing of a row with all parts.

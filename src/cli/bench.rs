@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::compute::ComputeArgs;
 use super::{Verbosity, report};
-use crate::bench::{self, Plan, RandomWeights, Report};
+use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
 use crate::exit::{Exit, Fatal};
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
@@ -119,11 +119,14 @@ fn table(r: &Report) -> String {
         "{}, {}, {}, {} frames\n\n{:<18}{:>10}{:>10}{:>8}\n",
         r.machine, r.isa, r.precision, r.frames, "stage (1 thread)", "ms", "GFLOP/s", "peak"
     );
-    for s in &r.stages {
+    let line = |s: &StageReport, name: &str| {
         let gflops = s.gflops.map_or(String::new(), |g| format!("{g:.0}"));
         let share = s.peak_share.map_or(String::new(), |p| format!("{:.0} %", 100.0 * p));
-        text += format!("{:<18}{:>10.2}{gflops:>10}{share:>8}\n", s.name, s.ms).as_str();
-    }
+        format!("{name:<18}{:>10.2}{gflops:>10}{share:>8}\n", s.ms)
+    };
+    text.extend(r.stages.iter().map(|s| line(s, s.name)));
+    text += "of which\n";
+    text.extend(r.within.iter().map(|s| line(s, &format!("  {}", s.name))));
     text += &format!(
         "\nframe encoder on {} threads: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
          {:.0} GFLOP/s (the full network's arithmetic), {:.0} % of the peak of {:.0}\n",

@@ -121,7 +121,7 @@ pub fn main() -> Exit {
     };
     ended.unwrap_or_else(|Fatal { exit, error }| {
         if let Some(error) = error {
-            report::error(&format!("{error:#}"));
+            report::fatal(&error);
         }
         exit
     })

@@ -36,6 +36,17 @@ pub(super) fn error(message: &str) {
     line("error", "31", message);
 }
 
+/// Prints the error that ends a run: its causes in order, but none that the words before it already hold.
+pub(super) fn fatal(what: &anyhow::Error) {
+    let mut text = String::new();
+    for cause in what.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    error(&text);
+}
+
 /// Prints what the user should know although the run goes on.
 pub(super) fn note(message: &str) {
     line("note", "33", message);

@@ -249,8 +249,10 @@ impl Shared {
     }
 
     /// Sends the rows of a clip whose features `(T, D)` are all there.
-    fn finish(&self, item: &Item, features: Vec<f32>) {
+    fn finish(&self, item: &Item, mut features: Vec<f32>) {
         let Some(info) = lock(&item.info).take() else { return };
+        // Where the frames had to be counted anew, slots of the first count may lie beyond the second one's.
+        features.truncate(info.indices.len() * self.engine.encoder().width());
         let rows = guarded(|| self.rows(item, &info, features));
         let failed = |stage: &str, cause| Err(failure(&item.input, Some(&info.video), stage, cause));
         let result = match rows {

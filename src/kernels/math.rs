@@ -2,6 +2,8 @@
 //!
 //! The coefficients are our own fits (weighted least squares in f64, weights adapted until the error is level), rounded
 //! to f32; the tests below are what vouches for them.
+//!
+//! What is not a number stays so: where x86 compares with one it answers with its second operand, so bounds come first.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -39,13 +41,13 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) ->
 /// `e^x`, relative error below 4e-7; below -87 and above 88 it stays at the value there.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    exp_below(s, s.min(x, s.splat(88.0)))
+    exp_below(s, s.min(s.splat(88.0), x))
 }
 
 /// [`exp`] of what is known not to exceed 88.
 #[inline(always)]
 pub(super) fn exp_below<S: Simd>(s: S, x: S::V) -> S::V {
-    let x = s.max(x, s.splat(-87.0));
+    let x = s.max(s.splat(-87.0), x);
     let shifted = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUND));
     let n = s.sub(shifted, s.splat(ROUND));
     // ln 2 in two parts: the first has zeros enough at its end for `n * 0.693359375` to be exact.
@@ -59,7 +61,7 @@ pub(super) fn exp_below<S: Simd>(s: S, x: S::V) -> S::V {
 /// The error function, error below 1e-6.
 #[inline(always)]
 pub(super) fn erf<S: Simd>(s: S, x: S::V) -> S::V {
-    erf_within(s, s.min(s.max(x, s.splat(-ERF_END)), s.splat(ERF_END)))
+    erf_within(s, s.min(s.splat(ERF_END), s.max(s.splat(-ERF_END), x)))
 }
 
 /// [`erf`] for `|x| <= ERF_END`.
@@ -74,9 +76,9 @@ fn erf_within<S: Simd>(s: S, x: S::V) -> S::V {
 pub(super) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     // Below the end of erf's fit the true value is nearer than 1e-6 to zero; the bound holds for the factor x/2 too, or
     // erf's rounding would grow with it.
-    let z = s.max(s.mul(x, s.splat(FRAC_1_SQRT_2)), s.splat(-ERF_END));
+    let z = s.max(s.splat(-ERF_END), s.mul(x, s.splat(FRAC_1_SQRT_2)));
     let half = s.mul(z, s.splat(FRAC_1_SQRT_2));
-    s.mul_add(half, erf_within(s, s.min(z, s.splat(ERF_END))), half)
+    s.mul_add(half, erf_within(s, s.min(s.splat(ERF_END), z)), half)
 }
 
 /// Elementwise functions as one [`Op`].
@@ -184,6 +186,17 @@ mod tests {
             let mut values = [f32::NEG_INFINITY, -1e30, 0.0];
             exp_in_place(backend, &mut values);
             assert!(values[0] < 1e-37 && values[1] < 1e-37 && values[2] == 1.0, "{backend:?} {values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        for backend in backends() {
+            for f in [exp_in_place, erf_in_place, gelu_in_place] {
+                let mut values = [f32::NAN, 1.0];
+                f(backend, &mut values);
+                assert!(values[0].is_nan() && values[1].is_finite(), "{backend:?} {values:?}");
+            }
         }
     }
 

@@ -52,7 +52,9 @@ pub(super) trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a / b` within two units in the last place, for `b` between 1 and 1e6.
     fn ratio(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` where either is not a number, or (NEON) not a number.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller; where either is not a number as [`Simd::max`].
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the processor can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;

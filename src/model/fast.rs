@@ -149,6 +149,11 @@ impl FastEncoder {
         }
     }
 
+    /// GELUs of one frame, as computed.
+    pub fn gelus(&self) -> usize {
+        self.multiply_adds(Stage::Fc1Gelu, false) / self.width
+    }
+
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
         let (n, words) = (self.tokens, |values| self.backend.precision().words(values));

@@ -302,7 +302,9 @@ fn line(from: &Tensor, to: &Tensor, frames: usize) -> Result<Tensor> {
 /// If `frames` is less than 2 or more than `max_len`.
 pub fn check_frames(frames: usize, max_len: usize) -> Result<()> {
     if frames < 2 {
-        candle_core::bail!("{frames} frame has no direction in time: LiFT needs at least 2");
+        candle_core::bail!(
+            "{frames} frame has no direction in time: LiFT needs at least 2; take a longer range or more frames"
+        );
     }
     if frames > max_len {
         candle_core::bail!(

@@ -2,13 +2,15 @@
 //!
 //! The bytes go to a temporary file beside the target (same file system, hidden, so that a directory walk passes it by),
 //! are synced, and the name is given last by a rename. Dropping an [`AtomicFile`] removes the temporary file, so an error or
-//! an interruption that unwinds leaves nothing. The mode is what the umask gives, as for any file a program creates.
+//! an interruption that unwinds leaves nothing; who ends the process at once calls [`remove_unfinished`] first. The mode is what the umask gives, as for any file a program creates.
 //! Creating one is also the probe that the target can be written: do it before any work.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{NamedTempFile, TempPath};
 
@@ -19,10 +21,45 @@ use super::text::display_path;
 const PREFIX: &str = ".lift-";
 const SUFFIX: &str = ".tmp";
 
+/// The temporary files of this process that have no name of their own yet.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A temporary file's place in [`UNFINISHED`].
+#[derive(Debug)]
+struct Listed(PathBuf);
+
+impl Listed {
+    fn new(temp: &Path) -> Self {
+        unfinished().insert(temp.to_path_buf());
+        Self(temp.to_path_buf())
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+/// A set of paths is whole after every change, so a panic elsewhere does not spoil it.
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the temporary files of outputs under construction, for a process that ends without unwinding.
+pub fn remove_unfinished() {
+    for path in unfinished().iter() {
+        // Best effort: nobody is left to be told.
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A file under construction; it gets its name at [`commit`](Self::commit).
 #[derive(Debug)]
 pub struct AtomicFile {
     temp: NamedTempFile,
+    /// Gone after the temporary file is, or has its name.
+    listed: Listed,
     /// The name asked for, for messages.
     target: PathBuf,
     /// Where the bytes go: the target, or what it points to if it is a symbolic link.
@@ -47,7 +84,8 @@ impl AtomicFile {
             )));
         }
         let temp = new_temp(folder).map_err(|e| RowsError::write(target, e))?;
-        Ok(Self { temp, target: target.to_path_buf(), place, overwrite })
+        let listed = Listed::new(temp.path());
+        Ok(Self { temp, listed, target: target.to_path_buf(), place, overwrite })
     }
 
     /// Gives the finished bytes another name in the same folder than the one they were begun for.
@@ -86,7 +124,7 @@ impl AtomicFile {
     }
 
     fn rename(self) -> Result<(), RowsError> {
-        let Self { temp, target, place, overwrite } = self;
+        let Self { temp, listed: _listed, target, place, overwrite } = self;
         if overwrite {
             temp.persist(&place).map_err(|e| RowsError::write(&target, e.error))?;
         } else if let Err(e) = temp.persist_noclobber(&place) {
@@ -301,6 +339,18 @@ mod tests {
         file_with(&target, "whole", false).commit().unwrap();
         assert_eq!(names(dir.path()), ["x.npy"]);
         assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_temporary_file_is_listed_for_removal_as_long_as_it_has_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let listed = || unfinished().iter().filter(|path| path.starts_with(dir.path())).count();
+        let (dropped, named) = (dir.path().join("dropped"), dir.path().join("named"));
+        let files = (file_with(&dropped, "", false), file_with(&named, "", false));
+        assert_eq!(listed(), 2);
+        drop(files.0);
+        files.1.commit().unwrap();
+        assert_eq!(listed(), 0);
     }
 
     #[cfg(unix)]

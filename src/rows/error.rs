@@ -15,7 +15,8 @@ pub enum RowsError {
     /// The request cannot be carried out as asked (unknown extension, existing file, missing folder). Nothing was written.
     #[error("{0}")]
     Usage(String),
-    /// One row does not fit (a non-finite value, another shape). The output is as it was before the row.
+    /// One row does not fit (a non-finite value, another shape). The output is as it was before the row. The message leaves
+    /// the path out, as a video's error does: whoever knows it puts it in front, once.
     #[error("{0}")]
     Row(String),
     /// The system refused to write: a full disk, a missing permission.

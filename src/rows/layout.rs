@@ -41,7 +41,7 @@ impl Layout {
     /// Checks a row and, if it is the first, takes its `T` as everyone's.
     ///
     /// # Errors
-    /// `Row`, with the path, both shapes and the remedy.
+    /// `Row`, with both shapes and the remedy; the path is put in front by whoever reports the video.
     pub(crate) fn check(&mut self, row: &Row) -> Result<(), RowsError> {
         let per_frame = self.parts.iter().find(|p| p.per_frame());
         if let (Some(part), Some(frames), true) = (per_frame, self.frames(), self.format.is_rectangular())
@@ -54,15 +54,13 @@ impl Layout {
             let shape = part.shape(row.frames, self.dims);
             if values.len() != shape.iter().product::<usize>() {
                 return Err(RowsError::Row(format!(
-                    "{}: the part {part} has {} values where its shape {shape:?} needs another number",
-                    display_path(&row.path),
+                    "the part {part} has {} values where its shape {shape:?} needs another number",
                     values.len()
                 )));
             }
             if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                 return Err(RowsError::Row(format!(
-                    "{}: value {at} of the part {part} is {}, not a finite number; the row is not written",
-                    display_path(&row.path),
+                    "value {at} of the part {part} is {}, not a finite number; check the weights",
                     values[at]
                 )));
             }
@@ -81,10 +79,9 @@ impl Layout {
             None => "asked for".to_string(),
         };
         format!(
-            "{}: the part {part} is {here:?} here and {there:?} {whose}, and {} holds one shape for all clips; \
+            "the part {part} is {here:?} here and {there:?} {whose}, and {} holds one shape for all clips; \
              write .jsonl, fix the number with --frames N, or leave out the parts with a row per frame \
              (reconstructed, frames)",
-            display_path(&row.path),
             self.format.extension()
         )
     }
@@ -105,7 +102,7 @@ mod tests {
             let mut layout = open(&[Part::Frames], format);
             layout.check(&row(0, 3, &[Part::Frames])).unwrap();
             let text = layout.check(&row(1, 5, &[Part::Frames])).unwrap_err().to_string();
-            for piece in ["clip 1", "clip 0", "[5, 4]", "[3, 4]", ".jsonl", "--frames"] {
+            for piece in ["clip 0", "[5, 4]", "[3, 4]", ".jsonl", "--frames"] {
                 assert!(text.contains(piece), "{piece} in {text}");
             }
         }

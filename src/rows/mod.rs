@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use answers::Answers;
-pub use atomic::AtomicFile;
+pub use atomic::{AtomicFile, remove_unfinished};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use error::{ErrorKind, RowsError};
 pub use format::{Destination, Format};

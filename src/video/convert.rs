@@ -123,6 +123,15 @@ pub fn pixel_format_name(format: i32) -> String {
     super::demux::static_text(name).unwrap_or_else(|| format!("number {format}"))
 }
 
+/// Whether a pixel format holds red, green and blue as such.
+fn is_rgb(format: i32) -> bool {
+    // SAFETY: the function takes any integer that came from FFmpeg and returns null or a static description.
+    unsafe {
+        let description = ffi::av_pix_fmt_desc_get(std::mem::transmute::<i32, ffi::AVPixelFormat>(format));
+        !description.is_null() && (*description).flags & ffi::AV_PIX_FMT_FLAG_RGB as u64 != 0
+    }
+}
+
 /// A swscale context.
 struct Scaler(*mut ffi::SwsContext);
 
@@ -157,10 +166,14 @@ impl Scaler {
             return Err(unsupported());
         }
         let scaler = Self(context);
+        if is_rgb(input.format) {
+            // Deep RGB goes through YUV inside swscale, there and back by one matrix unless two are set.
+            return Ok(scaler);
+        }
         let (mut inverse, mut table) = (std::ptr::null_mut(), std::ptr::null_mut());
         let (mut from_full, mut to_full, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
         // SAFETY: the context is alive, the locals outlive the calls, the tables are static in swscale. A negative
-        // return means a format without a matrix (RGB), where there is nothing to set.
+        // return means a format without a matrix, where there is nothing to set.
         unsafe {
             let details = ffi::sws_getColorspaceDetails(
                 context,
@@ -209,5 +222,29 @@ impl Drop for Scaler {
     fn drop(&mut self) {
         // SAFETY: the context came from `sws_getContext` and is freed once.
         unsafe { ffi::sws_freeContext(self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ffmpeg_next::color::Space;
+    use ffmpeg_next::format::Pixel;
+
+    #[test]
+    fn deep_rgb_keeps_its_colours_whatever_matrix_it_is_tagged_with() {
+        for space in [Space::RGB, Space::BT709, Space::Unspecified] {
+            let mut picture = frame::Video::new(Pixel::GBRP16LE, 8, 8);
+            picture.set_color_space(space);
+            // Planes in the order green, blue, red.
+            for (plane, level) in [(0, 0xc0), (1, 0x20), (2, 0x80)] {
+                picture.data_mut(plane).fill(level);
+            }
+            let mut converter = Converter::new(Orientation::UPRIGHT);
+            let rgb = converter.convert(&picture).expect("a known format").to_vec();
+            for (got, want) in rgb.iter().zip([0x80u8, 0xc0, 0x20].iter().cycle()) {
+                assert!(got.abs_diff(*want) <= 2, "{space:?}: {got} where {want} was");
+            }
+        }
     }
 }

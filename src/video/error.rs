@@ -85,7 +85,7 @@ pub enum VideoError {
     },
     /// The range asked for holds no frame.
     #[error(
-        "the range {start} s to {end} has no frame: the clip lasts {duration:.3} s; choose one inside it",
+        "the range {start} s to {end} has no frame: the clip's last one is at {last:.3} s; choose one before that",
         end = .end.map_or_else(|| "the end".to_owned(), |end| format!("{end} s"))
     )]
     EmptyRange {
@@ -93,8 +93,8 @@ pub enum VideoError {
         start: f64,
         /// End asked for, in seconds; the clip's end if absent.
         end: Option<f64>,
-        /// What the clip has, in seconds.
-        duration: f64,
+        /// When the clip's last frame is shown, in seconds from the first.
+        last: f64,
     },
     /// More frames than whoever asks can take.
     #[error(
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_message_has_cause_and_remedy() {
-        let error = VideoError::EmptyRange { start: 9.0, end: None, duration: 4.0 };
+        let error = VideoError::EmptyRange { start: 9.0, end: None, last: 4.0 };
         assert_eq!(
             error.to_string(),
-            "the range 9 s to the end has no frame: the clip lasts 4.000 s; choose one inside it"
+            "the range 9 s to the end has no frame: the clip's last one is at 4.000 s; choose one before that"
         );
         let error = VideoError::Truncated { sign: "the last packet is cut".into(), hopeless: false };
         assert!(error.to_string().ends_with("with --allow-truncated"), "{error}");

@@ -153,7 +153,7 @@ impl Request {
             return Err(VideoError::EmptyRange {
                 start: self.start.unwrap_or(0.0),
                 end: self.end,
-                duration: times[len - 1],
+                last: times[len - 1],
             });
         }
         let last = self.end.map_or(len - 1, |end| ((end * fps) as usize).min(len - 1)).max(first);

@@ -144,6 +144,32 @@ fn frames_ranges_rates_and_lengths_are_what_was_asked_for() {
 }
 
 #[test]
+fn whole_frames_of_a_damaged_clip_are_all_there_is_to_its_embedding() {
+    let env = TestEnv::new();
+    // A hole amid groups of pictures: whole frames before and after it, so the last ones move up to other slots.
+    let mut bytes = fs::read(data("clips/many_keys.mp4")).unwrap();
+    let middle = bytes.len() * 55 / 100;
+    bytes[middle..middle + 400].fill(0x55);
+    env.write("hole.mp4", &bytes);
+    let parts = ["--parts", "frames,concat", "--frames", "all", "-o", "x.npz"];
+    env.embed(&[&["hole.mp4"], &parts[..]].concat()).code(1).says(&["hole.mp4: is damaged"]);
+    env.embed(&[&["hole.mp4", "--overwrite", "--allow-truncated"], &parts[..]].concat()).code(0);
+    let rows = fs::read_to_string(env.path("x.npz.rows.csv")).unwrap();
+    let frames = table(&env.path("x.npz")).array("frames").unwrap().shape[1];
+    assert!((30..50).contains(&frames) && rows.contains(&format!(",ok,{frames},")), "{frames}: {rows}");
+}
+
+#[test]
+fn a_row_that_does_not_fit_is_that_videos_failure_and_named_once() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "a.mp4");
+    env.write("list.csv", b"id,path,end\na,a.mp4,1\nb,a.mp4,0.5\n");
+    let args = ["--list", "list.csv", "--frames", "all", "--parts", "frames", "-o", "x.npy"];
+    let ran = env.embed(&args).code(1).says(&["a.mp4: the part frames is", ".jsonl", "1 embedded, 1 failed"]);
+    assert!(!ran.stderr.contains("a.mp4: a.mp4"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_list_gives_ids_and_ranges() {
     let env = TestEnv::new();
     env.clip("wheel_turning.webm", "w.webm");
@@ -235,6 +261,14 @@ fn missing_weights_are_told_with_the_way_to_get_them() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    let ran = env.embed(&["a.mp4", "-o", "x.npy", "--dinov2", "none.safetensors"]).code(3);
+    assert_eq!(ran.stderr.matches("No such file or directory").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
 fn the_bundled_model_says_what_it_is_unless_quiet() {
     let env = TestEnv::new();
     env.clip("ball_rising.mp4", "a.mp4");
@@ -253,7 +287,21 @@ fn a_full_disk_ends_the_run_with_its_own_code() {
     Ran::from(out).code(4).says(&["writing failed", "free some space"]);
 }
 
-#[cfg(unix)]
+/// Waits until a process catches SIGINT: before that a signal would end it as it ends any other.
+#[cfg(target_os = "linux")]
+fn wait_until_listening(pid: u32) {
+    const SIGINT: u64 = 1 << 1;
+    let catches = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(caught, 16).unwrap() & SIGINT != 0
+    };
+    while !catches() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_run_leaves_nothing_behind() {
     let env = TestEnv::new();
@@ -268,8 +316,8 @@ fn an_interrupted_run_leaves_nothing_behind() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // The temporary files appear before the models load, so wait until work is surely under way.
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        // The temporary files appear before the models load, and only then are signals caught.
+        wait_until_listening(child.id());
         let sent =
             std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(sent.success());

@@ -24,6 +24,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         println!("{} to embed", inputs.len());
         return Ok(Exit::Success);
     }
+    let to_stdout = destination == Destination::Stdout;
     let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
     let teller = Teller::new(inputs.len(), quiet);
     teller.notes(&inputs.notes);
@@ -42,7 +43,8 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     });
     ended?;
     if let Some(exit) = signals.received() {
-        return Err(Fatal { exit, error: Some(anyhow!("interrupted: nothing was written")) });
+        let told = if to_stdout { "the lines that are out are whole" } else { "nothing was written" };
+        return Err(Fatal { exit, error: Some(anyhow!("interrupted: {told}")) });
     }
     run.finish()
 }
