@@ -27,7 +27,9 @@ const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
 /// Stages are timed on one thread, the whole frame encoder on all; medians over --repeat runs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lift bench\n  lift bench --threads 1 --precision bf16\n  lift bench video.mp4 --json"
+    after_help = "Examples:\n  lift bench                                  every stage, on random weights\n  \
+    lift bench --threads 1 --precision bf16     one core, bfloat16 products\n  lift bench video.mp4 --frames 32            a video and a length of one's own\n  \
+    lift bench --repeat 31                      steadier medians on a noisy machine\n  lift bench --json | jq .backbone            for programs"
 )]
 pub(super) struct BenchArgs {
     /// A video to decode [default: a bundled clip of 256 x 256 pixels]

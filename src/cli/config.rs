@@ -189,7 +189,7 @@ mod tests {
     fn what_is_printed_is_a_file_that_prints_itself() {
         for args in [
             &["lift", "embed", "a.mp4", "--fps", "2.5", "-v"][..],
-            &["lift", "train", "f.npy", "-o", "o", "--lr", "3e-4", "--resume"],
+            &["lift", "train", "f.npy", "-o", "o", "--lr", "0.0003", "--resume"],
             &["lift", "synth", "-o", "x", "--seed", "7"],
         ] {
             let first = parsed("", args).unwrap();

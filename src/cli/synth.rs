@@ -30,6 +30,13 @@ pub enum ContrastFlag {
 /// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv. The same flags give the
 /// same bytes on one machine.
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift synth -o set/                               nine groups, to try things on\n  \
+    lift synth -o set/ --groups 3 --per-class 50     fewer pairs, more clips of each\n  \
+    lift synth -o set/ --size 320 --seed 7           larger pictures, other clips\n  \
+    lift synth -o hard/ --contrast hard              objects and backgrounds from one palette\n  \
+    lift eval-cia --train set/cia-synth-train.csv --valid set/cia-synth-validation.csv --videos set/clips --model mini"
+)]
 pub struct SynthArgs {
     /// Folder to write; it appears when everything is in it
     #[arg(short, long, value_name = "DIR")]

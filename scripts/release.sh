@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds a release: a tarball with the program, its manual pages, completions for every shell, and the licence.
+#
+#     scripts/release.sh [OUT_DIR]      dist/ in the target folder by default
+#
+# The program is as static as the machine lets it be: Rust's crates and the C code they bring (zstd, mimalloc) are inside; FFmpeg's
+# libraries and the C library are the system's, so a tarball fits machines with the same FFmpeg major version.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+
+cargo build --release --locked
+target="${CARGO_TARGET_DIR:-target}"
+lift="$target/release/lift"
+version="$("$lift" --version | cut -d' ' -f2)"
+host="$(rustc -vV | sed -n 's/^host: //p')"
+name="lift-$version-$host"
+out="${1:-$target/dist}"
+stage="$(mktemp -d)"
+trap 'rm -rf "$stage"' EXIT
+
+mkdir -p "$stage/$name/completions" "$stage/$name/man/man1" "$out"
+cp "$lift" LICENSE README.md "$stage/$name/"
+"$lift" man -o "$stage/$name/man/man1"
+for shell in bash zsh fish powershell elvish; do
+    "$lift" completions "$shell" >"$stage/$name/completions/lift.$shell"
+done
+# Sorted names, one owner and one time: equal builds make equal tarballs.
+tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$stage" -cf - "$name" | gzip -9n >"$out/$name.tar.gz.tmp"
+mv "$out/$name.tar.gz.tmp" "$out/$name.tar.gz"
+(cd "$out" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+
+echo "$out/$name.tar.gz  $(du -h "$out/$name.tar.gz" | cut -f1)"
+echo "shared libraries it wants:"
+ldd "$lift" | sed -n 's/^\t\(\S*\).*/  \1/p' | grep -E 'libav|libsw|libc\.|libm\.|libgcc' | sort
