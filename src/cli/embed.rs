@@ -147,7 +147,8 @@ pub(super) fn run(args: EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }
-    let engine = Engine::load(&args.models.choice(&args.compute, quiet), &args.output.parts)?;
+    let compute = args.compute.settle(quiet)?;
+    let engine = Engine::load(&args.models.choice(&compute, quiet), &args.output.parts)?;
     let dims = engine.dims(args.sampling.fixed());
     check_length(&engine, &args.sampling)?;
     let signals = Signals::listen()?;
@@ -155,7 +156,7 @@ pub(super) fn run(args: EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
         request: args.sampling.request(engine.max_frames()),
         parts: args.output.parts.clone(),
         normalize: args.output.normalize,
-        threads: args.compute.threads(),
+        threads: compute.threads,
     };
     let mut run = Run::start(prepared, dims, inputs.items.len(), quiet)?;
     embed::run(&inputs.items, &engine, &settings, &signals.stop, |outcome| run.take(outcome))?;

@@ -36,7 +36,8 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         )));
     };
     let signals = Signals::listen()?;
-    let clips = data::read(args, &signals, verbosity.quiet)?;
+    let compute = args.compute.settle(verbosity.quiet)?;
+    let clips = data::read(args, &compute, &signals, verbosity.quiet)?;
     let held_out = args.validation.as_deref().map(data::file).transpose()?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
@@ -44,7 +45,8 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     let held_out = held_out.as_ref().unwrap_or(&clips);
     fits(&clips, held_out)?;
-    let (settings, init) = prepare(args, &clips)?;
+    let device = compute.device()?;
+    let (settings, init) = prepare(args, &clips, &device)?;
     let probe = args
         .probe
         .clips()
@@ -62,7 +64,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
             .map(|mut probe| Box::new(move |embed: &crate::train::Embed<'_>| probe.accuracy(embed)) as _),
         save_every: args.save_every.map(|steps| steps.get()),
         log_every: args.log_every.get(),
-        device: Device::Cpu,
+        device,
         stop: &signals.stop,
     };
     say(verbosity, &format!("training on {} clips, validating on {}", train.len(), valid.len()));
@@ -140,7 +142,7 @@ fn fits(train: &Clips, valid: &Clips) -> Result<(), Fatal> {
 }
 
 /// The numbers of the run, and the weights it starts from if they are given.
-fn prepare(args: &TrainArgs, clips: &Clips) -> Result<(Settings, Option<Params>), Fatal> {
+fn prepare(args: &TrainArgs, clips: &Clips, device: &Device) -> Result<(Settings, Option<Params>), Fatal> {
     let Some(source) = &args.init else {
         return Ok((args.settings.settings(clips.width(), clips.frames()), None));
     };
@@ -157,7 +159,7 @@ fn prepare(args: &TrainArgs, clips: &Clips) -> Result<(Settings, Option<Params>)
     let tensors = config
         .tensors()
         .into_iter()
-        .map(|(name, _)| Ok((name.clone(), store.tensor(&name, &Device::Cpu)?)))
+        .map(|(name, _)| Ok((name.clone(), store.tensor(&name, device)?)))
         .collect::<Result<BTreeMap<_, _>, weights::WeightsError>>()?;
     let params = Params::from_tensors(&config, tensors).map_err(Fatal::input)?;
     let mut settings = args.settings.settings(clips.width(), clips.frames());

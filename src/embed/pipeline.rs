@@ -1,12 +1,16 @@
 //! Workers that decode and encode, and the order in which their results come out.
+//!
+//! On a device the workers only decode: its lanes gather frames into batches ([`Batches`]), and as many threads again run
+//! LiFT on the clips that are complete, so that a lane never does.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use super::batch::Batches;
 use super::work::{ClipWork, FrameWork, Queue, lock};
 use super::{Engine, StageError};
 use crate::inputs::Input;
@@ -64,12 +68,29 @@ pub fn run<E>(
         quit: AtomicBool::new(false),
         next: AtomicUsize::new(0),
         queue: Queue::new(threads * QUEUED_PER_THREAD),
+        batches: engine.encoder().batched().map(Batches::of),
+        decoding: AtomicUsize::new(threads),
         emitted: Mutex::new(0),
         busy: AtomicUsize::new(0),
         wake: Condvar::new(),
     };
     let (sender, receiver) = channel();
+    let (encoded, complete) = channel();
+    let complete = Mutex::new(complete);
     thread::scope(|scope| {
+        if let (Some(encoder), Some(batches)) = (engine.encoder().batched(), &shared.batches) {
+            for lane in encoder.lanes() {
+                let (shared, encoded, sender) = (&shared, encoded.clone(), sender.clone());
+                scope.spawn(move || {
+                    batches.serve(lane, |work, feature| shared.encoded(&work, feature, &encoded, &sender));
+                });
+            }
+            for _ in 0..threads {
+                let (shared, complete, sender) = (&shared, &complete, sender.clone());
+                scope.spawn(move || shared.finish_clips(complete, &sender));
+            }
+        }
+        drop(encoded);
         for _ in 0..threads {
             let (shared, sender) = (&shared, sender.clone());
             scope.spawn(move || shared.work(&sender));
@@ -83,6 +104,7 @@ pub fn run<E>(
                 if let Err(error) = sink(outcome) {
                     shared.quit.store(true, Ordering::Relaxed);
                     shared.wake.notify_all();
+                    shared.batches.iter().for_each(Batches::abandon);
                     return Err(error);
                 }
                 next += 1;
@@ -103,6 +125,10 @@ struct Shared<'a> {
     /// Position of the next input to decode.
     next: AtomicUsize,
     queue: Queue<Item>,
+    /// Where a device takes the frames instead.
+    batches: Option<Batches<FrameWork<Item>>>,
+    /// Workers that may still decode.
+    decoding: AtomicUsize,
     /// How many outcomes the sink has taken.
     emitted: Mutex<usize>,
     /// Workers inside a clip's decoder, who may still queue frames.
@@ -118,9 +144,24 @@ struct Item {
 
 type Results = Sender<(usize, Outcome)>;
 
+/// A clip and its features, on their way to LiFT.
+type Complete = (Arc<ClipWork<Item>>, Vec<f32>);
+
+/// Tells the device that no frame will come, when the last worker leaves, however it leaves.
+struct Leaving<'a, 'b>(&'a Shared<'b>);
+
+impl Drop for Leaving<'_, '_> {
+    fn drop(&mut self) {
+        if self.0.decoding.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.batches.iter().for_each(Batches::close);
+        }
+    }
+}
+
 impl Shared<'_> {
     /// The life of a worker: encode what waits, else decode the next clip, else leave.
     fn work(&self, results: &Results) {
+        let _leaving = Leaving(self);
         loop {
             if self.quit.load(Ordering::Relaxed) {
                 return;
@@ -179,7 +220,11 @@ impl Shared<'_> {
             if clip.failed() {
                 return;
             }
-            let overflow = self.queue.push(clip.frame(slot, transform.apply(frame)));
+            let frame = clip.frame(slot, transform.apply(frame));
+            if let Some(batches) = &self.batches {
+                return batches.push(frame);
+            }
+            let overflow = self.queue.push(frame);
             self.wake.notify_one();
             if let Some(frame) = overflow {
                 self.encode(frame, results);
@@ -206,10 +251,40 @@ impl Shared<'_> {
                     self.finish(&work.clip, features, results);
                 }
             }
-            Err(e) => {
-                let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
-                self.fail(&work.clip, info.as_ref(), "frames", cause(&e), results);
+            Err(e) => self.fail_frames(&work, cause(&e), results),
+        }
+    }
+
+    fn fail_frames(&self, work: &FrameWork<Item>, error: String, results: &Results) {
+        let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
+        self.fail(&work.clip, info.as_ref(), "frames", error, results);
+    }
+
+    /// A lane has this frame's feature, or none.
+    fn encoded(
+        &self,
+        work: &FrameWork<Item>,
+        feature: Result<&[f32], &str>,
+        complete: &Sender<Complete>,
+        results: &Results,
+    ) {
+        match feature {
+            Ok(feature) => {
+                if let Some(features) = work.store(feature) {
+                    // The receivers only go when the run is over anyway.
+                    let _ = complete.send((work.clip.clone(), features));
+                }
             }
+            Err(why) => self.fail_frames(work, why.to_string(), results),
+        }
+    }
+
+    /// The life of a thread that runs LiFT on what the lanes have completed.
+    fn finish_clips(&self, complete: &Mutex<Receiver<Complete>>, results: &Results) {
+        loop {
+            let next = lock(complete).recv();
+            let Ok((clip, features)) = next else { return };
+            self.finish(&clip, features, results);
         }
     }
 

@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that the dependencies are linked once.
 
 mod common;
+mod device_parity;
 mod embed_command;
 mod env;
 mod learning_commands;

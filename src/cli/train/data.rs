@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::{TrainArgs, fatal};
+use crate::cli::compute::Compute;
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::signals::Signals;
@@ -18,13 +19,18 @@ use crate::video::Request;
 use crate::weights;
 
 /// The clips of the command line: one file of features, or videos.
-pub(super) fn read(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+pub(super) fn read(
+    args: &TrainArgs,
+    compute: &Compute,
+    signals: &Signals,
+    quiet: bool,
+) -> Result<Clips, Fatal> {
     match &args.inputs[..] {
         [one] if Format::of(one).is_some() => file(one),
         several if several.iter().any(|path| Format::of(path).is_some()) => {
             Err(Fatal::usage(anyhow!("give one file of features, or videos; lift merge joins files")))
         }
-        _ => videos(args, signals, quiet),
+        _ => videos(args, compute, signals, quiet),
     }
 }
 
@@ -45,21 +51,21 @@ pub(super) fn file(path: &Path) -> Result<Clips, Fatal> {
     Clips::in_memory(path, array.data.clone(), [count, frames, width]).map_err(fatal)
 }
 
-fn videos(args: &TrainArgs, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+fn videos(args: &TrainArgs, compute: &Compute, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin()).map_err(Fatal::input)?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }
-    let choice = args.models.choice(&args.compute, quiet);
+    let choice = args.models.choice(compute, quiet);
     let folder = args.cache.clone().unwrap_or_else(|| weights::lift_home().join("features"));
     let settings = Settings {
         request: Request::default(),
         parts: vec![Part::Frames],
         normalize: false,
-        threads: args.compute.threads(),
+        threads: compute.threads,
     };
     let model = weights::dinov2_digest(&choice.dinov2, choice.offline)?;
-    let model = format!("{model} {:?} {:?}", choice.heads, choice.backend);
+    let model = format!("{model} {:?} {}", choice.heads, choice.arithmetic());
     let progress = RefCell::new(Progress::new(inputs.items.len(), quiet));
     let cached = cache::features::<Fatal>(
         &inputs.items,
