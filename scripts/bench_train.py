@@ -124,7 +124,7 @@ def make_model(width, dropout):
 
         def loss(self, x):
             static, dynamic = self.encoder(x)
-            t = torch.linspace(0, 1, x.shape[1])[None, :, None]
+            t = torch.linspace(0, 1, x.shape[1], device=x.device)[None, :, None]
             decoded = self.decoder.model(static[:, None] + t * dynamic[:, None])
             cosine = nn.functional.cosine_similarity(static, dynamic, dim=-1)
             return nn.functional.mse_loss(decoded, x) + 0.1 * cosine.abs().mean()
@@ -139,12 +139,13 @@ def torch_epoch(args, features, weights, dropout):
     torch.set_num_threads(args.threads)
     model = make_model(args.width, dropout)
     model.load_state_dict(weights)
+    model.to(args.device)
     model.train()
     adam = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-5)
     rows = order(len(features), SEED, 1)
     losses, began = [], time.perf_counter()
     for start in range(0, len(rows), args.batch):
-        batch = torch.from_numpy(features[rows[start : start + args.batch]])
+        batch = torch.from_numpy(features[rows[start : start + args.batch]]).to(args.device)
         adam.zero_grad()
         loss = model.loss(batch)
         loss.backward()
@@ -157,7 +158,7 @@ def lift_epoch(args, folder, dropout):
     with tempfile.TemporaryDirectory() as out:
         flags = f"--epochs 1 --batch-size {args.batch} --held-out 0 --log-every 1 --seed {SEED} --dropout {dropout}"
         command = [args.lift, "train", folder / "frames.npy", "-o", out, "--init", folder / "init.safetensors", "--quiet"]
-        subprocess.run([*command, *flags.split(), "--threads", str(args.threads)], check=True)
+        subprocess.run([*command, *flags.split(), "--threads", str(args.threads), "--device", args.device], check=True)
         records = [json.loads(line) for line in open(pathlib.Path(out) / "log.jsonl")]
     losses = [r["loss"]["total"] for r in records if r["what"] == "step"]
     return losses, next(r["seconds"] for r in records if r["what"] == "epoch")
@@ -188,7 +189,7 @@ def bench(args):
             rounds.append((lift, args.steps / torch_epoch(args, features, weights, 0.1)[1]))
     lift, torch_ = (statistics.median(column) for column in zip(*rounds))
     ratio = statistics.median(a / b for a, b in rounds)
-    print(f"batch {args.batch} x {FRAMES} x {args.width}, {args.threads} threads, PyTorch {torch.__version__}")
+    print(f"batch {args.batch} x {FRAMES} x {args.width}, {args.device}, {args.threads} threads, PyTorch {torch.__version__}")
     print(f"steps per second: lift {lift:.2f}, PyTorch {torch_:.2f}; lift is {ratio:.2f} times as fast")
     print(f"losses of {args.steps} steps without dropout: at most {apart:.1e} apart")
 
@@ -201,6 +202,7 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N, for both")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

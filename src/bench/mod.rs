@@ -1,8 +1,10 @@
 //! Where the time goes, against what this machine can do: the measurements behind `lift bench`.
 //!
 //! Each stage of the frame encoder is timed on one thread; the whole encoder on all threads, as a run uses it; both are held
-//! against the matrix peak that the same kernels reach on operands in the first cache level, measured in the same run.
+//! against the matrix peak that the same kernels reach on operands in the first cache level, measured in the same run. Where
+//! the encoder runs in batches (on a GPU), the peak is what the device's own library reaches on one large product.
 
+mod batched;
 mod random;
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::kernels::{Backend, gelu_in_place, peak};
 use crate::model::encoder::FrameEncoder;
+use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{Destination, Dims, Part, Prepared, Row};
@@ -52,9 +55,9 @@ pub struct Backbone {
 /// The yardstick.
 #[derive(Debug, Clone, Serialize)]
 pub struct Peak {
-    /// GFLOP/s on all threads at once.
+    /// GFLOP/s on all threads at once, or of the device.
     pub gflops: f64,
-    /// GFLOP/s of one thread alone.
+    /// GFLOP/s of one thread alone; of a device the same.
     pub one_thread_gflops: f64,
 }
 
@@ -76,10 +79,12 @@ pub struct StageReport {
 pub struct Report {
     /// The processor's name and how many threads it runs at once.
     pub machine: String,
-    /// The instruction set of the kernels.
-    pub isa: &'static str,
-    /// `f32` or `bf16`.
+    /// The instruction set of the kernels, or the GPU.
+    pub isa: String,
+    /// `f32`, `bf16` or `f16`.
     pub precision: &'static str,
+    /// Frames per batch, where the encoder runs in batches.
+    pub batch: Option<usize>,
     /// Threads of the whole encoder.
     pub threads: usize,
     /// Frames per clip.
@@ -103,27 +108,57 @@ pub struct Report {
 /// If the video cannot be read or the row not written.
 pub fn run(plan: &Plan, encoder: &FrameEncoder, lift: &Lift, video: &Path, folder: &Path) -> Result<Report> {
     let (frames, mut stages) = reading(plan, video)?;
+    let measured = match (encoder.fast(), encoder.batched()) {
+        (Some(fast), _) => on_the_cpu(plan, fast, &frames)?,
+        (None, Some(composed)) => batched::measure(plan, composed, &frames)?,
+        (None, None) => anyhow::bail!("this encoder cannot be measured"),
+    };
+    stages.extend(measured.stages);
+    stages.extend(finishing(plan, lift, &measured.features, encoder.width(), folder)?);
+    Ok(Report {
+        machine: machine(),
+        isa: measured.isa,
+        precision: measured.precision,
+        batch: measured.batch,
+        threads: plan.threads,
+        frames: plan.frames,
+        backbone: measured.backbone,
+        peak: measured.peak,
+        stages,
+        within: measured.within,
+        peak_memory_bytes: peak_memory(),
+    })
+}
+
+/// What is measured of a frame encoder.
+struct Measured {
+    isa: String,
+    precision: &'static str,
+    batch: Option<usize>,
+    backbone: Backbone,
+    peak: Peak,
+    stages: Vec<StageReport>,
+    within: Vec<StageReport>,
+    /// Features `(T, D)` of the clip.
+    features: Vec<f32>,
+}
+
+fn on_the_cpu(plan: &Plan, fast: &FastEncoder, frames: &[Vec<u8>]) -> Result<Measured> {
     let peak = Peak {
         gflops: peak::measure(plan.backend, plan.threads),
         one_thread_gflops: peak::measure(plan.backend, 1),
     };
-    let backbone = backbone(plan, encoder, &frames, &peak)?;
-    let encoder_stages = encoder_stages(plan, encoder, &frames, &peak);
-    let within = vec![linear(plan, encoder, &encoder_stages, &peak), gelu(plan, encoder)];
-    stages.extend(encoder_stages);
-    let features = encoder.fast().encode(&frames, plan.threads)?;
-    stages.extend(finishing(plan, lift, &features, encoder.width(), folder)?);
-    Ok(Report {
-        machine: machine(),
-        isa: plan.backend.isa().name(),
+    let stages = encoder_stages(plan, fast, frames, &peak);
+    let within = vec![linear(plan, fast, &stages, &peak), gelu(plan, fast)];
+    Ok(Measured {
+        isa: plan.backend.isa().name().into(),
         precision: plan.backend.precision().name(),
-        threads: plan.threads,
-        frames: plan.frames,
-        backbone,
-        peak,
+        batch: None,
+        backbone: backbone(plan, fast, frames, &peak)?,
         stages,
         within,
-        peak_memory_bytes: peak_memory(),
+        features: fast.encode(frames, plan.threads)?,
+        peak,
     })
 }
 
@@ -163,29 +198,34 @@ fn reading(plan: &Plan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>)>
     Ok((frames, vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)]))
 }
 
-fn backbone(plan: &Plan, encoder: &FrameEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {
+fn backbone(plan: &Plan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {
     // Once to touch all memory.
-    encoder.fast().encode(frames, plan.threads)?;
+    fast.encode(frames, plan.threads)?;
     let mut times = Vec::new();
     for _ in 0..plan.repeat {
         let start = Instant::now();
-        encoder.fast().encode(frames, plan.threads)?;
+        fast.encode(frames, plan.threads)?;
         times.push(start.elapsed());
     }
-    let median_s = median(times);
-    let work: usize = Stage::ALL.iter().map(|s| encoder.fast().multiply_adds(*s, true)).sum();
-    let gflops = 2.0 * work as f64 * plan.frames as f64 / median_s / 1e9;
-    Ok(Backbone {
-        median_s,
-        gflops,
-        peak_share: gflops / peak.gflops,
-        frames_per_s: plan.frames as f64 / median_s,
-        clips_per_s: 1.0 / median_s,
-    })
+    let work: usize = Stage::ALL.iter().map(|s| fast.multiply_adds(*s, true)).sum();
+    Ok(Backbone::new(plan, median(times), work, peak))
 }
 
-fn encoder_stages(plan: &Plan, encoder: &FrameEncoder, frames: &[Vec<u8>], peak: &Peak) -> Vec<StageReport> {
-    let fast = encoder.fast();
+impl Backbone {
+    /// From the seconds for one clip's frames, and the multiply-adds of a frame.
+    fn new(plan: &Plan, median_s: f64, work: usize, peak: &Peak) -> Self {
+        let gflops = 2.0 * work as f64 * plan.frames as f64 / median_s / 1e9;
+        Self {
+            median_s,
+            gflops,
+            peak_share: gflops / peak.gflops,
+            frames_per_s: plan.frames as f64 / median_s,
+            clips_per_s: 1.0 / median_s,
+        }
+    }
+}
+
+fn encoder_stages(plan: &Plan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Vec<StageReport> {
     let (mut scratch, mut out) = (fast.scratch(), vec![0.0; fast.width()]);
     let rounds: Vec<StageTimes> = (0..plan.repeat)
         .map(|_| {
@@ -215,20 +255,20 @@ impl StageReport {
 }
 
 /// All linear layers of the blocks together; the first of the MLP with its GELU.
-fn linear(plan: &Plan, encoder: &FrameEncoder, stages: &[StageReport], peak: &Peak) -> StageReport {
+fn linear(plan: &Plan, fast: &FastEncoder, stages: &[StageReport], peak: &Peak) -> StageReport {
     let layers = [Stage::Qkv, Stage::Proj, Stage::Fc1Gelu, Stage::Fc2];
     let ms = layers.iter().filter_map(|s| stages.iter().find(|r| r.name == s.name())).map(|r| r.ms).sum();
-    let work: usize = layers.iter().map(|s| encoder.fast().multiply_adds(*s, false)).sum();
+    let work: usize = layers.iter().map(|s| fast.multiply_adds(*s, false)).sum();
     let sum = StageReport { name: "linear", ms, gflops: None, peak_share: None };
     sum.with_work(work * plan.frames, peak)
 }
 
 /// The GELUs of a clip by themselves, a tile at a time as the layer before them leaves them in the first cache level.
-fn gelu(plan: &Plan, encoder: &FrameEncoder) -> StageReport {
+fn gelu(plan: &Plan, fast: &FastEncoder) -> StageReport {
     /// Six rows of a panel.
     const TILE: usize = 384;
     let source: Vec<f32> = (0..TILE).map(|i| i as f32 / TILE as f32 * 8.0 - 4.0).collect();
-    let tiles = encoder.fast().gelus() * plan.frames / TILE;
+    let tiles = fast.gelus() * plan.frames / TILE;
     let times = (0..plan.repeat).map(|_| {
         let mut tile = source.clone();
         let start = Instant::now();

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
 
-use super::compute::ComputeArgs;
+use super::compute::{Compute, ComputeArgs};
 use super::{Verbosity, report};
 use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
 use crate::exit::{Exit, Fatal};
@@ -24,7 +24,8 @@ const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
 /// Measure the speed of every stage against this machine's limit
 ///
 /// Runs the published network's shape on random weights unless --dinov2 names a file: speed does not depend on the numbers.
-/// Stages are timed on one thread, the whole frame encoder on all; medians over --repeat runs.
+/// Stages are timed on one thread, the whole frame encoder on all; medians over --repeat runs. On a GPU (--device) frames
+/// go through in batches of --batch, the clip's again and again.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift bench                                  every stage, on random weights\n  \
@@ -56,11 +57,12 @@ pub(super) struct BenchArgs {
 
 /// Loads, measures, prints.
 pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let compute = args.compute.settle(verbosity.quiet)?;
     let plan = Plan {
         frames: usize::from(args.frames),
-        threads: args.compute.threads().get(),
+        threads: compute.threads.get(),
         repeat: args.repeat.get(),
-        backend: args.compute.backend(verbosity.quiet),
+        backend: compute.backend,
     };
     let folder = tempfile::tempdir().context("no temporary folder").map_err(Fatal::input)?;
     let video = match args.video {
@@ -73,7 +75,7 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
             path
         }
     };
-    let encoder = encoder(args.dinov2.as_ref(), args.heads, &plan)?;
+    let encoder = encoder(args.dinov2.as_ref(), args.heads, &compute)?;
     let lift = random_lift(encoder.width(), plan.frames).map_err(Fatal::input)?;
     let report = bench::run(&plan, &encoder, &lift, &video, folder.path()).map_err(Fatal::input)?;
     if args.json {
@@ -88,9 +90,13 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     Ok(Exit::Success)
 }
 
-fn encoder(source: Option<&Source>, heads: Option<usize>, plan: &Plan) -> Result<FrameEncoder, Fatal> {
+fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> Result<FrameEncoder, Fatal> {
     let load = |tensors: &dyn Tensors, config: &dinov2::Config| {
-        FrameEncoder::new(tensors, config, plan.backend, plan.threads).map_err(Fatal::input)
+        let encoder = match compute.batched {
+            None => FrameEncoder::new(tensors, config, compute.backend, compute.threads.get()),
+            Some(how) => FrameEncoder::in_batches(tensors, config, how),
+        };
+        encoder.map_err(Fatal::input)
     };
     match source {
         Some(source) => {
@@ -127,12 +133,17 @@ fn table(r: &Report) -> String {
         format!("{name:<18}{:>10.2}{gflops:>10}{share:>8}\n", s.ms)
     };
     text.extend(r.stages.iter().map(|s| line(s, s.name)));
-    text += "of which\n";
+    if !r.within.is_empty() {
+        text += "of which\n";
+    }
     text.extend(r.within.iter().map(|s| line(s, &format!("  {}", s.name))));
+    let shared = match r.batch {
+        Some(batch) => format!("in batches of {batch}"),
+        None => format!("on {} threads", r.threads),
+    };
     text += &format!(
-        "\nframe encoder on {} threads: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
+        "\nframe encoder {shared}: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
          {:.0} GFLOP/s (the full network's arithmetic), {:.0} % of the peak of {:.0}\n",
-        r.threads,
         r.backbone.median_s,
         r.backbone.frames_per_s,
         r.backbone.clips_per_s,

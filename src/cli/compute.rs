@@ -1,25 +1,42 @@
-//! The flags that say how the networks run, shared by every command that runs them.
+//! The flags that say where and how the networks run, shared by every command that runs them.
 
 use std::num::NonZeroUsize;
 
+use candle_core::{DType, Device};
 use clap::{Args, ValueEnum};
 
 use super::report;
+use crate::exit::Fatal;
 use crate::kernels::{Backend, Isa, Precision};
+use crate::model::composed::Batched;
+use crate::model::device::{DeviceChoice, Place};
 
 /// What matrix products multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PrecisionArg {
-    /// Single precision
+    /// Single precision (on a GPU too: never TF32)
     F32,
-    /// bfloat16 operands, f32 sums (needs a processor with AVX512-BF16)
+    /// bfloat16 operands, f32 sums (on the CPU it needs AVX512-BF16)
     Bf16,
+    /// Half precision operands, f32 sums; on a GPU only
+    F16,
 }
 
-/// How the networks run.
+/// Where and how the networks run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Compute")]
 pub(super) struct ComputeArgs {
+    /// Where the networks run: auto, cpu, cuda or cuda:N
+    ///
+    /// auto takes the first GPU if this build has CUDA (scripts/build_cuda.sh) and the machine a GPU, else the CPU. GPUs
+    /// are numbered from 0 among those that CUDA_VISIBLE_DEVICES leaves visible.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+    /// Frames that a GPU takes at once, of however many videos [default: fitted to its memory]
+    ///
+    /// Halved when they do not fit. On the CPU a frame is computed by itself, and this says nothing.
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -28,23 +45,68 @@ pub(super) struct ComputeArgs {
     precision: PrecisionArg,
 }
 
+/// What the flags come to on this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compute {
+    /// Where the networks run.
+    pub(super) place: Place,
+    /// Instruction set and precision of the kernels on the CPU.
+    pub(super) backend: Backend,
+    /// Where frames are encoded instead, if not by those kernels.
+    pub(super) batched: Option<Batched>,
+    /// Worker threads.
+    pub(super) threads: NonZeroUsize,
+}
+
 impl ComputeArgs {
     /// The number of worker threads.
     pub(super) fn threads(&self) -> NonZeroUsize {
         self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The best this processor has; where it lacks the precision asked for, f32 and a line that says so.
-    pub(super) fn backend(&self, quiet: bool) -> Backend {
-        let precision = match self.precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-        };
-        Backend::new(Isa::best(), precision).unwrap_or_else(|unsupported| {
+    /// Settles place and precision; where `auto` finds no GPU that could have been, or the CPU lacks the precision, a line
+    /// says so.
+    ///
+    /// # Errors
+    /// If the GPU asked for is not to be had.
+    pub(super) fn settle(&self, quiet: bool) -> Result<Compute, Fatal> {
+        let note = |text: &str| {
             if !quiet {
-                report::note(&format!("{unsupported}; continuing in f32"));
+                report::note(text);
             }
-            Backend::best()
-        })
+        };
+        let (place, why) = self.device.settle().map_err(Fatal::input)?;
+        why.iter().for_each(|why| note(why));
+        let batched = (place != Place::Cpu).then(|| Batched {
+            place,
+            dtype: match self.precision {
+                PrecisionArg::F32 => DType::F32,
+                PrecisionArg::Bf16 => DType::BF16,
+                PrecisionArg::F16 => DType::F16,
+            },
+            frames: self.batch.map(NonZeroUsize::get),
+        });
+        let mut backend = Backend::best();
+        if batched.is_none() {
+            match self.precision {
+                PrecisionArg::F32 => {}
+                PrecisionArg::F16 => note("f16 is for GPUs; continuing in f32"),
+                PrecisionArg::Bf16 => match Backend::new(Isa::best(), Precision::Bf16) {
+                    Ok(bf16) => backend = bf16,
+                    Err(unsupported) => note(&format!("{unsupported}; continuing in f32")),
+                },
+            }
+        }
+        Ok(Compute { place, backend, batched, threads: self.threads() })
+    }
+}
+
+impl Compute {
+    /// The device, for a network that is trained there.
+    ///
+    /// # Errors
+    /// If the GPU does not work.
+    pub(super) fn device(&self) -> Result<Device, Fatal> {
+        self.place.open().map_err(Fatal::input)
     }
 }

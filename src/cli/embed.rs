@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::Verbosity;
+use super::compute::Compute;
 use crate::embed::{Engine, Settings};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{self, InputsError, Listing};
@@ -51,12 +52,12 @@ fn gather(args: &EmbedArgs) -> Result<Listing, Fatal> {
 }
 
 /// What the pipeline does with every input.
-fn settings(args: &EmbedArgs, most: Option<usize>) -> Settings {
+fn settings(args: &EmbedArgs, compute: &Compute, most: Option<usize>) -> Settings {
     Settings {
         request: args.sampling.request(most),
         parts: args.output.parts.clone(),
         normalize: args.output.normalize,
-        threads: args.compute.threads(),
+        threads: compute.threads,
         timeout: args.runs.timeout.map(Duration::from_secs_f64),
     }
 }

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::embed::ModelChoice;
 use crate::weights::{MINI_NOTE, Source};
 
-use super::compute::ComputeArgs;
+use super::compute::Compute;
 use super::report;
 
 /// Which pair of networks.
@@ -51,15 +51,16 @@ impl ModelArgs {
     }
 
     /// The choice these flags make; says so where the bundled pair is used.
-    pub(super) fn choice(&self, compute: &ComputeArgs, quiet: bool) -> ModelChoice {
+    pub(super) fn choice(&self, compute: &Compute, quiet: bool) -> ModelChoice {
         let default = if self.model == Pair::Mini { Source::Mini } else { Source::Published };
         let choice = ModelChoice {
             dinov2: self.dinov2.clone().unwrap_or_else(|| default.clone()),
             lift: self.lift.clone().unwrap_or(default),
             heads: self.heads,
             offline: self.offline,
-            backend: compute.backend(quiet),
-            threads: compute.threads().get(),
+            backend: compute.backend,
+            batched: compute.batched,
+            threads: compute.threads.get(),
         };
         if !quiet && [&choice.dinov2, &choice.lift].contains(&&Source::Mini) {
             report::note(MINI_NOTE);

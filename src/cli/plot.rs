@@ -197,9 +197,13 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
             if clips.iter().any(|clip: &Drawn| clip.paths.title == input.id) {
                 input.id = display_path(&input.path).to_string();
             }
-            let videos = videos.get_or_insert_with(|| {
-                Videos::new(args.models.choice(&args.compute, quiet), request.clone())
-            });
+            let videos = match &mut videos {
+                Some(videos) => videos,
+                none => {
+                    let choice = args.models.choice(&args.compute.settle(quiet)?, quiet);
+                    none.insert(Videos::new(choice, request.clone()))
+                }
+            };
             videos.load()?;
             match clip_and_mirror(videos, &input, args, plan) {
                 Ok(both) => clips.extend(both),

@@ -36,6 +36,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         )));
     };
     let signals = Signals::listen()?;
+    let compute = args.compute.settle(verbosity.quiet)?;
     // What a state belongs to is looked for before any work, and what must be copied on the way goes beside it.
     if args.resume && !output.join(STATE).exists() {
         let folder = display_path(output);
@@ -45,7 +46,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     }
     std::fs::create_dir_all(output)
         .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
-    let clips = data::read(args, output, &signals, verbosity.quiet)?;
+    let clips = data::read(args, &compute, output, &signals, verbosity.quiet)?;
     let held_out = args.validation.as_deref().map(|path| data::file(path, None, output)).transpose()?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
@@ -53,7 +54,8 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     let held_out = held_out.as_ref().unwrap_or(&clips);
     fits(&clips, held_out)?;
-    let (settings, init) = prepare(args, &clips)?;
+    let device = compute.device()?;
+    let (settings, init) = prepare(args, &clips, &device)?;
     let (features, ids) = (args.probe.probe_features.as_deref(), args.probe.ids.as_deref());
     let probed = features.map(|path| data::file(path, ids, output)).transpose()?;
     let probed = probed.as_ref().unwrap_or(&clips);
@@ -69,7 +71,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
             .map(|mut probe| Box::new(move |embed: &crate::train::Embed<'_>| probe.accuracy(embed)) as _),
         save_every: args.save_every.map(|steps| steps.get()),
         log_every: args.log_every.get(),
-        device: Device::Cpu,
+        device,
         stop: &signals.stop,
     };
     say(verbosity, &format!("training on {} clips, validating on {}", train.len(), valid.len()));
@@ -147,7 +149,7 @@ fn fits(train: &Clips, valid: &Clips) -> Result<(), Fatal> {
 }
 
 /// The numbers of the run, and the weights it starts from if they are given.
-fn prepare(args: &TrainArgs, clips: &Clips) -> Result<(Settings, Option<Params>), Fatal> {
+fn prepare(args: &TrainArgs, clips: &Clips, device: &Device) -> Result<(Settings, Option<Params>), Fatal> {
     let Some(source) = &args.init else {
         return Ok((args.settings.settings(clips.width(), clips.frames()), None));
     };
@@ -164,7 +166,7 @@ fn prepare(args: &TrainArgs, clips: &Clips) -> Result<(Settings, Option<Params>)
     let tensors = config
         .tensors()
         .into_iter()
-        .map(|(name, _)| Ok((name.clone(), store.tensor(&name, &Device::Cpu)?)))
+        .map(|(name, _)| Ok((name.clone(), store.tensor(&name, device)?)))
         .collect::<Result<BTreeMap<_, _>, weights::WeightsError>>()?;
     let params = Params::from_tensors(&config, tensors).map_err(Fatal::input)?;
     let mut settings = args.settings.settings(clips.width(), clips.frames());

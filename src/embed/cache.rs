@@ -97,7 +97,7 @@ fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Resu
         Manifest::new(inputs, None, PART_SIZE, Format::Safetensors).with_parts(&[Part::Frames], dims);
     // Every field of the request decides which pictures the frame encoder sees.
     manifest.settings.insert("request".into(), json!(format!("{:?}", settings.request)));
-    manifest.settings.insert("backend".into(), json!(format!("{:?}", choice.backend)));
+    manifest.settings.insert("arithmetic".into(), json!(choice.arithmetic()));
     manifest.settings.insert("heads".into(), json!(choice.heads));
     manifest.models = models;
     Ok(manifest)

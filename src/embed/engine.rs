@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 use super::StageError;
 use crate::kernels::Backend;
 use crate::model::cause;
+use crate::model::composed::Batched;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
 use crate::rows::dataset::ModelDigest;
@@ -25,8 +26,10 @@ pub struct ModelChoice {
     pub heads: Option<usize>,
     /// Never touch the network.
     pub offline: bool,
-    /// Instruction set and precision of the frame encoder.
+    /// Instruction set and precision of the frame encoder's kernels on the CPU.
     pub backend: Backend,
+    /// Where it runs instead, if not by those kernels.
+    pub batched: Option<Batched>,
     /// Threads to load with.
     pub threads: usize,
 }
@@ -52,6 +55,22 @@ impl ModelChoice {
         }
         Ok((dims, models))
     }
+
+    /// What decides a run's numbers on whatever machine: the precision and where it is computed, not the instruction set.
+    pub fn precision(&self) -> String {
+        match &self.batched {
+            None => self.backend.precision().name().into(),
+            Some(Batched { place, dtype, .. }) => format!("{} on {}", dtype.as_str(), place.kind()),
+        }
+    }
+
+    /// What besides the weights decides the features' last bits: part of what names features kept for later runs.
+    pub fn arithmetic(&self) -> String {
+        match &self.batched {
+            None => format!("{:?}", self.backend),
+            Some(Batched { place, dtype, .. }) => format!("{place} {dtype:?}"),
+        }
+    }
 }
 
 /// The networks of a run. LiFT is absent where only the frame encoder's features are wanted.
@@ -71,15 +90,12 @@ impl Engine {
     /// If a file is absent or wrong, or the two widths differ.
     pub fn load(choice: &ModelChoice, parts: &[Part]) -> Result<Self, WeightsError> {
         let (store, config) = weights::load_dinov2(&choice.dinov2, choice.heads, choice.offline)?;
-        let encoder = FrameEncoder::new(&store, &config, choice.backend, choice.threads)
-            .map_err(|e| unclear(&store, &e))?;
-        tracing::info!(
-            "frame encoder {}: {config:?}, {}, {}, {} threads",
-            store.origin(),
-            choice.backend.isa().name(),
-            choice.backend.precision().name(),
-            choice.threads
-        );
+        let encoder = match choice.batched {
+            None => FrameEncoder::new(&store, &config, choice.backend, choice.threads),
+            Some(how) => FrameEncoder::in_batches(&store, &config, how),
+        };
+        let encoder = encoder.map_err(|e| unclear(&store, &e))?;
+        tracing::info!("frame encoder {}: {config:?}, {}", store.origin(), how_it_runs(choice, &encoder));
         let lift = needs_lift(parts).then(|| lift_for(choice, encoder.width())).transpose()?;
         Ok(Self { encoder, lift })
     }
@@ -158,6 +174,19 @@ impl Engine {
                 Ok((p, values))
             })
             .collect()
+    }
+}
+
+/// For the log.
+fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
+    match encoder.batched() {
+        Some(batched) => format!("{}, batches of {}", choice.arithmetic(), batched.batch()),
+        None => format!(
+            "{}, {}, {} threads",
+            choice.backend.isa().name(),
+            choice.backend.precision().name(),
+            choice.threads
+        ),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Engine`] holds the two networks; [`run`] shares the work among threads and hands each clip's [`Outcome`] on as soon
 //! as all before it are done. One bad video is an outcome like any other; it never ends a run.
 
+pub mod batch;
 pub mod cache;
 mod engine;
 mod pipeline;

@@ -1,6 +1,8 @@
 //! The run: inputs in as they are listed, outcomes out in the same order, whatever happens to a video.
 //!
-//! This thread hands the outcomes on and keeps watch over the workers (`worker`). One whose video is not read in time is
+//! This thread hands the outcomes on and keeps watch over the workers (`worker`). On a device these only read: its lanes
+//! gather frames into batches ([`super::batch`]), and as many threads again run LiFT on the clips that are complete, so that a
+//! lane never does. A worker whose video is not read in time is
 //! left to itself and replaced: FFmpeg cannot be interrupted in the middle of a picture, so a codec that hangs costs a thread
 //! for the rest of the process, and never the run.
 
@@ -59,10 +61,11 @@ pub fn run<E>(
     let mut crew =
         Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
     (0..threads).for_each(|_| crew.hire());
+    let crowd = threads + shared.serve_device(threads);
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     let mut left = 0;
-    while left < threads {
+    while left < crowd {
         match crew.next(&receiver) {
             Some(Message::Left) => left += 1,
             Some(Message::Done(position, outcome)) => {

@@ -103,6 +103,12 @@ impl<I> FrameWork<I> {
     }
 }
 
+impl<I> super::batch::Frame for FrameWork<I> {
+    fn pixels(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
 /// The frames that wait, first come first served.
 pub struct Queue<I> {
     frames: Mutex<VecDeque<FrameWork<I>>>,

@@ -1,11 +1,14 @@
-//! What a worker thread does: encode a frame that waits, else read the next video, else leave.
+//! What the threads of a run do. A worker encodes a frame that waits, else reads the next video, else leaves. On a device
+//! workers only read, lanes encode in batches, and finishers run LiFT on what the lanes have completed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use super::batch::Batches;
 use super::work::{ClipWork, FrameWork, Queue, lock};
 use super::{Embedded, Engine, Next, Outcome, Settings, Source, StageError};
 use crate::inputs::Input;
@@ -23,7 +26,7 @@ const WINDOW: usize = 1024;
 pub(super) enum Message {
     /// What became of the input at this position of the run.
     Done(usize, Outcome),
-    /// A worker found nothing more to do.
+    /// A thread found nothing more to do.
     Left,
 }
 
@@ -56,7 +59,30 @@ impl Desk {
     }
 }
 
-/// What all workers see.
+/// A clip and its features, on their way to LiFT.
+type Complete = (Arc<ClipWork<Item>>, Vec<f32>);
+
+/// Says that a thread is gone, however it goes; the last worker also tells the device that no frame will come. Of an
+/// abandoned worker another one says so, in its place.
+struct Leaving<'a> {
+    shared: &'a Shared,
+    desk: Option<&'a Mutex<Desk>>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        match self.desk {
+            Some(desk) if lock(desk).abandoned => return,
+            Some(_) if self.shared.reading.fetch_sub(1, Ordering::SeqCst) == 1 => {
+                self.shared.batches.iter().for_each(Batches::close);
+            }
+            _ => {}
+        }
+        self.shared.send(Message::Left);
+    }
+}
+
+/// What all threads see.
 pub(super) struct Shared {
     engine: Arc<Engine>,
     settings: Settings,
@@ -65,6 +91,10 @@ pub(super) struct Shared {
     stop: Arc<AtomicBool>,
     quit: AtomicBool,
     queue: Queue<Item>,
+    /// Where a device takes the frames instead.
+    batches: Option<Batches<FrameWork<Item>>>,
+    /// Workers that may still read.
+    reading: AtomicUsize,
     /// How many outcomes the sink has taken.
     emitted: Mutex<usize>,
     /// Workers inside a video, who may still queue frames.
@@ -95,6 +125,8 @@ impl Shared {
             stop: stop.clone(),
             quit: AtomicBool::new(false),
             queue: Queue::new(threads * QUEUED_PER_THREAD),
+            batches: engine.encoder().batched().map(Batches::of),
+            reading: AtomicUsize::new(threads),
             emitted: Mutex::new(0),
             busy: AtomicUsize::new(0),
             wake: Condvar::new(),
@@ -106,6 +138,7 @@ impl Shared {
     pub(super) fn quit(&self) {
         self.quit.store(true, Ordering::Relaxed);
         self.wake.notify_all();
+        self.batches.iter().for_each(Batches::abandon);
     }
 
     /// Says how many outcomes the sink has taken.
@@ -121,11 +154,55 @@ impl Shared {
         self.leave();
     }
 
+    /// Starts the threads that serve the device, if there is one, and says how many will leave beside the workers.
+    pub(super) fn serve_device(self: &Arc<Self>, threads: usize) -> usize {
+        let Some(encoder) = self.engine.encoder().batched() else { return 0 };
+        let lanes = encoder.lanes().len();
+        let (complete, completed) = channel();
+        for lane in 0..lanes {
+            let (shared, complete) = (self.clone(), complete.clone());
+            thread::spawn(move || shared.lane(lane, &complete));
+        }
+        let completed = Arc::new(Mutex::new(completed));
+        for _ in 0..threads {
+            let (shared, completed) = (self.clone(), completed.clone());
+            thread::spawn(move || shared.finish_clips(&completed));
+        }
+        lanes + threads
+    }
+
+    /// The life of a lane of the device.
+    fn lane(&self, lane: usize, complete: &Sender<Complete>) {
+        let _leaving = Leaving { shared: self, desk: None };
+        let lane = self.engine.encoder().batched().and_then(|encoder| encoder.lanes().get(lane));
+        let (Some(lane), Some(batches)) = (lane, &self.batches) else { return };
+        batches.serve(lane, |work, feature| match feature {
+            Ok(feature) => {
+                if let Some(features) = work.store(feature) {
+                    // The receivers only go when the run is over anyway.
+                    let _ = complete.send((work.clip.clone(), features));
+                }
+            }
+            Err(why) => self.fail_frames(&work, why.to_string()),
+        });
+    }
+
+    /// The life of a thread that runs LiFT on what the lanes have completed.
+    fn finish_clips(&self, completed: &Mutex<Receiver<Complete>>) {
+        let _leaving = Leaving { shared: self, desk: None };
+        loop {
+            let next = lock(completed).recv();
+            let Ok((clip, features)) = next else { return };
+            self.finish(&clip.item, features);
+        }
+    }
+
     /// The life of a worker.
     pub(super) fn work(&self, desk: &Mutex<Desk>) {
+        let _leaving = Leaving { shared: self, desk: Some(desk) };
         loop {
             if self.quit.load(Ordering::Relaxed) {
-                break;
+                return;
             }
             if let Some(frame) = self.queue.pop() {
                 self.encode(&frame);
@@ -145,10 +222,9 @@ impl Shared {
                     let guard = lock(&self.emitted);
                     drop(self.wake.wait_timeout(guard, Duration::from_millis(1)));
                 }
-                Claim::Done => break,
+                Claim::Done => return,
             }
         }
-        self.send(Message::Left);
     }
 
     /// A worker is out of its video: it queues nothing more.
@@ -203,12 +279,21 @@ impl Shared {
                 if clip.over() {
                     return;
                 }
-                let overflow = self.queue.push(clip.frame(slots, transform.apply(frame)));
+                let frame = clip.frame(slots, transform.apply(frame));
+                // The network's time is not the video's.
+                let pause = || {
+                    let reading = lock(desk).reading.take();
+                    reading.map(|(until, _)| until.saturating_duration_since(Instant::now()))
+                };
+                if let Some(batches) = &self.batches {
+                    let left = pause();
+                    batches.push(frame);
+                    return sit(left);
+                }
+                let overflow = self.queue.push(frame);
                 self.wake.notify_one();
                 if let Some(frame) = overflow {
-                    // The network's time is not the video's.
-                    let reading = lock(desk).reading.take();
-                    let left = reading.map(|(until, _)| until.saturating_duration_since(Instant::now()));
+                    let left = pause();
                     self.encode(&frame);
                     sit(left);
                 }
@@ -241,11 +326,13 @@ impl Shared {
                     self.finish(&work.clip.item, features);
                 }
             }
-            Err(cause) => {
-                let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
-                self.fail(&work.clip, info.as_ref(), "frames", cause);
-            }
+            Err(cause) => self.fail_frames(work, cause),
         }
+    }
+
+    fn fail_frames(&self, work: &FrameWork<Item>, error: String) {
+        let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
+        self.fail(&work.clip, info.as_ref(), "frames", error);
     }
 
     /// Sends the rows of a clip whose features `(T, D)` are all there.

@@ -4,10 +4,10 @@
 //! tokens join, GELU is the exact one, the feature is the class token after the final norm. Depth, width, patch, grid
 //! and registers follow from the tensors' shapes; only the head count has to be known.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::layers::{LayerNorm, Linear, merge_heads, softmax, split_heads};
+use super::layers::{LayerNorm, Linear, matmul, merge_heads, softmax, split_heads};
 use super::{IMAGE_SIZE, positions};
 
 /// Epsilon of every LayerNorm of the frame encoder.
@@ -46,6 +46,14 @@ impl Config {
     /// Tokens per frame `N`: the class token, the registers and the patches.
     pub fn tokens(&self) -> usize {
         1 + self.registers + self.frame_grid().pow(2)
+    }
+
+    /// Multiply-adds of one frame, all blocks for all tokens.
+    pub fn multiply_adds(&self) -> usize {
+        let Self { width: d, depth, hidden, patch, .. } = *self;
+        let n = self.tokens();
+        let block = n * (4 * d * d + 2 * d * hidden) + 2 * n * n * d;
+        self.frame_grid().pow(2) * 3 * patch * patch * d + depth * block
     }
 
     /// Every tensor a file of this shape has, by timm's names, each with its shape.
@@ -89,11 +97,13 @@ struct Block {
     norm1: LayerNorm,
     qkv: Linear,
     proj: Linear,
-    ls1: Tensor,
     norm2: LayerNorm,
     fc1: Linear,
     fc2: Linear,
-    ls2: Tensor,
+    /// The two LayerScales; absent once they are folded into `proj` and `fc2`, and the attention's scale into `qkv`.
+    scales: Option<(Tensor, Tensor)>,
+    /// What products multiply; tokens and norms stay f32.
+    dtype: DType,
     heads: usize,
 }
 
@@ -104,25 +114,71 @@ impl Block {
             norm1: LayerNorm::load(d, NORM_EPS, &vb.pp("norm1"))?,
             qkv: Linear::load(d, 3 * d, &vb.pp("attn.qkv"))?,
             proj: Linear::load(d, d, &vb.pp("attn.proj"))?,
-            ls1: vb.get(d, "ls1.gamma")?,
             norm2: LayerNorm::load(d, NORM_EPS, &vb.pp("norm2"))?,
             fc1: Linear::load(d, config.hidden, &vb.pp("mlp.fc1"))?,
             fc2: Linear::load(config.hidden, d, &vb.pp("mlp.fc2"))?,
-            ls2: vb.get(d, "ls2.gamma")?,
+            scales: Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
+            dtype: vb.dtype(),
             heads: config.heads,
         })
     }
 
-    /// `(B, N, D)` to `(B, N, D)`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (q, k, v) = split_heads(&self.qkv.forward(&self.norm1.forward(x)?)?, self.heads)?;
-        let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
-        let attention = softmax(&(q * scale)?.matmul(&k.t()?)?)?;
-        let mixed = self.proj.forward(&merge_heads(&attention.matmul(&v)?)?)?;
-        let x = (x + mixed.broadcast_mul(&self.ls1)?)?;
-        let hidden = self.fc1.forward(&self.norm2.forward(&x)?)?.gelu_erf()?;
-        &x + self.fc2.forward(&hidden)?.broadcast_mul(&self.ls2)?
+    /// What the scores are multiplied with.
+    fn attention_scale(&self, width: usize) -> f64 {
+        1.0 / ((width / self.heads) as f64).sqrt()
     }
+
+    /// The same function with fewer steps, in another precision.
+    fn folded(&self, width: usize, dtype: DType) -> Result<Self> {
+        let (mut qkv, mut proj, mut fc2) = (self.qkv.clone(), self.proj.clone(), self.fc2.clone());
+        if let Some((ls1, ls2)) = &self.scales {
+            let (queries, others) = (ls1.ones_like()?, ls1.ones_like()?);
+            let queries = (queries * self.attention_scale(width))?;
+            qkv = qkv.scaled(&Tensor::cat(&[&queries, &others, &others], 0)?)?;
+            (proj, fc2) = (proj.scaled(ls1)?, fc2.scaled(ls2)?);
+        }
+        Ok(Self {
+            norm1: self.norm1.clone(),
+            qkv: qkv.to_dtype(dtype)?,
+            proj: proj.to_dtype(dtype)?,
+            norm2: self.norm2.clone(),
+            fc1: self.fc1.to_dtype(dtype)?,
+            fc2: fc2.to_dtype(dtype)?,
+            scales: None,
+            dtype,
+            heads: self.heads,
+        })
+    }
+
+    /// `(B, N, D)` to `(B, M, D)`: all keys, the first `M` tokens.
+    fn forward(&self, x: &Tensor, tokens: usize) -> Result<Tensor> {
+        let normed = |norm: &LayerNorm, x: &Tensor| norm.forward(x)?.to_dtype(self.dtype);
+        // Scores rounded to bf16's 8 bits are off by several percent after the exponential: of the full-size golden they
+        // alone cost a cosine of 0.001. f16 has 11 bits, and range enough.
+        let inner = if self.dtype == DType::BF16 { DType::F16 } else { self.dtype };
+        let qkv = self.qkv.forward(&normed(&self.norm1, x)?)?;
+        let (mut q, k, v) = split_heads(&qkv, self.heads, inner)?;
+        let mut x = x.clone();
+        if tokens < x.dim(1)? {
+            (q, x) = (q.narrow(2, 0, tokens)?.contiguous()?, x.narrow(1, 0, tokens)?);
+        }
+        if self.scales.is_some() {
+            q = (q * self.attention_scale(x.dim(D::Minus1)?))?;
+        }
+        let attention = softmax(&matmul(&q, &k.t()?)?)?;
+        let (ls1, ls2) = self.scales.as_ref().map(|(a, b)| (a, b)).unzip();
+        let mixed = merge_heads(&matmul(&attention, &v)?)?.to_dtype(self.dtype)?;
+        let mixed = self.proj.forward(&mixed)?;
+        let x = (&x + scaled(mixed, ls1)?.to_dtype(x.dtype())?)?;
+        let hidden = self.fc1.forward(&normed(&self.norm2, &x)?)?.gelu_erf()?;
+        let mixed = self.fc2.forward(&hidden)?;
+        &x + scaled(mixed, ls2)?.to_dtype(x.dtype())?
+    }
+}
+
+/// LayerScale, where it is not folded into the layer before.
+fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
+    scales.map_or(Ok(y.clone()), |scales| y.broadcast_mul(scales))
 }
 
 /// The frame encoder in composed candle operations.
@@ -192,7 +248,8 @@ impl Dinov2 {
     /// # Errors
     /// If the pictures are not 224 x 224 with three channels.
     pub fn tokens(&self, pixels: &Tensor) -> Result<Tensor> {
-        let patches = self.patches(pixels)?.broadcast_add(&self.pos_embed)?;
+        let patches = self.patches(pixels)?.to_dtype(self.pos_embed.dtype())?;
+        let patches = patches.broadcast_add(&self.pos_embed)?;
         let (b, _, d) = patches.dims3()?;
         let prefix = self.prefix.broadcast_as((b, 1 + self.config.registers, d))?;
         Tensor::cat(&[&prefix, &patches], 1)
@@ -206,22 +263,42 @@ impl Dinov2 {
     pub fn stages(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
         let mut stages = vec![self.tokens(pixels)?];
         for block in &self.blocks {
-            stages.push(block.forward(&stages[stages.len() - 1])?);
+            let last = &stages[stages.len() - 1];
+            stages.push(block.forward(last, last.dim(1)?)?);
         }
         stages.push(self.norm.forward(&stages[stages.len() - 1])?);
         Ok(stages)
     }
 
-    /// Features `(B, D)` of normalised pixels `(B, 3, 224, 224)`, f32: the class token after the final norm.
+    /// Features `(B, D)` of normalised pixels `(B, 3, 224, 224)`: the class token after the final norm. Of the last block
+    /// only that token is computed.
     ///
     /// # Errors
     /// If the pictures are not 224 x 224 with three channels.
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = self.tokens(pixels)?;
-        for block in &self.blocks {
-            x = block.forward(&x)?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            let tokens = if i + 1 == self.blocks.len() { 1 } else { x.dim(1)? };
+            x = block.forward(&x, tokens)?;
         }
         self.norm.forward(&x.narrow(1, 0, 1)?)?.squeeze(1)
+    }
+
+    /// The same encoder for inference with products in another precision: what is only a scale is folded into the layer
+    /// beside it. Tokens, norms and sums stay f32.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn folded(&self, dtype: DType) -> Result<Self> {
+        let width = self.config.width;
+        Ok(Self {
+            config: self.config.clone(),
+            patch_embed: self.patch_embed.to_dtype(dtype)?,
+            pos_embed: self.pos_embed.clone(),
+            prefix: self.prefix.clone(),
+            blocks: self.blocks.iter().map(|b| b.folded(width, dtype)).collect::<Result<_>>()?,
+            norm: self.norm.clone(),
+        })
     }
 }
 

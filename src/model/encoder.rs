@@ -1,9 +1,14 @@
-//! The frame encoder as the pipeline uses it: a frame of bytes in, a feature out, one frame at a time.
+//! The frame encoder as the pipeline uses it: frames of bytes in, features out.
 //!
-//! One frame is the unit of work, so a feature never depends on its neighbours in a batch or on the number of threads.
+//! On the CPU one frame is the unit of work, so a feature never depends on its neighbours in a batch or on the number of
+//! threads. A GPU takes batches, which [`FrameEncoder::batched`] gives access to.
 
-use candle_core::Result;
+use std::collections::HashMap;
 
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::composed::{Batched, ComposedEncoder};
 use super::dinov2::Config;
 use super::fast::FastEncoder;
 use super::fold::{DinoWeights, Tensors};
@@ -11,8 +16,14 @@ use crate::kernels::Backend;
 
 /// A loaded frame encoder, shared by all workers.
 #[derive(Debug)]
-pub struct FrameEncoder {
-    fast: FastEncoder,
+pub struct FrameEncoder(Way);
+
+#[derive(Debug)]
+enum Way {
+    /// Our kernels, a frame per thread.
+    Fast(FastEncoder),
+    /// candle's operations, in batches.
+    Batched(ComposedEncoder),
 }
 
 impl FrameEncoder {
@@ -21,24 +32,59 @@ impl FrameEncoder {
     /// # Errors
     /// If a tensor is missing or has another size.
     pub fn new(tensors: &dyn Tensors, config: &Config, backend: Backend, threads: usize) -> Result<Self> {
-        Ok(Self { fast: FastEncoder::new(&DinoWeights::new(tensors, config), backend, threads)? })
+        let fast = FastEncoder::new(&DinoWeights::new(tensors, config), backend, threads)?;
+        Ok(Self(Way::Fast(fast)))
+    }
+
+    /// Puts the tensors of [`Config::tensors`] where `how` says.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another size, or the device fails.
+    pub fn in_batches(tensors: &dyn Tensors, config: &Config, how: Batched) -> Result<Self> {
+        let tensors = config
+            .tensors()
+            .into_iter()
+            .map(|(name, shape)| {
+                let tensor = Tensor::from_slice(&tensors.values(&name)?, &shape[..], &Device::Cpu)?;
+                Ok((name, tensor))
+            })
+            .collect::<Result<HashMap<_, _>>>()?;
+        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        Ok(Self(Way::Batched(ComposedEncoder::new(&weights, config, how)?)))
     }
 
     /// Width `D` of a feature.
     pub fn width(&self) -> usize {
-        self.fast.width()
+        match &self.0 {
+            Way::Fast(fast) => fast.width(),
+            Way::Batched(composed) => composed.width(),
+        }
     }
 
-    /// The fast path itself, for measuring it stage by stage.
-    pub fn fast(&self) -> &FastEncoder {
-        &self.fast
+    /// The fast path itself, for measuring it stage by stage; absent where another one is used.
+    pub fn fast(&self) -> Option<&FastEncoder> {
+        match &self.0 {
+            Way::Fast(fast) => Some(fast),
+            Way::Batched(_) => None,
+        }
+    }
+
+    /// Where frames are to be gathered into batches, what computes them.
+    pub fn batched(&self) -> Option<&ComposedEncoder> {
+        match &self.0 {
+            Way::Fast(_) => None,
+            Way::Batched(composed) => Some(composed),
+        }
     }
 
     /// The feature `(D)`, f32, of a frame of 224 x 224 RGB bytes, row by row.
     ///
     /// # Errors
-    /// If the frame has another number of bytes.
+    /// If the frame has another number of bytes, or the device fails.
     pub fn encode(&self, frame: &[u8]) -> Result<Vec<f32>> {
-        self.fast.encode_one(frame)
+        match &self.0 {
+            Way::Fast(fast) => fast.encode_one(frame),
+            Way::Batched(composed) => composed.lanes()[0].encode(&[frame]),
+        }
     }
 }

@@ -1,12 +1,32 @@
 //! The layers both networks are made of, composed of candle's differentiable operations.
 //!
 //! candle-nn's own `LayerNorm` and `softmax_last_dim` take fused paths that have no gradient; training needs one, so the
-//! composed form is the definition here.
+//! composed form is the definition here. The fused ones serve inference on a GPU and in half precision, where they sum in
+//! f32.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::kernels::grad;
+
+/// Whether candle's fused operations serve: nothing wants a gradient, and it is not f32 on the CPU, where the composed
+/// form's bits are what other things are held to.
+fn fused(tensors: &[&Tensor]) -> bool {
+    let plain = |x: &Tensor| x.device().is_cpu() && x.dtype() == DType::F32;
+    !tensors.iter().any(|x| x.track_op()) && !tensors.iter().any(|x| plain(x))
+}
+
+/// The matrix product, with sums in f32 whatever the dtype. candle has none in bf16 on the CPU; there the operands are
+/// widened, which is what a GPU's matrix units do with them.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.dtype() == DType::BF16 && a.device().is_cpu() {
+        return a.to_dtype(DType::F32)?.matmul(&b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16);
+    }
+    a.matmul(b)
+}
 
 /// `y = x Wᵀ + b` with `W (out, in)` and `b (out)`, over the last axis.
 #[derive(Debug, Clone)]
@@ -43,7 +63,7 @@ impl Linear {
         Self { weight, bias }
     }
 
-    /// `(..., in)` to `(..., out)`, f32.
+    /// `(..., in)` to `(..., out)`.
     ///
     /// # Errors
     /// If the last axis is not `in`.
@@ -55,11 +75,28 @@ impl Linear {
         let mut shape = x.dims().to_vec();
         let input = self.weight.dim(1)?;
         let flat = x.contiguous()?.reshape(((), input))?;
-        let y = flat.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?;
+        let y = matmul(&flat, &self.weight.t()?)?.broadcast_add(&self.bias)?;
         if let Some(last) = shape.last_mut() {
             *last = self.weight.dim(0)?;
         }
         y.reshape(shape)
+    }
+
+    /// The layer with each output scaled, `scales (out)`: one multiplication less in every pass.
+    ///
+    /// # Errors
+    /// If the length differs.
+    pub fn scaled(&self, scales: &Tensor) -> Result<Self> {
+        let weight = self.weight.broadcast_mul(&scales.unsqueeze(1)?)?;
+        Ok(Self { weight, bias: (&self.bias * scales)? })
+    }
+
+    /// The layer in another precision.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { weight: self.weight.to_dtype(dtype)?, bias: self.bias.to_dtype(dtype)? })
     }
 
     /// `max(x Wᵀ + b, 0)`.
@@ -91,13 +128,16 @@ impl LayerNorm {
         Ok(Self { weight: vb.get(dim, "weight")?, bias: vb.get(dim, "bias")?, eps })
     }
 
-    /// `(..., dim)` to the same shape, f32.
+    /// `(..., dim)` to the same shape.
     ///
     /// # Errors
     /// If the last axis is not `dim`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if grad::applies(&[x, &self.weight, &self.bias]) {
             return grad::layer_norm(x, &self.weight, &self.bias, self.eps);
+        }
+        if fused(&[x, &self.weight, &self.bias]) {
+            return candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.eps as f32);
         }
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
@@ -111,6 +151,9 @@ impl LayerNorm {
 /// # Errors
 /// Only if the device fails.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    if fused(&[x]) {
+        return candle_nn::ops::softmax_last_dim(&x.contiguous()?);
+    }
     let shifted = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
     shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)
 }
@@ -123,14 +166,16 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if grad::applies(&[x]) { grad::gelu(x) } else { x.gelu_erf() }
 }
 
-/// Splits packed `qkv (B, N, 3·H·d)` into three of `(B, H, N, d)`.
+/// Splits packed `qkv (B, N, 3·H·d)` into three of `(B, H, N, d)`, of this dtype.
 ///
 /// # Errors
 /// If the last axis is not three times a multiple of `heads`.
-pub fn split_heads(qkv: &Tensor, heads: usize) -> Result<(Tensor, Tensor, Tensor)> {
+pub fn split_heads(qkv: &Tensor, heads: usize, dtype: DType) -> Result<(Tensor, Tensor, Tensor)> {
     let (b, n, packed) = qkv.dims3()?;
     let parts = qkv.reshape((b, n, 3, heads, packed / 3 / heads))?.permute((2, 0, 3, 1, 4))?;
-    Ok((parts.get(0)?.contiguous()?, parts.get(1)?.contiguous()?, parts.get(2)?.contiguous()?))
+    // Converting copies in order as well: one pass, not two.
+    let part = |i: usize| parts.get(i)?.to_dtype(dtype)?.contiguous();
+    Ok((part(0)?, part(1)?, part(2)?))
 }
 
 /// Undoes the split: `(B, H, N, d)` to `(B, N, H·d)`.

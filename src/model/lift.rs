@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{D, Result, Tensor};
 use candle_nn::VarBuilder;
+use rayon::prelude::*;
 
 use super::layers::{LayerNorm, Linear, gelu, merge_heads, softmax, split_heads};
 use crate::kernels::grad::{self, Factors};
@@ -17,6 +18,9 @@ pub const NORM_EPS: f64 = 1e-5;
 
 /// Attention heads of the published model; a file may carry another count as `num_heads` in its metadata.
 pub const HEADS: usize = 8;
+
+/// Elements of a mask that a thread computes at once.
+const MASK_CHUNK: usize = 1 << 16;
 
 /// The prefix of every tensor's name: those of the Lightning `state_dict`.
 pub const PREFIX: &str = "model";
@@ -106,7 +110,7 @@ pub trait Dropout {
             return grad::scale(&x, mask);
         }
         let mut factors = vec![0.0; x.elem_count()];
-        mask.fill(0, &mut factors);
+        factors.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(i, part)| mask.fill(i * MASK_CHUNK, part));
         let factors = Tensor::from_vec(factors, x.shape(), x.device())?;
         x * factors
     }
@@ -162,7 +166,7 @@ impl Layer {
         if grad::applies(&[qkv]) {
             return grad::attention(qkv, self.heads, tokens, dropout.mask());
         }
-        let (q, k, v) = split_heads(qkv, self.heads)?;
+        let (q, k, v) = split_heads(qkv, self.heads, qkv.dtype())?;
         let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
         let q = (q.narrow(2, 0, tokens)?.contiguous()? * scale)?;
         let weights = dropout.apply(softmax(&q.matmul(&k.t()?)?)?)?;

@@ -3,6 +3,8 @@
 //! Each is one definition in composed candle operations, used for training, on every device, and as the reference that
 //! the CPU's fast path is tested against.
 
+pub mod composed;
+pub mod device;
 pub mod dinov2;
 pub mod encoder;
 pub mod fast;

@@ -221,7 +221,8 @@ impl Run<'_> {
         let lr = progress.plateau.lr;
         let train = progress.sums.mean();
         let validation = self.validation.map(|rows| self.validate(params, rows)).transpose()?;
-        let embed = |x: &Tensor| Ok(evaluate(params, settings, x)?.1);
+        let device = self.device.clone();
+        let embed = |x: &Tensor| Ok(evaluate(params, settings, &x.to_device(&device)?)?.1);
         let probe = match &mut self.probe {
             Some(probe) => Some(probe(&embed).map_err(TrainError::Settings)?),
             None => None,

@@ -3,6 +3,7 @@
 mod command_line;
 mod common;
 mod datasets;
+mod device_parity;
 mod embed_command;
 mod env;
 mod learning_commands;

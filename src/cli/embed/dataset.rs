@@ -32,7 +32,8 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     let folder = shard.map_or_else(|| folder.to_path_buf(), |shard| shard.folder(folder));
     let inputs = gather(args)?;
     let members = inputs.iter().filter(move |input| shard.is_none_or(|shard| shard.holds(&input.id)));
-    let choice = args.models.choice(&args.compute, quiet);
+    let compute = args.compute.settle(quiet)?;
+    let choice = args.models.choice(&compute, quiet);
     let manifest = manifest(args, &inputs, shard.map(|s| (s, members.clone().count())), &choice)?;
     if args.runs.dry_run {
         return dry_run(args, &folder, &manifest, members);
@@ -49,7 +50,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     if wanted > 0 {
         let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
         check_length(&engine, args)?;
-        let settings = settings(args, engine.max_frames());
+        let settings = settings(args, &compute, engine.max_frames());
         let limit = args.runs.max_failures;
         ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
             take(&mut filler, &mut teller, outcome)?;
@@ -201,7 +202,7 @@ fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
         ("stride", json!(sampling.stride.or(sampling.window))),
         ("max-pixels", json!(sampling.max_pixels)),
         ("normalize", json!(args.output.normalize)),
-        ("precision", json!(choice.backend.precision().name())),
+        ("precision", json!(choice.precision())),
         ("heads", json!(choice.heads)),
     ];
     all.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), v)).collect()

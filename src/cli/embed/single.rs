@@ -28,10 +28,11 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
     let teller = Teller::new(inputs.len(), quiet);
     teller.notes(&inputs.notes);
-    let engine = Arc::new(Engine::load(&args.models.choice(&args.compute, quiet), &args.output.parts)?);
+    let compute = args.compute.settle(quiet)?;
+    let engine = Arc::new(Engine::load(&args.models.choice(&compute, quiet), &args.output.parts)?);
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
-    let settings = settings(args, engine.max_frames());
+    let settings = settings(args, &compute, engine.max_frames());
     let mut run = Run { output: prepared.start(engine.dims(args.sampling.fixed()))?, teller };
     let limit = args.runs.max_failures;
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {

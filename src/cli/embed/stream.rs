@@ -37,11 +37,12 @@ struct Asked {
 
 /// Answers until standard input ends.
 pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let engine =
-        Arc::new(Engine::load(&args.models.choice(&args.compute, verbosity.quiet), &args.output.parts)?);
+    let compute = args.compute.settle(verbosity.quiet)?;
+    let choice = args.models.choice(&compute, verbosity.quiet);
+    let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
-    let settings = settings(args, engine.max_frames());
+    let settings = settings(args, &compute, engine.max_frames());
     let dims = engine.dims(args.sampling.fixed());
     let mut answers = match format {
         StreamFormat::Jsonl => Answers::jsonl(&args.output.parts, dims),

@@ -52,9 +52,13 @@ struct Pipeline<'a> {
 
 impl Pipeline<'_> {
     /// The models asked for; what is to be said of them is said once.
-    fn choice(&mut self) -> ModelChoice {
-        let (args, quiet) = (self.args, self.quiet);
-        self.choice.get_or_insert_with(|| args.models.choice(&args.compute, quiet)).clone()
+    fn choice(&mut self) -> anyhow::Result<ModelChoice> {
+        if let Some(choice) = &self.choice {
+            return Ok(choice.clone());
+        }
+        let settled = self.args.compute.settle(self.quiet);
+        let compute = settled.map_err(|fatal| fatal.error.unwrap_or_else(|| anyhow!("no device")))?;
+        Ok(self.choice.insert(self.args.models.choice(&compute, self.quiet)).clone())
     }
 }
 
@@ -66,7 +70,7 @@ impl Embedder for Pipeline<'_> {
     }
 
     fn embed(&mut self, dataset: &str, clips: &[Clip]) -> anyhow::Result<Parts> {
-        let choice = self.choice();
+        let choice = self.choice()?;
         let inputs: Vec<Input> = clips
             .iter()
             .enumerate()
@@ -116,7 +120,7 @@ impl Embedder for Pipeline<'_> {
     }
 
     fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> anyhow::Result<Matrix> {
-        let choice = self.choice();
+        let choice = self.choice()?;
         let &[count, width] = frames.shape.as_slice() else {
             bail!("{}: not frame features (T, D)", frames.origin)
         };

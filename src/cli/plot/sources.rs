@@ -7,8 +7,10 @@ use image::RgbImage;
 use image::imageops::thumbnail;
 use rayon::prelude::*;
 
+use crate::embed::batch::encode_clip;
 use crate::embed::{Engine, ModelChoice};
 use crate::inputs::Input;
+use crate::model::encoder::FrameEncoder;
 use crate::plot::{ClipPaths, Features};
 use crate::rows::{self, Format, Part, display_path};
 use crate::video::transform::Transform;
@@ -117,9 +119,7 @@ impl Videos {
             frames[slot] = kept(frame);
         };
         Video::open(&input.path)?.read(&request, &mut visit)?;
-        let encoded: Vec<Vec<f32>> =
-            pixels.par_iter().map(|frame| engine.encoder().encode(frame)).collect::<Result<_, _>>()?;
-        let features = Features::new(engine.encoder().width(), encoded.concat())?;
+        let features = Features::new(engine.encoder().width(), encode(engine.encoder(), &pixels)?)?;
         let reconstructed = reconstruct(engine, &features)?;
         Ok(ClipPaths { title: input.id.clone(), frames, features, reconstructed })
     }
@@ -132,6 +132,15 @@ impl Videos {
         let engine = self.load()?;
         Ok(clip.mirrored(reconstruct(engine, &clip.features.reversed())?))
     }
+}
+
+/// Features `(T, D)` of a clip's frames.
+fn encode(encoder: &FrameEncoder, frames: &[Vec<u8>]) -> anyhow::Result<Vec<f32>> {
+    if let Some(batched) = encoder.batched() {
+        return encode_clip(batched, frames).map_err(anyhow::Error::msg);
+    }
+    let encoded = frames.par_iter().map(|frame| encoder.encode(frame)).collect::<Result<Vec<_>, _>>()?;
+    Ok(encoded.concat())
 }
 
 fn reconstruct(engine: &Engine, features: &Features) -> anyhow::Result<Features> {

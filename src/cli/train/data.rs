@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::{TrainArgs, fatal};
+use crate::cli::compute::Compute;
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::signals::Signals;
@@ -21,12 +22,18 @@ use crate::weights;
 const PART: Option<&str> = Some("frames");
 
 /// The clips of the command line: files and datasets of features, or videos.
-pub(super) fn read(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+pub(super) fn read(
+    args: &TrainArgs,
+    compute: &Compute,
+    scratch: &Path,
+    signals: &Signals,
+    quiet: bool,
+) -> Result<Clips, Fatal> {
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids are the probe's; of these features only where it is scored on them.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
-        (_, 0) => videos(args, scratch, signals, quiet),
+        (_, 0) => videos(args, compute, scratch, signals, quiet),
         ([one], _) => file(one, ids, scratch),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
@@ -51,19 +58,25 @@ fn opened(opened: Opened) -> Result<Clips, Fatal> {
     Clips::opened(opened).map_err(fatal)
 }
 
-fn videos(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+fn videos(
+    args: &TrainArgs,
+    compute: &Compute,
+    scratch: &Path,
+    signals: &Signals,
+    quiet: bool,
+) -> Result<Clips, Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
         .map_err(Fatal::input)?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }
-    let choice = args.models.choice(&args.compute, quiet);
+    let choice = args.models.choice(compute, quiet);
     let folder = args.cache.clone().unwrap_or_else(|| weights::lift_home().join("features"));
     let settings = Settings {
         request: Request::default(),
         parts: vec![Part::Frames],
         normalize: false,
-        threads: args.compute.threads(),
+        threads: compute.threads,
         timeout: None,
     };
     let progress = RefCell::new(Progress::new(inputs.len(), quiet));
