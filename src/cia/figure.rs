@@ -167,7 +167,8 @@ impl<'a> Panel<'a> {
             dash += 9.0;
         }
         scene.text("chance", [x(50.0), area.bottom() + 34.0], Anchor::Middle, SMALL);
-        for (number, outcome) in self.outcomes.iter().enumerate() {
+        // The first representation last, so that its mean lies on top.
+        for (number, outcome) in self.outcomes.iter().enumerate().rev() {
             let mean = x(outcome.accuracy);
             scene.stroke(&[[mean, area.y], [mean, area.bottom()]], clip_colour(number), 2.0);
         }

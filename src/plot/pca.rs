@@ -60,8 +60,11 @@ pub fn pca(points: &[Vec<f64>]) -> Result<Pca, NoConvergence> {
     Ok(result)
 }
 
-/// `(U, S, V)` of `matrix`, the same bits whatever pool of threads it is called in.
-fn thin_svd(matrix: &Mat<f64>) -> Result<(Mat<f64>, Diag<f64>, Mat<f64>), NoConvergence> {
+/// `U`, `S` and `V`.
+type Svd = (Mat<f64>, Diag<f64>, Mat<f64>);
+
+/// The thin decomposition of `matrix`, the same bits whatever pool of threads it is called in.
+fn thin_svd(matrix: &Mat<f64>) -> Result<Svd, NoConvergence> {
     let (rows, columns) = matrix.shape();
     let size = rows.min(columns);
     let (mut left, mut singular, mut right) =
