@@ -42,7 +42,10 @@ echo "frames-mean, the average of the frames, cannot: it sits near chance. lift 
 
 echo
 echo "== the path of a door through feature space, and the line LiFT makes of it"
-"$lift" plot assets/clips/door_opening.mp4 --model mini -o "$out/door.png" --overwrite -q
+# The first clip of the training table that shows a door being opened.
+door="$(awk -F, '$4 == "opening" && $5 == "door" { print $1; exit }' "$out/synth/cia-synth-train.csv")"
+"$lift" plot "$out/synth/clips/$door.mp4" --model mini --method pca --title "opening a door" \
+    -o "$out/trajectory.png" --overwrite -q
 
 echo
 echo "written:"
@@ -50,4 +53,4 @@ echo "  $out/embeddings.npy, $out/embeddings.npy.rows.csv   the bundled clips"
 echo "  $out/synth/                                         the drawn clips and their tables"
 echo "  $out/synth.npz                                      their embeddings"
 echo "  $out/cia.png                                        the probe, group by group"
-echo "  $out/door.png                                       the figure"
+echo "  $out/trajectory.png                                 the figure, the README's first picture"
