@@ -48,7 +48,9 @@ pub fn features<E: From<RowsError> + From<WeightsError>>(
     let manifest = manifest(inputs, choice, settings)?;
     let folder = folder.join(name(&manifest));
     let dataset = Dataset::open(&folder, manifest)?;
-    let members = inputs.to_vec().into_iter();
+    // Owned, because the run's threads are not bound to this call.
+    let all: Arc<[Input]> = inputs.into();
+    let members = (0..all.len()).map(move |at| all[at].clone());
     let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
     let wanted = plan.wanted;
     let selected = plan.select(members, |input| input.index);

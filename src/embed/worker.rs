@@ -341,11 +341,11 @@ impl Shared {
         // Where the frames had to be counted anew, slots of the first count may lie beyond the second one's.
         features.truncate(info.indices.len() * self.engine.encoder().width());
         let rows = guarded(|| self.rows(item, &info, features));
-        let failed = |stage: &str, cause| Err(failure(&item.input, Some(&info.video), stage, cause));
+        let failed = |stage: &str, cause| failure(&item.input, Some(&info.video), stage, cause);
         let result = match rows {
             Ok(Ok(rows)) => Ok(Embedded { rows, notes: info.video.notes.clone() }),
-            Ok(Err(StageError { stage, cause })) => failed(stage, cause),
-            Err(what) => failed("internal", what),
+            Ok(Err(StageError { stage, cause })) => Err(failed(stage, cause)),
+            Err(what) => Err(failed("internal", what)),
         };
         self.done(item, result);
     }

@@ -81,7 +81,7 @@ impl Destination {
                     None => "it has no extension".to_string(),
                 };
                 Err(RowsError::Usage(format!(
-                    "{}: {ending}; the format follows from it: {}, or - for JSON lines on standard output",
+                    "{}: {ending}; the format follows from it: {}, - for JSON lines on standard output, DIR/ for a dataset",
                     display_path(output),
                     Format::ALL.map(Format::extension).join(" ")
                 )))

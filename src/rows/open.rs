@@ -338,6 +338,8 @@ mod tests {
     use super::super::testing::{DIMS, row};
     use super::super::values::{Element, read_values};
     use super::super::{Destination, Part, Prepared};
+    use std::slice::from_ref;
+
     use super::*;
     use std::io::{Seek, SeekFrom};
 
@@ -430,15 +432,15 @@ mod tests {
             let path = written(dir.path(), &format!("x{format}"), 0, 2);
             let bytes = std::fs::read(&path).unwrap();
             std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
-            let opened = join(&path, &[path.clone()], None, None, Some(dir.path()));
+            let opened = join(&path, from_ref(&path), None, None, Some(dir.path()));
             assert!(opened.unwrap_err().to_string().contains(&format!("x{format}")));
         }
         let path = written(dir.path(), "y.safetensors", 0, 2);
-        let error = join(&path, &[path.clone()], None, Some("static"), Some(dir.path())).unwrap_err();
+        let error = join(&path, from_ref(&path), None, Some("static"), Some(dir.path())).unwrap_err();
         assert!(error.to_string().contains("no array 'static'"), "{error}");
         let ids = dir.path().join("ids");
         std::fs::write(&ids, "a\n").unwrap();
-        let error = join(&path, &[path.clone()], Some(&ids), None, Some(dir.path())).unwrap_err();
+        let error = join(&path, from_ref(&path), Some(&ids), None, Some(dir.path())).unwrap_err();
         assert!(error.to_string().contains("2 rows") && error.to_string().contains("1 ids"), "{error}");
     }
 }

@@ -100,10 +100,10 @@ fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<()
 fn report(teller: Teller, counts: &Counts, done: usize, folder: &Path) {
     let &Counts { embedded, rows, failed } = counts;
     teller.end(|seconds| {
-        let before = if done > 0 { format!(", {done} of them before") } else { String::new() };
         let rows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };
-        let failures = if failed > 0 { format!("; {failed} failed: {FAILURES}") } else { String::new() };
-        format!("{}: {embedded} embedded{rows}{before}{failures}; {seconds:.2} s", display_path(folder))
+        let failures = if failed > 0 { format!(", {failed} failed ({FAILURES})") } else { String::new() };
+        let before = if done > 0 { format!("; {done} inputs were done before") } else { String::new() };
+        format!("{}: {embedded} embedded{rows}{failures}{before}; {seconds:.2} s", display_path(folder))
     });
 }
 

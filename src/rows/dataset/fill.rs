@@ -36,7 +36,8 @@ enum Kept {
 impl Open {
     /// Writes what is kept of the inputs before `index`.
     fn write_kept(&mut self, index: usize) -> Result<(), RowsError> {
-        while let Some((entry, kept)) = self.kept.pop_front_if(|(entry, _)| entry.index < index) {
+        while self.kept.front().is_some_and(|(entry, _)| entry.index < index) {
+            let Some((entry, kept)) = self.kept.pop_front() else { break };
             match kept {
                 Kept::Rows(rows) => self.writer.rows(entry.index, entry.stamp, &rows)?,
                 Kept::Failure(failure) => self.writer.failure(entry.stamp, failure),
