@@ -9,4 +9,5 @@ mod env;
 mod learning_commands;
 mod model_parity;
 mod plot_command;
+mod recipes;
 mod weights_files;
