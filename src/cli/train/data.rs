@@ -20,20 +20,25 @@ use crate::weights;
 /// What training reads of a file.
 const PART: Option<&str> = Some("frames");
 
-/// The clips of the command line: files and datasets of features, or videos.
-pub(super) fn read(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+/// The clips of the command line: files and datasets of features, or videos; and how many videos were left out.
+pub(super) fn read(
+    args: &TrainArgs,
+    scratch: &Path,
+    signals: &Signals,
+    quiet: bool,
+) -> Result<(Clips, usize), Fatal> {
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids are the probe's; of these features only where it is scored on them.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, scratch, signals, quiet),
-        ([one], _) => file(one, ids, scratch),
+        ([one], _) => Ok((file(one, ids, scratch)?, 0)),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
             for path in all {
                 files.extend(rows::files(path)?);
             }
-            opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)
+            Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0))
         }
         _ => Err(Fatal::usage(anyhow!(
             "{} holds features and other inputs are videos; give the one or the other",
@@ -51,7 +56,7 @@ fn opened(opened: Opened) -> Result<Clips, Fatal> {
     Clips::opened(opened).map_err(fatal)
 }
 
-fn videos(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<Clips, Fatal> {
+fn videos(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> Result<(Clips, usize), Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin()).map_err(Fatal::input)?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
@@ -89,5 +94,6 @@ fn videos(args: &TrainArgs, scratch: &Path, signals: &Signals, quiet: bool) -> R
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.items.len())));
     }
-    opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)
+    let clips = opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)?;
+    Ok((clips, cached.failures.len()))
 }
