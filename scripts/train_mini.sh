@@ -23,10 +23,20 @@ done
 rm -rf "$work/run"
 "$lift" train "$work/train.npy" -o "$work/run" --max-len 256 --epochs 60 --batch-size 64 --lr 1e-3 --seed 1
 
-"$lift" embed "$work/held_out/clips" --model mini --lift "$work/run/best.safetensors" --parts concat,static,dynamic,frames \
+"$lift" embed "$work/held_out/clips" --model mini --lift "$work/run/best.safetensors" --parts concat,static,dynamic,frames,reconstructed \
     -o "$work/held_out.npz" --overwrite
 "$lift" eval-cia --train "$work/held_out/cia-synth-train.csv" --valid "$work/held_out/cia-synth-validation.csv" \
     --embeddings "$work/held_out.npz" --per-group --reverse-control --model mini --lift "$work/run/best.safetensors"
+
+if python3 -c 'import numpy' 2>/dev/null; then
+    python3 - "$work/held_out.npz" <<'EOF'
+import sys, numpy
+held_out = numpy.load(sys.argv[1])
+x, line = held_out["frames"], held_out["reconstructed"]
+ratio = numpy.square(line - x).mean() / numpy.square(x.mean(1, keepdims=True) - x).mean()
+print(f"the reconstruction errs {ratio:.3f} times as much as the clip's mean feature (mean squared error)")
+EOF
+fi
 
 cp "$work/run/best.safetensors" assets/mini/lift.safetensors
 echo "written: assets/mini/lift.safetensors; build again to bundle it"

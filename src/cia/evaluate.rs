@@ -60,22 +60,22 @@ pub struct GroupScore {
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// Its features are not to be had.
-    #[error("group {triplet}: {source}")]
+    #[error("group {triplet}: {cause}")]
     Features {
         /// The group.
         triplet: String,
         /// Why.
-        source: RepresentationError,
+        cause: RepresentationError,
     },
     /// The probe failed.
-    #[error("group {triplet}, {representation}: {source}")]
+    #[error("group {triplet}, {representation}: {cause}")]
     Probe {
         /// The group.
         triplet: String,
         /// What was probed.
         representation: String,
         /// Why.
-        source: ProbeError,
+        cause: ProbeError,
     },
 }
 
@@ -126,18 +126,18 @@ fn fit(
     let rows = gather(group, representation, group.train.ids())?;
     probe
         .fit(Rows::new(&rows, representation.width()), &group.train.labels(), par)
-        .map_err(|source| probe_error(group, representation, source))
+        .map_err(|cause| probe_error(group, representation, cause))
 }
 
 pub(super) fn probe_error(
     group: &Group,
     representation: &Representation,
-    source: ProbeError,
+    cause: ProbeError,
 ) -> EvaluateError {
     EvaluateError::Probe {
         triplet: group.triplet.clone(),
         representation: representation.name.clone(),
-        source,
+        cause,
     }
 }
 
@@ -149,7 +149,7 @@ pub(super) fn gather<'a>(
 ) -> Result<Vec<f32>, EvaluateError> {
     representation
         .rows(ids)
-        .map_err(|source| EvaluateError::Features { triplet: group.triplet.clone(), source })
+        .map_err(|cause| EvaluateError::Features { triplet: group.triplet.clone(), cause })
 }
 
 /// Runs `work` on every group, side by side as far as memory allows; results in the order of the groups.

@@ -12,12 +12,12 @@ use super::clips::{Columns, Source, seconds};
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
     /// The file cannot be opened or is not CSV.
-    #[error("{}: cannot be read as CSV: {source}", path.display())]
+    #[error("{}: cannot be read as CSV: {cause}", path.display())]
     Csv {
         /// The file.
         path: PathBuf,
         /// What the reader says.
-        source: csv::Error,
+        cause: csv::Error,
     },
     /// The file as a whole is not a benchmark file.
     #[error("{}: {what}", path.display())]
@@ -79,7 +79,7 @@ const VIDEO_FORM: [&str; 3] = ["id", "chiral_triplet_id", "chiral_label"];
 /// [`SplitError`] when the file cannot be read, misses a column, or a line has no id, no group, a label other than
 /// 1 and 0, or an unreadable time.
 pub fn read(path: &Path, columns: &Columns) -> Result<Listing, SplitError> {
-    let csv_error = |source| SplitError::Csv { path: path.to_owned(), source };
+    let csv_error = |cause| SplitError::Csv { path: path.to_owned(), cause };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(csv_error)?;
     let header: HashMap<String, usize> = reader
         .headers()
@@ -99,7 +99,7 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Listing, SplitError> {
     let (groups, videos) = (has(&GROUP_FORM), has(&VIDEO_FORM));
     let listing = if groups == GROUP_FORM.len() {
         if let Some(column) = columns.names().next() {
-            return Err(file.wrong(format!(
+            return Err(file.wrong_at(1, format!(
                 "one row per group has no column `{column}` for a video; give the per-video form (cia-*.csv)"
             )));
         }
@@ -109,12 +109,15 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Listing, SplitError> {
     } else {
         let wanted = if groups >= videos && groups > 0 { GROUP_FORM } else { VIDEO_FORM };
         let missing: Vec<_> = wanted.iter().filter(|name| !file.header.contains_key(**name)).collect();
-        Err(file.wrong(format!(
-            "column {} is missing; a benchmark file has either {} or {}",
-            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-            GROUP_FORM.join(", "),
-            VIDEO_FORM.join(", "),
-        )))
+        Err(file.wrong_at(
+            1,
+            format!(
+                "column {} is missing; a benchmark file has either {} or {}",
+                missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                GROUP_FORM.join(", "),
+                VIDEO_FORM.join(", "),
+            ),
+        ))
     }?;
     if listing.entries.is_empty() {
         return Err(file.wrong("has no videos".to_owned()));
@@ -196,7 +199,9 @@ impl File<'_> {
         if let Some(column) = columns.names().find(|name| !self.header.contains_key(*name)) {
             let mut known: Vec<_> = self.header.keys().map(String::as_str).collect();
             known.sort_unstable();
-            return Err(self.wrong(format!("has no column `{column}`; it has {}", known.join(", "))));
+            return Err(
+                self.wrong_at(1, format!("there is no column `{column}`; there are {}", known.join(", ")))
+            );
         }
         let mut entries = Vec::with_capacity(self.records.len());
         for (line, record) in &self.records {
@@ -290,7 +295,9 @@ mod tests {
             "list.csv:3: label `2.0` is neither 1 (forward) nor 0 (reverse)"
         );
         assert_eq!(fault("id,chiral_triplet_id,chiral_label\n,t,1\n"), "list.csv:2: column `id` is empty");
-        assert!(fault("id,chiral_label\na,1\n").contains("column `chiral_triplet_id` is missing"));
+        assert!(
+            fault("id,chiral_label\na,1\n").starts_with("list.csv:1: column `chiral_triplet_id` is missing")
+        );
         assert!(fault("triplet_id,id_forward\nt,a\n").contains("column `id_reverse` is missing"));
         assert!(fault("id,chiral_triplet_id,chiral_label\n").contains("has no videos"));
     }
@@ -316,7 +323,9 @@ mod tests {
         assert!(fault("a,t,1,P01_1,71,70").contains("ends (70 s) before it starts (71 s)"));
         let absent = Columns { video: Some("path".into()), ..Columns::default() };
         assert!(
-            parse(&format!("{head}a,t,1,P,1,2\n"), &absent).unwrap_err().contains("no column `path`; it has")
+            parse(&format!("{head}a,t,1,P,1,2\n"), &absent)
+                .unwrap_err()
+                .contains("list.csv:1: there is no column `path`; there are")
         );
     }
 }

@@ -155,14 +155,14 @@ pub enum RepresentationError {
         id: String,
     },
     /// A row cannot be read.
-    #[error("{origin}: the row of video {id} cannot be read: {source}")]
+    #[error("{origin}: the row of video {id} cannot be read: {cause}")]
     Read {
         /// The file.
         origin: String,
         /// The video.
         id: String,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -277,8 +277,8 @@ impl Representation {
                 let &row =
                     row.ok_or_else(|| RepresentationError::NoRow { origin: origin(), id: id.to_owned() })?;
                 stored.resize(piece.matrix.width(), 0.0);
-                piece.matrix.source.copy_row(row, &mut stored).map_err(|source| {
-                    RepresentationError::Read { origin: origin(), id: id.to_owned(), source }
+                piece.matrix.source.copy_row(row, &mut stored).map_err(|cause| {
+                    RepresentationError::Read { origin: origin(), id: id.to_owned(), cause }
                 })?;
                 if !stored.iter().all(|x| x.is_finite()) {
                     return Err(RepresentationError::NotFinite { origin: origin(), id: id.to_owned() });

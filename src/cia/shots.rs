@@ -73,7 +73,7 @@ pub fn curve(
                 let labels: Vec<bool> = (0..2 * shots).map(|at| at < shots).collect();
                 let fitted = probe
                     .fit(Rows::new(&rows, width), &labels, par)
-                    .map_err(|source| probe_error(group, representation, source))?;
+                    .map_err(|cause| probe_error(group, representation, cause))?;
                 *sum += fitted.accuracy(valid, &valid_labels);
             }
         }

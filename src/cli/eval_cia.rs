@@ -173,6 +173,21 @@ fn given<'a>(values: &'a [String], name: &str) -> Option<&'a str> {
     own.or_else(|| values.iter().map(String::as_str).find(|value| !named(value)))
 }
 
+/// The file of ids for a data set's embeddings, or for a matrix of --features by its name.
+fn ids_of<'a>(args: &'a EvalCiaArgs, matrix: Option<&str>) -> Option<&'a Path> {
+    let names: Vec<&str> = args.features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
+    let named = |value: &'a String| {
+        let (name, file) = value.split_once('=')?;
+        names.contains(&name).then_some((name, file))
+    };
+    let found = args.ids.iter().find_map(|value| match (named(value), matrix) {
+        (Some((name, file)), Some(matrix)) => (name == matrix).then_some(file),
+        (None, None) => Some(value.as_str()),
+        _ => None,
+    });
+    found.map(Path::new)
+}
+
 /// The stored and the computed parts of a data set.
 fn parts(
     args: &EvalCiaArgs,
@@ -184,7 +199,14 @@ fn parts(
     let stored = given(&args.embeddings, &benchmark.name);
     let folder = given(&args.videos.videos, &benchmark.name);
     let mut parts = match (stored, folder) {
-        (Some(path), _) => stored::embeddings(Path::new(path), args.ids.as_deref())?,
+        (Some(_), Some(_)) => {
+            let name = &benchmark.name;
+            return Err(Stop::Usage(anyhow!(
+                "{name}: both --embeddings and --videos are given; leave one out, or name the data set that each is for, \
+                 as in --videos {name}=DIR"
+            )));
+        }
+        (Some(path), None) => stored::embeddings(Path::new(path), ids_of(args, None))?,
         (None, Some(folder)) => {
             let clip =
                 |id: &str| template.clip(Path::new(folder), benchmark.extension, id, splits.sources.get(id));
@@ -202,7 +224,7 @@ fn parts(
         let Some((name, file)) = value.split_once('=').filter(|(name, _)| !name.contains('+')) else {
             return Err(Stop::Usage(anyhow!("--features {value}: expected NAME=FILE, the name without `+`")));
         };
-        external.insert(name.to_owned(), stored::external(Path::new(file), None)?);
+        external.insert(name.to_owned(), stored::external(Path::new(file), ids_of(args, Some(name)))?);
     }
     parts.external = external;
     Ok(parts)
@@ -228,6 +250,7 @@ fn present(
     allow_missing: bool,
     note: &dyn Fn(&str),
 ) -> anyhow::Result<(Splits, bool)> {
+    /// Ids in one line.
     const NAMED: usize = 10;
     let ids = listed.ids();
     let has = |id: &str| representations.iter().all(|representation| representation.has(id));
@@ -239,6 +262,9 @@ fn present(
         if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };
     let some = missing[..missing.len().min(NAMED)].join(", ");
     let what = format!("{name}: {} of {} videos have no embedding: {some}{more}", missing.len(), ids.len());
+    if missing.len() > NAMED {
+        missing.chunks(NAMED).for_each(|some| note(&format!("{name}: no embedding of {}", some.join(", "))));
+    }
     if !allow_missing {
         bail!(
             "{what}; a smaller benchmark is another number: embed them, or accept that with --allow-missing"

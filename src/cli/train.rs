@@ -46,7 +46,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     }
     std::fs::create_dir_all(output)
         .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
-    let clips = data::read(args, &compute, output, &signals, verbosity.quiet)?;
+    let (clips, left_out) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
     let held_out = args.validation.as_deref().map(|path| data::file(path, None, output)).transpose()?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
@@ -76,7 +76,8 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     say(verbosity, &format!("training on {} clips, validating on {}", train.len(), valid.len()));
     let ended = learn(run, init, args, verbosity)?;
-    finish(ended, args, output, &signals, verbosity)
+    finish(ended, args, output, &signals, verbosity)?;
+    Ok(if left_out == 0 { Exit::Success } else { Exit::SomeFailed })
 }
 
 fn learn(run: Run<'_>, init: Option<Params>, args: &TrainArgs, verbosity: &Verbosity) -> Result<End, Fatal> {
@@ -96,7 +97,7 @@ fn finish(
     output: &Path,
     signals: &Signals,
     verbosity: &Verbosity,
-) -> Result<Exit, Fatal> {
+) -> Result<(), Fatal> {
     let folder = display_path(output);
     if ended == End::Stopped {
         let exit = signals.received().unwrap_or(Exit::Interrupted);
@@ -114,7 +115,7 @@ fn finish(
             args.epochs
         ),
     );
-    Ok(Exit::Success)
+    Ok(())
 }
 
 /// The curves of a log that is there, into FILE or beside it.

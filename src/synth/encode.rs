@@ -88,7 +88,7 @@ impl Encoder {
         size: usize,
         frames: impl Iterator<Item = Vec<u8>>,
     ) -> Result<(), Error> {
-        self.mux(path, size, frames).map_err(|source| Error::Encode { path: path.to_owned(), source })
+        self.mux(path, size, frames).map_err(|cause| Error::Encode { path: path.to_owned(), cause })
     }
 
     fn mux(

@@ -85,12 +85,12 @@ pub enum Error {
     NoEncoder(String),
     #[error("FFmpeg did not start: {0}")]
     Ffmpeg(ffmpeg_next::Error),
-    #[error("{path}: the clip could not be encoded: {source}")]
-    Encode { path: PathBuf, source: ffmpeg_next::Error },
-    #[error("{path}: {source}")]
-    Table { path: PathBuf, source: csv::Error },
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}: the clip could not be encoded: {cause}")]
+    Encode { path: PathBuf, cause: ffmpeg_next::Error },
+    #[error("{path}: {cause}")]
+    Table { path: PathBuf, cause: csv::Error },
+    #[error("{path}: {cause}")]
+    Io { path: PathBuf, cause: std::io::Error },
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
@@ -186,7 +186,7 @@ fn check_target(folder: &Path, overwrite: bool) -> Result<(), Error> {
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
     let path = path.to_owned();
-    move |source| Error::Io { path, source }
+    move |cause| Error::Io { path, cause }
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ fn write_csv<const N: usize>(
         }
         Ok(writer.flush()?)
     };
-    write().map_err(|source| Error::Table { path: path.to_owned(), source })
+    write().map_err(|cause| Error::Table { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]

@@ -101,6 +101,8 @@ fn panel<B: DrawingBackend>(
     chart
         .configure_mesh()
         .x_desc("epoch")
+        .x_labels((last as usize + 1).min(10))
+        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch:.0}") } else { String::new() })
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 14))
         .light_line_style(TRANSPARENT)

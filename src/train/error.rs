@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each message says where, why, and what to do.
+/// Each message says where, why, and what to do, and hides nothing in a source chain.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum TrainError {
@@ -19,8 +19,8 @@ pub enum TrainError {
          for values that are not finite in the features"
     )]
     NotFinite { loss: f64, step: u64, epoch: u64 },
-    #[error("{path}: cannot be written: {source}")]
-    Write { path: PathBuf, source: std::io::Error },
+    #[error("{path}: cannot be written: {cause}")]
+    Write { path: PathBuf, cause: std::io::Error },
     #[error(transparent)]
     Rows(#[from] crate::rows::RowsError),
     #[error("the network failed: {0}")]
@@ -31,7 +31,7 @@ impl TrainError {
     /// For `map_err` on whatever writes to `path`.
     pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| Self::Write { path, source }
+        move |cause| Self::Write { path, cause }
     }
 
     /// For `map_err` on whatever reads a checkpoint.

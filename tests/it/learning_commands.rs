@@ -78,19 +78,52 @@ fn what_is_trained_embeds_and_the_probe_is_told_each_epoch() {
     drawn(&env);
     let csv = |which: &str| format!("set/cia-synth-{which}.csv");
     let (train, valid) = (csv("train"), csv("validation"));
-    let probe = ["--probe-train", &train, "--probe-valid", &valid, "--probe-features", "frames.npy"];
+    // Without features of their own, the CSVs' videos are looked up among those trained on.
+    let probe = ["--probe-train", &train, "--probe-valid", &valid];
     let args = ["train", "frames.npy", "-o", "run", "--epochs", "2", "--batch-size", "4", "--max-len", "32"];
     env.lift(&[&args[..], &probe].concat()).code(0).says(&["epoch 2/2", "probe"]);
     let log = fs::read_to_string(env.path("run/log.jsonl")).unwrap();
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert!(last["probe"].as_f64().is_some_and(|p| (0.0..=100.0).contains(&p)), "{last}");
     assert!(bytes(&env, "run/curves.png").starts_with(b"\x89PNG"));
+    fs::remove_file(env.path("frames.npy.rows.csv")).unwrap();
+    env.lift(&[&["train", "frames.npy", "-o", "other", "--epochs", "1"], &probe[..]].concat())
+        .code(3)
+        .says(&["--ids FILE"]);
     env.embed(&["set/clips", "--lift", "run/best.safetensors", "-o", "z.npy"]).code(0);
     env.lift(&["train", "--plot", "run/log.jsonl", "-o", "again.svg"]).code(0);
     assert!(bytes(&env, "again.svg").starts_with(b"<svg"));
     env.lift(&[&args[..], &["--lift-heads", "4"]].concat()).code(2).says(&["--resume"]);
     env.lift(&["train", "frames.npy", "-o", "tuned", "--init", "run/best.safetensors", "--epochs", "1"])
         .code(0);
+}
+
+/// What is learned depends on the numbers and not on the form they come in; a dataset is its parts in their order.
+#[test]
+fn every_form_of_the_same_features_trains_the_same_weights() {
+    let env = TestEnv::new();
+    drawn(&env);
+    env.embed(&["set/clips", "--parts", "frames", "-o", "whole.parquet"]).code(0);
+    let train = |inputs: &[&str], to: &str| {
+        let how = ["--epochs", "1", "--batch-size", "4", "--max-len", "32", "-o", to];
+        env.lift(&[&["train"], inputs, &how].concat())
+    };
+    train(&["frames.npy"], "run").code(0);
+    let want = bytes(&env, "run/best.safetensors");
+    fs::create_dir_all(env.path("data/shard-00000-of-00001")).unwrap();
+    fs::rename(env.path("whole.parquet"), env.path("data/shard-00000-of-00001/part-00000.parquet")).unwrap();
+    train(&["data"], "from-dataset").code(0);
+    assert!(bytes(&env, "from-dataset/best.safetensors") == want);
+    // Videos by way of the cache: the same again, and a video that fails shows in report and exit code.
+    let cache = ["set/clips", "--model", "mini", "--cache", "cache"];
+    train(&cache, "from-videos").code(0);
+    assert!(bytes(&env, "from-videos/best.safetensors") == want);
+    env.write("set/clips/broken.mp4", b"no video");
+    train(&cache, "from-some").code(1).says(&["broken.mp4", "left out"]);
+    assert!(bytes(&env, "from-some/best.safetensors") == want);
+    train(&["frames.npy", "set/clips"], "mixed").code(2).says(&["frames.npy holds features"]);
+    env.lift(&["train", "frames.npy", "-o", "nothing", "--resume"]).code(3).says(&["leave out --resume"]);
+    assert!(!env.path("nothing").exists(), "no folder for a run that did not start");
 }
 
 #[test]
@@ -225,7 +258,21 @@ fn the_bundled_model_reads_time_where_the_average_frame_cannot() {
         "3",
     ])
     .code(0);
-    env.embed(&["set/clips", "--parts", "concat,frames", "-o", "z.npz"]).code(0);
+    env.embed(&["set/clips", "--parts", "concat,frames,reconstructed", "-o", "z.npz"]).code(0);
+    // The line is nearer to the frames than their mean is: half the squared error at most.
+    let table = lift::rows::read(&env.path("z.npz"), None, None).unwrap();
+    let (frames, lines) = (table.array("frames").unwrap(), table.array("reconstructed").unwrap());
+    let (mut of_line, mut of_mean) = (0.0, 0.0);
+    for clip in 0..table.rows() {
+        let (frames, line) = (frames.row(clip), lines.row(clip));
+        let width = frames.len() / 16;
+        for (at, (&x, &y)) in frames.iter().zip(line).enumerate() {
+            let mean = frames.iter().skip(at % width).step_by(width).sum::<f32>() / 16.0;
+            of_line += f64::from(x - y).powi(2);
+            of_mean += f64::from(x - mean).powi(2);
+        }
+    }
+    assert!(of_line < 0.5 * of_mean, "{of_line} and {of_mean}");
     let csv = ["--train", "set/cia-synth-train.csv", "--valid", "set/cia-synth-validation.csv"];
     env.lift(&[&["eval-cia", "--embeddings", "z.npz", "-o", "r.csv"], &csv[..]].concat()).code(0);
     let report = fs::read_to_string(env.path("r.csv")).unwrap();

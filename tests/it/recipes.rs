@@ -38,7 +38,8 @@ fn python_loads_what_is_written_and_finds_the_nearest_clips() {
         let first = nearest.lines().next().unwrap();
         assert_eq!(first, "1.000  door_opening", "{nearest}");
         assert_eq!(nearest.lines().count(), 3, "{nearest}");
-        let frames = format!("from load import load; ids, x = load('{output}', 'frames'); print(ids, x.shape)");
+        let frames =
+            format!("from load import load; ids, x = load('{output}', 'frames'); print(ids, x.shape)");
         assert_eq!(
             run(&["-c", &frames]).trim(),
             "['ball_rising', 'door_closing', 'door_opening'] (3, 16, 128)"

@@ -38,9 +38,9 @@ pub struct EvalCiaArgs {
     /// A matrix of other making to probe beside, with ids like any file of lift embed
     #[arg(long, value_name = "NAME=FILE")]
     pub(super) features: Vec<String>,
-    /// Ids of the embeddings' rows, one per line, where the file has none
-    #[arg(long, value_name = "FILE")]
-    pub(super) ids: Option<PathBuf>,
+    /// Ids of the embeddings' rows, one per line, where the file has none; for a matrix of --features as NAME=FILE
+    #[arg(long, value_name = "[NAME=]FILE")]
+    pub(super) ids: Vec<String>,
     #[command(flatten)]
     pub(super) probe: ProbeArgs,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub struct EvalCiaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Videos")]
 pub(super) struct VideoArgs {
-    /// Folder of the videos, to embed what is not embedded yet; for one data set alone as NAME=DIR
+    /// Folder of the videos, embedded by way of the feature cache; for one data set alone as NAME=DIR
     #[arg(long, value_name = "[NAME=]DIR")]
     pub(super) videos: Vec<String>,
     /// Where a video lies, of {dir}, {id}, {video} and {ext} [default: {dir}/{id}.{ext}]

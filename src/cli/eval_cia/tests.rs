@@ -115,21 +115,32 @@ fn the_shared_goldens_come_out_of_the_command() {
     let golden = Path::new(&shared).join("golden");
     let path = |name: &str| golden.join(name).to_string_lossy().into_owned();
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("r.json");
-    let all = flags([
-        "--train",
-        &path("cia-synth-train.csv"),
-        "--valid",
-        &path("chiral_groups-synth-validation.csv"),
-        "--embeddings",
-        &path("cia_synth_features.npz"),
-        "--representation",
-        "lift",
-        "-o",
-        &out.to_string_lossy(),
-    ]);
-    assert_eq!(eval(&all, &mut Fake::default()).0, Ok(Ended::Whole));
-    let (report, expected) = (json(&out), json(&golden.join("ridge_golden.json")));
+    let expected = json(&golden.join("ridge_golden.json"));
+    let [report, logistic, svm] = ["ridge", "logistic", "svm"].map(|probe| {
+        let out = folder.path().join(format!("{probe}.json"));
+        let all = flags([
+            "--train",
+            &path("cia-synth-train.csv"),
+            "--valid",
+            &path("chiral_groups-synth-validation.csv"),
+            "--embeddings",
+            &path("cia_synth_features.npz"),
+            "--representation",
+            "lift",
+            "--probe",
+            probe,
+            "-o",
+            &out.to_string_lossy(),
+        ]);
+        assert_eq!(eval(&all, &mut Fake::default()).0, Ok(Ended::Whole));
+        json(&out)
+    });
+    for (report, key) in [(logistic, "logistic_acc_converged"), (svm, "acc_kernel_svm")] {
+        let groups = report["results"][0]["per_group"].as_array().unwrap();
+        for (group, expected) in groups.iter().zip(expected["groups"].as_array().unwrap()) {
+            assert_eq!((&group["triplet"], &group["accuracy"]), (&expected["triplet_id"], &expected[key]));
+        }
+    }
     assert!((report["results"][0]["accuracy"].as_f64().unwrap() - 77.17375).abs() < 1e-9);
     let groups = report["results"][0]["per_group"].as_array().unwrap();
     for (group, row) in groups.iter().zip(expected["reference_rows"].as_array().unwrap()) {
@@ -241,6 +252,7 @@ fn wrong_requests_are_refused_before_any_work() {
     assert!(stop(&flags(["--template", "{dir}/{name}"])).0.contains("`{name}` in the template"));
     assert!(stop(&flags(["--representation", "lift+clip"])).0.contains("`clip` needs a matrix of that name"));
     assert!(stop(&flags(["--features", "a+b=x.npy"])).0.contains("NAME=FILE"));
+    assert!(stop(&flags(["--embeddings", "x.npz"])).0.contains("both --embeddings and --videos"));
     let offline = eval(&flags(["--dataset", "ssv2", "--videos", "v"]), &mut Fake::default()).0.unwrap_err();
     assert_eq!(offline, "offline: bpiyush/chirality-in-action/chiral_groups-ssv2-train.csv");
 }
@@ -251,4 +263,38 @@ fn flags_for_one_data_set_win_over_those_for_all() {
     assert_eq!(given(&values, "epic"), Some("e.npz"));
     assert_eq!(given(&values, "ssv2"), Some("all=odd/x.npz"), "only data sets' names are names");
     assert_eq!(given(&values[1..], "ssv2"), None);
+}
+
+#[test]
+fn ids_are_named_for_a_matrix_that_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = crate::rows::read(Path::new(&small("features.safetensors")), None, None).unwrap();
+    let bare = folder.path().join("bare.npy").to_string_lossy().into_owned();
+    let mut bytes = crate::rows::npy::header(&table.arrays[0].shape);
+    bytes.extend(table.arrays[0].data.iter().flat_map(|x| x.to_le_bytes()));
+    std::fs::write(&bare, bytes).unwrap();
+    let ids = folder.path().join("ids.txt").to_string_lossy().into_owned();
+    std::fs::write(&ids, table.ids().unwrap().join("\n")).unwrap();
+    let out = folder.path().join("r.json").to_string_lossy().into_owned();
+    let mut all = splits("cia").to_vec();
+    all.extend(flags(["--features", &format!("m={bare}"), "--representation", "m"]));
+    assert!(eval(&all, &mut Fake::default()).0.unwrap_err().contains("have no ids"));
+    all.extend(flags(["--ids", &format!("m={ids}"), "-o", &out]));
+    assert_eq!(eval(&all, &mut Fake::default()), (Ok(Ended::Whole), vec![]));
+    let mut own = splits("cia").to_vec();
+    let other = folder.path().join("s.json").to_string_lossy().into_owned();
+    own.extend(flags(["--embeddings", &bare, "--ids", &ids, "--representation", "lift", "-o", &other]));
+    assert_eq!(eval(&own, &mut Fake::default()), (Ok(Ended::Whole), vec![]));
+    let accuracy = |path: &str| json(Path::new(path))["results"][0]["accuracy"].clone();
+    assert_eq!(accuracy(&out), accuracy(&other));
+}
+
+#[test]
+fn every_missing_video_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..12).map(|clip| format!("1-{clip:02}")).collect();
+    let (all, parts) = rising(folder.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (ended, notes) = eval(&all, &mut Fake { parts, ..Fake::default() });
+    assert!(ended.unwrap_err().contains("1-09 and 2 more"));
+    assert!(names.iter().all(|name| notes.concat().contains(name)), "{notes:?}");
 }

@@ -107,7 +107,7 @@ pub(super) struct SettingsArgs {
     /// Attention heads per encoder layer
     #[arg(long = "lift-heads", value_name = "N", default_value_t = HEADS)]
     lift_heads: usize,
-    /// Most frames the model will read [default: 5000 or the clips' length]
+    /// Most frames the model will read; never fewer than the clips have
     #[arg(long, value_name = "N", default_value = "5000")]
     max_len: usize,
     /// Clips per step

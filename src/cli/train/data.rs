@@ -21,26 +21,26 @@ use crate::weights;
 /// What training reads of a file.
 const PART: Option<&str> = Some("frames");
 
-/// The clips of the command line: files and datasets of features, or videos.
+/// The clips of the command line: files and datasets of features, or videos; and how many videos were left out.
 pub(super) fn read(
     args: &TrainArgs,
     compute: &Compute,
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<Clips, Fatal> {
+) -> Result<(Clips, usize), Fatal> {
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids are the probe's; of these features only where it is scored on them.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, compute, scratch, signals, quiet),
-        ([one], _) => file(one, ids, scratch),
+        ([one], _) => Ok((file(one, ids, scratch)?, 0)),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
             for path in all {
                 files.extend(rows::files(path)?);
             }
-            opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)
+            Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0))
         }
         _ => Err(Fatal::usage(anyhow!(
             "{} holds features and other inputs are videos; give the one or the other",
@@ -64,7 +64,7 @@ fn videos(
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<Clips, Fatal> {
+) -> Result<(Clips, usize), Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
         .map_err(Fatal::input)?;
     if !quiet {
@@ -101,5 +101,6 @@ fn videos(
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
-    opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)
+    let clips = opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)?;
+    Ok((clips, cached.failures.len()))
 }
