@@ -124,6 +124,23 @@ impl Collector {
     /// # Errors
     /// If there is no video, an id stands twice, a clip ends before it starts, or the temporary folder is full.
     pub(super) fn finish(self, notes: Vec<String>) -> Result<Listing, InputsError> {
+        let (listing, ids) = self.end(notes)?;
+        match repeated(ids, listing.count).map_err(InputsError::Spool)? {
+            None => Ok(listing),
+            Some(digest) => Err(same_id(&listing, digest)),
+        }
+    }
+
+    /// Ends it where ids may stand twice.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(super) fn finish_with_any_ids(self, notes: Vec<String>) -> Result<Listing, InputsError> {
+        self.end(notes).map(|(listing, _)| listing)
+    }
+
+    /// The listing, and the digests of its ids.
+    fn end(self, notes: Vec<String>) -> Result<(Listing, File), InputsError> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -136,10 +153,7 @@ impl Collector {
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::rows::hexadecimal(&self.digest.finalize());
         let listing = Listing { records: Arc::new(records), count: self.count, digest, notes };
-        match repeated(into_file(self.ids)?, self.count).map_err(InputsError::Spool)? {
-            None => Ok(listing),
-            Some(digest) => Err(same_id(&listing, digest)),
-        }
+        Ok((listing, into_file(self.ids)?))
     }
 }
 

@@ -148,6 +148,25 @@ pub fn gather(
     stdin: &mut dyn Read,
     range: Range,
 ) -> Result<Listing, InputsError> {
+    let (found, notes) = collect(args, lists, stdin, range)?;
+    found.finish(notes)
+}
+
+/// [`gather`] for commands that know a file by its path: ids may stand twice.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<Listing, InputsError> {
+    let (found, notes) = collect(args, &[], stdin, Range::default())?;
+    found.finish_with_any_ids(notes)
+}
+
+fn collect(
+    args: &[PathBuf],
+    lists: &[PathBuf],
+    stdin: &mut dyn Read,
+    range: Range,
+) -> Result<(Collector, Vec<String>), InputsError> {
     if args.iter().chain(lists).filter(|a| is_stdin(a)).count() > 1 {
         return Err(InputsError::StdinTwice);
     }
@@ -163,7 +182,7 @@ pub fn gather(
     for file in lists {
         list::gather(file, stdin, &mut found, &mut notes)?;
     }
-    found.finish(notes)
+    Ok((found, notes))
 }
 
 fn is_stdin(arg: &Path) -> bool {
@@ -244,6 +263,7 @@ mod tests {
     fn one_id_twice_is_refused_with_both_paths() {
         let dir = tree(&["x/a.mp4", "y/a.webm"]);
         let args = [dir.path().join("x"), dir.path().join("y")];
+        assert_eq!(gather_files(&args, &mut &b""[..]).unwrap().len(), 2);
         let error = all(&args, b"").unwrap_err().to_string();
         assert!(error.contains("x/a.mp4") && error.contains("y/a.webm") && error.contains("'a'"), "{error}");
     }
