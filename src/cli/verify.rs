@@ -13,7 +13,7 @@ use crate::rows::{self, RowsError, Status, companion_path, display_path};
 
 /// Check outputs: every value, every id, every input accounted for
 ///
-/// A dataset must be finished (all shards of it, where it has several), its ledgers and rows must agree, all values be finite
+/// A dataset must be finished (a folder of shards: all of them), its ledgers and rows must agree, all values be finite
 /// and of the shape that the manifest says. A file must be sound and agree with its companion.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift verify out/\n  lift verify clips.npy frames.parquet")]
@@ -48,7 +48,7 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
 }
 
 fn dataset(path: &Path) -> Result<Counts, RowsError> {
-    let pieces = Pieces::open(&[path.to_path_buf()])?;
+    let pieces = Pieces::open_one(path)?;
     let mut counts = Counts::default();
     pieces.each(|done| {
         match done.settled {

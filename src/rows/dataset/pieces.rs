@@ -15,6 +15,8 @@ use super::{Dataset, Entry, FailedInput, MANIFEST, Manifest, read_ledger, read_p
 pub struct Pieces {
     /// At least one.
     pieces: Vec<Dataset>,
+    /// One shard looked at by itself: the others' inputs are not missed.
+    alone: bool,
     whole: Manifest,
     parts: Vec<Part>,
     dims: Dims,
@@ -66,9 +68,27 @@ impl Pieces {
             }
         }
         check_shards(&pieces)?;
+        Self::finished(pieces, false)
+    }
+
+    /// Opens what is at `path`: a dataset, one shard too, or a folder of all shards.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_one(path: &Path) -> Result<Self, RowsError> {
+        if !Dataset::is_at(path) {
+            return Self::open(&[path.to_path_buf()]);
+        }
+        let piece = Dataset::read(path)?;
+        let alone = piece.manifest().shard.is_some();
+        Self::finished(vec![piece], alone)
+    }
+
+    fn finished(pieces: Vec<Dataset>, alone: bool) -> Result<Self, RowsError> {
         pieces.iter().try_for_each(check_finished)?;
+        let whole = pieces[0].manifest().whole();
         let (parts, dims) = whole.layout()?;
-        Ok(Self { pieces, whole, parts, dims })
+        Ok(Self { pieces, alone, whole, parts, dims })
     }
 
     /// The manifest of the whole run.
@@ -98,7 +118,7 @@ impl Pieces {
         }
         let mut expected = 0;
         while let Some((index, (at, done))) = heads.pop_first() {
-            if index != expected {
+            if index != expected && !self.alone {
                 let reason = format!("input {expected} is missing; run the same lift embed again");
                 return Err(RowsError::read(cursors[at].dataset.folder(), reason));
             }
@@ -106,7 +126,7 @@ impl Pieces {
             each(done)?;
             advance(&mut cursors[at], at, &mut heads)?;
         }
-        let count = self.whole.inputs.count;
+        let count = if self.alone { self.pieces[0].manifest().own_inputs() } else { self.whole.inputs.count };
         if expected == count {
             return Ok(());
         }
