@@ -15,6 +15,7 @@ mod report;
 mod signals;
 mod synth;
 mod train;
+mod weights;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -43,6 +44,7 @@ enum Command {
     Train(train::TrainArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
+    Weights(weights::WeightsArgs),
 }
 
 /// How much is said on standard error.
@@ -68,6 +70,7 @@ pub fn main() -> Exit {
         }
     };
     start_log(&cli.verbosity);
+    crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");
@@ -80,6 +83,7 @@ pub fn main() -> Exit {
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
+        Command::Weights(args) => weights::run(args, &cli.verbosity),
     };
     ended.unwrap_or_else(|Fatal { exit, error }| {
         if let Some(error) = error {

@@ -31,6 +31,7 @@ impl Signals {
             .context("signals cannot be caught")
             .map_err(Fatal::input)?;
         }
+        crate::weights::stop_downloads_on(signals.which.clone());
         Ok(signals)
     }
 
