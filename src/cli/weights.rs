@@ -20,8 +20,9 @@ use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict
 ///
 /// DINOv2 comes from the Hugging Face hub into the hub's own cache; LiFT's checkpoint from the authors' Google Drive, its
 /// tensors kept in LIFT_HOME (the platform's cache folder, lift/). Every command fetches what it misses; `pull` does it
-/// ahead. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_TOKEN are honoured; LIFT_DRIVE_ENDPOINT names another server than
-/// Google's; LIFT_HTTP_TIMEOUT is how many seconds a connection may be silent (30).
+/// ahead. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured;
+/// LIFT_DRIVE_ENDPOINT names another server than Google's; LIFT_HTTP_TIMEOUT is how many seconds a connection may be silent
+/// (30; the pauses between tries are in proportion).
 #[derive(Debug, Args)]
 pub(super) struct WeightsArgs {
     #[command(subcommand)]

@@ -46,7 +46,7 @@ pub(super) fn fetch(
     part: &Path,
     check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<Arrived, NetError> {
-    let client = Client::new(None);
+    let client = Client::new(None)?;
     let mut url = format!("{}/download?id={id}&export=download&confirm=t", server());
     let memo = super::home::beside(part, ".json");
     for confirmed in [false, true] {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::convert::{ConvertError, Storage, convert};
-use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden};
+use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::tell::{size_text, tell};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, drive, hex, load};
 
@@ -55,7 +55,7 @@ impl Record {
         let path = beside(file, ".json");
         let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
         text.push(b'\n');
-        fs::write(&path, text).map_err(|e| NetError::write(&path, e))
+        write_whole(&path, &mut &text[..])
     }
 
     /// # Errors
@@ -137,9 +137,9 @@ pub(super) fn published_lift(offline: bool) -> Result<Store, WeightsError> {
 
 fn by_hand(home: &Path) -> String {
     format!(
-        "run `lift weights pull lift` where there is a network and copy {LIFT_FILE}; or open {} in a browser, save \
-         {LIFT_CHECKPOINT} (112 MB) and put it into {}, or pass it with --lift FILE (`--model mini` tries the program \
-         without)",
+        "run `lift weights pull lift --to DIR` where there is a network and bring DIR here as LIFT_HOME; or open {} in a \
+         browser, save {LIFT_CHECKPOINT} (112 MB) and put it into {}, or pass it with --lift FILE (`--model mini` tries \
+         the program without)",
         drive::page_of(LIFT_DRIVE_ID),
         home.display()
     )
@@ -278,7 +278,7 @@ fn bring_url(url: &str, path: &Path) -> Result<(), NetError> {
                 sha256: None,
                 check: &check,
             };
-            download(&Client::new(None), &job)?
+            download(&Client::new(None)?, &job)?
         }
     };
     // A URL may hold secrets: the record names its host, the folder its digest.

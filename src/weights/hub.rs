@@ -6,7 +6,6 @@
 //! a range, are replaced by [`super::net`].
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, Repo, RepoType};
@@ -14,6 +13,7 @@ use ureq::http::StatusCode;
 
 use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
+    write_whole,
 };
 use super::{Store, WeightsError};
 
@@ -129,7 +129,7 @@ impl Shelf {
         }
         if self.revision != commit {
             let reference = self.reference();
-            write_whole(&reference, commit.as_bytes()).map_err(|e| NetError::write(&reference, e))?;
+            write_whole(&reference, &mut commit.as_bytes())?;
         }
         Ok(pointer)
     }
@@ -145,24 +145,18 @@ fn link(relative: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
     fs::copy(blob, pointer).map(drop)
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|e| e.error)
-}
-
-/// The path of a repository's [`HUB_FILE`], from the cache or else downloaded into it.
+/// The path of a repository's [`HUB_FILE`], from the cache or else downloaded into it; `flag` is the one that takes its file.
 ///
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
-pub(super) fn fetch(id: &HubId, offline: bool) -> Result<PathBuf, WeightsError> {
-    let command =
-        if id.repo == super::DINOV2_REPO && id.revision == "main" { "dinov2".into() } else { id.to_string() };
+pub(super) fn fetch(id: &HubId, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
+    let carry = if *id == super::load::published_dinov2() {
+        "run `lift weights pull dinov2 --to DIR` where there is a network and bring DIR here as LIFT_HOME, or ".into()
+    } else {
+        format!("run `lift weights pull {id} --to DIR` where there is a network, or ")
+    };
     let remedy = format!(
-        "run `lift weights pull {command}` where there is a network and copy its file, or bring {HUB_FILE} of \
-         {}/{} and pass it with --dinov2 FILE (`--model mini` tries the program without)",
+        "{carry}bring {HUB_FILE} of {}/{} here and pass it with {flag} FILE (`--model mini` tries the program without)",
         endpoint(),
         id.repo
     );
@@ -228,7 +222,7 @@ fn bring(
     file: &str,
     check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, NetError> {
-    let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()));
+    let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()))?;
     let Meta { commit, etag, size } = meta(&client, url)?;
     let _lock = Lock::acquire(&shelf.lock(&etag), what)?;
     let blob = shelf.blob(&etag);

@@ -31,14 +31,14 @@ fn dinov2_store(source: &Source, offline: bool) -> Result<Store, WeightsError> {
     match source {
         Source::Mini => Store::bundled("bundled mini DINOv2", MINI_DINOV2),
         Source::File(path) => open(path),
-        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?),
+        Source::Hub(id) => Store::map(&hub::fetch(id, "--dinov2", offline)?),
         Source::Url(url) => open(&home::from_url(url, "--dinov2", offline)?),
         Source::Published => {
             let carried = home::lift_home().join(home::DINOV2_FILE);
             if carried.is_file() {
                 return home::kept(&carried);
             }
-            Store::map(&hub::fetch(&published_dinov2(), offline)?)
+            Store::map(&hub::fetch(&published_dinov2(), "--dinov2", offline)?)
         }
     }
 }
@@ -64,7 +64,7 @@ pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config)
     let store = match source {
         Source::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
         Source::File(path) => open(path)?,
-        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?)?,
+        Source::Hub(id) => Store::map(&hub::fetch(id, "--lift", offline)?)?,
         Source::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
         Source::Published => home::published_lift(offline)?,
     };

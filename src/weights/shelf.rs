@@ -113,7 +113,7 @@ pub struct State {
     pub size: u64,
     /// Where they come from.
     pub source: String,
-    /// SHA-256 as it was told or recorded when they came; [`verify`] recomputes it.
+    /// SHA-256 as it was told or recorded when they came; [`super::verify`] recomputes it.
     pub sha256: Option<String>,
 }
 
@@ -205,7 +205,8 @@ pub fn state(item: &Item) -> State {
             return found(Presence::Here, path, source, sha256);
         }
         let blobs = shelf.folder().join("blobs");
-        match names_in(&blobs).into_iter().find(|name| name.ends_with(".incomplete")) {
+        let begun = |name: &String| name.ends_with(".incomplete") && size(&blobs.join(name)) > 0;
+        match names_in(&blobs).into_iter().find(begun) {
             Some(part) => found(Presence::Partial, blobs.join(part), source, None),
             None => missing(source),
         }
@@ -214,7 +215,7 @@ pub fn state(item: &Item) -> State {
         let part = beside(&path, ".part");
         if path.is_file() {
             recorded(path, source)
-        } else if part.is_file() {
+        } else if size(&part) > 0 {
             found(Presence::Partial, part, source.into(), None)
         } else {
             missing(source.into())
@@ -236,7 +237,7 @@ pub fn state(item: &Item) -> State {
                 recorded(converted, "put there by hand")
             } else if checkpoint.is_file() {
                 found(Presence::Checkpoint, checkpoint, "put there by hand".into(), None)
-            } else if part.is_file() {
+            } else if size(&part) > 0 {
                 found(Presence::Partial, part, drive, None)
             } else {
                 missing(drive)

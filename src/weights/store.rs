@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file cannot be opened or mapped.
-    #[error("{origin}: cannot be opened: {source}; check the path and its permissions")]
+    #[error("{origin}: cannot be opened: {cause}; check the path and its permissions")]
     Open {
         /// The file.
         origin: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The bytes are not the format they should be.
     #[error("{origin}: not a readable {format} file: {cause}; it may be cut short: fetch it again")]
@@ -56,12 +56,12 @@ pub enum WeightsError {
     #[error("{0}")]
     Absent(String),
     /// A file cannot be written: a full disk, a folder without permission.
-    #[error("{origin}: cannot be written: {source}; {remedy}")]
+    #[error("{origin}: cannot be written: {cause}; {remedy}")]
     Write {
         /// The file or folder.
         origin: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
         /// What to do.
         remedy: &'static str,
     },
@@ -109,7 +109,7 @@ pub(super) struct Entry {
 /// Maps a file into memory.
 pub(super) fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let origin = path.display().to_string();
-    let open = |source| WeightsError::Open { origin: origin.clone(), source };
+    let open = |cause| WeightsError::Open { origin: origin.clone(), cause };
     let file = File::open(path).map_err(open)?;
     if file.metadata().map_err(open)?.is_dir() {
         return Err(open(std::io::Error::from(std::io::ErrorKind::IsADirectory)));

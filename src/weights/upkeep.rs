@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::home::{beside, lift_home, lift_lock, lift_part, place_of};
 use super::hub::{HubId, Shelf};
-use super::net::{Lock, NetError};
+use super::net::{Lock, NetError, write_whole};
 use super::shelf::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
 use super::{
     DINOV2_FILE, HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load,
@@ -25,7 +25,7 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
             Ok(store.origin().into())
         }
         Item::Lift => Ok(home::published_lift(false)?.origin().into()),
-        Item::Hub(id) => hub::fetch(id, false),
+        Item::Hub(id) => hub::fetch(id, "--dinov2", false),
         Item::Url(url) => home::from_url(url, "--dinov2 or --lift", false),
         Item::Kept(path) => {
             let path = lift_home().join(path);
@@ -52,16 +52,9 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     };
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
-    fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
     let store = load::open(&path)?;
-    let copied = (|| {
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::copy(&mut fs::File::open(&path)?, &mut temporary)?;
-        readable(temporary.path())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(&target).map(drop).map_err(|e| e.error)
-    })();
-    copied.map_err(|e| write(NetError::write(&target, e)))?;
+    let mut from = fs::File::open(&path).map_err(|e| write(NetError::write(&path, e)))?;
+    write_whole(&target, &mut from).map_err(write)?;
     let record = Record::of(&path).unwrap_or_else(|| {
         let (digest, size) = (store.digest(), store.size());
         let source = state(item).source;
@@ -69,17 +62,6 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     });
     record.write(&target).map_err(write)?;
     Ok(target)
-}
-
-/// As any new file, not for its owner alone as temporary files are.
-fn readable(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
-    }
-    let _ = path;
-    Ok(())
 }
 
 /// What a check of a file found.
@@ -207,10 +189,10 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     for path in there {
         let bytes =
             fs::symlink_metadata(&path).map_or(0, |meta| if meta.is_symlink() { 0 } else { meta.len() });
-        fs::remove_file(&path).map_err(|source| WeightsError::Write {
+        fs::remove_file(&path).map_err(|cause| WeightsError::Write {
             origin: path.display().to_string(),
-            source,
-            remedy: "it could not be removed: the folder must be yours",
+            cause,
+            remedy: "it was not removed",
         })?;
         removed.push((path, bytes));
     }

@@ -56,7 +56,7 @@ impl TestEnv {
         for name in ["HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT", "RUST_LOG", "XDG_CACHE_HOME"] {
             command.env_remove(name);
         }
-        for name in ["HF_HUB_OFFLINE", "LIFT_DRIVE_ENDPOINT", "LIFT_HTTP_TIMEOUT"] {
+        for name in ["HF_HUB_OFFLINE", "LIFT_DRIVE_ENDPOINT", "LIFT_HTTP_TIMEOUT", "SSL_CERT_FILE"] {
             command.env_remove(name);
         }
         command

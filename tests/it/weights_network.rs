@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lift::weights::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, MINI_DINOV2};
@@ -409,9 +410,17 @@ fn a_signal_ends_a_download_in_order() {
 #[test]
 fn of_two_at_once_one_fetches_and_the_other_waits() {
     let env = TestEnv::new();
-    let server = hub_with(|request| {
-        std::thread::sleep(Duration::from_millis(1500));
-        Reply::file(MINI_DINOV2, request)
+    // The bytes come a second after both have asked for the headers: by then one has the lock and one waits for it.
+    let heads = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if request.method == "HEAD" {
+            heads.fetch_add(1, Ordering::SeqCst);
+        }
+        if request.path == "/cdn/dinov2" {
+            wait_until("two processes", || heads.load(Ordering::SeqCst) >= 2);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        hub(request).unwrap_or_else(|| Reply::new(404))
     });
     let start = || {
         let mut command = env.online(&server.url, &PULL_DINOV2);

@@ -46,8 +46,10 @@ fn bar(total: Option<u64>, done: u64) -> Option<ProgressBar> {
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     let colour = if report::colour_on_stderr() { ".cyan" } else { "" };
     let template = match total {
-        Some(_) => format!("{{wide_bar{colour}}} {{bytes}}/{{total_bytes}}, {{bytes_per_sec}}, {{eta}} left"),
-        None => "{spinner} {bytes}, {bytes_per_sec}".into(),
+        Some(_) => format!(
+            "{{wide_bar{colour}}} {{decimal_bytes}}/{{decimal_total_bytes}}, {{decimal_bytes_per_sec}}, {{eta}} left"
+        ),
+        None => "{spinner} {decimal_bytes}, {decimal_bytes_per_sec}".into(),
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

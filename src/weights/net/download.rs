@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use ureq::Body;
 use ureq::http::{HeaderMap, Response, StatusCode};
 
-use super::{Answer, Client, NetError, Tries, go_on, host, page, text_header};
+use super::client::{Answer, page};
+use super::{Client, NetError, Tries, go_on, host, text_header};
 use crate::weights::hex;
 use crate::weights::tell::{size_text, tell};
 
