@@ -54,9 +54,17 @@ impl Fatal {
         Self { exit: Exit::Usage, error: Some(error.into()) }
     }
 
-    /// Something the run needs is missing or wrong.
+    /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights say so.
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::Input, error: Some(error.into()) }
+        use crate::weights::WeightsError;
+        let error = error.into();
+        let exit = match error.downcast_ref() {
+            Some(WeightsError::Write { .. }) => Exit::Write,
+            Some(WeightsError::Interrupted { signal: libc::SIGTERM }) => Exit::Terminated,
+            Some(WeightsError::Interrupted { .. }) => Exit::Interrupted,
+            _ => Exit::Input,
+        };
+        Self { exit, error: Some(error) }
     }
 }
 

@@ -20,6 +20,7 @@ mod signals;
 mod synth;
 mod train;
 mod verify;
+mod weights;
 
 use std::io::Write;
 
@@ -52,6 +53,7 @@ enum Command {
     Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
+    Weights(weights::WeightsArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -102,6 +104,7 @@ pub fn main() -> Exit {
         }
         tracing::info!("settings: {}", config::in_force(&settings));
     }
+    crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");
@@ -118,6 +121,7 @@ pub fn main() -> Exit {
         Command::Merge(args) => merge::run(&args, &cli.verbosity),
         Command::Verify(args) => verify::run(&args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
+        Command::Weights(args) => weights::run(args, &cli.verbosity),
     };
     ended.unwrap_or_else(|Fatal { exit, error }| {
         if let Some(error) = error {

@@ -24,17 +24,18 @@ pub(super) struct ModelArgs {
     /// The pair of networks
     #[arg(long, value_enum, default_value_t = Pair::Full)]
     model: Pair,
-    /// Frame encoder: a .safetensors file, or a hub id owner/name[@revision]
+    /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
     ///
-    /// A DINOv2 with registers by timm's names. Default: timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging
-    /// Face hub (88 MB, downloaded once into the hub's own cache). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and
-    /// HF_HUB_OFFLINE are honoured.
-    #[arg(long, value_name = "FILE|ID")]
+    /// A DINOv2 with registers by timm's names, of any size: .safetensors, or torch's .pt, .pth, .bin. Default:
+    /// timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging Face hub (88 MB, downloaded once into the hub's own
+    /// cache; see `lift weights`). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+    #[arg(long, value_name = "FILE|ID|URL")]
     dinov2: Option<Source>,
-    /// LiFT: a .safetensors file, the authors' .ckpt, or a hub id
+    /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
     ///
-    /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/).
-    #[arg(long, value_name = "FILE|ID")]
+    /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
+    /// once from the authors' Google Drive (112 MB, of which 43 are kept; see `lift weights`).
+    #[arg(long, value_name = "FILE|ID|URL")]
     lift: Option<Source>,
     /// Attention heads of the frame encoder, where its file does not tell
     #[arg(long, value_name = "N")]

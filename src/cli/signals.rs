@@ -38,6 +38,7 @@ impl Signals {
             })
         });
         caught.context("signals cannot be caught").map_err(Fatal::input)?;
+        crate::weights::stop_downloads_on(signals.which.clone());
         Ok(signals)
     }
 

@@ -214,7 +214,8 @@ fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig),
     let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
     if config.feature != width {
         let cause = format!(
-            "this LiFT reads features of width {}, but the frame encoder gives {width}; pass a pair that fits",
+            "LiFT reads features of width {}, the frame encoder gives {width}; pass a pair that fits with --dinov2 and \
+             --lift, or train a LiFT for this encoder with `lift train`",
             config.feature
         );
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });

@@ -1,15 +1,21 @@
 //! Files from the Hugging Face hub, in the hub's own cache.
 //!
 //! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to the hub's Python
-//! library. A cached file is used without asking the network.
+//! library; its layout, its locks and its partial files are shared with it. A cached file is used without asking the network.
+//! The `hf-hub` crate knows the layout; its downloads, which neither wait, nor check a size, nor notice a server that ignores
+//! a range, are replaced by [`super::net`].
 
-use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{Api, ApiBuilder};
 use hf_hub::{Cache, Repo, RepoType};
+use ureq::http::StatusCode;
 
-use super::WeightsError;
+use super::net::{
+    Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
+    write_whole,
+};
+use super::{Store, WeightsError};
 
 /// The file that holds the weights in a repository.
 pub const HUB_FILE: &str = "model.safetensors";
@@ -23,46 +29,139 @@ pub struct HubId {
     pub revision: String,
 }
 
+impl std::fmt::Display for HubId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.repo)?;
+        if self.revision == "main" { Ok(()) } else { write!(f, "@{}", self.revision) }
+    }
+}
+
 impl HubId {
     /// Reads `owner/name[@revision]`.
     pub fn parse(s: &str) -> Option<Self> {
         let (repo, revision) = s.split_once('@').unwrap_or((s, "main"));
         let (owner, name) = repo.split_once('/')?;
-        let plain = |part: &str| {
-            let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && part.chars().all(safe) && part != "." && part != ".."
-        };
-        (plain(owner) && plain(name) && !revision.is_empty())
-            .then(|| Self { repo: repo.into(), revision: revision.into() })
+        let branch = revision.split('/').all(plain);
+        (plain(owner) && plain(name) && branch).then(|| Self { repo: repo.into(), revision: revision.into() })
     }
 }
 
-/// True for any value of an environment switch but the empty one, 0, false, no and off.
-fn switched_on(name: &str) -> bool {
-    env::var(name).is_ok_and(|v| !["", "0", "false", "no", "off"].contains(&v.to_ascii_lowercase().as_str()))
+/// Whether a text is a single, ordinary name: such parts go into paths.
+fn plain(part: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !part.is_empty() && part.chars().all(safe) && part != "." && part != ".."
 }
 
-fn cache() -> Cache {
-    let hub = |name: &str, below: &str| {
-        env::var_os(name).filter(|v| !v.is_empty()).map(|v| PathBuf::from(v).join(below))
-    };
+pub(super) fn cache() -> Cache {
+    let hub = |name: &str, below: &str| Some(PathBuf::from(setting(name)?).join(below));
     match hub("HF_HUB_CACHE", "").or_else(|| hub("HF_HOME", "hub")) {
         Some(path) => Cache::new(path),
         None => Cache::from_env(),
     }
 }
 
-/// The path of a repository's [`HUB_FILE`], from the cache or else downloaded into it.
+fn endpoint() -> String {
+    let endpoint = setting("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
+    endpoint.trim_end_matches('/').to_string()
+}
+
+/// A file of a repository, as the cache holds it.
+pub(super) struct Shelf {
+    /// The repository's folder.
+    folder: PathBuf,
+    /// The folder's name.
+    name: String,
+    revision: String,
+}
+
+impl Shelf {
+    pub(super) fn of(id: &HubId, kind: RepoType) -> Self {
+        let name = Repo::new(id.repo.clone(), kind).folder_name();
+        Self { folder: cache().path().join(&name), name, revision: id.revision.clone() }
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.folder.join("refs").join(&self.revision)
+    }
+
+    /// The commit that the revision stands for here. A commit stands for itself: it has no reference.
+    pub(super) fn commit(&self) -> Option<String> {
+        let named = fs::read_to_string(self.reference()).ok().map(|text| text.trim().to_string());
+        let itself = || (self.revision.len() == 40).then(|| self.revision.clone());
+        named.or_else(itself).filter(|commit| plain(commit))
+    }
+
+    /// The file, if it is here.
+    pub(super) fn get(&self, file: &str) -> Option<PathBuf> {
+        let path = self.folder.join("snapshots").join(self.commit()?).join(file);
+        path.is_file().then_some(path)
+    }
+
+    pub(super) fn blob(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(etag)
+    }
+
+    pub(super) fn part(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(format!("{etag}.incomplete"))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The lock under which the hub's Python library fetches the same file.
+    pub(super) fn lock(&self, etag: &str) -> PathBuf {
+        cache().path().join(".locks").join(&self.name).join(format!("{etag}.lock"))
+    }
+
+    /// Makes `file` of `commit` the blob `etag`, and the revision this commit.
+    fn place(&self, file: &str, commit: &str, etag: &str) -> Result<PathBuf, NetError> {
+        let snapshot = self.folder.join("snapshots").join(commit);
+        let pointer = snapshot.join(file);
+        let folder = pointer.parent().unwrap_or(&snapshot);
+        fs::create_dir_all(folder).map_err(|e| NetError::write(folder, e))?;
+        let depth = 2 + file.split('/').count() - 1;
+        let blob = PathBuf::from("../".repeat(depth)).join("blobs").join(etag);
+        if !pointer.is_file() {
+            // What is there and leads nowhere is of no use.
+            let _ = fs::remove_file(&pointer);
+            link(&blob, &self.blob(etag), &pointer).map_err(|e| NetError::write(&pointer, e))?;
+        }
+        if self.revision != commit {
+            let reference = self.reference();
+            write_whole(&reference, &mut commit.as_bytes())?;
+        }
+        Ok(pointer)
+    }
+}
+
+/// A link as the hub's library makes it, or a copy where there are none.
+fn link(relative: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::symlink(relative, pointer).is_ok() {
+        return Ok(());
+    }
+    let _ = relative;
+    fs::copy(blob, pointer).map(drop)
+}
+
+/// The path of a repository's [`HUB_FILE`], from the cache or else downloaded into it; `flag` is the one that takes its file.
 ///
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
-pub(super) fn fetch(id: &HubId, offline: bool) -> Result<PathBuf, WeightsError> {
+pub(super) fn fetch(id: &HubId, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
+    let carry = if *id == super::load::published_dinov2() {
+        "run `lift weights pull dinov2 --to DIR` where there is a network and bring DIR here as LIFT_HOME, or ".into()
+    } else {
+        format!("run `lift weights pull {id} --to DIR` where there is a network, or ")
+    };
     let remedy = format!(
-        "bring {HUB_FILE} of {}@{} here and pass it with --dinov2 FILE (or try `--model mini`)",
-        id.repo, id.revision
+        "{carry}bring {HUB_FILE} of {}/{} here and pass it with {flag} FILE (`--model mini` tries the program without)",
+        endpoint(),
+        id.repo
     );
-    let repo = Repo::with_revision(id.repo.clone(), RepoType::Model, id.revision.clone());
-    fetch_file(&repo, &id.repo, HUB_FILE, offline, &remedy)
+    let check = |path: &Path| Store::map(path).map(drop).map_err(|e| e.to_string());
+    fetch_file(id, RepoType::Model, HUB_FILE, offline, &remedy, &check)
 }
 
 /// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` tells how to do without.
@@ -75,40 +174,127 @@ pub fn fetch_dataset_file(
     offline: bool,
     remedy: &str,
 ) -> Result<PathBuf, WeightsError> {
-    fetch_file(&Repo::dataset(dataset.into()), dataset, file, offline, remedy)
+    let id = HubId { repo: dataset.into(), revision: "main".into() };
+    fetch_file(&id, RepoType::Dataset, file, offline, remedy, &|_| Ok(()))
 }
 
 fn fetch_file(
-    repo: &Repo,
-    name: &str,
+    id: &HubId,
+    kind: RepoType,
     file: &str,
     offline: bool,
     remedy: &str,
+    check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, WeightsError> {
-    let cache = cache();
-    if let Some(path) = cache.repo(repo.clone()).get(file) {
+    let shelf = Shelf::of(id, kind);
+    if let Some(path) = shelf.get(file) {
         return Ok(path);
     }
-    let absent = |cause: String| {
-        let folder = cache.path().display();
-        WeightsError::Absent(format!("{name}: {file}: {cause} (looked in {folder}); {remedy}"))
-    };
-    if offline || switched_on("LIFT_OFFLINE") || switched_on("HF_HUB_OFFLINE") {
-        return Err(absent("not in the hub's cache, and the network is switched off".into()));
+    if let Some(switch) = forbidden(offline) {
+        let cache = cache();
+        return Err(WeightsError::Absent(format!(
+            "{file} of {id} is not in the hub's cache ({}), and the network is switched off ({switch}): {remedy}",
+            cache.path().display()
+        )));
     }
-    let api = api(cache.clone()).map_err(|e| absent(e.to_string()))?;
-    let remote = api.repo(repo.clone());
-    // The size is a courtesy: where the hub does not tell it, the download itself will say what is wrong.
-    let size = api.metadata(&remote.url(file)).map(|m| format!(" ({:.1} MB)", m.size() as f64 / 1e6));
-    eprintln!("downloading {file}{} of {name} from {}", size.unwrap_or_default(), endpoint());
-    remote.download(file).map_err(|e| absent(format!("the download failed: {e}")))
+    let prefix = match kind {
+        RepoType::Model => "",
+        RepoType::Dataset => "datasets/",
+        RepoType::Space => "spaces/",
+    };
+    let page = format!("{}/{prefix}{}", endpoint(), id.repo);
+    let url = format!("{page}/resolve/{}/{file}", id.revision.replace('/', "%2F"));
+    let what = format!("{file} of {id}");
+    bring(&shelf, &url, &what, file, check).map_err(|error| explain(error, &page).into_weights(&what, remedy))
 }
 
-fn endpoint() -> String {
-    env::var("HF_ENDPOINT").ok().filter(|v| !v.is_empty()).unwrap_or_else(|| "https://huggingface.co".into())
+/// What the hub tells of a file before it sends it.
+struct Meta {
+    commit: String,
+    etag: String,
+    size: Option<u64>,
 }
 
-fn api(cache: Cache) -> Result<Api, hf_hub::api::sync::ApiError> {
-    let token = env::var("HF_TOKEN").ok().filter(|t| !t.trim().is_empty()).or_else(|| cache.token());
-    ApiBuilder::from_cache(cache).with_endpoint(endpoint()).with_token(token).with_progress(false).build()
+fn bring(
+    shelf: &Shelf,
+    url: &str,
+    what: &str,
+    file: &str,
+    check: &dyn Fn(&Path) -> Result<(), String>,
+) -> Result<PathBuf, NetError> {
+    let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()))?;
+    let Meta { commit, etag, size } = meta(&client, url)?;
+    let _lock = Lock::acquire(&shelf.lock(&etag), what)?;
+    let blob = shelf.blob(&etag);
+    if !blob.is_file() {
+        let folder = blob.parent().unwrap_or(shelf.folder());
+        fs::create_dir_all(folder).map_err(|e| NetError::write(folder, e))?;
+        // Large files are named by their SHA-256, small ones by git's digest, which has 40 digits.
+        let sha256 = (etag.len() == 64).then_some(etag.as_str());
+        let part = shelf.part(&etag);
+        download(&client, &Job { what, url, target: &blob, part: &part, memo: None, size, sha256, check })?;
+    }
+    shelf.place(file, &commit, &etag)
+}
+
+/// Asks for the headers, following redirects within the hub: those to where the bytes lie name neither commit nor digest.
+fn meta(client: &Client, url: &str) -> Result<Meta, NetError> {
+    let hub = host(url);
+    let (mut url, mut size) = (url.to_string(), None);
+    let (mut commit, mut etag) = (None::<String>, None::<String>);
+    for _ in 0..MOST_REDIRECTS {
+        let (status, headers) = client.head(&url)?;
+        let text = |name| text_header(&headers, name);
+        commit = commit.or_else(|| text("x-repo-commit").map(ToString::to_string));
+        etag = etag.or_else(|| text("x-linked-etag").map(ToString::to_string));
+        size = size.or_else(|| text("x-linked-size").and_then(|n| n.parse().ok()));
+        let next = text("location").filter(|_| status.is_redirection()).and_then(|to| joined(&url, to));
+        if let Some(next) = next.filter(|next| host(next) == hub)
+            && (commit.is_none() || etag.is_none() || size.is_none())
+        {
+            url = next;
+            continue;
+        }
+        if !status.is_redirection() {
+            size = size.or_else(|| text("content-length").and_then(|n| n.parse().ok()));
+        }
+        etag = etag.or_else(|| text("etag").map(ToString::to_string));
+        let clean = |tag: String| {
+            let tag = tag.trim_start_matches("W/").trim_matches('"').to_string();
+            plain(&tag).then_some(tag)
+        };
+        return match (commit.filter(|commit| plain(commit)), etag.and_then(clean)) {
+            (Some(commit), Some(etag)) => Ok(Meta { commit, etag, size }),
+            _ => Err(NetError::Wrong(format!(
+                "{hub} does not answer as the hub does (no x-repo-commit or no etag); check HF_ENDPOINT"
+            ))),
+        };
+    }
+    Err(NetError::Wrong(format!("{hub} redirects again and again")))
+}
+
+/// Puts what the hub means by a status into words.
+fn explain(error: NetError, page: &str) -> NetError {
+    let NetError::Status { host, status, detail, page: body } = error else { return error };
+    let detail = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("{detail}: not public, or not there; accept its terms at {page} and set HF_TOKEN")
+        }
+        StatusCode::NOT_FOUND => format!("{detail}: no such repository, revision or file; see {page}"),
+        _ => detail,
+    };
+    NetError::Status { host, status, detail, page: body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_holds_nothing_that_leaves_the_cache() {
+        assert_eq!(HubId::parse("a/b@v1/x").map(|id| id.revision), Some("v1/x".into()));
+        for bad in ["a/b@", "a/b@..", "a/b@x/../../y", "a/b@/etc", "a/..", "../b", "a/b/c", "a", "a/b@x\\y"] {
+            assert_eq!(HubId::parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -1,11 +1,8 @@
 //! From a source to a model's checked tensors.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{
-    DINOV2_REPO, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError,
-    checkpoint, hub,
-};
+use super::{DINOV2_REPO, HubId, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError, checkpoint, home, hub};
 use crate::model::{dinov2, lift};
 
 /// The head width of every published DINOv2: heads are `width / 64`.
@@ -26,29 +23,29 @@ pub fn load_dinov2(
     offline: bool,
 ) -> Result<(Store, dinov2::Config), WeightsError> {
     let store = dinov2_store(source, offline)?;
-    let config = dinov2_config(&store, heads)?;
-    store.check(&config.tensors(), "a DINOv2 with registers", "--dinov2")?;
+    let config = check_dinov2(&store, heads)?;
     Ok((store, config))
 }
 
 fn dinov2_store(source: &Source, offline: bool) -> Result<Store, WeightsError> {
     match source {
         Source::Mini => Store::bundled("bundled mini DINOv2", MINI_DINOV2),
-        Source::File(path) => Store::map(path),
-        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?),
+        Source::File(path) => open(path),
+        Source::Hub(id) => Store::map(&hub::fetch(id, "--dinov2", offline)?),
+        Source::Url(url) => open(&home::from_url(url, "--dinov2", offline)?),
         Source::Published => {
-            let id = HubId { repo: DINOV2_REPO.into(), revision: "main".into() };
-            Store::map(&hub::fetch(&id, offline)?)
+            let carried = home::lift_home().join(home::DINOV2_FILE);
+            if carried.is_file() {
+                return home::kept(&carried);
+            }
+            Store::map(&hub::fetch(&published_dinov2(), "--dinov2", offline)?)
         }
     }
 }
 
-/// SHA-256 of the frame encoder's file, in hexadecimal: what cached features are keyed by.
-///
-/// # Errors
-/// If the file is absent or unreadable.
-pub fn dinov2_digest(source: &Source, offline: bool) -> Result<String, WeightsError> {
-    Ok(dinov2_store(source, offline)?.digest())
+/// The published frame encoder on the hub.
+pub(super) fn published_dinov2() -> HubId {
+    HubId { repo: DINOV2_REPO.into(), revision: "main".into() }
 }
 
 /// LiFT's tensors, checked, with the shape they have.
@@ -59,42 +56,53 @@ pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config)
     let store = match source {
         Source::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
         Source::File(path) => open(path)?,
-        Source::Hub(id) => Store::map(&hub::fetch(id, offline)?)?,
-        Source::Published => open(&published_lift()?)?,
+        Source::Hub(id) => Store::map(&hub::fetch(id, "--lift", offline)?)?,
+        Source::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
+        Source::Published => home::published_lift(offline)?,
     };
-    let config = lift_config(&store)?;
-    store.check(&config.tensors(), "a LiFT model", "--lift")?;
+    let config = check_lift(&store)?;
     Ok((store, config))
 }
 
+/// Compares names and shapes with those of a LiFT.
+pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
+    let config = lift_config(store)?;
+    store.check(&config.tensors(), "a LiFT model", "--lift")?;
+    Ok(config)
+}
+
+/// Compares names and shapes with those of a DINOv2 with registers.
+pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<dinov2::Config, WeightsError> {
+    let config = dinov2_config(store, heads)?;
+    store.check(&config.tensors(), "a DINOv2 with registers", "--dinov2")?;
+    Ok(config)
+}
+
+/// A LiFT in either format, checked.
+pub(super) fn checked_lift(path: &Path) -> Result<Store, WeightsError> {
+    let store = open(path)?;
+    check_lift(&store)?;
+    Ok(store)
+}
+
 /// Either format, told apart by the first bytes: a `.ckpt` is a zip.
-fn open(path: &Path) -> Result<Store, WeightsError> {
+///
+/// # Errors
+/// If the file is neither.
+pub fn open(path: &Path) -> Result<Store, WeightsError> {
     use std::io::Read;
     let mut magic = [0u8; 4];
     let sniffed = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic));
-    if sniffed.is_ok() && magic == *b"PK\x03\x04" { checkpoint::read(path) } else { Store::map(path) }
-}
-
-/// Where `lift` keeps what it converts: `LIFT_HOME`, else `lift/` in the platform's cache folder.
-pub fn lift_home() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    set("LIFT_HOME").unwrap_or_else(|| {
-        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-        cache.unwrap_or_else(std::env::temp_dir).join("lift")
-    })
-}
-
-fn published_lift() -> Result<PathBuf, WeightsError> {
-    let home = lift_home();
-    let found =
-        ["lift.safetensors", LIFT_CHECKPOINT].map(|name| home.join(name)).into_iter().find(|p| p.is_file());
-    found.ok_or_else(|| {
-        WeightsError::Absent(format!(
-            "the LiFT weights are not in {home}: fetch {LIFT_CHECKPOINT} (112 MB) from the authors' Google Drive (id \
-             {LIFT_DRIVE_ID}) and put it there, or pass it with --lift FILE; `--model mini` tries the program without",
-            home = home.display()
-        ))
-    })
+    match magic {
+        checkpoint::ZIP_MAGIC if sniffed.is_ok() => checkpoint::read(path),
+        // PROTO 2: torch's format before its version 1.6, which pickles the numbers themselves.
+        [0x80, 2, ..] => Err(WeightsError::Unclear {
+            origin: path.display().to_string(),
+            cause: "is a pickle of torch before 1.6, which is not read; save it again with a newer torch"
+                .into(),
+        }),
+        _ => Store::map(path),
+    }
 }
 
 /// Reads one tensor's shape, whose rank the pattern fixes.

@@ -1,20 +1,34 @@
 //! Files of weights turned into checked models.
 //!
 //! A file is data, never trusted: names and shapes are compared with the exact set a model has before a tensor is used,
-//! and what differs is told in one message. Safetensors are memory-mapped; a Lightning checkpoint's pickle is read but
-//! never executed.
+//! and what differs is told in one message. Safetensors and torch's files are memory-mapped; a pickle is read but never
+//! executed. What is missing is fetched once, from the hub or from Google Drive, into the caches, by the rule of `net`.
 
 mod checkpoint;
+mod convert;
+mod drive;
+mod home;
 mod hub;
 mod load;
 mod mini;
+mod net;
+mod pickle;
+mod shelf;
 mod store;
+mod tell;
+mod upkeep;
 
+pub use convert::{ConvertError, Converted, Storage, convert};
+pub use home::{DINOV2_FILE, LIFT_FILE, Record, lift_home};
 pub use hub::fetch_dataset_file as hub_dataset_file;
 pub use hub::{HUB_FILE, HubId};
-pub use load::{dinov2_digest, lift_home, load_dinov2, load_lift};
+pub use load::{load_dinov2, load_lift, open};
 pub use mini::{MINI_DINOV2, MINI_LIFT, MINI_NOTE};
+pub use net::stop_downloads_on;
+pub use shelf::{Item, Kind, Presence, State, kind_of, list, state};
 pub use store::{Store, WeightsError};
+pub use tell::{Tell, size_text, tell_to};
+pub use upkeep::{Verdict, carry, check, pull, remove, verify};
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -39,12 +53,14 @@ pub enum Source {
     File(PathBuf),
     /// A repository on the Hugging Face hub.
     Hub(HubId),
+    /// A file on the web, or on Google Drive by its share link.
+    Url(String),
 }
 
 impl FromStr for Source {
     type Err = String;
 
-    /// `mini`, else a path if it looks like one or exists, else `owner/name[@revision]`.
+    /// `mini`, a URL, else a path if it looks like one or exists, else `owner/name[@revision]`.
     fn from_str(s: &str) -> Result<Self, String> {
         let path = PathBuf::from(s);
         let is_weights = path.extension().is_some_and(|e| {
@@ -52,12 +68,14 @@ impl FromStr for Source {
         });
         if s == "mini" {
             Ok(Self::Mini)
+        } else if s.starts_with("https://") || s.starts_with("http://") {
+            Ok(Self::Url(s.into()))
         } else if path.exists() || is_weights || path.is_absolute() || s.starts_with('.') {
             Ok(Self::File(path))
         } else if let Some(id) = HubId::parse(s) {
             Ok(Self::Hub(id))
         } else {
-            Err(format!("'{s}' is neither a file nor a hub id; give PATH or owner/name[@revision]"))
+            Err(format!("'{s}' is neither a file nor a hub id; give PATH, owner/name[@revision] or a URL"))
         }
     }
 }
@@ -76,6 +94,8 @@ mod tests {
         };
         assert_eq!("timm/vit".parse(), hub("timm/vit", "main"));
         assert_eq!("timm/vit@v1".parse(), hub("timm/vit", "v1"));
+        let url = "https://a.example/x.safetensors";
+        assert_eq!(url.parse(), Ok(Source::Url(url.into())));
         assert!("a/b/c".parse::<Source>().is_err());
         assert!("".parse::<Source>().is_err());
     }

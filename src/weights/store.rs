@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file cannot be opened or mapped.
-    #[error("{origin}: cannot be opened: {source}; check the path and its permissions")]
+    #[error("{origin}: cannot be opened: {cause}; check the path and its permissions")]
     Open {
         /// The file.
         origin: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The bytes are not the format they should be.
     #[error("{origin}: not a readable {format} file: {cause}; it may be cut short: fetch it again")]
@@ -55,29 +55,68 @@ pub enum WeightsError {
     /// The file is not here and could not be had.
     #[error("{0}")]
     Absent(String),
+    /// A file cannot be written: a full disk, a folder without permission.
+    #[error("{origin}: cannot be written: {cause}; {remedy}")]
+    Write {
+        /// The file or folder.
+        origin: String,
+        /// What the system said.
+        cause: std::io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A signal came during a download.
+    #[error("interrupted; what has arrived is kept, and the next run goes on from there")]
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
 }
 
 enum Bytes {
     Mapped(Mmap),
     Bundled(&'static [u8]),
-    Tensors(HashMap<String, Tensor>),
+}
+
+impl Bytes {
+    fn all(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Bundled(bytes) => bytes,
+        }
+    }
 }
 
 /// Named tensors of one file with their shapes; numbers are read where they lie, as f32.
 pub struct Store {
     origin: String,
     bytes: Bytes,
-    /// Name to shape; for bytes also the offsets, so that the header is parsed once.
     index: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    shape: Vec<usize>,
-    dtype: Dtype,
-    /// Offsets into the whole file; unused for tensors.
-    range: (usize, usize),
+/// Where the numbers of a tensor lie.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) shape: Vec<usize>,
+    pub(super) dtype: Dtype,
+    /// Offsets into the whole file.
+    pub(super) range: (usize, usize),
+    /// Elements between neighbours, where the order is not row-major; the last one reached ends the range.
+    pub(super) strides: Option<Vec<usize>>,
+}
+
+/// Maps a file into memory.
+pub(super) fn map(path: &Path) -> Result<Mmap, WeightsError> {
+    let origin = path.display().to_string();
+    let open = |cause| WeightsError::Open { origin: origin.clone(), cause };
+    let file = File::open(path).map_err(open)?;
+    if file.metadata().map_err(open)?.is_dir() {
+        return Err(open(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    // SAFETY: the map is read-only and private to this process; a file that another process shortens while it is
+    // mapped ends the process with a bus error, a risk shared by every user of safetensors' memory maps.
+    unsafe { Mmap::map(&file) }.map_err(open)
 }
 
 impl std::fmt::Debug for Store {
@@ -92,16 +131,7 @@ impl Store {
     /// # Errors
     /// If the file cannot be opened or its header is not sound.
     pub fn map(path: &Path) -> Result<Self, WeightsError> {
-        let origin = path.display().to_string();
-        let open = |source| WeightsError::Open { origin: origin.clone(), source };
-        let file = File::open(path).map_err(open)?;
-        if file.metadata().map_err(open)?.is_dir() {
-            return Err(open(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-        }
-        // SAFETY: the map is read-only and private to this process; a file that another process shortens while it is
-        // mapped ends the process with a bus error, a risk shared by every user of safetensors' memory maps.
-        let map = unsafe { Mmap::map(&file) }.map_err(open)?;
-        Self::parse(origin, Bytes::Mapped(map))
+        Self::parse(path.display().to_string(), Bytes::Mapped(map(path)?))
     }
 
     /// Reads bundled bytes.
@@ -112,23 +142,13 @@ impl Store {
         Self::parse(name.to_string(), Bytes::Bundled(bytes))
     }
 
-    /// Takes tensors that another reader has made, all f32 and contiguous.
-    pub(super) fn from_tensors(origin: String, tensors: HashMap<String, Tensor>) -> Self {
-        let index = tensors
-            .iter()
-            .map(|(name, t)| {
-                (name.clone(), Entry { shape: t.dims().to_vec(), dtype: Dtype::F32, range: (0, 0) })
-            })
-            .collect();
-        Self { origin, bytes: Bytes::Tensors(tensors), index, metadata: HashMap::new() }
+    /// Takes a mapped file whose tensors another reader has placed within it.
+    pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, Entry>) -> Self {
+        Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new() }
     }
 
     fn parse(origin: String, bytes: Bytes) -> Result<Self, WeightsError> {
-        let buffer: &[u8] = match &bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Bundled(b) => b,
-            Bytes::Tensors(_) => &[],
-        };
+        let buffer = bytes.all();
         let bad = |e: safetensors::SafeTensorError| WeightsError::Format {
             origin: origin.clone(),
             format: "safetensors",
@@ -142,30 +162,21 @@ impl Store {
             .into_iter()
             .map(|(name, info)| {
                 let range = (start + info.data_offsets.0, start + info.data_offsets.1);
-                (name, Entry { shape: info.shape.clone(), dtype: info.dtype, range })
+                (name, Entry { shape: info.shape.clone(), dtype: info.dtype, range, strides: None })
             })
             .collect();
         let metadata = metadata.metadata().clone().unwrap_or_default();
         Ok(Self { origin, bytes, index, metadata })
     }
 
-    /// SHA-256 in hexadecimal: of the whole file, or of the names, shapes and numbers of tensors that another reader made.
+    /// SHA-256 of the whole file, in hexadecimal.
     pub fn digest(&self) -> String {
-        let digest = match &self.bytes {
-            Bytes::Mapped(map) => Sha256::digest(map),
-            Bytes::Bundled(bytes) => Sha256::digest(bytes),
-            Bytes::Tensors(_) => {
-                let mut digest = Sha256::new();
-                for (name, entry) in &self.index {
-                    digest.update(format!("{name} {:?}\n", entry.shape));
-                    // They are f32 as they were made: reading them cannot fail.
-                    let values = self.f32(name).unwrap_or_default();
-                    digest.update(bytemuck::cast_slice::<f32, u8>(&values));
-                }
-                digest.finalize()
-            }
-        };
-        crate::rows::hexadecimal(&digest)
+        crate::rows::hexadecimal(&Sha256::digest(self.bytes.all()))
+    }
+
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        self.bytes.all().len() as u64
     }
 
     /// The file's path, or a name for bundled bytes.
@@ -195,25 +206,26 @@ impl Store {
     pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, WeightsError> {
         let unclear = |cause: String| WeightsError::Unclear { origin: self.origin.clone(), cause };
         let entry = self.index.get(name).ok_or_else(|| unclear(format!("no tensor named {name}")))?;
-        let buffer: &[u8] = match &self.bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Bundled(b) => b,
-            Bytes::Tensors(tensors) => {
-                let read = tensors[name].flatten_all().and_then(|t| t.to_vec1::<f32>());
-                return Ok(Cow::Owned(read.map_err(|e| unclear(cause(&e)))?));
-            }
-        };
-        let raw = &buffer[entry.range.0..entry.range.1];
-        match (entry.dtype, bytemuck::try_cast_slice::<u8, f32>(raw)) {
+        let raw = &self.bytes.all()[entry.range.0..entry.range.1];
+        if let Some(strides) = &entry.strides {
+            let reached = Self::numbers(name, entry.dtype, raw).map_err(unclear)?;
+            return Ok(Cow::Owned(gather(&reached, &entry.shape, strides)));
+        }
+        Self::numbers(name, entry.dtype, raw).map_err(unclear)
+    }
+
+    /// Consecutive numbers as f32.
+    fn numbers<'a>(name: &str, dtype: Dtype, raw: &'a [u8]) -> Result<Cow<'a, [f32]>, String> {
+        match (dtype, bytemuck::try_cast_slice::<u8, f32>(raw)) {
             (Dtype::F32, Ok(values)) => Ok(Cow::Borrowed(values)),
             (Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16, _) => {
-                let view = TensorView::new(entry.dtype, entry.shape.clone(), raw)
-                    .map_err(|e| unclear(format!("{name}: {e}")))?;
+                let count = raw.len() * 8 / dtype.bitsize();
+                let view = TensorView::new(dtype, vec![count], raw).map_err(|e| format!("{name}: {e}"))?;
                 let read = candle_core::safetensors::Load::load(&view, &Device::Cpu)
-                    .and_then(|t| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1());
-                Ok(Cow::Owned(read.map_err(|e| unclear(format!("{name}: {e}")))?))
+                    .and_then(|t| t.to_dtype(DType::F32)?.to_vec1());
+                Ok(Cow::Owned(read.map_err(|e| format!("{name}: {e}"))?))
             }
-            (other, _) => Err(unclear(format!("{name} holds {other:?}, expected floating-point numbers"))),
+            (other, _) => Err(format!("{name} holds {other:?}, expected floating-point numbers")),
         }
     }
 
@@ -262,6 +274,15 @@ impl Store {
         let differences = differences.join("; ");
         Err(WeightsError::Tensors { origin: self.origin.clone(), model, differences, flag })
     }
+}
+
+/// The numbers in row-major order, from those that the strides reach.
+fn gather(reached: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
+    let mut places = vec![0];
+    for (&size, &stride) in shape.iter().zip(strides) {
+        places = places.iter().flat_map(|&at| (0..size).map(move |i| at + i * stride)).collect();
+    }
+    places.into_iter().map(|at| reached[at]).collect()
 }
 
 /// `"2 missing (a, b)"`, the first few named, or nothing for none.

@@ -4,8 +4,20 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 11] =
-    ["embed", "info", "plot", "eval-cia", "train", "synth", "merge", "verify", "bench", "completions", "man"];
+const COMMANDS: [&str; 12] = [
+    "embed",
+    "info",
+    "plot",
+    "eval-cia",
+    "train",
+    "synth",
+    "merge",
+    "verify",
+    "bench",
+    "weights",
+    "completions",
+    "man",
+];
 
 /// The long flags that a command's help names.
 fn flags(help: &str) -> Vec<String> {

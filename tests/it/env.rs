@@ -56,11 +56,27 @@ impl TestEnv {
         for name in ["HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT", "RUST_LOG", "XDG_CACHE_HOME"] {
             command.env_remove(name);
         }
+        for name in ["HF_HUB_OFFLINE", "LIFT_DRIVE_ENDPOINT", "LIFT_HTTP_TIMEOUT", "SSL_CERT_FILE"] {
+            command.env_remove(name);
+        }
         command
             .env("HOME", self.path("home"))
             .env("LIFT_HOME", self.path("home/lift"))
             .env("LIFT_OFFLINE", "1");
         command
+    }
+
+    /// The command with a network of which this server is all there is.
+    pub fn online(&self, server: &str, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        command.env_remove("LIFT_OFFLINE").env("NO_PROXY", "127.0.0.1").env("LIFT_HTTP_TIMEOUT", "3");
+        command.env("HF_ENDPOINT", server).env("LIFT_DRIVE_ENDPOINT", server);
+        command
+    }
+
+    /// Runs it.
+    pub fn pull(&self, server: &str, args: &[&str]) -> Ran {
+        Ran::from(self.online(server, args).output().unwrap())
     }
 
     /// Runs `lift` with these arguments.

@@ -1,0 +1,334 @@
+//! `lift weights`: fetch, list, check, convert and remove the files of weights.
+
+pub(super) mod downloads;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::signals::Signals;
+use super::{Verbosity, report};
+use crate::exit::{Exit, Fatal};
+use crate::rows::display_path;
+use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
+
+/// Fetch, list, check, convert and remove the weights
+///
+/// DINOv2 comes from the Hugging Face hub into the hub's own cache; LiFT's checkpoint from the authors' Google Drive, its
+/// tensors kept in LIFT_HOME (the platform's cache folder, lift/). Every command fetches what it misses; `pull` does it
+/// ahead. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured;
+/// LIFT_DRIVE_ENDPOINT names another server than Google's; LIFT_HTTP_TIMEOUT is how many seconds a connection may be silent
+/// (30; the pauses between tries are in proportion).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift weights pull                                    both networks, once\n  \
+    lift weights pull --to carry/                        also into a folder, for a machine without a network\n  \
+    lift weights list\n  lift weights verify                                  every digest, every number\n  \
+    lift weights convert in.ckpt out.safetensors --dtype bf16"
+)]
+pub(super) struct WeightsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Pull(PullArgs),
+    List(ListArgs),
+    /// Print where the files are, one a line
+    Path(ItemArgs),
+    /// Recompute the digests; check names, shapes, and that every number is finite
+    Verify(ItemArgs),
+    Rm(RmArgs),
+    Convert(ConvertArgs),
+}
+
+/// Download what is missing, resuming what was begun
+#[derive(Debug, Args)]
+struct PullArgs {
+    /// dinov2, lift, all, owner/name[@revision] of the hub, or a URL
+    #[arg(value_name = "WHAT", default_value = "all")]
+    what: Vec<What>,
+    /// Then copy the files into this folder, to carry them to a machine without a network
+    ///
+    /// There the folder serves as LIFT_HOME, or its files with --dinov2 and --lift.
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show what is here, and what is not
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ItemArgs {
+    /// dinov2, lift, all, or a name that `lift weights list` shows
+    #[arg(value_name = "WHAT", default_value = "all")]
+    what: Vec<What>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove weights, and what was begun of them
+#[derive(Debug, Args)]
+struct RmArgs {
+    /// dinov2, lift, all, or a name that `lift weights list` shows
+    #[arg(value_name = "WHAT", required = true)]
+    what: Vec<What>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Write the tensors of a checkpoint or a .safetensors as .safetensors
+///
+/// Only the tensors of the model are kept: a third of the authors' checkpoint. Narrower storage halves the file; what it
+/// costs is printed. The numbers are computed with in f32 either way.
+#[derive(Debug, Args)]
+struct ConvertArgs {
+    /// The authors' .ckpt, another file of torch's (.pt, .pth, .bin), or a .safetensors
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The .safetensors to write
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// How the numbers are stored
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Storage,
+    /// Replace OUT if it exists
+    #[arg(long)]
+    overwrite: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// One item, or all that there are.
+#[derive(Debug, Clone)]
+enum What {
+    All,
+    Item(Item),
+}
+
+impl FromStr for What {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        if s == "all" { Ok(Self::All) } else { s.parse().map(Self::Item) }
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: WeightsArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    match args.action {
+        Action::Pull(args) => pull(&args),
+        Action::List(args) => list(&args),
+        Action::Path(args) => path(&args),
+        Action::Verify(args) => verify(&args),
+        Action::Rm(args) => rm(&args, verbosity),
+        Action::Convert(args) => convert(&args),
+    }
+}
+
+/// A line of `--json`, or the text.
+fn print(json: bool, value: &impl Serialize, text: &str) -> Result<(), Fatal> {
+    let line = if json { serde_json::to_string(value).map_err(Fatal::input)? } else { text.to_string() };
+    // Whoever reads may have seen enough.
+    let _ = writeln!(std::io::stdout(), "{line}");
+    Ok(())
+}
+
+/// The items named, each once; `all` stands for `everything`.
+fn items(what: &[What], everything: impl Fn() -> Vec<Item>) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for what in what {
+        let named = match what {
+            What::All => everything(),
+            What::Item(item) => vec![item.clone()],
+        };
+        for item in named {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+    }
+    items
+}
+
+fn published() -> Vec<Item> {
+    vec![Item::Dinov2, Item::Lift]
+}
+
+/// What is here, whole.
+fn present() -> Vec<Item> {
+    let here = |state: &State| matches!(state.presence, Presence::Here | Presence::Checkpoint);
+    weights::list().into_iter().filter(|(_, state)| here(state)).map(|(item, _)| item).collect()
+}
+
+/// Does the same for each item; one that fails is reported and the others go on, the first failure's code at the end.
+fn each(items: &[Item], mut act: impl FnMut(&Item) -> Result<(), Fatal>) -> Result<Exit, Fatal> {
+    let mut exit = Exit::Success;
+    for item in items {
+        match act(item) {
+            Ok(()) => {}
+            Err(fatal) if matches!(fatal.exit, Exit::Interrupted | Exit::Terminated) => return Err(fatal),
+            Err(Fatal { exit: failed, error }) => {
+                if let Some(error) = error {
+                    report::error(&format!("{error:#}"));
+                }
+                exit = if exit == Exit::Success { failed } else { exit };
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn pull(args: &PullArgs) -> Result<Exit, Fatal> {
+    // A download hears of Ctrl-C and ends in order.
+    let _signals = Signals::listen()?;
+    each(&items(&args.what, published), |item| {
+        let before = weights::state(item).presence;
+        let mut path = weights::pull(item)?;
+        if let Some(folder) = &args.to {
+            path = weights::carry(item, folder)?;
+        }
+        let mut state = weights::state(item);
+        let verb = match (&args.to, before) {
+            (Some(_), _) => "copied to",
+            (None, Presence::Here) => "is here already:",
+            (None, _) => "is here:",
+        };
+        let size = size_text(std::fs::metadata(&path).map_or(0, |meta| meta.len()));
+        let text = format!("{item} {verb} {} ({size})", display_path(&path));
+        state.path = Some(path);
+        print(args.json, &state, &text)
+    })
+}
+
+fn list(args: &ListArgs) -> Result<Exit, Fatal> {
+    for (_, state) in weights::list() {
+        print(args.json, &state, &described(&state))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn described(state: &State) -> String {
+    let State { name, presence, path, size, source, sha256 } = state;
+    let mut text = match presence {
+        Presence::Here => format!("{name}  {}", size_text(*size)),
+        Presence::Checkpoint => {
+            format!("{name}  {}, becomes {} when it is first used", size_text(*size), weights::LIFT_FILE)
+        }
+        Presence::Partial => {
+            format!("{name}  begun, {}; `lift weights pull {name}` goes on", size_text(*size))
+        }
+        Presence::Missing => format!("{name}  not here; `lift weights pull {name}` fetches it"),
+    };
+    if let Some(path) = path {
+        text += &format!("\n  file    {}", display_path(path));
+    }
+    text += &format!("\n  from    {source}");
+    if let Some(sha256) = sha256 {
+        text += &format!("\n  sha256  {sha256}");
+    }
+    text
+}
+
+fn path(args: &ItemArgs) -> Result<Exit, Fatal> {
+    each(&items(&args.what, published), |item| {
+        let state = weights::state(item);
+        match (state.presence, &state.path) {
+            (Presence::Here | Presence::Checkpoint, Some(path)) => {
+                print(args.json, &state, &path.display().to_string())
+            }
+            _ => Err(Fatal::input(anyhow!(
+                "{item} is not here: run `lift weights pull {item}` where there is a network"
+            ))),
+        }
+    })
+}
+
+fn verify(args: &ItemArgs) -> Result<Exit, Fatal> {
+    let items = items(&args.what, present);
+    if items.is_empty() {
+        report::note("no weights are here; `lift weights pull` fetches them");
+    }
+    each(&items, |item| {
+        let verdict = weights::verify(item)?;
+        let Verdict { name, path, sha256, against, problem } = &verdict;
+        let path = display_path(path);
+        let text = match (problem, against) {
+            (Some(problem), _) => format!("{name}  WRONG  {path}: {problem}"),
+            (None, Some(by)) => format!("{name}  good  {path}: SHA-256 {sha256}, as {by} says"),
+            (None, None) => format!("{name}  good  {path}: SHA-256 {sha256}, which nobody recorded"),
+        };
+        print(args.json, &verdict, &text)?;
+        match problem {
+            Some(_) => Err(Fatal::input(anyhow!(
+                "{path} is not what it should be: `lift weights rm {name}` removes it, `lift weights pull {name}` fetches \
+                 it again"
+            ))),
+            None => Ok(()),
+        }
+    })
+}
+
+/// A file that was removed.
+#[derive(Serialize)]
+struct Removed {
+    name: String,
+    path: PathBuf,
+    size: u64,
+}
+
+fn rm(args: &RmArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    let everything = || weights::list().into_iter().map(|(item, _)| item).collect();
+    each(&items(&args.what, everything), |item| {
+        let removed = weights::remove(item)?;
+        if removed.is_empty() && !verbosity.quiet {
+            report::note(&format!("{item} is not here"));
+        }
+        for (path, size) in removed {
+            let text = format!("removed {} ({})", display_path(&path), size_text(size));
+            print(args.json, &Removed { name: item.to_string(), path, size }, &text)?;
+        }
+        Ok(())
+    })
+}
+
+fn convert(args: &ConvertArgs) -> Result<Exit, Fatal> {
+    let store = weights::open(&args.input)?;
+    weights::check(&store)?;
+    let done = weights::convert(&store, &args.output, args.dtype, args.overwrite).map_err(|e| match e {
+        ConvertError::Weights(error) => Fatal::from(error),
+        ConvertError::Rows(error) => Fatal::from(error),
+    })?;
+    let cost = match &done.largest_in {
+        Some(name) => format!(
+            "it costs at most {:.1e} a number (in {name}), {:.1e} on average, {:.1e} in proportion",
+            done.largest_error, done.mean_error, done.relative_error
+        ),
+        None => "no number changed".into(),
+    };
+    let (before, after) = (size_text(store.size()), size_text(done.size));
+    let text = format!(
+        "{}: {} tensors, {after} of {before}; {cost}\nSHA-256 {}",
+        display_path(&args.output),
+        done.tensors,
+        done.sha256
+    );
+    print(args.json, &done, &text)?;
+    Ok(Exit::Success)
+}

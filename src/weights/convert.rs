@@ -1,0 +1,229 @@
+//! A store of tensors written down as safetensors: the same bytes each time, whole or not at all.
+//!
+//! Only the tensors are kept, in the order of their names, and the metadata: a checkpoint's optimiser moments, two thirds of
+//! it, are left behind. Narrower storage is an option whose cost is measured while it is paid.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use half::{bf16, f16};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Store, WeightsError};
+use crate::rows::{AtomicFile, RowsError};
+
+/// How the numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Storage {
+    /// 4 bytes a number, nothing lost
+    #[default]
+    F32,
+    /// 2 bytes a number, 11 significant bits, up to 65504
+    F16,
+    /// 2 bytes a number, 8 significant bits, any size
+    Bf16,
+}
+
+impl Storage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The bytes of a number, and the number they stand for.
+    fn encode(self, value: f32, bytes: &mut Vec<u8>) -> f32 {
+        match self {
+            Self::F32 => {
+                bytes.extend(value.to_le_bytes());
+                value
+            }
+            Self::F16 => {
+                let narrow = f16::from_f32(value);
+                bytes.extend(narrow.to_le_bytes());
+                narrow.to_f32()
+            }
+            Self::Bf16 => {
+                let narrow = bf16::from_f32(value);
+                bytes.extend(narrow.to_le_bytes());
+                narrow.to_f32()
+            }
+        }
+    }
+}
+
+/// What was written, and what it cost.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Converted {
+    /// Tensors written.
+    pub tensors: usize,
+    /// Bytes of the file.
+    pub size: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The largest absolute change of a number.
+    pub largest_error: f64,
+    /// The tensor with that number; none if nothing changed.
+    pub largest_in: Option<String>,
+    /// The mean absolute change.
+    pub mean_error: f64,
+    /// The change in proportion: root of the sum of squared changes over the sum of squares.
+    pub relative_error: f64,
+}
+
+/// The header: name to type, shape and place, and the metadata; sorted, so that equal tensors make equal files.
+fn header(store: &Store, storage: Storage) -> Result<Vec<u8>, String> {
+    let mut entries = BTreeMap::new();
+    let mut start = 0;
+    for name in store.names() {
+        let shape = store.shape(name).unwrap_or_default();
+        let end = start + shape.iter().product::<usize>() * storage.width();
+        let entry = json!({ "dtype": storage.name(), "shape": shape, "data_offsets": [start, end] });
+        entries.insert(name, entry);
+        start = end;
+    }
+    let mut metadata: BTreeMap<&str, &str> =
+        store.metadata().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    metadata.entry("format").or_insert("pt");
+    let metadata: Value = serde_json::to_value(metadata).map_err(|e| e.to_string())?;
+    entries.insert("__metadata__", metadata);
+    let mut text = serde_json::to_vec(&entries).map_err(|e| e.to_string())?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut text);
+    Ok(bytes)
+}
+
+/// Writes every tensor of `store` to `target`.
+///
+/// # Errors
+/// If the target exists and `overwrite` is false or it cannot be written; if a tensor is not floating-point, or holds a
+/// number that `storage` cannot.
+pub fn convert(
+    store: &Store,
+    target: &Path,
+    storage: Storage,
+    overwrite: bool,
+) -> Result<Converted, ConvertError> {
+    let file = AtomicFile::create(target, overwrite)?;
+    let unclear = |cause| WeightsError::Unclear { origin: store.origin().into(), cause };
+    let mut out = Hashing { to: BufWriter::new(file), hash: Sha256::new(), size: 0 };
+    out.put(&header(store, storage).map_err(unclear)?, target)?;
+    let (mut largest, mut largest_in) = (0.0, None);
+    let (mut sum, mut squared, mut energy, mut count) = (0.0, 0.0, 0.0, 0usize);
+    let mut bytes = Vec::new();
+    for name in store.names() {
+        let values = store.f32(name)?;
+        bytes.clear();
+        for &value in values.iter() {
+            let kept = storage.encode(value, &mut bytes);
+            if value.is_finite() && !kept.is_finite() {
+                return Err(unclear(format!("{name} holds {value:e}, too large for f16; take bf16")).into());
+            }
+            let error = (f64::from(value) - f64::from(kept)).abs();
+            if error > largest {
+                (largest, largest_in) = (error, Some(name.to_string()));
+            }
+            sum += error;
+            squared += error * error;
+            energy += f64::from(value).powi(2);
+        }
+        count += values.len();
+        out.put(&bytes, target)?;
+    }
+    let Hashing { to, hash, size } = out;
+    let file = to.into_inner().map_err(|e| RowsError::write(target, e.into_error()))?;
+    file.commit()?;
+    Ok(Converted {
+        tensors: store.names().count(),
+        size,
+        sha256: crate::rows::hexadecimal(&hash.finalize()),
+        largest_error: largest,
+        largest_in,
+        mean_error: sum / count.max(1) as f64,
+        relative_error: if energy > 0.0 { (squared / energy).sqrt() } else { 0.0 },
+    })
+}
+
+/// Counts and digests what goes by.
+struct Hashing {
+    to: BufWriter<AtomicFile>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Hashing {
+    fn put(&mut self, bytes: &[u8], target: &Path) -> Result<(), RowsError> {
+        self.hash.update(bytes);
+        self.size += bytes.len() as u64;
+        self.to.write_all(bytes).map_err(|e| RowsError::write(target, e))
+    }
+}
+
+/// Why nothing was converted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The source.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The target.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::MINI_LIFT;
+
+    fn mini() -> Store {
+        Store::bundled("mini", MINI_LIFT).unwrap()
+    }
+
+    #[test]
+    fn the_same_tensors_make_the_same_file_and_read_back_equal() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one.safetensors"), dir.path().join("two.safetensors"));
+        let first = convert(&mini(), &one, Storage::F32, false).unwrap();
+        let second = convert(&Store::map(&one).unwrap(), &two, Storage::F32, false).unwrap();
+        assert_eq!(first, second);
+        assert_eq!((first.largest_error, first.largest_in), (0.0, None));
+        let (read, mini) = (Store::map(&one).unwrap(), mini());
+        assert_eq!(read.digest(), second.sha256);
+        assert_eq!(read.size(), second.size);
+        assert_eq!(read.names().collect::<Vec<_>>(), mini.names().collect::<Vec<_>>());
+        for name in mini.names() {
+            assert_eq!(read.shape(name), mini.shape(name));
+            assert_eq!(read.f32(name).unwrap(), mini.f32(name).unwrap());
+        }
+    }
+
+    #[test]
+    fn narrow_storage_costs_what_its_significant_bits_say() {
+        let dir = tempfile::tempdir().unwrap();
+        for (storage, bits) in [(Storage::F16, 11), (Storage::Bf16, 8)] {
+            let path = dir.path().join(storage.name());
+            let done = convert(&mini(), &path, storage, false).unwrap();
+            let half_step = 0.5f64.powi(bits);
+            assert!(done.relative_error > 0.1 * half_step && done.relative_error <= half_step, "{done:?}");
+            assert!(done.mean_error > 0.0 && done.mean_error < done.largest_error);
+            let (read, mini) = (Store::map(&path).unwrap(), mini());
+            let name = done.largest_in.unwrap();
+            let pairs =
+                read.f32(&name).unwrap().into_owned().into_iter().zip(mini.f32(&name).unwrap().into_owned());
+            let largest = pairs.map(|(a, b)| (f64::from(a) - f64::from(b)).abs()).fold(0.0, f64::max);
+            assert_eq!(largest, done.largest_error);
+        }
+    }
+}

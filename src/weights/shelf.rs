@@ -1,0 +1,281 @@
+//! The weights that are here, and what they are called on the command line.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hf_hub::RepoType;
+use serde::Serialize;
+
+use super::home::{beside, lift_home, lift_part, place_of};
+use super::hub::{HubId, Shelf, cache};
+use super::{DINOV2_FILE, HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load};
+
+/// What weights are called on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// The published frame encoder.
+    Dinov2,
+    /// The published LiFT.
+    Lift,
+    /// A file of a repository on the hub.
+    Hub(HubId),
+    /// A file of a URL.
+    Url(String),
+    /// A file of some URL, by its place below `LIFT_HOME`.
+    Kept(PathBuf),
+}
+
+impl FromStr for Item {
+    type Err = String;
+
+    /// `dinov2`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
+    fn from_str(s: &str) -> Result<Self, String> {
+        let kept = || {
+            let path = Path::new(s);
+            let plain = path.components().all(|c| matches!(c, std::path::Component::Normal(_)));
+            (plain && path.starts_with("downloads") && path.components().count() == 3)
+                .then(|| path.to_owned())
+        };
+        match s {
+            "dinov2" => Ok(Self::Dinov2),
+            "lift" => Ok(Self::Lift),
+            _ if s.starts_with("https://") || s.starts_with("http://") => Ok(Self::Url(s.into())),
+            _ => match (kept(), HubId::parse(s)) {
+                (Some(path), _) => Ok(Self::Kept(path)),
+                (None, Some(id)) => Ok(Self::Hub(id)),
+                (None, None) => Err(format!(
+                    "'{s}' is no weights: give dinov2, lift, owner/name[@revision] of the hub, or a URL"
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dinov2 => f.write_str("dinov2"),
+            Self::Lift => f.write_str("lift"),
+            Self::Hub(id) => id.fmt(f),
+            Self::Url(url) => f.write_str(url),
+            Self::Kept(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Which model a file holds, by the names of its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A DINOv2 with registers.
+    Dinov2,
+    /// LiFT.
+    Lift,
+}
+
+/// The model whose tensors `store` has, if it is one of ours.
+pub fn kind_of(store: &Store) -> Option<Kind> {
+    if store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some() {
+        Some(Kind::Dinov2)
+    } else if store.shape("model.encoder.input_proj.weight").is_some() {
+        Some(Kind::Lift)
+    } else {
+        None
+    }
+}
+
+/// Whether weights are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// Yes.
+    Here,
+    /// As the authors' checkpoint, which becomes safetensors when it is first used.
+    Checkpoint,
+    /// A download was begun.
+    Partial,
+    /// No.
+    Missing,
+}
+
+/// Weights and where they are.
+#[derive(Debug, Clone, Serialize)]
+pub struct State {
+    /// As [`Item`] is written.
+    pub name: String,
+    /// Whether they are here.
+    pub presence: Presence,
+    /// The file, also where only its beginning is here; none where nothing is.
+    pub path: Option<PathBuf>,
+    /// Bytes that are here.
+    pub size: u64,
+    /// Where they come from.
+    pub source: String,
+    /// SHA-256 as it was told or recorded when they came; [`super::verify`] recomputes it.
+    pub sha256: Option<String>,
+}
+
+/// The two published models, here or not, and whatever else is here that can serve.
+pub fn list() -> Vec<(Item, State)> {
+    let mut items = vec![Item::Dinov2, Item::Lift];
+    items.extend(cached_models());
+    items.extend(downloads());
+    items.into_iter().map(|item| (item.clone(), state(&item))).collect()
+}
+
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Models in the hub's cache whose tensors are those of ours, the published one left out.
+fn cached_models() -> Vec<Item> {
+    let cache = cache();
+    let mut found = Vec::new();
+    for folder in names_in(cache.path()) {
+        let Some(repo) = folder.strip_prefix("models--").map(|name| name.replacen("--", "/", 1)) else {
+            continue;
+        };
+        for revision in names_in(&cache.path().join(&folder).join("refs")) {
+            let Some(id) = HubId::parse(&format!("{repo}@{revision}")) else { continue };
+            if id == load::published_dinov2() {
+                continue;
+            }
+            let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
+            let store = file.and_then(|path| Store::map(&path).ok());
+            if store.as_ref().and_then(kind_of).is_some() {
+                found.push(Item::Hub(id));
+            }
+        }
+    }
+    found
+}
+
+fn downloads() -> Vec<Item> {
+    let folder = lift_home().join("downloads");
+    let files = names_in(&folder).into_iter().flat_map(|digest| {
+        let ours = |name: &String| {
+            !name.starts_with('.') && ![".json", ".part"].iter().any(|end| name.ends_with(end))
+        };
+        let names = names_in(&folder.join(&digest)).into_iter().filter(ours);
+        names.map(|name| Item::Kept(Path::new("downloads").join(&digest).join(name))).collect::<Vec<_>>()
+    });
+    files.collect()
+}
+
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// Looks where an item would be.
+pub fn state(item: &Item) -> State {
+    let home = lift_home();
+    let found = |presence, path: PathBuf, source: String, sha256| State {
+        name: item.to_string(),
+        presence,
+        size: size(&path),
+        path: Some(path),
+        source,
+        sha256,
+    };
+    let missing = |source: String| State {
+        name: item.to_string(),
+        presence: Presence::Missing,
+        path: None,
+        size: 0,
+        source,
+        sha256: None,
+    };
+    let recorded = |path: PathBuf, otherwise: &str| {
+        let record = Record::of(&path);
+        let source = record.as_ref().map_or_else(|| otherwise.into(), |record| record.source.clone());
+        found(Presence::Here, path, source, record.map(|record| record.sha256))
+    };
+    let in_hub = |id: &HubId| {
+        let shelf = Shelf::of(id, RepoType::Model);
+        let source = format!("hub {}@{}", id.repo, id.revision);
+        if let Some(path) = shelf.get(HUB_FILE) {
+            let sha256 = told_digest(&path);
+            let commit = shelf.commit().filter(|commit| *commit != id.revision);
+            let source = commit.map_or(source.clone(), |commit| format!("{source} (commit {commit})"));
+            return found(Presence::Here, path, source, sha256);
+        }
+        let blobs = shelf.folder().join("blobs");
+        let begun = |name: &String| name.ends_with(".incomplete") && size(&blobs.join(name)) > 0;
+        match names_in(&blobs).into_iter().find(begun) {
+            Some(part) => found(Presence::Partial, blobs.join(part), source, None),
+            None => missing(source),
+        }
+    };
+    let by_url = |path: PathBuf, source: &str| {
+        let part = beside(&path, ".part");
+        if path.is_file() {
+            recorded(path, source)
+        } else if size(&part) > 0 {
+            found(Presence::Partial, part, source.into(), None)
+        } else {
+            missing(source.into())
+        }
+    };
+    match item {
+        Item::Dinov2 => {
+            let carried = home.join(DINOV2_FILE);
+            if carried.is_file() {
+                recorded(carried, "put there by hand")
+            } else {
+                in_hub(&load::published_dinov2())
+            }
+        }
+        Item::Lift => {
+            let (converted, checkpoint) = (home.join(LIFT_FILE), home.join(LIFT_CHECKPOINT));
+            let (drive, part) = (format!("Google Drive {LIFT_DRIVE_ID}"), lift_part(&home));
+            if converted.is_file() {
+                recorded(converted, "put there by hand")
+            } else if checkpoint.is_file() {
+                found(Presence::Checkpoint, checkpoint, "put there by hand".into(), None)
+            } else if size(&part) > 0 {
+                found(Presence::Partial, part, drive, None)
+            } else {
+                missing(drive)
+            }
+        }
+        Item::Hub(id) => in_hub(id),
+        Item::Url(url) => by_url(place_of(url), &super::net::host(url)),
+        Item::Kept(path) => by_url(home.join(path), "a URL"),
+    }
+}
+
+/// The SHA-256 that the hub names a large file by: its blob's name.
+pub(super) fn told_digest(pointer: &Path) -> Option<String> {
+    let blob = fs::canonicalize(pointer).ok()?;
+    let name = blob.file_name()?.to_str()?;
+    (name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).then(|| name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_weights_are_read_as_they_are_written() {
+        for name in
+            ["dinov2", "lift", "timm/vit", "timm/vit@v1", "https://a.example/x", "downloads/ab/x.ckpt"]
+        {
+            assert_eq!(name.parse::<Item>().unwrap().to_string(), name);
+        }
+        for bad in ["", "dino", "downloads/../x.ckpt", "downloads/a/b/c", "/etc/passwd", "a/b/c"] {
+            assert!(bad.parse::<Item>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_known_by_its_names() {
+        let kind = |bytes| kind_of(&Store::bundled("x", bytes).unwrap());
+        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Dinov2));
+        assert_eq!(kind(super::super::MINI_LIFT), Some(Kind::Lift));
+    }
+}

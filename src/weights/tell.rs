@@ -1,0 +1,47 @@
+//! What is said while weights are fetched: the program installs how, a library that does not is kept silent.
+//!
+//! Fetching happens deep inside loading a model, whose callers need not know of it; hence one listener for the process, as
+//! `log` and `tracing` have theirs.
+
+use std::sync::OnceLock;
+
+/// Hears of downloads and conversions.
+pub trait Tell: Send + Sync {
+    /// A line for the user: what is fetched, how large, from where; what is waited for.
+    fn line(&self, text: &str);
+    /// Bytes begin to arrive: `done` of them are here from an earlier run, `total` there will be, if that is known.
+    fn start(&self, done: u64, total: Option<u64>);
+    /// More bytes have arrived.
+    fn advance(&self, bytes: u64);
+    /// No more bytes arrive, whether or not all did.
+    fn finish(&self);
+}
+
+struct Silent;
+
+impl Tell for Silent {
+    fn line(&self, _: &str) {}
+    fn start(&self, _: u64, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn finish(&self) {}
+}
+
+static TELL: OnceLock<Box<dyn Tell>> = OnceLock::new();
+
+/// Installs the listener; the first one stays.
+pub fn tell_to(listener: Box<dyn Tell>) {
+    let _ = TELL.set(listener);
+}
+
+pub(super) fn tell() -> &'static dyn Tell {
+    TELL.get().map_or(&Silent, |listener| &**listener)
+}
+
+/// `"88.2 MB"`, `"12 kB"`.
+pub fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}

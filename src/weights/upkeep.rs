@@ -1,0 +1,220 @@
+//! What is done with the weights that [`super::shelf`] knows: fetched, carried elsewhere, verified, removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hf_hub::RepoType;
+use serde::Serialize;
+
+use super::home::{beside, lift_home, lift_lock, lift_part, place_of};
+use super::hub::{HubId, Shelf};
+use super::net::{Lock, NetError, write_whole};
+use super::shelf::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
+use super::{
+    DINOV2_FILE, HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load,
+};
+
+/// Fetches what is missing of an item; where it is then.
+///
+/// # Errors
+/// If it may or can not be fetched, or is not what it should be.
+pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
+    match item {
+        Item::Dinov2 => {
+            let (store, _) = load::load_dinov2(&super::Source::Published, None, false)?;
+            Ok(store.origin().into())
+        }
+        Item::Lift => Ok(home::published_lift(false)?.origin().into()),
+        Item::Hub(id) => hub::fetch(id, "--dinov2", false),
+        Item::Url(url) => home::from_url(url, "--dinov2 or --lift", false),
+        Item::Kept(path) => {
+            let path = lift_home().join(path);
+            if path.is_file() {
+                return Ok(path);
+            }
+            let path = path.display();
+            Err(WeightsError::Absent(format!("{path} is not here; name the URL it came from")))
+        }
+    }
+}
+
+/// Copies an item that is here into a folder that can be carried to another machine and serve as `LIFT_HOME` there.
+///
+/// # Errors
+/// If it cannot be read or the folder cannot be written.
+pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
+    let path = pull(item)?;
+    let name = match item {
+        Item::Dinov2 => DINOV2_FILE.to_string(),
+        Item::Lift => LIFT_FILE.to_string(),
+        Item::Hub(id) => format!("{}.safetensors", id.repo.rsplit('/').next().unwrap_or_default()),
+        Item::Url(_) | Item::Kept(_) => path.file_name().unwrap_or_default().display().to_string(),
+    };
+    let target = folder.join(name);
+    let write = |e: NetError| e.into_weights("", "");
+    let store = load::open(&path)?;
+    let mut from = fs::File::open(&path).map_err(|e| write(NetError::write(&path, e)))?;
+    write_whole(&target, &mut from).map_err(write)?;
+    let record = Record::of(&path).unwrap_or_else(|| {
+        let (digest, size) = (store.digest(), store.size());
+        let source = state(item).source;
+        Record { source, source_sha256: digest.clone(), source_size: size, sha256: digest, size }
+    });
+    record.write(&target).map_err(write)?;
+    Ok(target)
+}
+
+/// What a check of a file found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// As [`Item`] is written.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes now.
+    pub sha256: String,
+    /// What the digest was held against; none where nobody told one.
+    pub against: Option<&'static str>,
+    /// What is wrong; none where nothing is.
+    pub problem: Option<String>,
+}
+
+/// Recomputes the digest of a file, compares its names and shapes, and looks for numbers that are not finite.
+///
+/// # Errors
+/// If the item is not here.
+pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
+    let state = state(item);
+    let path = match (state.presence, state.path) {
+        (Presence::Here | Presence::Checkpoint, Some(path)) => path,
+        _ => {
+            return Err(WeightsError::Absent(format!(
+                "{item} is not here: run `lift weights pull {item}` where there is a network"
+            )));
+        }
+    };
+    let name = item.to_string();
+    let recorded = Record::of(&path).map(|record| (record.sha256, "its record"));
+    let told = recorded.or_else(|| Some((told_digest(&path)?, "the hub's name for it")));
+    let against = told.as_ref().map(|(_, by)| *by);
+    let store = match load::open(&path) {
+        Ok(store) => store,
+        Err(error) => {
+            let problem = Some(error.to_string());
+            return Ok(Verdict { name, path, sha256: String::new(), against, problem });
+        }
+    };
+    let sha256 = store.digest();
+    let problem = match told {
+        Some((wanted, by)) if !wanted.eq_ignore_ascii_case(&sha256) => {
+            Some(format!("its SHA-256 is {sha256}, by {by} it should be {wanted}"))
+        }
+        _ => sound(&store).err(),
+    };
+    Ok(Verdict { name, path, sha256, against, problem })
+}
+
+/// Compares names and shapes with those of the model that a file holds.
+///
+/// # Errors
+/// If it holds neither of ours, or not exactly.
+pub fn check(store: &Store) -> Result<Kind, WeightsError> {
+    match kind_of(store) {
+        // The number of heads, which a file need not tell, changes no shape.
+        Some(Kind::Dinov2) => load::check_dinov2(store, Some(1)).map(|_| Kind::Dinov2),
+        Some(Kind::Lift) => load::check_lift(store).map(|_| Kind::Lift),
+        None => Err(WeightsError::Unclear {
+            origin: store.origin().into(),
+            cause: "holds neither a DINOv2 with registers by timm's names nor a LiFT model".into(),
+        }),
+    }
+}
+
+fn sound(store: &Store) -> Result<(), String> {
+    check(store).map_err(|e| e.to_string())?;
+    for name in store.names() {
+        let values = store.f32(name).map_err(|e| e.to_string())?;
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(format!("{name} holds a number that is not finite ({}, at {at})", values[at]));
+        }
+    }
+    Ok(())
+}
+
+/// Removes an item, what was begun of it included; the files removed, with their bytes.
+///
+/// # Errors
+/// If another process is fetching it, or a file cannot be removed.
+pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
+    let home = lift_home();
+    let mut paths = Vec::new();
+    let mut locks = Vec::new();
+    let mut with_record = |path: PathBuf| paths.extend([beside(&path, ".json"), path]);
+    match item {
+        Item::Dinov2 => {
+            with_record(home.join(DINOV2_FILE));
+            in_hub(&load::published_dinov2(), &mut paths, &mut locks);
+        }
+        Item::Lift => {
+            with_record(home.join(LIFT_FILE));
+            with_record(lift_part(&home));
+            with_record(home.join(LIFT_CHECKPOINT));
+            locks.push(lift_lock(&home));
+        }
+        Item::Hub(id) => in_hub(id, &mut paths, &mut locks),
+        Item::Url(_) | Item::Kept(_) => {
+            let path = match item {
+                Item::Url(url) => place_of(url),
+                Item::Kept(path) => home.join(path),
+                _ => home.clone(),
+            };
+            locks.push(path.with_file_name(".lock"));
+            with_record(beside(&path, ".part"));
+            with_record(path);
+        }
+    }
+    let there: Vec<PathBuf> = paths.into_iter().filter(|p| fs::symlink_metadata(p).is_ok()).collect();
+    let mut held = Vec::new();
+    for lock in locks.iter().filter(|_| !there.is_empty()) {
+        match Lock::if_free(lock).map_err(|e| e.into_weights("", ""))? {
+            Some(lock) => held.push(lock),
+            None => {
+                return Err(WeightsError::Absent(format!(
+                    "{item} is being fetched by another process; wait for it or stop it, then remove it"
+                )));
+            }
+        }
+    }
+    let mut removed = Vec::new();
+    for path in there {
+        let bytes =
+            fs::symlink_metadata(&path).map_or(0, |meta| if meta.is_symlink() { 0 } else { meta.len() });
+        fs::remove_file(&path).map_err(|cause| WeightsError::Write {
+            origin: path.display().to_string(),
+            cause,
+            remedy: "it was not removed",
+        })?;
+        removed.push((path, bytes));
+    }
+    Ok(removed)
+}
+
+/// The pointer, the bytes and what was begun of a hub file, with the locks that guard them. Other files of the repository,
+/// which other programs may have put there, stay.
+fn in_hub(id: &HubId, paths: &mut Vec<PathBuf>, locks: &mut Vec<PathBuf>) {
+    let shelf = Shelf::of(id, RepoType::Model);
+    let blobs = shelf.folder().join("blobs");
+    if let Some(pointer) = shelf.get(HUB_FILE) {
+        let blob = fs::canonicalize(&pointer)
+            .ok()
+            .filter(|blob| blob.parent().is_some_and(|p| p.ends_with("blobs")));
+        paths.push(pointer);
+        paths.extend(blob);
+    }
+    for name in names_in(&blobs) {
+        if let Some(etag) = name.strip_suffix(".incomplete") {
+            locks.push(shelf.lock(etag));
+            paths.push(shelf.part(etag));
+        }
+    }
+}
