@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Embeds a list of videos with Ray: actors that hold a `lift embed --stream` each, Ray Data in, Parquet out.
+
+    pip install 'ray[data]'
+    scripts/cluster/ray_embed.py clips.csv out/ --actors 2 --timeout 600         # further flags are those of lift embed
+    scripts/cluster/ray_embed.py clips.csv out/ --address auto --actors 64       # on a running cluster
+
+clips.csv has a column path, which all nodes can open, and may have id, start and end (seconds). out/rows/*.parquet has the
+answers in no certain order, out/failed/*.parquet the videos without a row, and why. In the end `lift merge` makes out/all.npz
+of the rows, which checks that none stands twice, and `lift verify` reads it. LIFT is the program, if not `lift` on PATH.
+
+An actor that dies, or whose lift dies, is started again by Ray and given its batch once more. Ray keeps what is done in memory:
+a driver that dies begins anew. To survive that too, take shards (slurm.sbatch, kubernetes.yaml).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import ray
+from pyarrow import csv
+
+LIFT, COLUMNS = os.environ.get("LIFT", "lift"), ["path", "id", "start", "end"]
+# An id of digits is a text all the same.
+TEXTS = csv.ConvertOptions(column_types={"path": pa.string(), "id": pa.string()})
+
+
+class Embedder:
+    def __init__(self, folder, threads, flags):
+        command = [LIFT, "embed", "--stream=arrow", "-q", "--threads", str(threads), *flags]
+        self.lift = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.answers = None
+
+    def __call__(self, batch):
+        try:
+            for row in batch.to_pylist():
+                asked = {name: row[name] for name in COLUMNS if row.get(name) not in (None, "")}
+                self.lift.stdin.write(json.dumps(asked).encode() + b"\n")
+            self.lift.stdin.flush()
+            self.answers = self.answers or pa.ipc.open_stream(self.lift.stdout)
+            return pa.Table.from_batches([self.answers.read_next_batch() for _ in range(batch.num_rows)])
+        except (OSError, StopIteration, pa.ArrowInvalid) as error:
+            code = self.lift.wait()
+            if code in (2, 3):
+                raise RuntimeError("lift cannot run, see its message above; no retry helps") from None
+            # An exception would end the run; an actor that is gone is replaced, and its batch given again.
+            print(f"lift ended with {code} ({error!r}), so its actor ends", file=sys.stderr, flush=True)
+            os._exit(1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("list")
+    parser.add_argument("out", type=Path, help="a new folder")
+    parser.add_argument("--actors", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of each lift, reserved as its CPUs")
+    parser.add_argument("--batch", type=int, default=16, help="videos given at a time")
+    parser.add_argument("--address", help="of a running cluster")
+    args, flags = parser.parse_known_args()
+    out = args.out.resolve()
+    out.mkdir(parents=True)
+    ray.init(address=args.address)
+    # A task that reads would wait for ever where the actors have all CPUs.
+    rows = csv.read_csv(args.list, convert_options=TEXTS)
+    batches = [rows.slice(at, args.batch) for at in range(0, rows.num_rows, args.batch)]
+    answers = ray.data.from_arrow(batches).map_batches(
+        Embedder, fn_constructor_args=(os.getcwd(), args.threads, flags), batch_size=None, batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=args.actors), num_cpus=args.threads,
+    ).materialize()
+    for status, folder in ("ok", "rows"), ("failed", "failed"):
+        found = answers.filter(expr=ray.data.expressions.col("status") == status)
+        found.write_parquet(str(out / folder), arrow_parquet_args={"compression": "zstd"})
+    rows = sorted((out / "rows").glob("*.parquet"))
+    subprocess.run([LIFT, "merge", out / "all.npz", *rows], check=True)
+    sys.exit(subprocess.run([LIFT, "verify", out / "all.npz"]).returncode)
+
+
+if __name__ == "__main__":
+    main()

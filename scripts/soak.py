@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""A long run with broken files, and a run that is killed again and again, checked to the byte.
+
+    scripts/soak.py broken [--clips 2000]                  3 % broken: who is embedded, who is listed, memory over time
+    scripts/soak.py kills [--clips 300] [--kills 60]       kill -9 at random moments, then compared with a run left alone
+
+`lift` is taken from PATH, or from LIFT; the clips are drawn by `lift synth` (306 of them, taken again under other names) and
+the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is read from /proc, so
+`broken` wants Linux. Exits 1 on the first thing that is not as it must be.
+"""
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIFT = shutil.which(os.environ.get("LIFT", "lift")) or sys.exit("no lift on PATH; set LIFT=")
+
+
+def must(holds, text):
+    if not holds:
+        sys.exit(f"FAILED: {text}")
+
+
+def ways_to_break(good):
+    """Bytes that are no video any more; each way leaves no decodable last frame."""
+    return [
+        good[: len(good) // 2],
+        bytes(len(good)),
+        b"path,id\nthis is a list,not a video\n",
+        b"",
+        good[:64] + bytes(len(good) - 64),
+    ]
+
+
+def make_clips(folder, count, share):
+    """`count` clips in `folder`/in, every so-manieth broken; the ids of the good and of the broken."""
+    drawn = folder / "set"
+    if not drawn.exists():
+        args = [LIFT, "synth", "-o", drawn, "-q", "--groups", "9", "--per-class", "12", "--valid-per-class", "5"]
+        subprocess.run([*args, "--size", "160"], check=True)
+    sources = [path.read_bytes() for path in sorted((drawn / "clips").iterdir())]
+    target = folder / "in"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    draw = random.Random(0)
+    broken = set(draw.sample(range(count), round(count * share)))
+    good = set()
+    for i in range(count):
+        data = sources[i % len(sources)]
+        if i in broken:
+            data = draw.choice(ways_to_break(data))
+        else:
+            good.add(f"{i:05}")
+        (target / f"{i:05}.mp4").write_bytes(data)
+    return good, {f"{i:05}" for i in broken}
+
+
+def resident(pid):
+    """MB resident now, or None where the process has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    kb = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return int(kb[0]) / 1000 if kb else None
+
+
+def failed_ids(dataset):
+    with open(dataset / "failures.csv", newline="") as file:
+        return [row["id"] for row in csv.DictReader(file)]
+
+
+def broken(args, folder):
+    good, bad = make_clips(folder, args.clips, 0.03)
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [LIFT, "embed", "--model", "mini", "in", "-o", "out/", "--shard-size", "100", "-q"]
+    samples = []
+    with open(folder / "stderr.txt", "wb") as stderr:
+        process = subprocess.Popen(command, cwd=folder, stderr=stderr)
+        while process.poll() is None:
+            samples.append(resident(process.pid))
+            time.sleep(0.2)
+    samples = [s for s in samples if s]
+    must(process.returncode == 1, f"exit code {process.returncode}, expected 1")
+    must(subprocess.run([LIFT, "verify", "-q", out]).returncode == 0, "lift verify refused the dataset")
+    listed = failed_ids(out)
+    must(len(listed) == len(set(listed)) and set(listed) == bad, f"failures.csv: {set(listed) ^ bad}")
+    table = folder / "all.npy"
+    subprocess.run([LIFT, "merge", "-q", "--overwrite", table, out])
+    with open(f"{table}.rows.csv", newline="") as file:
+        embedded = {row["id"] for row in csv.DictReader(file) if row["status"] == "ok"}
+    must(embedded == good, f"rows: {embedded ^ good}")
+    said = (folder / "stderr.txt").read_text()
+    must(all(f"{name}.mp4" in said for name in bad), "a broken clip was not told on standard error")
+    size = len(samples) // 4
+    quarters = [statistics.median(samples[i * size : (i + 1) * size]) for i in range(4)]
+    print(f"{len(good)} embedded, {len(bad)} broken listed, none else, of {args.clips}")
+    shown = " ".join(f"{q:.0f}" for q in quarters)
+    print(f"resident MB, median of each quarter of the run: {shown}; peak {max(samples):.0f}; {len(samples)} samples")
+    must(quarters[3] <= 1.15 * quarters[1], "memory grew")
+
+
+def files(dataset):
+    return {p.name: p.read_bytes() for p in dataset.iterdir() if p.name != ".lock"}
+
+
+def kills(args, folder):
+    make_clips(folder, args.clips, 0.03)
+    command = [LIFT, "embed", "--model", "mini", "in", "--shard-size", "20", "-q", "-o"]
+
+    def start(name):
+        return subprocess.Popen([*command, f"{name}/"], cwd=folder, stderr=subprocess.DEVNULL)
+
+    for name in ("alone", "killed"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    began = time.monotonic()
+    must(start("alone").wait() == 1, "the run left alone did not end with 1")
+    whole = time.monotonic() - began
+    expected = files(folder / "alone")
+    draw = random.Random(args.seed)
+    killed = stopped = finished = 0
+    while killed < args.kills:
+        process = start("killed")
+        # Most get a part or two further, some die while they load.
+        try:
+            code = process.wait(draw.uniform(0, whole / 6))
+        except subprocess.TimeoutExpired:
+            if draw.random() < 0.2:
+                # An orderly stop, with the kill right behind it or not at all.
+                process.send_signal(signal.SIGTERM)
+                try:
+                    code = process.wait(draw.uniform(0, 0.5))
+                    stopped += 1
+                    must(code in (1, 143), f"stopped, exit code {code}")
+                    continue
+                except subprocess.TimeoutExpired:
+                    pass
+            process.kill()
+            process.wait()
+            killed += 1
+            continue
+        must(code == 1, f"exit code {code}, expected 1")
+        must(files(folder / "killed") == expected, f"other bytes after {killed} kills")
+        finished += 1
+        shutil.rmtree(folder / "killed")
+    must(start("killed").wait() == 1, "the last run did not end with 1")
+    must(files(folder / "killed") == expected, f"other bytes after {killed} kills")
+    finished += 1
+    print(f"{killed} times kill -9, {stopped} orderly stops; {finished} datasets finished, each equal byte for byte")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["broken", "kills"])
+    parser.add_argument("--clips", type=int, help="how many [2000, 300]")
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="work here and leave it")
+    args = parser.parse_args()
+    run = {"broken": broken, "kills": kills}[args.what]
+    args.clips = args.clips or {"broken": 2000, "kills": 300}[args.what]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        run(args, folder)
+
+
+if __name__ == "__main__":
+    main()
