@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use clap::{Args, ValueEnum};
 
 use super::report;
-use crate::kernels::{Backend, Isa, Precision};
+use crate::kernels::{Backend, Precision};
 
 /// What matrix products multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PrecisionArg {
     /// Single precision
     F32,
-    /// bfloat16 operands, f32 sums (needs a processor with AVX512-BF16)
+    /// bfloat16 operands, f32 sums (needs a processor with AMX, or AMD's with AVX512-BF16)
     Bf16,
 }
 
@@ -34,13 +34,13 @@ impl ComputeArgs {
         self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The best this processor has; where it lacks the precision asked for, f32 and a line that says so.
+    /// The best this processor has; where it lacks the precision asked for, or is slower in it, f32 and a line that says so.
     pub(super) fn backend(&self, quiet: bool) -> Backend {
         let precision = match self.precision {
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
         };
-        Backend::new(Isa::best(), precision).unwrap_or_else(|unsupported| {
+        Backend::best_in(precision).unwrap_or_else(|unsupported| {
             if !quiet {
                 report::note(&format!("{unsupported}; continuing in f32"));
             }
