@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::report;
 use crate::exit::Fatal;
-use crate::kernels::{Backend, Isa, Precision};
+use crate::kernels::{Backend, Precision};
 use crate::model::composed::Batched;
 use crate::model::device::{DeviceChoice, Place};
 
@@ -16,7 +16,7 @@ use crate::model::device::{DeviceChoice, Place};
 enum PrecisionArg {
     /// Single precision (on a GPU too: never TF32)
     F32,
-    /// bfloat16 operands, f32 sums (on the CPU it needs AVX512-BF16)
+    /// bfloat16 operands, f32 sums (on the CPU it needs AMX, or AMD's AVX512-BF16)
     Bf16,
     /// Half precision operands, f32 sums; on a GPU only
     F16,
@@ -91,7 +91,7 @@ impl ComputeArgs {
             match self.precision {
                 PrecisionArg::F32 => {}
                 PrecisionArg::F16 => note("f16 is for GPUs; continuing in f32"),
-                PrecisionArg::Bf16 => match Backend::new(Isa::best(), Precision::Bf16) {
+                PrecisionArg::Bf16 => match Backend::best_in(Precision::Bf16) {
                     Ok(bf16) => backend = bf16,
                     Err(unsupported) => note(&format!("{unsupported}; continuing in f32")),
                 },

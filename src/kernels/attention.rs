@@ -8,11 +8,17 @@ use super::buffer::Buffer;
 use super::isa::{Backend, Precision};
 use super::norm::{exp_row, largest};
 use super::pack::{pack_columns, pack_rows, padded, panels};
-use super::simd::{MAX_LANES, MAX_PANEL, Op, Simd};
+use super::simd::{MAX_PANEL, Op, Simd};
 use super::tile::{Held, ROWS, Rows, multiply};
 
 /// Queries per block, full tiles: the scores of 24 x 261 take 25 KB.
 const QUERIES: usize = 4 * ROWS;
+
+/// What memory is rounded up to: the rows and columns of any kernel's blocks.
+const ROOM: usize = 32;
+
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 /// What attends to what. Head `h` of token `i` is `head_dim` f32 from `i * stride + h * head_dim`, so the three may lie
 /// in one packed projection.
@@ -57,12 +63,12 @@ impl AttentionScratch {
                 *buffer = Buffer::zeros(len);
             }
         };
-        let (wide_keys, wide_head) = (keys.next_multiple_of(MAX_LANES), head_dim.next_multiple_of(MAX_LANES));
-        fit(&mut self.keys, wide_keys * precision.words(head_dim));
-        fit(&mut self.values, wide_head * precision.words(keys));
-        fit(&mut self.queries, QUERIES * precision.words(head_dim));
-        fit(&mut self.scores, QUERIES * wide_keys);
-        fit(&mut self.weights, QUERIES * precision.words(wide_keys));
+        let (keys, head_dim) = (keys.next_multiple_of(ROOM), head_dim.next_multiple_of(ROOM));
+        fit(&mut self.keys, keys * precision.words(head_dim));
+        fit(&mut self.values, head_dim * precision.words(keys));
+        fit(&mut self.queries, ROOM * precision.words(head_dim));
+        fit(&mut self.scores, ROOM * keys);
+        fit(&mut self.weights, ROOM * precision.words(keys));
     }
 }
 
@@ -80,8 +86,14 @@ pub fn attention(backend: Backend, input: &Attention<'_>, scratch: &mut Attentio
     assert!(input.keys > 0 && input.head_dim > 0 && input.scale > 0.0, "attention over nothing");
     assert_eq!(out.len(), input.queries * precision.words(width), "out is not one row per query");
     scratch.fit(precision, input.keys, input.head_dim);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(unit) = backend.amx() {
+        return tiles::attention(unit, input, scratch, out);
+    }
     backend.run(Heads { input, scratch, out });
 }
+
+const _: () = assert!(QUERIES <= ROOM);
 
 struct Heads<'a> {
     input: &'a Attention<'a>,

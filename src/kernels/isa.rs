@@ -1,13 +1,22 @@
 //! Which instruction set runs the kernels: asked of the processor once, at run time.
 //!
 //! A [`Backend`] exists only for what this processor has, which is what makes the kernels safe to call.
+//!
+//! **bf16.** AMX tiles where the processor has them and the system grants them, else AVX512-BF16. Intel issues the latter so
+//! seldom that its peak is half of f32's (measured), so there [`Backend::best_in`] refuses it and says why; the caller
+//! goes on in f32. Other makers' processors are trusted to gain by it, which nobody measured here. [`Backend::new`] still
+//! gives it to whoever asks by name, as the tests do.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx::Amx;
 use super::portable::Portable;
 use super::simd::{Op, Simd};
 
 /// An instruction set the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
+    /// x86-64 with AVX-512 and AMX: matrix products in bf16 only.
+    Amx,
     /// x86-64 with AVX-512 (F and BW).
     Avx512,
     /// x86-64 with AVX2 and FMA.
@@ -20,11 +29,13 @@ pub enum Isa {
 
 impl Isa {
     /// All, best first.
-    pub const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+    pub const ALL: [Isa; 5] = [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
 
     /// Whether this processor has it.
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => Amx::ask().is_some(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
             #[cfg(target_arch = "x86_64")]
@@ -32,33 +43,45 @@ impl Isa {
             Isa::Neon => cfg!(target_arch = "aarch64"),
             Isa::Portable => true,
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx512 | Isa::Avx2 => false,
+            Isa::Amx | Isa::Avx512 | Isa::Avx2 => false,
         }
-    }
-
-    /// The best this processor has.
-    pub fn best() -> Self {
-        Self::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
     }
 
     /// Whether this processor runs matrix products of that precision with it.
     pub fn supports(self, precision: Precision) -> bool {
         self.is_available()
             && match precision {
-                Precision::F32 => true,
-                Precision::Bf16 => self == Isa::Avx512 && has_bf16(),
+                Precision::F32 => self != Isa::Amx,
+                Precision::Bf16 => self == Isa::Amx || (self == Isa::Avx512 && has_bf16()),
             }
+    }
+
+    /// Whether those products are as fast as f32's or faster, by a rule and not by a clock: which instructions run, and so
+    /// the bits of a result, must not change from run to run.
+    fn pays(self, precision: Precision) -> bool {
+        self != Isa::Avx512 || precision == Precision::F32 || !is_intel()
     }
 
     /// As users know it: `AVX-512`.
     pub fn name(self) -> &'static str {
         match self {
+            Isa::Amx => "AVX-512 + AMX",
             Isa::Avx512 => "AVX-512",
             Isa::Avx2 => "AVX2",
             Isa::Neon => "NEON",
             Isa::Portable => "portable",
         }
     }
+}
+
+fn is_intel() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let leaf = std::arch::x86_64::__cpuid(0);
+        [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 fn has_bf16() -> bool {
@@ -97,12 +120,26 @@ impl Precision {
 
 /// This processor lacks the instructions asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this processor has no {} matrix products in {}: use f32", .isa.name(), .precision.name())]
-pub struct Unsupported {
-    /// The instruction set asked for.
-    pub isa: Isa,
-    /// The precision asked for.
-    pub precision: Precision,
+pub enum Unsupported {
+    /// Not with this instruction set.
+    #[error("this processor has no {} matrix products in {}: use f32", .isa.name(), .precision.name())]
+    Here {
+        /// The instruction set asked for.
+        isa: Isa,
+        /// The precision asked for.
+        precision: Precision,
+    },
+    /// Not with any.
+    #[error("this processor has no matrix products in {}: use f32", .0.name())]
+    Nowhere(Precision),
+    /// Only with instructions that are slower than those of f32.
+    #[error("this processor's {} products in {} are slower than those in f32: use f32", .isa.name(), .precision.name())]
+    Slower {
+        /// The best instruction set that has them.
+        isa: Isa,
+        /// The precision asked for.
+        precision: Precision,
+    },
 }
 
 /// An instruction set and a precision that this processor has.
@@ -119,13 +156,25 @@ impl Backend {
         if isa.supports(precision) {
             Ok(Self { isa, precision })
         } else {
-            Err(Unsupported { isa, precision })
+            Err(Unsupported::Here { isa, precision })
         }
     }
 
     /// The best instruction set of this processor in f32.
     pub fn best() -> Self {
-        Self { isa: Isa::best(), precision: Precision::F32 }
+        Self::best_in(Precision::F32).unwrap_or(Self { isa: Isa::Portable, precision: Precision::F32 })
+    }
+
+    /// The best instruction set of this processor in a precision.
+    ///
+    /// # Errors
+    /// If it has none, or only one that is slower than f32.
+    pub fn best_in(precision: Precision) -> Result<Self, Unsupported> {
+        match Isa::ALL.into_iter().find(|isa| isa.supports(precision)) {
+            Some(isa) if isa.pays(precision) => Ok(Self { isa, precision }),
+            Some(isa) => Err(Unsupported::Slower { isa, precision }),
+            None => Err(Unsupported::Nowhere(precision)),
+        }
     }
 
     /// The instruction set.
@@ -138,6 +187,12 @@ impl Backend {
         self.precision
     }
 
+    /// The matrix unit, where it makes the products.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn amx(self) -> Option<Amx> {
+        if self.isa == Isa::Amx { Amx::ask() } else { None }
+    }
+
     /// Runs a kernel with this instruction set.
     pub(super) fn run<O: Op>(self, op: O) -> O::Output {
         #[cfg(target_arch = "x86_64")]
@@ -147,7 +202,7 @@ impl Backend {
                 // SAFETY: `new` asked the processor for these features.
                 (Isa::Avx512, Precision::F32) => return unsafe { Avx512::new() }.call(op),
                 // SAFETY: as above.
-                (Isa::Avx512, Precision::Bf16) => return unsafe { Avx512Bf16::new() }.call(op),
+                (Isa::Amx | Isa::Avx512, Precision::Bf16) => return unsafe { Avx512Bf16::new() }.call(op),
                 // SAFETY: as above.
                 (Isa::Avx2, _) => return unsafe { Avx2::new() }.call(op),
                 _ => {}
@@ -176,10 +231,46 @@ mod tests {
 
     #[test]
     fn portable_is_always_there_and_never_in_bf16() {
-        assert!(Isa::best().is_available());
+        assert!(Backend::best().isa().is_available());
         assert!(Backend::new(Isa::Portable, Precision::F32).is_ok());
         let refused = Backend::new(Isa::Portable, Precision::Bf16).unwrap_err();
         assert_eq!(refused.to_string(), "this processor has no portable matrix products in bf16: use f32");
+    }
+
+    #[test]
+    fn bf16_is_chosen_only_where_it_is_not_slower_than_f32() {
+        match Backend::best_in(Precision::Bf16) {
+            Ok(backend) => {
+                assert!(
+                    backend.isa() == Isa::Amx || (backend.isa() == Isa::Avx512 && !is_intel()),
+                    "{backend:?}"
+                );
+            }
+            Err(Unsupported::Slower { isa, .. }) => {
+                assert!(isa == Isa::Avx512 && is_intel() && !Isa::Amx.is_available());
+                assert!(Backend::new(isa, Precision::Bf16).is_ok(), "it can still be asked for");
+            }
+            Err(refused) => {
+                assert_eq!(refused, Unsupported::Nowhere(Precision::Bf16));
+                assert!(Isa::ALL.iter().all(|isa| !isa.supports(Precision::Bf16)));
+            }
+        }
+    }
+
+    #[test]
+    fn amx_is_for_bf16_alone() {
+        assert!(!Isa::Amx.supports(Precision::F32));
+        assert_eq!(Isa::Amx.supports(Precision::Bf16), Isa::Amx.is_available());
+        assert_ne!(Backend::best().isa(), Isa::Amx);
+    }
+
+    #[test]
+    fn a_refusal_names_what_to_use_instead() {
+        let slower = Unsupported::Slower { isa: Isa::Avx512, precision: Precision::Bf16 };
+        assert_eq!(
+            slower.to_string(),
+            "this processor's AVX-512 products in bf16 are slower than those in f32: use f32"
+        );
     }
 
     #[test]

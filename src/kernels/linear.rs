@@ -1,5 +1,7 @@
 //! Linear layers over weights packed once, with bias, GELU and residual in the same pass.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx::{self, Amx};
 use super::buffer::Buffer;
 use super::isa::Backend;
 use super::math::gelu;
@@ -37,6 +39,18 @@ impl Op for Pack<'_> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Pack<'_> {
+    fn tiles(self, unit: Amx) -> (Buffer, Buffer) {
+        let outputs = self.bias.len();
+        let mut packed = Buffer::zeros(amx::packed_words(self.inputs, outputs));
+        amx::pack_columns(unit, self.weight, self.inputs, outputs, self.inputs, &mut packed);
+        let mut bias = Buffer::zeros(outputs.next_multiple_of(amx::BLOCK));
+        bias[..outputs].copy_from_slice(self.bias);
+        (packed, bias)
+    }
+}
+
 impl PackedLinear {
     /// Lays out `weight (outputs, inputs)` and `bias (outputs)`, row-major f32.
     ///
@@ -44,7 +58,14 @@ impl PackedLinear {
     /// If `weight` is not `bias.len()` rows of `inputs`.
     pub fn new(backend: Backend, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
         assert_eq!(weight.len(), bias.len() * inputs, "the weight is not (outputs, inputs)");
-        let (packed, padded_bias) = backend.run(Pack { weight, bias, inputs });
+        let pack = Pack { weight, bias, inputs };
+        #[cfg(target_arch = "x86_64")]
+        let (packed, padded_bias) = match backend.amx() {
+            Some(unit) => pack.tiles(unit),
+            None => backend.run(pack),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let (packed, padded_bias) = backend.run(pack);
         Self { backend, inputs, outputs: bias.len(), weight: packed, bias: padded_bias }
     }
 
@@ -72,6 +93,11 @@ impl PackedLinear {
             Then::Store | Then::Add => self.outputs,
         };
         assert_eq!(out.len(), rows * width, "out is not {rows} rows of {width}");
+        #[cfg(target_arch = "x86_64")]
+        if let Some(unit) = self.backend.amx() {
+            let mut place = tiles::Place { bias: &self.bias, outputs: self.outputs, out, width, then };
+            return amx::product(unit, x, rows, (&self.weight, self.inputs, self.outputs), &mut place);
+        }
         self.backend.run(Apply { layer: self, x, rows, out, width, then });
     }
 }
@@ -217,6 +243,47 @@ fn finish<S: Simd>(s: S, then: Then, sums: &mut [f32], first: usize, columns: us
     }
 }
 
+/// The same on the matrix unit.
+#[cfg(target_arch = "x86_64")]
+mod tiles {
+    use super::super::amx::{BLOCK, Sums};
+    use super::super::x86::Avx512Bf16;
+    use super::*;
+
+    /// Puts finished sums where they belong.
+    pub(super) struct Place<'a> {
+        /// Zeros up to a whole panel.
+        pub bias: &'a [f32],
+        pub outputs: usize,
+        pub out: &'a mut [f32],
+        pub width: usize,
+        pub then: Then,
+    }
+
+    impl Sums for Place<'_> {
+        #[inline(always)]
+        fn take(&mut self, s: Avx512Bf16, row: usize, first: usize, sums: &[f32; BLOCK]) {
+            let columns = BLOCK.min(self.outputs - first);
+            let out = &mut self.out[row * self.width..][..self.width];
+            let bias = &self.bias[first..][..BLOCK];
+            let mut done = [0.0; BLOCK];
+            for i in (0..BLOCK).step_by(Avx512Bf16::LANES) {
+                s.store(s.add(s.load(&sums[i..]), s.load(&bias[i..])), &mut done[i..]);
+            }
+            if columns == BLOCK && self.then != Then::Gelu {
+                let out = &mut out[first..][..BLOCK];
+                for i in (0..BLOCK).step_by(Avx512Bf16::LANES) {
+                    let sum = s.load(&done[i..]);
+                    let sum = if self.then == Then::Add { s.add(s.load(&out[i..]), sum) } else { sum };
+                    s.store(sum, &mut out[i..]);
+                }
+            } else {
+                finish(s, self.then, &mut done, first, columns, out);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,8 +318,9 @@ mod tests {
     fn every_layer_agrees_with_f64_at_odd_sizes() {
         for backend in backends() {
             let precision = backend.precision();
-            for rows in [1, 5, 6, 7, 16, 17, 261] {
-                for (inputs, outputs) in [(1, 1), (2, 17), (7, 16), (17, 63), (48, 144), (65, 130), (384, 97)]
+            for rows in [1, 5, 6, 7, 16, 17, 33, 50, 261] {
+                for (inputs, outputs) in
+                    [(1, 1), (2, 17), (7, 16), (17, 63), (48, 144), (65, 130), (384, 97), (400, 161)]
                 {
                     let what = format!("{backend:?} {rows} x {inputs} -> {outputs}");
                     let (x, w) = (noise(rows * inputs, 1), noise(outputs * inputs, 2));
@@ -297,14 +365,16 @@ mod tests {
             let (w, b) = (noise(70 * 33, 1), noise(70, 2));
             let layer = PackedLinear::new(backend, &w, &b, 33);
             let words = backend.precision().words(33);
-            let mut x = vec![0.0; 13 * words];
-            to_operand(backend, &noise(13 * 33, 3), 33, &mut x);
-            let mut all = vec![0.0; 13 * 70];
-            linear(&layer, &x, &mut all);
-            for (x, row) in x.chunks_exact(words).zip(all.chunks_exact(70)) {
-                let mut one = vec![0.0; 70];
-                linear(&layer, x, &mut one);
-                assert_eq!(one, row, "{backend:?}");
+            for rows in [13, 45] {
+                let mut x = vec![0.0; rows * words];
+                to_operand(backend, &noise(rows * 33, 3), 33, &mut x);
+                let mut all = vec![0.0; rows * 70];
+                linear(&layer, &x, &mut all);
+                for (x, row) in x.chunks_exact(words).zip(all.chunks_exact(70)) {
+                    let mut one = vec![0.0; 70];
+                    linear(&layer, x, &mut one);
+                    assert_eq!(one, row, "{backend:?}");
+                }
             }
         }
     }

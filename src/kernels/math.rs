@@ -30,7 +30,7 @@ const ERF_END: f32 = 3.8;
 
 /// Horner's rule, coefficients from the constant on. (A loop: vectors passed through closures stay calls.)
 #[inline(always)]
-fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) -> S::V {
+pub(super) fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) -> S::V {
     let mut sum = s.splat(coefficients[N - 1]);
     for i in 1..N {
         sum = s.mul_add(sum, x, s.splat(coefficients[N - 1 - i]));

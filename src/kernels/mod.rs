@@ -7,6 +7,8 @@
 //!
 //! Slices of wrong length are a programmer's error and panic; nothing that comes from outside reaches them unchecked.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod buffer;
 pub mod grad;

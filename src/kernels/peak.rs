@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::buffer::Buffer;
 use super::isa::Backend;
 use super::simd::{Op, Simd};
@@ -26,12 +28,31 @@ fn best_of(rounds: usize, backend: Backend, threads: usize) -> f64 {
             .map(|_| {
                 scope.spawn(|| {
                     barrier.wait();
+                    #[cfg(target_arch = "x86_64")]
+                    if let Some(unit) = backend.amx() {
+                        return tiles(unit, rounds);
+                    }
                     backend.run(Product { rounds })
                 })
             })
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap_or(0.0)).sum()
     })
+}
+
+/// The fastest of several rounds of `WORK` done by `tile`, which takes `per_tile` multiply-adds, in GFLOP/s.
+#[inline(always)]
+fn fastest(rounds: usize, per_tile: usize, mut tile: impl FnMut()) -> f64 {
+    let tiles = WORK / per_tile;
+    let mut best = f64::MAX;
+    for _ in 0..rounds {
+        let start = Instant::now();
+        for _ in 0..tiles {
+            tile();
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    2.0 * (tiles * per_tile) as f64 / best / 1e9
 }
 
 struct Product {
@@ -48,26 +69,27 @@ impl Op for Product {
         let across = S::PANEL * S::LANES;
         let (a, b) = (Buffer::zeros(ROWS * steps), Buffer::zeros(steps * across));
         let mut c = Buffer::zeros(ROWS * across);
-        let per_tile = ROWS * across * steps * S::PACK;
-        let tiles = WORK / per_tile;
-        let mut best = f64::MAX;
-        for _ in 0..self.rounds {
-            let start = Instant::now();
-            for _ in 0..tiles {
-                multiply(
-                    s,
-                    Rows { words: &a, rows: ROWS, steps, stride: steps },
-                    &b,
-                    S::PANEL,
-                    &mut c,
-                    across,
-                );
-            }
-            std::hint::black_box(&c[..]);
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        2.0 * (tiles * per_tile) as f64 / best / 1e9
+        fastest(self.rounds, ROWS * across * steps * S::PACK, || {
+            let a = Rows { words: &a, rows: ROWS, steps, stride: steps };
+            multiply(s, a, &b, S::PANEL, &mut c, across);
+            std::hint::black_box(&mut c[..]);
+        })
     }
+}
+
+/// The same with the matrix unit's blocks: two panels of 16 KB.
+#[cfg(target_arch = "x86_64")]
+fn tiles(unit: amx::Amx, rounds: usize) -> f64 {
+    const STEPS: usize = 8;
+    let tiles = amx::Tiles::configure(unit, amx::TILE);
+    let (a, b) =
+        (Buffer::zeros(STEPS * amx::STEP * amx::BLOCK), Buffer::zeros(STEPS * amx::STEP * amx::BLOCK));
+    let mut c = Buffer::zeros(amx::BLOCK * amx::BLOCK);
+    fastest(rounds, amx::BLOCK * amx::BLOCK * STEPS * amx::STEP_VALUES, || {
+        let a = amx::Left { words: &a, stride: STEPS * amx::STEP, steps: STEPS };
+        amx::multiply::<2>(&tiles, a, &b, &mut c, amx::BLOCK);
+        std::hint::black_box(&mut c[..]);
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,87 @@
+//! The right-hand operand tile by tile: a tile is 16 columns by 16 words of two neighbouring values, a step two tiles
+//! side by side, a panel of 32 columns step after step. Zeros stand where there is no column and no value.
+
+use super::super::simd::{MAX_LANES, Simd};
+use super::super::x86::Avx512Bf16;
+use super::unit::Amx;
+use super::{BLOCK, STEP, STEP_VALUES, TILE};
+
+/// Words of a tile.
+const TILE_WORDS: usize = TILE * STEP;
+
+/// Words of a packed operand of `inner` values by `columns`.
+pub(in super::super) fn packed_words(inner: usize, columns: usize) -> usize {
+    columns.next_multiple_of(BLOCK) * inner.div_ceil(STEP_VALUES) * STEP
+}
+
+/// Where a tile's columns and values start in the operand, tile after tile in packed order.
+fn tiles(inner: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..columns).step_by(BLOCK).flat_map(move |panel| {
+        (0..inner)
+            .step_by(STEP_VALUES)
+            .flat_map(move |value| [panel, panel + TILE].into_iter().map(move |column| (column, value)))
+    })
+}
+
+/// Packs an operand whose **columns** lie in memory: column `j` is `inner` values from `from[j * stride]`.
+pub(in super::super) fn pack_columns(
+    unit: Amx,
+    from: &[f32],
+    stride: usize,
+    columns: usize,
+    inner: usize,
+    to: &mut [f32],
+) {
+    // SAFETY: `unit` proves the features.
+    unsafe { columns_into_tiles(unit.vectors(), from, stride, columns, inner, to) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn columns_into_tiles(
+    s: Avx512Bf16,
+    from: &[f32],
+    stride: usize,
+    columns: usize,
+    inner: usize,
+    to: &mut [f32],
+) {
+    let to = &mut to[..packed_words(inner, columns)];
+    for ((first, value), to) in tiles(inner, columns).zip(to.chunks_exact_mut(TILE_WORDS)) {
+        let values = value..inner.min(value + STEP_VALUES);
+        let mut square = [s.splat(0.0); MAX_LANES];
+        for j in 0..TILE.min(columns.saturating_sub(first)) {
+            square[j] = s.words(&from[(first + j) * stride..][values.clone()]);
+        }
+        s.transpose(&mut square);
+        for k in 0..TILE {
+            s.store(square[k], &mut to[k * STEP..]);
+        }
+    }
+}
+
+/// Packs an operand whose **rows** lie in memory: row `k` is `columns` values from `from[k * stride]`.
+pub(in super::super) fn pack_rows(
+    unit: Amx,
+    from: &[f32],
+    stride: usize,
+    inner: usize,
+    columns: usize,
+    to: &mut [f32],
+) {
+    // SAFETY: `unit` proves the features.
+    unsafe { rows_into_tiles(unit.vectors(), from, stride, inner, columns, to) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn rows_into_tiles(s: Avx512Bf16, from: &[f32], stride: usize, inner: usize, columns: usize, to: &mut [f32]) {
+    let to = &mut to[..packed_words(inner, columns)];
+    for ((first, value), to) in tiles(inner, columns).zip(to.chunks_exact_mut(TILE_WORDS)) {
+        let width = TILE.min(columns.saturating_sub(first));
+        for k in 0..TILE {
+            let row =
+                |k: usize| if k < inner && width > 0 { &from[k * stride + first..][..width] } else { &[] };
+            let (lo, hi) = (row(value + 2 * k), row(value + 2 * k + 1));
+            s.store(s.pair(s.load_part(lo, 0.0), s.load_part(hi, 0.0)), &mut to[k * STEP..]);
+        }
+    }
+}
