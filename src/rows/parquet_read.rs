@@ -1,7 +1,6 @@
 //! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::parquet::arrow::ProjectionMask;
@@ -14,6 +13,7 @@ use arrow_schema::{DataType, Field};
 
 use super::parquet::SHAPE;
 use super::read::{Array, Raw, part_name};
+use crate::guard::catch_panic;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -22,8 +22,8 @@ const BATCH_ROWS: usize = 1024;
 ///
 /// The library checks sizes against the file, but a damaged file may still trip one of its assertions: a panic becomes a reason.
 pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
-    catch_unwind(AssertUnwindSafe(|| read_columns(path, only)))
-        .unwrap_or_else(|_| Err("damaged: the Parquet reader gave up on it".into()))
+    catch_panic(|| read_columns(path, only))
+        .unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
 }
 
 fn read_columns(path: &Path, only: Option<&str>) -> Result<Raw, String> {

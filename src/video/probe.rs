@@ -123,6 +123,7 @@ struct Gathered {
 /// Runs the pass; the demuxer is left at the end of the file.
 pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let mut gathered = gather(demuxer)?;
+    demuxer.watch().check()?;
     let index = &mut gathered.index;
     let shown = |at: &u32| gathered.hidden.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
@@ -185,7 +186,8 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
             }
         };
         if let Some(time) = packet.pts().or(packet.dts()) {
-            gathered.end = gathered.end.max(demuxer.packet_seconds(&packet, time + packet.duration()));
+            gathered.end =
+                gathered.end.max(demuxer.packet_seconds(&packet, time.saturating_add(packet.duration())));
         }
         let Some(data) = packet.data().filter(|data| video && !data.is_empty()) else { continue };
         let at = gathered.index.pts.len();
@@ -292,7 +294,8 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     let tick = f64::from(demuxer.time_base());
     let span = match (index.timed, index.frames.first(), index.frames.last()) {
         (true, Some(&first), Some(&last)) => {
-            Some((index.pts[last as usize] - index.pts[first as usize]) as f64 * tick)
+            let time = |at: u32| i128::from(index.pts[at as usize]);
+            Some((time(last) - time(first)) as f64 * tick)
         }
         _ => None,
     };
