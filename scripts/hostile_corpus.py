@@ -30,7 +30,7 @@ CODECS = {
              ["mp4", "mkv", "ts"]),
     "vp8": (["libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "12"], ["webm", "mkv"]),
     "vp9": (["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "12"], ["webm", "mp4"]),
-    "av1": (["libaom-av1", "-usage", "realtime", "-cpu-used", "10", "-g", "12"], ["mp4", "mkv"]),
+    "av1": (["libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-g", "12"], ["mp4", "mkv"]),
     "mpeg2": (["mpeg2video", "-g", "12", "-qscale:v", "3"], ["ts", "mpg"]),
     "mpeg4": (["mpeg4", "-g", "12", "-qscale:v", "3"], ["avi", "mp4"]),
     "prores": (["prores", "-pix_fmt", "yuv422p10le"], ["mov"]),
@@ -196,7 +196,8 @@ def odd_streams(corpus):
         video, container = ["-c:v", *encoder], containers[0]
         corpus.encode(f"odd/one_frame_{codec}.{container}", "whole", [*picture(), *video, "-frames:v", "1"])
         for side in (1, 2, 4, 8, 16, 32):
-            if corpus.encode(f"odd/smallest_{codec}.{container}", "whole", [*picture(f"{side}x{side}"), *video], f"{side}x{side}"):
+            small = [*picture("64x64"), "-vf", f"scale={side}:{side}", *video]
+            if corpus.encode(f"odd/smallest_{codec}.{container}", "whole", small, f"{side}x{side}"):
                 break
         corpus.encode(f"odd/wide_{codec}.{container}", "whole", [*picture("16384x16", duration="0.2"), *video])
         corpus.encode(f"odd/tall_{codec}.{container}", "whole", [*picture("16x16384", duration="0.2"), *video])
@@ -222,7 +223,7 @@ def odd_streams(corpus):
     for container in ("mp4", "mkv", "ts"):
         corpus.encode(f"odd/two_streams.{container}", "whole", two)
     still = ["-f", "lavfi", "-i", "color=red:size=640x480:duration=0.04"]
-    first = [*still, *picture(), "-map", "0:v", "-map", "1:v", "-c:v:0", "mjpeg", "-frames:v:0", "1", "-c:v:1", *h264]
+    first = [*still, *picture(), "-map", "0:v", "-map", "1:v", "-c:v:0", "mjpeg", "-pix_fmt:v:0", "yuvj420p", "-frames:v:0", "1", "-c:v:1", *h264]
     for container in ("mp4", "mov"):
         corpus.encode(f"odd/picture_first.{container}", "whole", [*first, "-disposition:v:0", "attached_pic"])
     gif = b"GIF89a%s\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
@@ -320,8 +321,10 @@ def main():
     listing = {"seed": options.seed, "cases": cases, "skipped": corpus.skipped}
     (corpus.folder / "cases.json").write_text(json.dumps(listing, indent=1))
     print(f"{len(cases)} files in {corpus.folder}")
+    made = {case["name"] for case in cases}
     for line in corpus.skipped:
-        print(f"this ffmpeg cannot make {line}")
+        if line.split(":")[0] not in made:
+            print(f"this ffmpeg cannot make {line}")
 
 
 if __name__ == "__main__":

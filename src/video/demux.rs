@@ -1,8 +1,8 @@
 //! An open container and its best video stream: packets out, seeking, no decoding.
 //!
 //! FFmpeg reads the file through [`super::source`] and opens nothing itself: any name works, none is taken for a protocol or
-//! a pattern, and what a playlist names stays unread. Its log is silent: what it would print is seen here by return codes
-//! and flags, and said once, in our words.
+//! a pattern, and what a playlist names stays unread. Its log is not printed: what it tells of this file is heard
+//! ([`super::ear`]) and said once, in our words.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -14,6 +14,7 @@ use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
 use super::damage::{Sizes, declared_sizes, lost_end};
+use super::ear::{self, Ear};
 use super::error::VideoError;
 use super::orient::Orientation;
 use super::source::{self, Watch};
@@ -30,6 +31,7 @@ pub struct Demuxer {
     input: Input,
     stream: usize,
     watch: Arc<Watch>,
+    ear: Ear,
 }
 
 /// What a read gave.
@@ -54,28 +56,29 @@ impl Demuxer {
     /// # Errors
     /// When the file cannot be read, is no media file, or has no video stream.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
-        static QUIET: Once = Once::new();
-        QUIET.call_once(|| {
-            // The words of FFmpeg's error codes.
-            ffmpeg_next::util::error::register_all();
-            // SAFETY: sets one integer of the library.
-            unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) }
-        });
+        static WORDS: Once = Once::new();
+        WORDS.call_once(ffmpeg_next::util::error::register_all);
+        ear::quiet();
         let (reader, watch) = source::open(path)?;
-        let opened = open_input(reader, path).and_then(|input| {
+        let opened = open_input(reader, path).and_then(|(input, ear)| {
             let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {
                 Sizes::Cut(sign) => VideoError::Truncated { sign, hopeless: true },
                 _ => error,
             })?;
-            Ok((input, stream))
+            Ok((input, ear, stream))
         });
         // A read that failed explains whatever FFmpeg made of it.
         watch.check()?;
-        let (input, stream) = opened?;
-        let mut demuxer = Self { input, stream, watch };
+        let (input, ear, stream) = opened?;
+        let mut demuxer = Self { input, stream, watch, ear };
         let name = demuxer.container();
         demuxer.drop_other_streams(name.starts_with("mov,"));
         Ok(demuxer)
+    }
+
+    /// The first error that FFmpeg told of the container since it was opened, in its words; once.
+    pub fn heard(&self) -> Option<String> {
+        self.ear.take()
     }
 
     /// The file under it.
@@ -241,7 +244,7 @@ impl Demuxer {
 }
 
 /// `avformat_open_input` and the reading of the streams' parameters.
-fn open_input(reader: source::Reader, path: &Path) -> Result<Input, VideoError> {
+fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), VideoError> {
     let not_media = |code: i32| match lost_end(path) {
         _ if code == ffi::AVERROR(libc::ENOMEM) => VideoError::Memory { what: "its header".into() },
         Some(sign) => VideoError::Truncated { sign, hopeless: true },
@@ -262,23 +265,24 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<Input, VideoError> 
     options.set("protocol_whitelist", "none");
     // SAFETY: the context is checked before use and owns neither the bytes, which `Input` takes over beside it, nor the
     // format; `options` is taken over and given back for freeing; on failure FFmpeg has freed the context, not the bytes.
-    let result = unsafe {
+    let (result, ear) = unsafe {
         let mut raw = ffi::avformat_alloc_context();
         if raw.is_null() {
             return Err(not_media(ffi::AVERROR(libc::ENOMEM)));
         }
+        let ear = Ear::on(raw);
         (*raw).pb = io.as_mut_ptr();
         (*raw).io_open = Some(open_nothing);
         let mut options = options.disown();
         let result = ffi::avformat_open_input(&mut raw, c"".as_ptr(), format, &mut options);
         drop(ffmpeg_next::Dictionary::own(options));
-        if result < 0 { Err(result) } else { Ok(raw) }
+        (if result < 0 { Err(result) } else { Ok(raw) }, ear)
     };
     // SAFETY: the context is open and nobody else owns it, nor the bytes it reads.
     let mut input = unsafe { Input::wrap_with_custom_io(result.map_err(not_media)?, io) };
     // SAFETY: the input is open; no options are given.
     let result = unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), std::ptr::null_mut()) };
-    if result < 0 { Err(not_media(result)) } else { Ok(input) }
+    if result < 0 { Err(not_media(result)) } else { Ok((input, ear)) }
 }
 
 /// The format that FFmpeg recognises in the bytes, or its error code.

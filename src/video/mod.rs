@@ -11,6 +11,7 @@ mod convert;
 mod damage;
 mod decode;
 mod demux;
+mod ear;
 mod error;
 mod orient;
 mod probe;

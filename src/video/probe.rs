@@ -118,12 +118,15 @@ struct Gathered {
     /// The latest end of a packet of any stream, in seconds on the container's clock.
     end: f64,
     read_errors: Option<FfError>,
+    /// What FFmpeg told of the container, in its words.
+    heard: Option<String>,
 }
 
 /// Runs the pass; the demuxer is left at the end of the file.
 pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let mut gathered = gather(demuxer)?;
     demuxer.watch().check()?;
+    gathered.heard = demuxer.heard();
     let index = &mut gathered.index;
     let shown = |at: &u32| gathered.hidden.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
@@ -249,7 +252,9 @@ fn damage(gathered: &Gathered) -> Option<String> {
             gathered.index.corrupt.len()
         )
     });
-    corrupt.or_else(|| gathered.read_errors.map(|error| format!("its packets cannot all be read ({error})")))
+    let unread = || gathered.read_errors.map(|error| format!("its packets cannot all be read ({error})"));
+    let heard = || gathered.heard.as_ref().map(|words| format!("FFmpeg says of its container: {words}"));
+    corrupt.or_else(unread).or_else(heard)
 }
 
 /// Puts the answer together.
