@@ -17,13 +17,15 @@ pub enum Exit {
     Interrupted,
     /// Stopped by SIGTERM.
     Terminated,
+    /// The process could not go on: no memory, or a bug.
+    OutOfMemory,
 }
 
 impl Exit {
     /// The table under every `--help`.
     pub const HELP: &str = "Exit codes:\n  0    all good\n  1    finished, but some inputs failed\n  2    wrong usage\n  \
         3    a model or an input that the run needs is missing or wrong\n  4    writing failed (a full disk, say)\n  \
-        130  interrupted (Ctrl-C)\n  143  terminated";
+        130  interrupted (Ctrl-C)\n  134  out of memory, or a bug\n  143  terminated";
 
     /// The number the shell sees.
     pub fn code(self) -> u8 {
@@ -35,6 +37,8 @@ impl Exit {
             Self::Write => 4,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            // As a shell tells SIGABRT.
+            Self::OutOfMemory => 134,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod cia;
 pub mod cli;
 pub mod embed;
 pub mod exit;
+pub mod guard;
 pub mod inputs;
 pub mod kernels;
 pub mod model;

@@ -10,6 +10,7 @@ mod config;
 mod embed;
 mod eval_cia;
 mod info;
+mod last_words;
 mod man;
 mod merge;
 mod models;
@@ -92,6 +93,7 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
         }
     };
+    last_words::prepare();
     start_log(&cli.verbosity);
     if let Some((name, given)) = matches.subcommand()
         && let Some(sub) = command.find_subcommand(name)

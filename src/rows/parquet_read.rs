@@ -1,7 +1,6 @@
 //! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::parquet::arrow::ProjectionMask;
@@ -14,6 +13,7 @@ use arrow_schema::{DataType, Field};
 
 use super::parquet::SHAPE;
 use super::read::{Array, Raw, part_name};
+use crate::guard::catch_panic;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -31,8 +31,8 @@ pub(crate) fn read_batches(
     only: Option<&str>,
     each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
 ) -> Result<Raw, String> {
-    catch_unwind(AssertUnwindSafe(|| read_columns(path, only, each)))
-        .unwrap_or_else(|_| Err("damaged: the Parquet reader gave up on it".into()))
+    catch_panic(|| read_columns(path, only, each))
+        .unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
 }
 
 fn read_columns(

@@ -117,7 +117,7 @@ fn head(file: &mut (impl Read + Seek), size: u64) -> Result<Head, String> {
     let mut length = [0u8; 8];
     file.read_exact(&mut length).map_err(|_| "not a .safetensors: it is shorter than its header")?;
     let length = u64::from_le_bytes(length);
-    if length > LONGEST_HEADER || length > size - 8 {
+    if length > LONGEST_HEADER || length > size.saturating_sub(8) {
         return Err(format!("not a .safetensors: its header claims {length} bytes of the file's {size}"));
     }
     let mut header = vec![0u8; length as usize];

@@ -83,6 +83,13 @@ impl Converter {
             self.scaler = Some((input, Scaler::new(input)?));
             self.rgb =
                 frame::Video::new(ffmpeg_next::format::Pixel::RGB24, input.width as u32, input.height as u32);
+            // Without memory FFmpeg leaves the frame empty.
+            if self.rgb.planes() == 0 {
+                let what = format!("a picture of {}x{}", input.width, input.height);
+                // The next picture must not find the scaler without its target.
+                self.scaler = None;
+                return Err(VideoError::Memory { what });
+            }
         }
         let (width, height) = (input.width as usize, input.height as usize);
         if let Some((_, scaler)) = &self.scaler {

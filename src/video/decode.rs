@@ -11,6 +11,7 @@
 use ffmpeg_next::{Error as FfError, Packet, decoder, ffi, frame};
 
 use super::demux::{Demuxer, Read};
+use super::ear::Ear;
 use super::error::VideoError;
 use super::probe::{Index, NO_TIME};
 
@@ -91,6 +92,8 @@ struct Walk {
     aim: usize,
     /// The frame that a jump landed at has yet to prove that it is a key frame: an AVI without its index calls all so.
     unproven: bool,
+    /// Hears the decoder.
+    ear: Ear,
     report: Report,
 }
 
@@ -106,7 +109,10 @@ impl Pass<'_> {
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<Report, VideoError> {
         let mut decoder = self.demuxer.decoder(self.threads, self.max_pixels)?;
+        // SAFETY: the address alone is used.
+        let ear = Ear::on(unsafe { decoder.as_ptr() });
         let mut walk = Walk {
+            ear,
             position: 0,
             since: self.index.first_key_time(),
             shown: i64::MIN,
@@ -175,9 +181,17 @@ impl Pass<'_> {
             return Ok(false);
         }
         if let Err(error) = decoder.send_packet(packet) {
-            self.note_failure(walk, error);
+            self.note_failure(walk, &error.to_string());
         }
-        self.receive(decoder, wants, walk, deliver)
+        let any = self.receive(decoder, wants, walk, deliver);
+        if let Some(words) = walk.ear.take() {
+            // Of what is shown before the key frame, nothing else is to be expected.
+            let leading = self.by == By::Time && packet.pts().is_some_and(|time| time < walk.since);
+            if !leading {
+                self.note_failure(walk, &words);
+            }
+        }
+        any
     }
 
     /// Takes the frames that the decoder has ready; tells whether there were any.
@@ -197,7 +211,7 @@ impl Pass<'_> {
                 Ok(()) => {}
                 Err(FfError::Eof | FfError::Other { errno: libc::EAGAIN }) => return Ok(any),
                 Err(error) => {
-                    self.note_failure(walk, error);
+                    self.note_failure(walk, &error.to_string());
                     failures += 1;
                     if failures > PATIENCE {
                         return Ok(any);
@@ -238,11 +252,11 @@ impl Pass<'_> {
     }
 
     /// Records a decoder's error, unless it comes before the first key frame: what precedes it cannot be decoded by anyone.
-    fn note_failure(&self, walk: &mut Walk, error: FfError) {
+    fn note_failure(&self, walk: &mut Walk, words: &str) {
         let fed = walk.position.saturating_sub(1);
         let begun = self.index.keys.first().is_none_or(|&key| fed >= key as usize);
         if begun && walk.report.failure.is_none() {
-            walk.report.failure = Some((fed, format!("the decoder reports \"{error}\"")));
+            walk.report.failure = Some((fed, format!("the decoder reports \"{words}\"")));
         }
     }
 

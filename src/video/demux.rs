@@ -1,29 +1,37 @@
 //! An open container and its best video stream: packets out, seeking, no decoding.
 //!
-//! Paths go to FFmpeg as bytes behind `file:`, so that any name works and none is taken for a protocol; only local
-//! files are ever read, whatever a playlist in them says. FFmpeg's own log is silent: what it would print is seen here
-//! by return codes and flags, and said once, in our words.
+//! FFmpeg reads the file through [`super::source`] and opens nothing itself: any name works, none is taken for a protocol or
+//! a pattern, and what a playlist names stays unread. Its log is not printed: what it tells of this file is heard
+//! ([`super::ear`]) and said once, in our words.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use ffmpeg_next::codec::{Parameters, decoder};
-use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
 use super::damage::{Sizes, declared_sizes, lost_end};
+use super::ear::{self, Ear};
 use super::error::VideoError;
 use super::orient::Orientation;
+use super::source::{self, Watch};
 
 /// Demuxers that make pictures out of anything, such as a text file.
 const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
+
+/// Demuxers whose files only say where the video is; some of them wait for what is to come.
+const REFERRING: [&str; 10] =
+    ["hls", "concat", "dash", "webm_dash_manifest", "imf", "image2", "sdp", "rtsp", "rtp", "sap"];
 
 /// A container open at one of its video streams.
 pub struct Demuxer {
     input: Input,
     stream: usize,
+    watch: Arc<Watch>,
+    ear: Ear,
 }
 
 /// What a read gave.
@@ -48,25 +56,34 @@ impl Demuxer {
     /// # Errors
     /// When the file cannot be read, is no media file, or has no video stream.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
-        static QUIET: Once = Once::new();
-        QUIET.call_once(|| {
-            // The words of FFmpeg's error codes.
-            ffmpeg_next::util::error::register_all();
-            // SAFETY: sets one integer of the library.
-            unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) }
+        static WORDS: Once = Once::new();
+        WORDS.call_once(ffmpeg_next::util::error::register_all);
+        ear::quiet();
+        let (reader, watch) = source::open(path)?;
+        let opened = open_input(reader, path).and_then(|(input, ear)| {
+            let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {
+                Sizes::Cut(sign) => VideoError::Truncated { sign, hopeless: true },
+                _ => error,
+            })?;
+            Ok((input, ear, stream))
         });
-        let input = open_input(path)?;
-        let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {
-            Sizes::Cut(sign) => VideoError::Truncated { sign, hopeless: true },
-            _ => error,
-        })?;
-        let mut demuxer = Self { input, stream };
+        // A read that failed explains whatever FFmpeg made of it.
+        watch.check()?;
+        let (input, ear, stream) = opened?;
+        let mut demuxer = Self { input, stream, watch, ear };
         let name = demuxer.container();
-        if NOT_VIDEO.contains(&name.as_str()) {
-            return Err(VideoError::NotMedia { cause: "it looks like plain text".into() });
-        }
         demuxer.drop_other_streams(name.starts_with("mov,"));
         Ok(demuxer)
+    }
+
+    /// The first error that FFmpeg told of the container since it was opened, in its words; once.
+    pub fn heard(&self) -> Option<String> {
+        self.ear.take()
+    }
+
+    /// The file under it.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Tells the demuxer whether to spend time on the streams beside the video.
@@ -227,42 +244,86 @@ impl Demuxer {
 }
 
 /// `avformat_open_input` and the reading of the streams' parameters.
-fn open_input(path: &Path) -> Result<Input, VideoError> {
-    let metadata = std::fs::metadata(path).map_err(|error| VideoError::Open { cause: error.to_string() })?;
-    if metadata.is_dir() {
-        return Err(VideoError::Open { cause: "it is a folder".into() });
-    }
-    if metadata.is_file() && metadata.len() == 0 {
-        return Err(VideoError::Empty);
-    }
-    std::fs::File::open(path).map_err(|error| VideoError::Open { cause: error.to_string() })?;
-    let mut url = b"file:".to_vec();
-    url.extend_from_slice(path.as_os_str().as_encoded_bytes());
-    let url =
-        CString::new(url).map_err(|_| VideoError::Open { cause: "its name holds a zero byte".into() })?;
-    let mut raw = std::ptr::null_mut();
-    let mut options = ffmpeg_next::Dictionary::new();
-    options.set("protocol_whitelist", "file");
-    // SAFETY: the strings live over the call; `options` is taken over and given back for freeing; on success the
-    // context is owned by `Input`, on failure FFmpeg has freed it.
-    let result = unsafe {
-        let mut options = options.disown();
-        let result = ffi::avformat_open_input(&mut raw, url.as_ptr(), std::ptr::null(), &mut options);
-        drop(ffmpeg_next::Dictionary::own(options));
-        result
-    };
+fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), VideoError> {
     let not_media = |code: i32| match lost_end(path) {
+        _ if code == ffi::AVERROR(libc::ENOMEM) => VideoError::Memory { what: "its header".into() },
         Some(sign) => VideoError::Truncated { sign, hopeless: true },
         None => VideoError::NotMedia { cause: FfError::from(code).to_string() },
     };
-    if result < 0 {
-        return Err(not_media(result));
+    let mut io = StreamIo::from_read_seek(reader).map_err(|error| not_media(error.into()))?;
+    let format = recognise(&mut io, path).map_err(not_media)?;
+    // SAFETY: the format is one of FFmpeg's own, which live for ever.
+    let name = static_text(unsafe { (*format).name }).unwrap_or_default();
+    if NOT_VIDEO.contains(&name.as_str()) {
+        return Err(VideoError::NotMedia { cause: "it looks like plain text".into() });
     }
-    // SAFETY: the context is open and nobody else owns it.
-    let mut input = unsafe { Input::wrap(raw) };
+    if name.split(',').any(|name| REFERRING.contains(&name)) {
+        return Err(VideoError::Refers { format: name });
+    }
+    let mut options = ffmpeg_next::Dictionary::new();
+    // Some demuxers open a second context by themselves; this holds for it too.
+    options.set("protocol_whitelist", "none");
+    // SAFETY: the context is checked before use and owns neither the bytes, which `Input` takes over beside it, nor the
+    // format; `options` is taken over and given back for freeing; on failure FFmpeg has freed the context, not the bytes.
+    let (result, ear) = unsafe {
+        let mut raw = ffi::avformat_alloc_context();
+        if raw.is_null() {
+            return Err(not_media(ffi::AVERROR(libc::ENOMEM)));
+        }
+        let ear = Ear::on(raw);
+        (*raw).pb = io.as_mut_ptr();
+        (*raw).io_open = Some(open_nothing);
+        let mut options = options.disown();
+        let result = ffi::avformat_open_input(&mut raw, c"".as_ptr(), format, &mut options);
+        drop(ffmpeg_next::Dictionary::own(options));
+        (if result < 0 { Err(result) } else { Ok(raw) }, ear)
+    };
+    // SAFETY: the context is open and nobody else owns it, nor the bytes it reads.
+    let mut input = unsafe { Input::wrap_with_custom_io(result.map_err(not_media)?, io) };
     // SAFETY: the input is open; no options are given.
     let result = unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), std::ptr::null_mut()) };
-    if result < 0 { Err(not_media(result)) } else { Ok(input) }
+    if result < 0 { Err(not_media(result)) } else { Ok((input, ear)) }
+}
+
+/// The format that FFmpeg recognises in the bytes, or its error code.
+///
+/// Of the name it gets the extension alone, which decides where the bytes do not.
+fn recognise(io: &mut StreamIo, path: &Path) -> Result<*const ffi::AVInputFormat, i32> {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let plain = extension.chars().all(|c| c.is_ascii_alphanumeric());
+    let named =
+        CString::new(if plain { format!("x.{extension}") } else { String::new() }).unwrap_or_default();
+    let mut probe = |name: &CStr| {
+        let mut format = std::ptr::null();
+        // SAFETY: the bytes are open at their start, where FFmpeg leaves them; the name lives over the call.
+        let result = unsafe {
+            ffi::av_probe_input_buffer2(
+                io.as_mut_ptr(),
+                &mut format,
+                name.as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                0,
+            )
+        };
+        if result < 0 { Err(result) } else { Ok(format) }
+    };
+    let format = probe(&named)?;
+    // SAFETY: the format is one of FFmpeg's own, which live for ever.
+    let by_name = static_text(unsafe { (*format).name }).is_some_and(|name| name == "image2");
+    // The one that goes by a picture's extension, and would look for the next one.
+    if by_name { probe(c"") } else { Ok(format) }
+}
+
+/// What FFmpeg calls to open another file.
+unsafe extern "C" fn open_nothing(
+    _: *mut ffi::AVFormatContext,
+    _: *mut *mut ffi::AVIOContext,
+    _: *const libc::c_char,
+    _: libc::c_int,
+    _: *mut *mut ffi::AVDictionary,
+) -> libc::c_int {
+    ffi::AVERROR(libc::EPERM)
 }
 
 /// The stream that FFmpeg finds best among the moving pictures.

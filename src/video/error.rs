@@ -12,6 +12,34 @@ pub enum VideoError {
         /// The operating system's words.
         cause: String,
     },
+    /// There is something of that name, but no regular file.
+    #[error("is {what}, not a file; a video is read more than once: save it to a file first")]
+    NoFile {
+        /// What it is, with its article.
+        what: &'static str,
+    },
+    /// The operating system failed to give its bytes.
+    #[error("cannot be read: {cause}; check the disk or the connection that it is on")]
+    Reading {
+        /// The operating system's words.
+        cause: String,
+    },
+    /// Something wrote to the file while it was read.
+    #[error(
+        "changed while it was read (it had {before} bytes, now it has {now}); run again when it is complete"
+    )]
+    Changed {
+        /// Bytes when it was opened.
+        before: u64,
+        /// Bytes when it was looked at again.
+        now: u64,
+    },
+    /// A playlist or the like.
+    #[error("is a list that names other files ({format}), and is not followed; name the videos themselves")]
+    Refers {
+        /// FFmpeg's name of the format.
+        format: String,
+    },
     /// The file has no bytes.
     #[error("the file is empty (0 bytes); copy or download it again")]
     Empty,
@@ -83,6 +111,12 @@ pub enum VideoError {
         /// Seconds allowed.
         seconds: f64,
     },
+    /// The pictures are larger than the memory that is left.
+    #[error("needs more memory than there is ({what}); free some, use fewer --threads, or scale it down")]
+    Memory {
+        /// For what.
+        what: String,
+    },
     /// The range asked for holds no frame.
     #[error(
         "the range {start} s to {end} has no frame: the clip's last one is at {last:.3} s; choose one before that",
@@ -119,7 +153,14 @@ impl VideoError {
     #[must_use]
     pub fn stage(&self) -> &'static str {
         match self {
-            Self::Open { .. } | Self::Empty | Self::NotMedia { .. } => "open",
+            Self::Open { .. }
+            | Self::NoFile { .. }
+            | Self::Empty
+            | Self::NotMedia { .. }
+            | Self::Refers { .. } => "open",
+            Self::Reading { .. } => "read",
+            Self::Changed { .. } => "changed",
+            Self::Memory { .. } => "memory",
             Self::NoVideoStream { .. } => "no video stream",
             Self::NoFrames => "no frames",
             Self::Truncated { .. } => "truncated",

@@ -1,6 +1,6 @@
 //! A video file into upright RGB frames, chosen as the authors choose them and ready for the model.
 //!
-//! In the order data flows: `demux` opens the container, `damage` compares its declared sizes with the file, [`probe()`]
+//! In the order data flows: `source` gives the bytes, `demux` opens the container, `damage` compares its declared sizes with the file, [`probe()`]
 //! counts the packets, `sample` chooses frames, `decode` gets them out, `convert` makes RGB of them, `orient` turns
 //! them upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it.
 //!
@@ -11,11 +11,13 @@ mod convert;
 mod damage;
 mod decode;
 mod demux;
+mod ear;
 mod error;
 mod orient;
 mod probe;
 mod reader;
 mod sample;
+mod source;
 pub mod transform;
 
 #[cfg(test)]

@@ -118,11 +118,15 @@ struct Gathered {
     /// The latest end of a packet of any stream, in seconds on the container's clock.
     end: f64,
     read_errors: Option<FfError>,
+    /// What FFmpeg told of the container, in its words.
+    heard: Option<String>,
 }
 
 /// Runs the pass; the demuxer is left at the end of the file.
 pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let mut gathered = gather(demuxer)?;
+    demuxer.watch().check()?;
+    gathered.heard = demuxer.heard();
     let index = &mut gathered.index;
     let shown = |at: &u32| gathered.hidden.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
@@ -185,7 +189,8 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
             }
         };
         if let Some(time) = packet.pts().or(packet.dts()) {
-            gathered.end = gathered.end.max(demuxer.packet_seconds(&packet, time + packet.duration()));
+            gathered.end =
+                gathered.end.max(demuxer.packet_seconds(&packet, time.saturating_add(packet.duration())));
         }
         let Some(data) = packet.data().filter(|data| video && !data.is_empty()) else { continue };
         let at = gathered.index.pts.len();
@@ -247,7 +252,9 @@ fn damage(gathered: &Gathered) -> Option<String> {
             gathered.index.corrupt.len()
         )
     });
-    corrupt.or_else(|| gathered.read_errors.map(|error| format!("its packets cannot all be read ({error})")))
+    let unread = || gathered.read_errors.map(|error| format!("its packets cannot all be read ({error})"));
+    let heard = || gathered.heard.as_ref().map(|words| format!("FFmpeg says of its container: {words}"));
+    corrupt.or_else(unread).or_else(heard)
 }
 
 /// Puts the answer together.
@@ -292,7 +299,8 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     let tick = f64::from(demuxer.time_base());
     let span = match (index.timed, index.frames.first(), index.frames.last()) {
         (true, Some(&first), Some(&last)) => {
-            Some((index.pts[last as usize] - index.pts[first as usize]) as f64 * tick)
+            let time = |at: u32| i128::from(index.pts[at as usize]);
+            Some((time(last) - time(first)) as f64 * tick)
         }
         _ => None,
     };

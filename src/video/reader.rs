@@ -126,15 +126,27 @@ impl Video {
             Ok(())
         };
         self.demuxer.drop_other_streams(true);
+        let read = self.read_frames(request, strategy, &mut deliver);
+        // A read that failed, or a file that changed, explains whatever came of it, and frames of two files are no clip.
+        self.demuxer.watch().check()?;
+        Ok(ClipInfo { converting, ..read? })
+    }
+
+    /// Reads by presentation times, or by number where these do not serve.
+    fn read_frames(
+        &mut self,
+        request: &Request,
+        strategy: Strategy,
+        deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
+    ) -> Result<ClipInfo, VideoError> {
         let by_time = match self.probed.index.timed {
-            true => self.read_timed(request, strategy, &mut deliver)?,
+            true => self.read_timed(request, strategy, deliver)?,
             false => None,
         };
-        let info = match by_time {
-            Some(info) => info,
-            None => self.read_numbered(request, &mut deliver)?,
-        };
-        Ok(ClipInfo { converting, ..info })
+        match by_time {
+            Some(info) => Ok(info),
+            None => self.read_numbered(request, deliver),
+        }
     }
 
     /// Reads by presentation times; `None` if the packets turn out not to be the frames and these must be counted.
@@ -258,7 +270,9 @@ impl Video {
         }
         // Without times, or if the rewound demuxer gives other packets than the first time, only a new one is sure to
         // repeat itself.
-        self.demuxer = Demuxer::open(&self.path)?;
+        let anew = Demuxer::open(&self.path)?;
+        anew.watch().same_as(self.demuxer.watch())?;
+        self.demuxer = anew;
         self.demuxer.drop_other_streams(true);
         walk(&mut self.demuxer, Strategy::Sequential, true)
     }
@@ -266,7 +280,7 @@ impl Video {
     /// Seconds from the first of `pts`.
     fn seconds(&self, pts: &[i64]) -> Vec<f64> {
         let tick = f64::from(self.demuxer.time_base());
-        pts.iter().map(|&time| (time.wrapping_sub(pts[0])) as f64 * tick).collect()
+        pts.iter().map(|&time| (i128::from(time) - i128::from(pts[0])) as f64 * tick).collect()
     }
 
     fn clip_info(&self, chosen: Chosen, seconds: &[f64]) -> ClipInfo {

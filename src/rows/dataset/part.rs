@@ -1,7 +1,6 @@
 //! One part of a dataset, written and read back.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -18,6 +17,7 @@ use super::super::parquet_read::check_places;
 use super::super::safetensors::{SafetensorsWriter, read_metadata};
 use super::super::{AtomicFile, Dims, Failure, Format, Part, Row, RowsError, Stamp, known, safetensors};
 use super::ledger::{Entry, FailedInput, KEY, Ledger};
+use crate::guard::catch_panic;
 
 /// The metadata key under which a `.safetensors` part keeps the columns of its rows (JSON).
 const COLUMNS: &str = "lift.rows";
@@ -203,8 +203,7 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows,
 fn columns(path: &Path, parts: &[Part]) -> Result<impl Iterator<Item = Result<Row, String>> + use<>, String> {
     // The library asserts some sizes of a damaged file: a panic becomes a reason.
     fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|_| Err("the Parquet reader gave up on it".into()))
+        catch_panic(work).unwrap_or_else(|| Err("the Parquet reader gave up on it".into()))
     }
     let mut reader = guarded(|| {
         let file = File::open(path).map_err(|e| e.to_string())?;

@@ -1,0 +1,42 @@
+//! Panics of other people's code, turned into errors.
+//!
+//! Some libraries assert where a file is damaged. Around such a call a panic is an answer like any other: it is caught, and
+//! what the standard library would print about it is not: the caller has a message of its own. Any other panic is a bug in
+//! this program and is told as one.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `call`; `None` if it panicked.
+pub fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !EXPECTED.get() {
+                told(info);
+            }
+        }));
+    });
+    let before = EXPECTED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    EXPECTED.set(before);
+    result.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer_and_the_thread_goes_on() {
+        assert_eq!(catch_panic(|| 3), Some(3));
+        assert_eq!(catch_panic(|| -> usize { panic!("not to be seen") }), None);
+        assert!(!EXPECTED.get());
+    }
+}
