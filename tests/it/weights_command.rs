@@ -203,9 +203,11 @@ fn a_url_serves_once_fetched_and_its_secrets_stay_out_of_sight() {
     let kept: Vec<Value> = lines(&listed).into_iter().filter(|i| i["presence"] == "here").collect();
     assert_eq!(kept.len(), 2, "{listed}");
     env.lift(&["weights", "verify"]).code(0);
-    let name = kept[0]["name"].as_str().unwrap();
+    let is_dinov2 = |item: &&Value| item["name"].as_str().unwrap().ends_with("dinov2.safetensors");
+    let encoder = kept.iter().find(is_dinov2).unwrap();
+    let name = encoder["name"].as_str().unwrap();
     env.lift(&["weights", "rm", name]).code(0);
-    assert!(!Path::new(kept[0]["path"].as_str().unwrap()).exists());
+    assert!(!Path::new(encoder["path"].as_str().unwrap()).exists());
     env.lift(&["weights", "rm", &lift]).code(0);
     env.lift(&args("c.npy")).code(3).says(&["was not fetched before", "LIFT_OFFLINE", "--dinov2"]);
 }
