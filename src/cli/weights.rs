@@ -301,7 +301,9 @@ fn rm(args: &RmArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
             report::note(&format!("{item} is not here"));
         }
         for (path, size) in removed {
-            let text = format!("removed {} ({})", display_path(&path), size_text(size));
+            // A link has no bytes of its own.
+            let bytes = if size > 0 { format!(" ({})", size_text(size)) } else { String::new() };
+            let text = format!("removed {}{bytes}", display_path(&path));
             print(args.json, &Removed { name: item.to_string(), path, size }, &text)?;
         }
         Ok(())

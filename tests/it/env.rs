@@ -69,7 +69,7 @@ impl TestEnv {
     /// The command with a network of which this server is all there is.
     pub fn online(&self, server: &str, args: &[&str]) -> Command {
         let mut command = self.command(args);
-        command.env_remove("LIFT_OFFLINE").env("NO_PROXY", "127.0.0.1").env("LIFT_HTTP_TIMEOUT", "3");
+        command.env_remove("LIFT_OFFLINE").env("NO_PROXY", "127.0.0.1").env("LIFT_HTTP_TIMEOUT", "6");
         command.env("HF_ENDPOINT", server).env("LIFT_DRIVE_ENDPOINT", server);
         command
     }

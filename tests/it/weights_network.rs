@@ -104,8 +104,8 @@ fn a_connection_that_falls_silent_counts_as_lost() {
         _ => Reply::file(MINI_DINOV2, request),
     });
     let mut command = env.online(&server.url, &PULL_DINOV2);
-    command.env("LIFT_HTTP_TIMEOUT", "1");
-    Ran::from(command.output().unwrap()).code(0).says(&["no byte for 1 s"]);
+    command.env("LIFT_HTTP_TIMEOUT", "3");
+    Ran::from(command.output().unwrap()).code(0).says(&["no byte for 3 s"]);
     assert_eq!(starts(&server), [0, HALF]);
     has_dinov2(&env);
 }
