@@ -203,8 +203,10 @@ def odd_streams(corpus):
         corpus.encode(f"odd/tall_{codec}.{container}", "whole", [*picture("16x16384", duration="0.2"), *video])
     for container in ("mp4", "mkv", "mov"):
         corpus.encode(f"odd/fps_10000.{container}", "whole", [*picture(rate="10000", duration="0.05"), "-c:v", *h264])
-        for name, offset in (("negative", "-10"), ("huge", "1000000000")):
-            corpus.encode(f"odd/{name}_times.{container}", "whole",
+        # All of an MP4 that lies before its zero is cut away by its edit list.
+        before = "none" if container != "mkv" else "whole"
+        for name, offset, kind in (("negative", "-1", "whole"), ("gone", "-10", before), ("huge", "1000000000", "whole")):
+            corpus.encode(f"odd/{name}_times.{container}", kind,
                           [*picture(), "-c:v", *h264, "-output_ts_offset", offset, "-avoid_negative_ts", "disabled"])
     corpus.encode("odd/late.ts", "whole", [*picture(), "-c:v", *h264, "-output_ts_offset", "90000"])
     first, second = picture(), picture("176x144")
@@ -222,13 +224,17 @@ def odd_streams(corpus):
     two = [*picture("64x64"), *picture("128x96"), "-map", "0:v", "-map", "1:v", "-c:v", *h264]
     for container in ("mp4", "mkv", "ts"):
         corpus.encode(f"odd/two_streams.{container}", "whole", two)
-    still = ["-f", "lavfi", "-i", "color=red:size=640x480:duration=0.04"]
-    first = [*still, *picture(), "-map", "0:v", "-map", "1:v", "-c:v:0", "mjpeg", "-pix_fmt:v:0", "yuvj420p", "-frames:v:0", "1", "-c:v:1", *h264]
-    for container in ("mp4", "mov"):
-        corpus.encode(f"odd/picture_first.{container}", "whole", [*first, "-disposition:v:0", "attached_pic"])
+    still = ["-f", "lavfi", "-i", "color=red:size=640x480:duration=0.04", "-frames:v", "1", "-pix_fmt", "yuvj420p"]
+    if corpus.encode("odd/.cover.jpg", "part", [*still, "-c:v", "mjpeg", "-update", "1"]):
+        for container in ("mp4", "mov", "mkv"):
+            video = corpus.path(f"whole/h264.{container}")
+            both = ["-i", str(corpus.path("odd/.cover.jpg")), "-i", str(video), "-map", "0:v", "-map", "1:v", "-c", "copy"]
+            corpus.encode(f"odd/picture_first.{container}", "whole", [*both, "-disposition:v:0", "attached_pic"])
     gif = b"GIF89a%s\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
-    for side in (16384, 65535):
-        corpus.write(f"odd/screen_{side}.gif", gif % struct.pack("<HH", side, side), "whole", note="thirty bytes of file")
+    for side in (11000, 16000, 16384, 65535):
+        data = gif % struct.pack("<HH", side, side)
+        kind = "whole" if side < 11585 else "none"
+        corpus.write(f"odd/screen_{side}.gif", data, kind, note="thirty bytes, and a screen around or over the limit of pixels")
     for name, data in (
         ("text.mp4", b"I am a text file.\n" * 100),
         ("zeros.mp4", bytes(65536)),

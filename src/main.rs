@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use lift::exit::Exit;
+
 /// The network's temporaries are large and short-lived: with the system's allocator each costs its page faults again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,5 +21,6 @@ fn main() -> ExitCode {
             std::env::set_var("CANDLE_NUM_THREADS", "1");
         }
     }
-    ExitCode::from(lift::cli::main().code())
+    // A panic has told its story by now; the code says that there was one.
+    ExitCode::from(std::panic::catch_unwind(lift::cli::main).unwrap_or(Exit::OutOfMemory).code())
 }

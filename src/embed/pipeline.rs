@@ -60,7 +60,9 @@ pub fn run<E>(
     let shared = Arc::new(Shared::new(Box::new(inputs), engine, settings, stop, threads, sender));
     let mut crew =
         Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
-    (0..threads).for_each(|_| crew.hire());
+    // Where the system gives no more threads, fewer do the work; one is needed.
+    crew.hire();
+    let threads = 1 + (1..threads).take_while(|_| crew.try_hire()).count();
     let crowd = threads + shared.serve_device(threads);
     let mut waiting = BTreeMap::new();
     let mut next = 0;
@@ -95,10 +97,24 @@ struct Crew {
 
 impl Crew {
     fn hire(&mut self) {
+        assert!(
+            self.try_hire(),
+            "the system gives no thread; free some memory or raise the limit of threads"
+        );
+    }
+
+    /// False if the system gives no thread.
+    fn try_hire(&mut self) -> bool {
         let desk = Arc::new(Mutex::new(Desk::default()));
-        self.desks.push(desk.clone());
-        let shared = self.shared.clone();
-        thread::spawn(move || shared.work(&desk));
+        let (shared, at) = (self.shared.clone(), desk.clone());
+        match thread::Builder::new().spawn(move || shared.work(&at)) {
+            Ok(_) => self.desks.push(desk),
+            Err(error) => {
+                tracing::warn!("no further thread: {error}");
+                return false;
+            }
+        }
+        true
     }
 
     /// The next message; `None` where there was time to look around instead.

@@ -20,6 +20,7 @@ mod open;
 mod output;
 mod parquet;
 mod parquet_read;
+mod parquet_source;
 mod read;
 mod safetensors;
 mod stamp;

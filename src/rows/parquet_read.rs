@@ -12,6 +12,7 @@ use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
 use super::parquet::SHAPE;
+use super::parquet_source::Source;
 use super::read::{Array, Raw, part_name};
 use crate::guard::catch_panic;
 
@@ -42,7 +43,8 @@ fn read_columns(
 ) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let bytes = file.metadata().map_err(|e| e.to_string())?.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(readable)?;
+    let source = Source::new(file, bytes);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(readable)?;
     check_places(builder.metadata(), bytes)?;
     let schema = builder.schema().clone();
     let mut raw = Raw { ids: None, arrays: Vec::new() };

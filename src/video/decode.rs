@@ -181,6 +181,7 @@ impl Pass<'_> {
             return Ok(false);
         }
         if let Err(error) = decoder.send_packet(packet) {
+            memory(error)?;
             self.note_failure(walk, &error.to_string());
         }
         let any = self.receive(decoder, wants, walk, deliver);
@@ -211,6 +212,7 @@ impl Pass<'_> {
                 Ok(()) => {}
                 Err(FfError::Eof | FfError::Other { errno: libc::EAGAIN }) => return Ok(any),
                 Err(error) => {
+                    memory(error)?;
                     self.note_failure(walk, &error.to_string());
                     failures += 1;
                     if failures > PATIENCE {
@@ -324,6 +326,14 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// Fails where memory ran out: that is no fault of the file.
+fn memory(error: FfError) -> Result<(), VideoError> {
+    if error == (FfError::Other { errno: libc::ENOMEM }) {
+        return Err(VideoError::Memory { what: "decoding a picture".into() });
+    }
+    Ok(())
 }
 
 /// Whether a decoded frame refers to no other.

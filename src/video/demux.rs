@@ -26,6 +26,9 @@ const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
 const REFERRING: [&str; 10] =
     ["hls", "concat", "dash", "webm_dash_manifest", "imf", "image2", "sdp", "rtsp", "rtp", "sap"];
 
+/// The largest picture that is decoded to find out what a stream is: 11,585 pixels square.
+const PROBED_PIXELS: u64 = 1 << 27;
+
 /// A container open at one of its video streams.
 pub struct Demuxer {
     input: Input,
@@ -280,8 +283,7 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), Video
     };
     // SAFETY: the context is open and nobody else owns it, nor the bytes it reads.
     let mut input = unsafe { Input::wrap_with_custom_io(result.map_err(not_media)?, io) };
-    // SAFETY: the input is open; no options are given.
-    let result = unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), std::ptr::null_mut()) };
+    let result = find_streams(&mut input);
     if result < 0 { Err(not_media(result)) } else { Ok((input, ear)) }
 }
 
@@ -313,6 +315,24 @@ fn recognise(io: &mut StreamIo, path: &Path) -> Result<*const ffi::AVInputFormat
     let by_name = static_text(unsafe { (*format).name }).is_some_and(|name| name == "image2");
     // The one that goes by a picture's extension, and would look for the next one.
     if by_name { probe(c"") } else { Ok(format) }
+}
+
+/// `avformat_find_stream_info`, which decodes pictures where the header does not tell enough: none larger than
+/// [`PROBED_PIXELS`], whatever a header of thirty bytes asks for.
+fn find_streams(input: &mut Input) -> libc::c_int {
+    let most = CString::new(PROBED_PIXELS.to_string()).unwrap_or_default();
+    let mut options = vec![std::ptr::null_mut(); input.nb_streams() as usize];
+    // SAFETY: the input is open; there is a dictionary for each stream it has now, freed after the call; the strings live
+    // over the calls, which copy them.
+    unsafe {
+        for one in &mut options {
+            ffi::av_dict_set(one, c"max_pixels".as_ptr(), most.as_ptr(), 0);
+        }
+        let all = if options.is_empty() { std::ptr::null_mut() } else { options.as_mut_ptr() };
+        let result = ffi::avformat_find_stream_info(input.as_mut_ptr(), all);
+        options.iter_mut().for_each(|one| ffi::av_dict_free(one));
+        result
+    }
 }
 
 /// What FFmpeg calls to open another file.

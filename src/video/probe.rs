@@ -118,6 +118,8 @@ struct Gathered {
     /// The latest end of a packet of any stream, in seconds on the container's clock.
     end: f64,
     read_errors: Option<FfError>,
+    /// Packets of a transport stream that are flagged corrupt.
+    flagged: usize,
     /// What FFmpeg told of the container, in its words.
     heard: Option<String>,
 }
@@ -180,6 +182,9 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
             Ok(Read::Video) => true,
             Ok(Read::Other) => false,
             Err(error) => {
+                if error == (FfError::Other { errno: libc::ENOMEM }) {
+                    return Err(VideoError::Memory { what: "reading its packets".into() });
+                }
                 gathered.read_errors = Some(error);
                 broken += 1;
                 if error != FfError::InvalidData || broken > PATIENCE {
@@ -203,6 +208,7 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
         let flags = unsafe { (*packet.as_ptr()).flags };
         let hidden = is_vp8 && data[0] & 0x10 == 0;
         let corrupt = packet.is_corrupt() && flags_mean_damage;
+        gathered.flagged += usize::from(packet.is_corrupt() && !flags_mean_damage);
         gathered.uncounted.push(hidden || corrupt || flags & ffi::AV_PKT_FLAG_DISCARD != 0);
         if hidden {
             gathered.hidden.push(at);
@@ -292,6 +298,12 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     {
         let name = if curve == "smpte2084" { "PQ" } else { "HLG" };
         notes.push(format!("{name} video is not tone mapped: only its colour matrix is applied"));
+    }
+    if gathered.flagged > 0 {
+        let count = gathered.flagged;
+        notes.push(format!(
+            "{count} of its packets are flagged corrupt: bytes were lost, or recordings joined"
+        ));
     }
     if slanted {
         notes.push("its display matrix is no multiple of a right angle and is ignored".into());

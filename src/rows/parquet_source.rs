@@ -1,0 +1,75 @@
+//! The bytes of a Parquet file, as its reader gets them: never more than there are, and an end that is one.
+//!
+//! The library believes the sizes that a page's header declares: it sets aside what a length asks for, and goes on reading
+//! beyond the end of the file as often as a count says, which a few bytes can make two thousand million times.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+
+use ::parquet::errors::{ParquetError, Result};
+use ::parquet::file::reader::{ChunkReader, Length};
+use bytes::Bytes;
+
+/// How often the end may be read before it is an error: reading a page's last byte may meet it once or twice.
+const PATIENCE: u32 = 16;
+
+/// A file of known length.
+pub(crate) struct Source {
+    file: File,
+    length: u64,
+}
+
+impl Source {
+    pub(crate) fn new(file: File, length: u64) -> Self {
+        Self { file, length }
+    }
+
+    fn at(&self, start: u64) -> Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(file)
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Piece;
+
+    fn get_read(&self, start: u64) -> Result<Piece> {
+        Ok(Piece { file: BufReader::new(self.at(start)?), ends: 0 })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            let text = format!("{length} bytes at {start} are declared, and the file has {}", self.length);
+            return Err(ParquetError::EOF(text));
+        }
+        let mut bytes = vec![0; length];
+        self.at(start)?.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// The file from some place on.
+pub(crate) struct Piece {
+    file: BufReader<File>,
+    ends: u32,
+}
+
+impl Read for Piece {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read(buffer)?;
+        if got == 0 && !buffer.is_empty() {
+            self.ends += 1;
+            if self.ends > PATIENCE {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "it is read beyond its end"));
+            }
+        }
+        Ok(got)
+    }
+}
