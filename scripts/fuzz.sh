@@ -34,14 +34,18 @@ RUSTC_WRAPPER="$build/rustc" CARGO_TARGET_DIR="${LIFT_FUZZ_TARGET_DIR:-$build/ta
     cargo build --release --manifest-path tests/fuzz/Cargo.toml
 program="${LIFT_FUZZ_TARGET_DIR:-$build/target}/release/lift-fuzz"
 
+# The files of a target stand in memory where there is such a folder.
+folder="$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" lift-fuzz.XXXXXX)"
+trap 'rm -rf "$folder"' EXIT
+
 for target in "${targets[@]}"; do
-    mkdir -p "$build/corpus/$target" "$build/findings/$target"
+    mkdir -p "$build/corpus/$target" "$build/findings/$target" "tests/fuzz/corpus/$target"
     python3 scripts/fuzz_seeds.py "$target" "$build/seeds/$target"
     echo "== $target: $seconds s"
-    LIFT_FUZZ_TARGET="$target" CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1 "$program" \
+    LIFT_FUZZ_TARGET="$target" LIFT_FUZZ_FOLDER="$folder" CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1 "$program" \
         -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 -len_control=20 \
         -artifact_prefix="$build/findings/$target/" -print_final_stats=1 -close_fd_mask=1 \
-        "$build/corpus/$target" "$build/seeds/$target" "tests/fuzz/corpus/$target" 2>"$build/$target.log" || {
+        "$build/corpus/$target" "$build/seeds/$target" "$PWD/tests/fuzz/corpus/$target" 2>"$build/$target.log" || {
         echo "a finding:"
         tail -n 40 "$build/$target.log"
         exit 1

@@ -16,10 +16,10 @@ fuzz_target!(
         std::panic::set_hook(Box::new(|_| ()));
         let target = std::env::var("LIFT_FUZZ_TARGET").expect("LIFT_FUZZ_TARGET names a target");
         assert!(targets::TARGETS.contains(&target.as_str()), "targets: {:?}", targets::TARGETS);
-        // In memory where there is such a folder.
-        let shm = PathBuf::from("/dev/shm");
-        let root = if shm.is_dir() { shm } else { std::env::temp_dir() };
-        let folder = tempfile::Builder::new().prefix("lift-fuzz").tempdir_in(root).expect("a folder").keep();
+        let folder = PathBuf::from(std::env::var_os("LIFT_FUZZ_FOLDER").expect("LIFT_FUZZ_FOLDER names an empty folder"));
+        // A relative path leads not far.
+        let below = folder.join("a/b");
+        std::fs::create_dir_all(&below).and_then(|()| std::env::set_current_dir(&below)).expect("a folder to work in");
         TARGET.set((target, folder)).expect("set once");
     },
     |bytes: &[u8]| {
