@@ -62,9 +62,7 @@ pub fn run<E>(
         Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
     // Where the system gives no more threads, fewer do the work; one is needed.
     crew.hire();
-    let wanted = threads;
-    let threads = 1 + (1..wanted).take_while(|_| crew.try_hire()).count();
-    shared.missing(wanted - threads);
+    let threads = 1 + (1..threads).take_while(|_| crew.try_hire()).count();
     let crowd = threads + shared.serve_device(threads);
     let mut waiting = BTreeMap::new();
     let mut next = 0;
