@@ -147,11 +147,10 @@ fn a_read_that_fails_is_told_as_one_and_never_taken_for_the_end_of_the_file() {
     for (number, name) in ["door_closing.webm", "ball_rising.mp4"].iter().enumerate() {
         env.clip(name, &format!("FAULTY-{name}"));
         let bytes = fs::metadata(clip(name)).unwrap().len();
-        for after in [0, 1, bytes / 2] {
+        for after in [0, 1, bytes / 2, bytes - 1] {
             let (out, after) = (format!("x{number}-{after}.npy"), after.to_string());
             let args =
                 ["embed", "--model", "mini", &format!("FAULTY-{name}"), "--allow-truncated", "-o", &out];
-            // In small pieces, so that there is a read after the fault.
             let settings =
                 [("FAULT_NAME", "FAULTY"), ("FAULT_AFTER", after.as_str()), ("FAULT_SHORT", "512")];
             let Some(ran) = with_faults(&env, &args, &settings) else { return };

@@ -139,9 +139,8 @@ fn a_playlist_is_not_followed_whatever_it_is_called() {
         [("live.m3u8", live), ("ended.mp4", ended.as_str()), ("net.mp4", remote), ("list.mp4", concat)]
     {
         env.write(name, text.as_bytes());
-        env.embed(&[name, "-o", "x.npy", "--overwrite"])
-            .code(1)
-            .says(&[name, "is a list that names other files"]);
+        let out = format!("{name}.npy");
+        env.embed(&[name, "-o", &out]).code(1).says(&[name, "is a list that names other files"]);
     }
     // A name that is a pattern to FFmpeg's reader of pictures is the name of one file.
     env.clip("ball_rising.mp4", "frame%03d.jpg");
