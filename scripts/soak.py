@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-LIFT = shutil.which(os.environ.get("LIFT", "lift")) or sys.exit("no lift on PATH; set LIFT=")
+LIFT = os.path.abspath(shutil.which(os.environ.get("LIFT", "lift")) or sys.exit("no lift on PATH; set LIFT="))
 
 
 def must(holds, text):
@@ -42,7 +42,7 @@ def ways_to_break(good):
 
 
 def make_clips(folder, count, share):
-    """`count` clips in `folder`/in, every so-manieth broken; the ids of the good and of the broken."""
+    """`count` clips in `folder`/in, a share of them broken; the ids of the good and of the broken."""
     drawn = folder / "set"
     if not drawn.exists():
         args = [LIFT, "synth", "-o", drawn, "-q", "--groups", "9", "--per-class", "12", "--valid-per-class", "5"]

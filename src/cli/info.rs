@@ -9,7 +9,7 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::inputs;
 use crate::rows::display_path;
-use crate::video::{Request, VideoError, VideoInfo, probe};
+use crate::video::{Request, Video, VideoError, VideoInfo};
 
 /// Show what is in a video, and which 16 frames it would give
 #[derive(Debug, Args)]
@@ -65,10 +65,9 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
 }
 
 fn look(path: &Path) -> Result<(VideoInfo, Vec<usize>), VideoError> {
-    let info = probe(path)?;
-    // Only how many times there are matters to evenly spread frames.
-    let sample = Request::default().choose(&vec![0.0; info.frames], info.fps)?.indices;
-    Ok((info, sample))
+    let mut video = Video::open(path)?;
+    let sample = video.sample(&Request::default())?;
+    Ok((video.info().clone(), sample))
 }
 
 fn json(path: &Path, seen: &Result<(VideoInfo, Vec<usize>), VideoError>) -> String {

@@ -62,7 +62,9 @@ pub fn run<E>(
         Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
     // Where the system gives no more threads, fewer do the work; one is needed.
     crew.hire();
-    let threads = 1 + (1..threads).take_while(|_| crew.try_hire()).count();
+    let wanted = threads;
+    let threads = 1 + (1..wanted).take_while(|_| crew.try_hire()).count();
+    shared.missing(wanted - threads);
     let crowd = threads + shared.serve_device(threads);
     let mut waiting = BTreeMap::new();
     let mut next = 0;

@@ -134,6 +134,11 @@ impl Shared {
         }
     }
 
+    /// Says that so many workers were not to be had.
+    pub(super) fn missing(&self, workers: usize) {
+        self.reading.fetch_sub(workers, Ordering::SeqCst);
+    }
+
     /// Sends everyone away.
     pub(super) fn quit(&self) {
         self.quit.store(true, Ordering::Relaxed);

@@ -69,6 +69,24 @@ impl Video {
         &self.probed.info
     }
 
+    /// The frames that [`Video::read`] would take, by index. Nothing is decoded, but for what is shown before a first key frame:
+    /// whether that counts only a decoder can tell.
+    ///
+    /// # Errors
+    /// When the request fits no frame.
+    pub fn sample(&mut self, request: &Request) -> Result<Vec<usize>, VideoError> {
+        let fps = self.probed.info.fps;
+        let seconds = if self.probed.index.timed {
+            self.drop_leading(request)?;
+            let index = &self.probed.index;
+            let pts: Vec<i64> = index.frames.iter().map(|&at| index.pts[at as usize]).collect();
+            self.seconds(&pts)
+        } else {
+            (0..self.probed.info.frames).map(|i| i as f64 / fps).collect()
+        };
+        Ok(request.choose(&seconds, fps)?.indices)
+    }
+
     /// Reads the frames of `request`. `visit(slot, frame)` is called for each slot, in presentation order (so with
     /// falling slots if reversed); frames are full size and live only during the call. Where the frames had to be counted
     /// anew a slot is visited again: the last visit holds, and slots beyond the answer's `indices` mean nothing.

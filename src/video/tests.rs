@@ -195,6 +195,17 @@ fn a_clip_is_read_again_and_reversed() {
 }
 
 #[test]
+fn a_sample_is_what_a_reading_takes() {
+    for (name, _) in moving() {
+        let mut video = Video::open(&clip(name)).unwrap();
+        let sample = video.sample(&Request::default()).unwrap();
+        let read = video.read(&Request::default(), |_, _| ()).unwrap();
+        assert_eq!(sample, read.indices, "{name}");
+        assert_eq!(video.info().frames, read.video.frames, "{name}");
+    }
+}
+
+#[test]
 fn a_probe_counts_packets_not_headers() {
     for (name, frames, keys) in
         [("lying_count.avi", 50, 1), ("hidden_frames.webm", 50, 1), ("edit_list.mp4", 37, 4)]
