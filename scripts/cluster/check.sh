@@ -12,7 +12,7 @@
 # LIFT_CLUSTER_PYTHON.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-LIFT=$(command -v "${LIFT:-lift}") || { echo "no lift on PATH; set LIFT=" >&2; exit 1; }
+LIFT=$(realpath -e "$(command -v "${LIFT:-lift}")" 2>/dev/null) || { echo "no lift on PATH; set LIFT=" >&2; exit 1; }
 export LIFT
 work=$(mktemp -d)
 daemons=()
@@ -27,9 +27,9 @@ python() {
     local env="${XDG_CACHE_HOME:-$HOME/.cache}/lift-cluster/python"
     if [ -z "${LIFT_CLUSTER_PYTHON:-}" ]; then
         LIFT_CLUSTER_PYTHON="$env/bin/python"
-        if ! "$LIFT_CLUSTER_PYTHON" -c 'import ray, kubernetes_validate, yaml' 2>/dev/null; then
+        if ! "$LIFT_CLUSTER_PYTHON" -c 'import psutil, ray, kubernetes_validate, yaml' 2>/dev/null; then
             python3 -m venv "$env"
-            "$env/bin/pip" -q install 'ray[data]>=2.50' 'kubernetes-validate>=1.31' pyyaml
+            "$env/bin/pip" -q install 'ray[data]>=2.50' 'kubernetes-validate>=1.35' pyyaml psutil
         fi
     fi
     "$LIFT_CLUSTER_PYTHON" "$@"
@@ -123,7 +123,7 @@ CONF
     done)"
     until_true 300 test -e out/shard-00004-of-00008/part-00001.parquet
     scontrol requeue "${job}_4"
-    # A requeued task is held back two minutes from its first start.
+    # Slurm holds a requeued task back for a while.
     until_true 900 sh -c "! squeue -h -j $job,$merge | grep -q ."
     grep -h 'exit code' "$s"/task-*.log
     cat "$s/merge.log"

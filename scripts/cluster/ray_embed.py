@@ -3,14 +3,14 @@
 
     pip install 'ray[data]'
     scripts/cluster/ray_embed.py clips.csv out/ --actors 2 --timeout 600         # further flags are those of lift embed
-    scripts/cluster/ray_embed.py clips.csv out/ --address auto --actors 64       # on a running cluster
+    RAY_ADDRESS=auto scripts/cluster/ray_embed.py clips.csv out/ --actors 64     # on a running cluster
 
 clips.csv has a column path, which all nodes can open, and may have id, start and end (seconds). out/rows/*.parquet has the
 answers in no certain order, out/failed/*.parquet the videos without a row, and why. In the end `lift merge` makes out/all.npz
 of the rows, which checks that none stands twice, and `lift verify` reads it. LIFT is the program, if not `lift` on PATH.
 
-An actor that dies, or whose lift dies, is started again by Ray and given its batch once more. Ray keeps what is done in memory:
-a driver that dies begins anew. To survive that too, take shards (slurm.sbatch, kubernetes.yaml).
+An actor that dies, or whose lift does, is started again and its batch given anew, up to five times. Ray keeps what is done in
+memory: a driver that dies begins anew. To survive that too, take shards (slurm.sbatch, kubernetes.yaml).
 """
 
 import argparse
@@ -25,8 +25,7 @@ import ray
 from pyarrow import csv
 
 LIFT, COLUMNS = os.environ.get("LIFT", "lift"), ["path", "id", "start", "end"]
-# An id of digits is a text all the same.
-TEXTS = csv.ConvertOptions(column_types={"path": pa.string(), "id": pa.string()})
+TEXTS = csv.ConvertOptions(column_types={"path": pa.string(), "id": pa.string()})  # an id of digits too
 
 
 class Embedder:
@@ -44,7 +43,7 @@ class Embedder:
             self.answers = self.answers or pa.ipc.open_stream(self.lift.stdout)
             return pa.Table.from_batches([self.answers.read_next_batch() for _ in range(batch.num_rows)])
         except (OSError, StopIteration, pa.ArrowInvalid) as error:
-            code = self.lift.wait()
+            code = self.lift.wait(60)
             if code in (2, 3):
                 raise RuntimeError("lift cannot run, see its message above; no retry helps") from None
             # An exception would end the run; an actor that is gone is replaced, and its batch given again.
@@ -53,30 +52,27 @@ class Embedder:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("list")
-    parser.add_argument("out", type=Path, help="a new folder")
+    parser.add_argument("out", type=lambda text: Path(text).resolve(), help="a new folder")
     parser.add_argument("--actors", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="of each lift, reserved as its CPUs")
     parser.add_argument("--batch", type=int, default=16, help="videos given at a time")
-    parser.add_argument("--address", help="of a running cluster")
     args, flags = parser.parse_known_args()
-    out = args.out.resolve()
-    out.mkdir(parents=True)
-    ray.init(address=args.address)
+    args.out.mkdir(parents=True)
     # A task that reads would wait for ever where the actors have all CPUs.
     rows = csv.read_csv(args.list, convert_options=TEXTS)
     batches = [rows.slice(at, args.batch) for at in range(0, rows.num_rows, args.batch)]
     answers = ray.data.from_arrow(batches).map_batches(
         Embedder, fn_constructor_args=(os.getcwd(), args.threads, flags), batch_size=None, batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=args.actors), num_cpus=args.threads,
+        compute=ray.data.ActorPoolStrategy(size=args.actors), num_cpus=args.threads, max_task_retries=5,
     ).materialize()
     for status, folder in ("ok", "rows"), ("failed", "failed"):
         found = answers.filter(expr=ray.data.expressions.col("status") == status)
-        found.write_parquet(str(out / folder), arrow_parquet_args={"compression": "zstd"})
-    rows = sorted((out / "rows").glob("*.parquet"))
-    subprocess.run([LIFT, "merge", out / "all.npz", *rows], check=True)
-    sys.exit(subprocess.run([LIFT, "verify", out / "all.npz"]).returncode)
+        found.write_parquet(str(args.out / folder), compression="zstd")
+    rows = sorted((args.out / "rows").glob("*.parquet"))
+    subprocess.run([LIFT, "merge", args.out / "all.npz", *rows], check=True)
+    subprocess.run([LIFT, "verify", args.out / "all.npz"], check=True)
 
 
 if __name__ == "__main__":

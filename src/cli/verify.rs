@@ -30,8 +30,9 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         match if path.is_dir() { dataset(path) } else { file(path) } {
             Ok(Counts { embedded, rows, failed }) => {
                 let line = format!(
-                    "{}: good: {rows} rows of {embedded} inputs, {failed} failed\n",
-                    display_path(path)
+                    "{}: good: {rows} rows, {embedded} of {} inputs embedded, {failed} failed\n",
+                    display_path(path),
+                    embedded + failed
                 );
                 if !verbosity.quiet {
                     // Whoever reads it has seen enough.

@@ -21,20 +21,43 @@ pub struct Counts {
     pub failed: usize,
 }
 
+/// What the parts of later attempts say last of an input: its rows, or the part that says why there are none.
+enum Last {
+    Rows(usize),
+    Failed(usize),
+}
+
+/// The failures of the part looked into last: what is said of an input again and again is not held.
+struct Looked<'a> {
+    dataset: &'a Dataset,
+    part: Option<(usize, HashMap<usize, FailedInput>)>,
+}
+
+impl Looked<'_> {
+    fn failure(&mut self, number: usize, index: usize) -> Result<Option<FailedInput>, RowsError> {
+        if self.part.as_ref().is_none_or(|(looked, _)| *looked != number) {
+            let ledger = read_ledger(&self.dataset.part(number))?;
+            self.part = Some((number, ledger.failures.into_iter().map(|f| (f.index, f)).collect()));
+        }
+        Ok(self.part.as_mut().and_then(|(_, failures)| failures.remove(&index)))
+    }
+}
+
 /// Walks over all ledgers, later parts first where several name an input, and hands on the failures in the order of the
-/// parts. What is held is what the parts of later attempts say.
+/// parts.
 pub(super) fn walk(
     dataset: &Dataset,
     mut each: impl FnMut(&FailedInput) -> Result<(), RowsError>,
 ) -> Result<Counts, RowsError> {
     let base = dataset.base_parts();
-    let mut later: HashMap<usize, (usize, Option<FailedInput>)> = HashMap::new();
+    let mut later: HashMap<usize, Last> = HashMap::new();
     let numbers = dataset.parts()?;
     for &number in numbers.iter().filter(|n| **n >= base) {
         let ledger = read_ledger(&dataset.part(number))?;
-        let mut failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
-        later.extend(ledger.entries.iter().map(|e| (e.index, (e.rows, failures.remove(&e.index)))));
+        let last = |rows| if rows > 0 { Last::Rows(rows) } else { Last::Failed(number) };
+        later.extend(ledger.entries.iter().map(|e| (e.index, last(e.rows))));
     }
+    let mut looked = Looked { dataset, part: None };
     let mut files: Vec<(usize, PathBuf)> = numbers.iter().map(|&n| (n, dataset.part(n))).collect();
     files.retain(|(n, _)| *n < base);
     let partials = dataset.partials()?.into_iter().filter(|n| !numbers.contains(n));
@@ -43,17 +66,18 @@ pub(super) fn walk(
     let mut counts = Counts::default();
     for (_, path) in files {
         let ledger = read_ledger(&path)?;
-        let mut failures = ledger.failures.iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
+        let mut failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
         for entry in &ledger.entries {
             let (rows, failure) = match later.get(&entry.index) {
-                Some((rows, failure)) => (*rows, failure.as_ref()),
+                Some(Last::Rows(rows)) => (*rows, None),
+                Some(Last::Failed(number)) => (0, looked.failure(*number, entry.index)?),
                 None => (entry.rows, failures.remove(&entry.index)),
             };
             counts.rows += rows;
             match failure {
                 Some(failure) => {
                     counts.failed += 1;
-                    each(failure)?;
+                    each(&failure)?;
                 }
                 None => counts.embedded += 1,
             }

@@ -51,7 +51,7 @@ impl Dataset {
     /// half-written is removed.
     ///
     /// # Errors
-    /// `Usage` if another run fills it at the moment, or it holds another run's rows: the message has the differences. `Write` if
+    /// `Usage` if it holds another run's rows: the message has the differences. `Write` if another run fills it at the moment, or
     /// the folder cannot be written.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, RowsError> {
         let kind = manifest.kind()?;
@@ -142,10 +142,13 @@ fn lock(folder: &Path) -> Result<File, RowsError> {
         File::options().create(true).append(true).open(&path).map_err(|e| RowsError::write(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(RowsError::Usage(format!(
-            "{}: another run writes into it at the moment; wait for it, or write to another folder",
-            display_path(folder)
-        ))),
+        // A task that is started twice comes too early, and not for nothing: its code is one of those that are tried again.
+        Err(fs::TryLockError::WouldBlock) => Err(RowsError::write(
+            folder,
+            std::io::Error::other(
+                "another run writes into it at the moment; wait for it, or write to another folder",
+            ),
+        )),
         // A file system without locks: two runs would still never write into one file, only do work twice.
         Err(fs::TryLockError::Error(e)) => {
             tracing::warn!("{}: cannot be locked: {e}", display_path(&path));
