@@ -14,6 +14,7 @@ mod model_parity;
 mod plot_command;
 mod recipes;
 mod server;
+mod supply;
 mod torch_file;
 mod weights_command;
 mod weights_files;
