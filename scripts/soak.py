@@ -3,6 +3,8 @@
 
     scripts/soak.py broken [--clips 2000]                  3 % broken: who is embedded, who is listed, memory over time
     scripts/soak.py kills [--clips 300] [--kills 60]       kill -9 at random moments, then compared with a run left alone
+    scripts/soak.py flat [--seconds 3600]                  one process over the bundled clips again and again: memory, file
+                                                           handles and processor time per clip stay what they were
 
 `lift` is taken from PATH, or from LIFT; the clips are drawn by `lift synth` (306 of them, taken again under other names) and
 the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is read from /proc, so
@@ -11,6 +13,7 @@ the bundled model embeds them. Everything is in a temporary folder (--folder kee
 
 import argparse
 import csv
+import json
 import os
 import random
 import shutil
@@ -159,16 +162,55 @@ def kills(args, folder):
     print(f"{killed} times kill -9, {stopped} orderly stops; {finished} datasets finished, each equal byte for byte")
 
 
+def flat(args, _folder):
+    """The bundled clips through one process (`embed --stream`) for so many seconds; a line in thirty of them."""
+    clips = sorted(str(path) for path in (Path(__file__).resolve().parent.parent / "assets/clips").iterdir())
+    child = subprocess.Popen([LIFT, "embed", "--model", "mini", "--threads", "1", "-q", "--stream"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    tick = os.sysconf("SC_CLK_TCK")
+    answers, count, lines = {}, 0, []
+    start = told = time.monotonic()
+    seen = (0, 0.0)
+    print("seconds  clips  resident MB  handles  processor ms per clip")
+    while time.monotonic() - start < args.seconds:
+        path = clips[count % len(clips)]
+        child.stdin.write(json.dumps({"path": path, "id": path}) + "\n")
+        answer = json.loads(child.stdout.readline())
+        # The same clip gives the same numbers, however long the process has lived.
+        must(answers.setdefault(path, answer["concat"]) == answer["concat"], f"another embedding of {path} at clip {count}")
+        count += 1
+        if time.monotonic() - told >= 30:
+            told = time.monotonic()
+            words = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            spent = (int(words[11]) + int(words[12])) / tick
+            each = 1000 * (spent - seen[1]) / (count - seen[0])
+            seen = (count, spent)
+            lines.append((told - start, count, resident(child.pid), len(os.listdir(f"/proc/{child.pid}/fd")), each))
+            print("%7.0f %6d %12.1f %8d %22.1f" % lines[-1], flush=True)
+    child.stdin.close()
+    must(child.wait() == 0, "it ended with a failure")
+    must(len(lines) >= 4, "too short to say anything; --seconds 150 at least")
+    # The first line holds what is loaded once.
+    early, late = lines[1 : 1 + len(lines) // 4], lines[-(len(lines) // 4):]
+    mean = lambda rows, at: statistics.mean(row[at] for row in rows)
+    grown, slower = mean(late, 2) / mean(early, 2) - 1, mean(late, 4) / mean(early, 4) - 1
+    print(f"{count} clips in {lines[-1][0]:.0f} s: memory {100 * grown:+.2f} %, handles {late[-1][3] - early[0][3]:+d}, "
+          f"processor time per clip {100 * slower:+.1f} %")
+    must(abs(grown) <= 0.01, "memory is not flat to 1 %")
+    must(len({row[3] for row in lines}) == 1, "the number of open files changes")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["broken", "kills"])
+    parser.add_argument("what", choices=["broken", "kills", "flat"])
     parser.add_argument("--clips", type=int, help="how many [2000, 300]")
     parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="work here and leave it")
     args = parser.parse_args()
-    run = {"broken": broken, "kills": kills}[args.what]
-    args.clips = args.clips or {"broken": 2000, "kills": 300}[args.what]
+    run = {"broken": broken, "kills": kills, "flat": flat}[args.what]
+    args.clips = args.clips or {"broken": 2000, "kills": 300, "flat": 0}[args.what]
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
