@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::Verbosity;
 use super::compute::Compute;
+use super::{Verbosity, is_folder};
 use crate::embed::{Engine, Settings};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{self, InputsError, Listing};
@@ -35,11 +35,9 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     single::run(args, verbosity)
 }
 
-/// The folder of a dataset, if the output is one: it ends with a slash, or is there already.
+/// The folder of a dataset, if the output is one.
 fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
-    let output = args.output.output.as_deref()?;
-    let slash = output.as_os_str().as_encoded_bytes().ends_with(b"/");
-    (slash || output.is_dir()).then(|| output.to_path_buf())
+    args.output.output.clone().filter(|output| is_folder(output))
 }
 
 fn gather(args: &EmbedArgs) -> Result<Listing, Fatal> {

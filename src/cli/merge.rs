@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{Verbosity, report};
+use super::{Verbosity, is_folder, report};
 use crate::exit::{Exit, Fatal};
-use crate::rows::dataset::{Dataset, FailedInput, PartWriter, Pieces, Settled, write_failures};
+use crate::rows::dataset::{Dataset, PartWriter, Pieces, Settled, write_failures};
 use crate::rows::{
     self, CompanionRow, Destination, Dims, Failure, Format, Part, Prepared, Row, RowsError, Status, Table,
     display_path, display_text,
@@ -38,12 +38,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
     let (rows, failed) = if folders == args.inputs.len() {
         let pieces = Pieces::open(&args.inputs)?;
-        let slash = args.output.as_os_str().as_encoded_bytes().ends_with(b"/");
-        if slash || args.output.is_dir() {
-            into_dataset(&args.output, &pieces)?
-        } else {
-            into_file(args, &pieces)?
-        }
+        if is_folder(&args.output) { into_dataset(&args.output, &pieces)? } else { into_file(args, &pieces)? }
     } else if folders == 0 {
         join(args)?
     } else {
@@ -87,13 +82,7 @@ fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), RowsEr
             open = Some((number, PartWriter::create(&dataset.part(number), kind, parts, dims)?));
         }
         let Some((_, writer)) = &mut open else { return Ok(()) };
-        match done.settled {
-            Settled::Rows(rows) => writer.rows(done.entry.index, done.entry.stamp, &rows),
-            Settled::Failed(failure) => {
-                writer.failure(done.entry.stamp, FailedInput { ..failure });
-                Ok(())
-            }
-        }
+        writer.input(done)
     })?;
     close(open)?;
     let counts = write_failures(&dataset)?;
@@ -141,26 +130,17 @@ fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
 
 /// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.
 fn layout(table: &Table) -> Result<(Vec<Part>, Dims), RowsError> {
-    let mut dims = Dims { frames: None, width: 0, features: 0 };
+    let bad = |reason| RowsError::Read { path: table.path.clone(), reason };
+    let mut dims = Dims::default();
     let mut parts = Vec::new();
     for array in &table.arrays {
         let part = match (array.name.parse(), &array.shape[..]) {
             (Ok(part), _) => part,
             (Err(_), [_, _]) if Format::of(&table.path) == Some(Format::Npy) => Part::Concat,
             (Err(_), [_, _, _]) if Format::of(&table.path) == Some(Format::Npy) => Part::Frames,
-            (Err(reason), _) => return Err(RowsError::Read { path: table.path.clone(), reason }),
+            (Err(reason), _) => return Err(bad(reason)),
         };
-        match (part, &array.shape[1..]) {
-            (Part::Concat, &[both]) => dims.width = both / 2,
-            (Part::Static | Part::Dynamic, &[width]) => dims.width = width,
-            (Part::Frames | Part::Reconstructed, &[frames, features]) => {
-                (dims.frames, dims.features) = (Some(frames), features);
-            }
-            (part, shape) => {
-                let reason = format!("the part {part} cannot have rows of shape {shape:?}");
-                return Err(RowsError::Read { path: table.path.clone(), reason });
-            }
-        }
+        dims.take(part, &array.shape[1..]).map_err(bad)?;
         parts.push(part);
     }
     Ok((parts, dims))

@@ -133,6 +133,11 @@ pub fn main() -> Exit {
     })
 }
 
+/// Whether an output is a folder, for a dataset: it ends with a slash, or is there already.
+fn is_folder(output: &std::path::Path) -> bool {
+    output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir()
+}
+
 fn start_log(verbosity: &Verbosity) {
     let default = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => "error",

@@ -11,10 +11,10 @@ use std::sync::atomic::AtomicBool;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Embedded, Engine, ModelChoice, Outcome, Settings, run};
+use super::{Engine, ModelChoice, Outcome, Settings, run};
 use crate::inputs::Input;
 use crate::rows::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
-use crate::rows::{Failure, Format, Part, RowsError, hexadecimal};
+use crate::rows::{Format, Part, RowsError, hexadecimal};
 use crate::video::Sampling;
 use crate::weights::WeightsError;
 
@@ -59,7 +59,7 @@ pub fn features<E: From<RowsError> + From<WeightsError>>(
         let engine = Arc::new(Engine::load(choice, &settings.parts)?);
         run(selected, &engine, settings, stop, |outcome| {
             told(&outcome);
-            take(&mut filler, outcome)
+            outcome.fill(&mut filler).map(drop)
         })?;
     }
     let counts = filler.finish()?;
@@ -69,19 +69,6 @@ pub fn features<E: From<RowsError> + From<WeightsError>>(
         _ => dataset.parts()?.into_iter().map(|number| dataset.part(number)).collect(),
     };
     Ok(Cached { files, failures: failures(&dataset)? })
-}
-
-fn take(filler: &mut Filler, Outcome { stamp, result }: Outcome) -> Result<(), RowsError> {
-    match result {
-        Ok(Embedded { rows, .. }) => {
-            let Some(first) = rows.first() else { return Ok(()) };
-            match filler.embedded(first.index, stamp, &rows) {
-                Err(RowsError::Row(error)) => filler.failed(stamp, &Failure::unfit(first, error)),
-                taken => taken,
-            }
-        }
-        Err(failure) => filler.failed(stamp, &failure),
-    }
 }
 
 fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Result<Manifest, WeightsError> {

@@ -14,7 +14,8 @@ pub use engine::{Embedding, Engine, ModelChoice};
 pub use pipeline::{Settings, run};
 
 use crate::inputs::Input;
-use crate::rows::{Failure, Row, Stamp};
+use crate::rows::dataset::Filler;
+use crate::rows::{Failure, Row, RowsError, Stamp};
 
 /// What became of one input.
 #[derive(Debug)]
@@ -23,6 +24,29 @@ pub struct Outcome {
     pub stamp: Option<Stamp>,
     /// What came out.
     pub result: Result<Embedded, Failure>,
+}
+
+impl Outcome {
+    /// Records what came out in a dataset. Rows that do not fit are the input's failure, and come back as that.
+    ///
+    /// # Errors
+    /// Those that end the run.
+    pub fn fill(self, filler: &mut Filler) -> Result<Result<Embedded, Failure>, RowsError> {
+        let Self { stamp, result } = self;
+        let failure = match result {
+            Ok(embedded) => {
+                let Some(first) = embedded.rows.first() else { return Ok(Ok(embedded)) };
+                match filler.embedded(first.index, stamp, &embedded.rows) {
+                    Ok(()) => return Ok(Ok(embedded)),
+                    Err(RowsError::Row(error)) => Failure::unfit(first, error),
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(failure) => failure,
+        };
+        filler.failed(stamp, &failure)?;
+        Ok(Err(failure))
+    }
 }
 
 /// An input that was embedded.

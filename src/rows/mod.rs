@@ -73,6 +73,17 @@ impl Part {
         }
     }
 
+    /// Refuses a list in which a part stands twice.
+    ///
+    /// # Errors
+    /// `Usage`, naming it.
+    pub fn check_single(parts: &[Part]) -> Result<(), RowsError> {
+        match parts.iter().enumerate().find(|(i, part)| parts[..*i].contains(part)) {
+            Some((_, part)) => Err(RowsError::Usage(format!("the part {part} is listed twice"))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the part has a row per frame, so that its shape depends on `T`.
     pub fn per_frame(self) -> bool {
         matches!(self, Part::Reconstructed | Part::Frames)
@@ -118,7 +129,7 @@ impl FromStr for Part {
 }
 
 /// The sizes that the models and the flags fix for a whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dims {
     /// `T` where it is fixed (`--frames N`); `None` where each clip has its own (`--frames all`, `--fps`).
     pub frames: Option<usize>,
@@ -126,6 +137,24 @@ pub struct Dims {
     pub width: usize,
     /// `D`: the width of a frame's feature.
     pub features: usize,
+}
+
+impl Dims {
+    /// Takes what the shape of a part in one row tells of the sizes.
+    ///
+    /// # Errors
+    /// If the part cannot have that shape.
+    pub fn take(&mut self, part: Part, shape: &[usize]) -> Result<(), String> {
+        match (part, shape) {
+            (Part::Concat, &[both]) => self.width = both / 2,
+            (Part::Static | Part::Dynamic, &[width]) => self.width = width,
+            (Part::Frames | Part::Reconstructed, &[frames, features]) => {
+                (self.frames, self.features) = (Some(frames), features);
+            }
+            _ => return Err(format!("the part {part} cannot have rows of shape {shape:?}")),
+        }
+        Ok(())
+    }
 }
 
 /// A video that was embedded.

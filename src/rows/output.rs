@@ -71,9 +71,7 @@ impl Prepared {
 }
 
 fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), RowsError> {
-    if let Some(twice) = parts.iter().enumerate().find(|(i, p)| parts[..*i].contains(p)) {
-        return Err(RowsError::Usage(format!("the part {} is listed twice", twice.1)));
-    }
+    Part::check_single(parts)?;
     if parts.is_empty() {
         let all = Part::ALL.map(Part::name).join(", ");
         return Err(RowsError::Usage(format!("no part to write; name at least one of {all}")));

@@ -17,7 +17,7 @@ use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{Input, Listing, Shard};
 use crate::rows::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
-use crate::rows::{Failure, Format, Part, RowsError, display_path};
+use crate::rows::{Format, Part, RowsError, display_path};
 use crate::video::Sampling;
 
 /// Gathers, compares with what is there, embeds what is missing, reports.
@@ -77,23 +77,14 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
 }
 
 fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), RowsError> {
-    let Outcome { stamp, result } = outcome;
-    let failure = match result {
+    match outcome.fill(filler)? {
         Ok(Embedded { rows, notes }) => {
-            let Some(first) = rows.first() else { return Ok(()) };
-            match filler.embedded(first.index, stamp, &rows) {
-                Ok(()) => {
-                    teller.embedded(Some(&first.path), &notes);
-                    return Ok(());
-                }
-                Err(RowsError::Row(error)) => Failure::unfit(first, error),
-                Err(error) => return Err(error),
+            if let Some(first) = rows.first() {
+                teller.embedded(Some(&first.path), &notes);
             }
         }
-        Err(failure) => failure,
-    };
-    filler.failed(stamp, &failure)?;
-    teller.failure(&failure);
+        Err(failure) => teller.failure(&failure),
+    }
     Ok(())
 }
 
@@ -143,9 +134,7 @@ fn dry_run(
 /// A dataset's rows all have one shape.
 fn check_parts(args: &EmbedArgs) -> Result<(), Fatal> {
     let parts = &args.output.parts;
-    if let Some(twice) = parts.iter().enumerate().find(|(i, p)| parts[..*i].contains(p)) {
-        return Err(Fatal::usage(anyhow!("the part {} is listed twice", twice.1)));
-    }
+    Part::check_single(parts)?;
     match parts.iter().find(|p| p.per_frame()) {
         Some(part) if args.sampling.fixed().is_none() => Err(Fatal::usage(anyhow!(
             "the part {part} has a row per frame, and a dataset holds one shape for all clips; fix the number with \

@@ -52,7 +52,7 @@ pub(super) fn walk(
     let base = dataset.base_parts();
     let mut later: HashMap<usize, Last> = HashMap::new();
     let numbers = dataset.parts()?;
-    for &number in numbers.iter().filter(|n| **n >= base) {
+    for number in dataset.later_parts()? {
         let ledger = read_ledger(&dataset.part(number))?;
         let last = |rows| if rows > 0 { Last::Rows(rows) } else { Last::Failed(number) };
         later.extend(ledger.entries.iter().map(|e| (e.index, last(e.rows))));

@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::super::{Dims, Failure, Part, Row, RowsError, Stamp};
 use super::failures::Counts;
+use super::part::read_inputs;
 use super::plan::{Task, TaskInputs};
-use super::{Dataset, Entry, FailedInput, PartWriter, Plan, read_part, write_failures};
+use super::{Dataset, Done, FailedInput, PartWriter, Plan, write_failures};
 
 /// A dataset being filled. Dropped before [`finish`](Self::finish), it leaves the finished parts and nothing else.
 pub struct Filler {
@@ -22,26 +23,18 @@ struct Open {
     task: Task,
     writer: PartWriter,
     /// What is taken over from the part that is there, in order.
-    kept: VecDeque<(Entry, Kept)>,
+    kept: VecDeque<Done>,
     received: usize,
     /// Rows are only kept aside where there is no such part yet.
     rewrites: bool,
 }
 
-enum Kept {
-    Rows(Vec<Row>),
-    Failure(FailedInput),
-}
-
 impl Open {
     /// Writes what is kept of the inputs before `index`.
     fn write_kept(&mut self, index: usize) -> Result<(), RowsError> {
-        while self.kept.front().is_some_and(|(entry, _)| entry.index < index) {
-            let Some((entry, kept)) = self.kept.pop_front() else { break };
-            match kept {
-                Kept::Rows(rows) => self.writer.rows(entry.index, entry.stamp, &rows)?,
-                Kept::Failure(failure) => self.writer.failure(entry.stamp, failure),
-            }
+        while self.kept.front().is_some_and(|done| done.entry.index < index) {
+            let Some(done) = self.kept.pop_front() else { break };
+            self.writer.input(done)?;
         }
         Ok(())
     }
@@ -81,7 +74,7 @@ impl Filler {
     pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), RowsError> {
         let attempts = self.attempts.get(&failure.index).copied().unwrap_or(0) + 1;
         let open = self.open_for(failure.index)?;
-        open.writer.failure(stamp, FailedInput::at_attempt(failure, attempts));
+        open.writer.failure(stamp, FailedInput::new(failure, attempts));
         self.received()
     }
 
@@ -131,32 +124,14 @@ impl Filler {
         if let TaskInputs::Some(wanted) = &task.inputs {
             let there = if rewrites { path.clone() } else { self.dataset.partial(task.number) };
             if there.exists() {
-                kept = self.kept(&there, wanted)?;
+                kept = read_inputs(&there, &self.parts, self.dims)?.into();
+                kept.retain(|done| wanted.binary_search(&done.entry.index).is_err());
             }
         }
         let kind = self.dataset.manifest().kind()?;
         let writer = PartWriter::create(&path, kind, &self.parts, self.dims)?;
         self.open = Some(Open { task, writer, kept, received: 0, rewrites });
         Ok(())
-    }
-
-    /// What a part holds beside the inputs that are wanted anew.
-    fn kept(&self, path: &std::path::Path, wanted: &[usize]) -> Result<VecDeque<(Entry, Kept)>, RowsError> {
-        let (ledger, rows) = read_part(path, &self.parts, self.dims)?;
-        let mut failures: HashMap<_, _> = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
-        let mut rows = rows.into_iter();
-        let mut kept = VecDeque::new();
-        for entry in ledger.entries {
-            let own: Vec<Row> = rows.by_ref().take(entry.rows).collect();
-            if wanted.binary_search(&entry.index).is_ok() {
-                continue;
-            }
-            match failures.remove(&entry.index) {
-                Some(failure) => kept.push_back((entry, Kept::Failure(failure))),
-                None => kept.push_back((entry, Kept::Rows(own))),
-            }
-        }
-        Ok(kept)
     }
 
     fn received(&mut self) -> Result<(), RowsError> {

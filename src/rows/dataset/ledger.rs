@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Failure, Stamp, known};
+use super::super::{Failure, Row, Stamp, known};
 
 /// The metadata key of a part's ledger (JSON).
 pub(super) const KEY: &str = "lift.ledger";
@@ -42,6 +42,30 @@ impl From<(usize, Option<(u64, u64)>, usize)> for Entry {
     }
 }
 
+/// One input with what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// What its ledger says.
+    pub entry: Entry,
+    /// Its rows, or why there are none.
+    pub settled: Settled,
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// Its rows.
+    Rows(Vec<Row>),
+    /// Why it has none.
+    Failed(FailedInput),
+}
+
+impl Done {
+    pub(super) fn new(entry: Entry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
+        Self { entry, settled: failure.map_or(Settled::Rows(rows), Settled::Failed) }
+    }
+}
+
 /// An input that failed; a line of `failures.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedInput {
@@ -68,7 +92,8 @@ pub struct FailedInput {
 }
 
 impl FailedInput {
-    pub(super) fn new(failure: &Failure, attempts: usize) -> Self {
+    /// What the run says of it, after so many attempts.
+    pub fn new(failure: &Failure, attempts: usize) -> Self {
         Self {
             index: failure.index,
             id: failure.id.clone(),

@@ -104,18 +104,11 @@ impl Manifest {
     /// `Read` if it names a part that is none.
     pub fn layout(&self) -> Result<(Vec<Part>, Dims), RowsError> {
         let bad = |reason: String| RowsError::read(Path::new(super::MANIFEST), reason);
-        let mut dims = Dims { frames: None, width: 0, features: 0 };
+        let mut dims = Dims::default();
         let mut parts = Vec::new();
         for PartShape { name, shape } in &self.parts {
             let part: Part = name.parse().map_err(bad)?;
-            match (part, &shape[..]) {
-                (Part::Concat, &[both]) => dims.width = both / 2,
-                (Part::Static | Part::Dynamic, &[width]) => dims.width = width,
-                (Part::Frames | Part::Reconstructed, &[frames, features]) => {
-                    (dims.frames, dims.features) = (Some(frames), features);
-                }
-                _ => return Err(bad(format!("the part {name} cannot have the shape {shape:?}"))),
-            }
+            dims.take(part, shape).map_err(bad)?;
             parts.push(part);
         }
         Ok((parts, dims))

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 pub use failures::{Counts, FAILURES, failures, write_failures};
 pub use fill::Filler;
-pub use ledger::{Entry, FailedInput, Ledger};
+pub use ledger::{Done, Entry, FailedInput, Ledger, Settled};
 pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
 pub use part::{PartWriter, read_ledger, read_part};
-pub use pieces::{Done, Pieces, Settled};
+pub use pieces::Pieces;
 pub use plan::{Plan, TaskInputs};
 
 use super::{AtomicFile, Format, RowsError, display_path};
@@ -127,6 +127,12 @@ impl Dataset {
     /// `Read` if the folder cannot be listed.
     pub fn parts(&self) -> Result<Vec<usize>, RowsError> {
         parts_of(&self.folder, "part-", self.kind)
+    }
+
+    /// Those of them that hold later attempts.
+    fn later_parts(&self) -> Result<Vec<usize>, RowsError> {
+        let base = self.base_parts();
+        Ok(self.parts()?.into_iter().filter(|number| *number >= base).collect())
     }
 
     /// The numbers of the partial parts, ascending.

@@ -1,5 +1,6 @@
 //! One part of a dataset, written and read back.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -15,8 +16,8 @@ use super::super::output::RowWriter;
 use super::super::parquet::ParquetWriter;
 use super::super::parquet_read::check_places;
 use super::super::safetensors::{SafetensorsWriter, read_metadata};
-use super::super::{AtomicFile, Dims, Failure, Format, Part, Row, RowsError, Stamp, known, safetensors};
-use super::ledger::{Entry, FailedInput, KEY, Ledger};
+use super::super::{AtomicFile, Dims, Format, Part, Row, RowsError, Stamp, known, safetensors};
+use super::ledger::{Done, Entry, FailedInput, KEY, Ledger, Settled};
 use crate::guard::catch_panic;
 
 /// The metadata key under which a `.safetensors` part keeps the columns of its rows (JSON).
@@ -82,6 +83,20 @@ impl PartWriter {
         Ok(())
     }
 
+    /// Writes an input of another part as it stands there.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub fn input(&mut self, Done { entry, settled }: Done) -> Result<(), RowsError> {
+        match settled {
+            Settled::Rows(rows) => self.rows(entry.index, entry.stamp, &rows),
+            Settled::Failed(failure) => {
+                self.failure(entry.stamp, failure);
+                Ok(())
+            }
+        }
+    }
+
     /// Records an input that failed.
     pub fn failure(&mut self, stamp: Option<Stamp>, failure: FailedInput) {
         self.ledger.entries.push(Entry { index: failure.index, stamp, rows: 0 });
@@ -103,14 +118,6 @@ impl PartWriter {
             file.commit()?;
         }
         Ok(())
-    }
-}
-
-/// An attempt at an input that failed, for [`PartWriter::failure`].
-impl FailedInput {
-    /// From what the run says of it.
-    pub fn at_attempt(failure: &Failure, attempts: usize) -> Self {
-        Self::new(failure, attempts)
     }
 }
 
@@ -159,6 +166,21 @@ pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec
         None => Ok((ledger, all)),
         Some(_) => Err(damaged(path, "it has rows that its ledger does not know")),
     }
+}
+
+/// The inputs of a part with what became of each, in its order.
+///
+/// # Errors
+/// As [`read_part`].
+pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec<Done>, RowsError> {
+    let (ledger, rows) = read_part(path, parts, dims)?;
+    let mut failures: HashMap<_, _> = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
+    let mut rows = rows.into_iter();
+    let done = |entry: Entry| {
+        let own = rows.by_ref().take(entry.rows).collect();
+        Done::new(entry, own, failures.remove(&entry.index))
+    };
+    Ok(ledger.entries.into_iter().map(done).collect())
 }
 
 /// The rows of one input, the next ones of its part.
@@ -325,7 +347,7 @@ mod tests {
             let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
             writer.rows(row.index, stamp, std::slice::from_ref(row)).unwrap();
         }
-        writer.failure(None, FailedInput::at_attempt(&failure(7), 2));
+        writer.failure(None, FailedInput::new(&failure(7), 2));
         writer.commit(path).unwrap();
     }
 
@@ -343,7 +365,7 @@ mod tests {
                 ledger.entries.iter().map(|e| (e.index, e.rows)).collect::<Vec<_>>(),
                 [(1, 1), (4, 1), (7, 0)]
             );
-            assert_eq!(ledger.failures[0], FailedInput::at_attempt(&failure(7), 2));
+            assert_eq!(ledger.failures[0], FailedInput::new(&failure(7), 2));
             let bytes = std::fs::read(&path).unwrap();
             part(&path, &rows);
             assert!(std::fs::read(&path).unwrap() == bytes, "equal rows make equal files");

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::super::{Dims, Part, Row, RowsError, display_path};
-use super::part::{Rows, open_rows, rows_of};
-use super::{Dataset, Entry, FailedInput, MANIFEST, Manifest, read_ledger, read_part};
+use super::super::{Dims, Part, RowsError, display_path};
+use super::part::{Rows, open_rows, read_inputs, rows_of};
+use super::{Dataset, Done, Entry, FailedInput, MANIFEST, Manifest, read_ledger};
 
 /// All pieces of a run.
 #[derive(Debug)]
@@ -20,24 +20,6 @@ pub struct Pieces {
     whole: Manifest,
     parts: Vec<Part>,
     dims: Dims,
-}
-
-/// One input with what became of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Done {
-    /// What its ledger says.
-    pub entry: Entry,
-    /// Its rows, or why there are none.
-    pub settled: Settled,
-}
-
-/// What became of an input.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
-    /// Its rows.
-    Rows(Vec<Row>),
-    /// Why it has none.
-    Failed(FailedInput),
 }
 
 impl Pieces {
@@ -231,7 +213,7 @@ impl<'a> Cursor<'a> {
     fn new(dataset: &'a Dataset, parts: &'a [Part], dims: Dims) -> Result<Self, RowsError> {
         let base = dataset.base_parts();
         let mut later = HashMap::new();
-        for number in dataset.parts()?.into_iter().filter(|n| *n >= base) {
+        for number in dataset.later_parts()? {
             let ledger = read_ledger(&dataset.part(number))?;
             later.extend(ledger.entries.iter().map(|e| (e.index, number)));
         }
@@ -258,8 +240,7 @@ impl<'a> Cursor<'a> {
             if let Some(&number) = self.later.get(&entry.index) {
                 return self.look(number, entry.index).map(Some);
             }
-            let settled = failure.map_or(Settled::Rows(rows), Settled::Failed);
-            return Ok(Some(Done { entry, settled }));
+            return Ok(Some(Done::new(entry, rows, failure)));
         }
     }
 
@@ -267,15 +248,8 @@ impl<'a> Cursor<'a> {
     fn look(&mut self, number: usize, index: usize) -> Result<Done, RowsError> {
         let path = self.dataset.part(number);
         if self.looked.as_ref().is_none_or(|(looked, _)| *looked != number) {
-            let (ledger, rows) = read_part(&path, self.parts, self.dims)?;
-            let mut failures: HashMap<_, _> = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
-            let mut rows = rows.into_iter();
-            let settled = |entry: Entry| {
-                let own = rows.by_ref().take(entry.rows).collect();
-                let failure = failures.remove(&entry.index);
-                (entry.index, Done { entry, settled: failure.map_or(Settled::Rows(own), Settled::Failed) })
-            };
-            self.looked = Some((number, ledger.entries.into_iter().map(settled).collect()));
+            let inputs = read_inputs(&path, self.parts, self.dims)?;
+            self.looked = Some((number, inputs.into_iter().map(|done| (done.entry.index, done)).collect()));
         }
         let done = self.looked.as_mut().and_then(|(_, inputs)| inputs.remove(&index));
         done.ok_or_else(|| RowsError::read(&path, format!("input {index} stands twice in the ledgers")))

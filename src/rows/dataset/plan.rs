@@ -190,9 +190,8 @@ struct Later {
 
 impl Later {
     fn read(dataset: &Dataset) -> Result<Self, RowsError> {
-        let base = dataset.base_parts();
         let mut entries = HashMap::new();
-        for number in dataset.parts()?.into_iter().filter(|n| *n >= base) {
+        for number in dataset.later_parts()? {
             let ledger = read_ledger(&dataset.part(number))?;
             let attempts = attempts(&ledger.failures);
             for entry in ledger.entries {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::super::testing::{DIMS, failure, row};
-use super::super::{FAILURES, InputsDigest, Manifest};
+use super::super::{FAILURES, InputsDigest, Manifest, read_part};
 use super::*;
 use crate::rows::{Format, Stamp};
 
