@@ -15,7 +15,7 @@ use crate::exit::{Exit, Fatal};
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
-use crate::model::{dinov2, lift};
+use crate::model::{lift, vit};
 use crate::weights::{Source, load_dinov2};
 
 /// A clip to read where none is named.
@@ -91,7 +91,7 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
 }
 
 fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> Result<FrameEncoder, Fatal> {
-    let load = |tensors: &dyn Tensors, config: &dinov2::Config| {
+    let load = |tensors: &dyn Tensors, config: &vit::Config| {
         let encoder = match compute.batched {
             None => FrameEncoder::new(tensors, config, compute.backend, compute.threads.get()),
             Some(how) => FrameEncoder::in_batches(tensors, config, how),
@@ -104,7 +104,7 @@ fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> 
             load(&store, &config)
         }
         None => {
-            let config = dinov2::Config::vit_small();
+            let config = vit::Config::vit_small();
             load(&RandomWeights::new(config.tensors()), &config)
         }
     }

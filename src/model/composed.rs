@@ -7,7 +7,7 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::device::{Place, free_memory};
-use super::dinov2::{self, Dinov2};
+use super::vit::{self, Vit};
 use super::{IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD};
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
@@ -36,7 +36,7 @@ pub struct Batched {
 pub struct Lane {
     device: Device,
     dtype: DType,
-    network: Dinov2,
+    network: Vit,
 }
 
 /// A loaded frame encoder that computes batches of frames.
@@ -54,13 +54,13 @@ impl ComposedEncoder {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape, or the device fails.
-    pub fn new(weights: &candle_nn::VarBuilder, config: &dinov2::Config, how: Batched) -> Result<Self> {
+    pub fn new(weights: &candle_nn::VarBuilder, config: &vit::Config, how: Batched) -> Result<Self> {
         let lanes = if matches!(how.place, Place::Cuda(_)) { LANES } else { 1 };
         let lanes = (0..lanes)
             .map(|_| {
                 let device = how.place.open()?;
                 let weights = weights.clone().set_device(device.clone());
-                let network = Dinov2::load(config.clone(), &weights)?.folded(how.dtype)?;
+                let network = Vit::load(config.clone(), &weights)?.folded(how.dtype)?;
                 // Another thread may take the lane: what was uploaded must have arrived.
                 device.synchronize()?;
                 Ok(Lane { device, dtype: how.dtype, network })
@@ -151,7 +151,7 @@ impl Lane {
 
 /// About how many bytes a frame takes at the widest place of a block: in the MLP its input, the layer's output and the
 /// GELU's; in the attention also its packed and split operands, the scores before and after the softmax.
-fn frame_bytes(config: &dinov2::Config, dtype: DType) -> usize {
+fn frame_bytes(config: &vit::Config, dtype: DType) -> usize {
     let (n, d) = (config.tokens(), config.width);
     let attention = n * 9 * d + 2 * config.heads * n * n;
     let mlp = n * (3 * d + 2 * config.hidden);

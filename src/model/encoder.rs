@@ -9,9 +9,9 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::composed::{Batched, ComposedEncoder};
-use super::dinov2::Config;
 use super::fast::FastEncoder;
-use super::fold::{DinoWeights, Tensors};
+use super::fold::{Tensors, VitWeights};
+use super::vit::Config;
 use crate::kernels::Backend;
 
 /// A loaded frame encoder, shared by all workers.
@@ -32,7 +32,7 @@ impl FrameEncoder {
     /// # Errors
     /// If a tensor is missing or has another size.
     pub fn new(tensors: &dyn Tensors, config: &Config, backend: Backend, threads: usize) -> Result<Self> {
-        let fast = FastEncoder::new(&DinoWeights::new(tensors, config), backend, threads)?;
+        let fast = FastEncoder::new(&VitWeights::new(tensors, config), backend, threads)?;
         Ok(Self(Way::Fast(fast)))
     }
 

@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use candle_core::{Result, bail};
 
 use super::IMAGE_SIZE as SIDE;
-use super::dinov2::{Config, NORM_EPS};
-use super::fold::{BYTE_CENTRE, DinoWeights};
+use super::fold::{BYTE_CENTRE, VitWeights};
 use super::stages::{Probe, Stage};
+use super::vit::{Config, NORM_EPS};
 use super::workers::{lock, share};
 use crate::kernels::{
     Attention, AttentionScratch, Backend, Buffer, PackedLinear, attention, layer_norm, linear, linear_gelu,
@@ -80,7 +80,7 @@ impl FastEncoder {
     ///
     /// # Errors
     /// If a tensor is missing or of the wrong size, or the patch does not divide 224.
-    pub fn new(weights: &DinoWeights, backend: Backend, threads: usize) -> Result<Self> {
+    pub fn new(weights: &VitWeights, backend: Backend, threads: usize) -> Result<Self> {
         let &Config { heads, width, patch, depth, hidden, .. } = weights.config;
         let tokens = weights.config.tokens();
         if patch == 0 || !SIDE.is_multiple_of(patch) {

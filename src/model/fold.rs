@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, bail};
 
-use super::dinov2::Config;
+use super::vit::Config;
 use super::{IMAGENET_MEAN, IMAGENET_STD, positions};
 use crate::kernels::{Backend, PackedLinear};
 
@@ -35,12 +35,12 @@ impl Tensors for HashMap<String, Tensor> {
 }
 
 /// A frame encoder's tensors, by timm's names, on their way into the fast path.
-pub struct DinoWeights<'a> {
+pub struct VitWeights<'a> {
     tensors: &'a dyn Tensors,
     pub(super) config: &'a Config,
 }
 
-impl<'a> DinoWeights<'a> {
+impl<'a> VitWeights<'a> {
     /// Tensors of the shapes that `config` gives; they are read and checked as they are folded.
     pub fn new(tensors: &'a dyn Tensors, config: &'a Config) -> Self {
         Self { tensors, config }

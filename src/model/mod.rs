@@ -5,7 +5,6 @@
 
 pub mod composed;
 pub mod device;
-pub mod dinov2;
 pub mod encoder;
 pub mod fast;
 pub mod fold;
@@ -13,6 +12,7 @@ pub mod layers;
 pub mod lift;
 pub mod positions;
 pub mod stages;
+pub mod vit;
 mod workers;
 
 /// Side of the square that the frame encoder sees, in pixels.

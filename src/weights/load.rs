@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{DINOV2_REPO, HubId, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError, checkpoint, home, hub};
-use crate::model::{dinov2, lift};
+use crate::model::{lift, vit};
 
 /// The head width of every published DINOv2: heads are `width / 64`.
 const PUBLISHED_HEAD_WIDTH: usize = 64;
@@ -21,7 +21,7 @@ pub fn load_dinov2(
     source: &Source,
     heads: Option<usize>,
     offline: bool,
-) -> Result<(Store, dinov2::Config), WeightsError> {
+) -> Result<(Store, vit::Config), WeightsError> {
     let store = dinov2_store(source, offline)?;
     let config = check_dinov2(&store, heads)?;
     Ok((store, config))
@@ -72,7 +72,7 @@ pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
 }
 
 /// Compares names and shapes with those of a DINOv2 with registers.
-pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<dinov2::Config, WeightsError> {
+pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
     let config = dinov2_config(store, heads)?;
     store.check(&config.tensors(), "a DINOv2 with registers", "--dinov2")?;
     Ok(config)
@@ -148,7 +148,7 @@ fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<()
     Err(WeightsError::Unclear { origin: store.origin().into(), cause })
 }
 
-fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<dinov2::Config, WeightsError> {
+fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
     let (model, flag) = ("a DINOv2 with registers", "--dinov2");
     let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
     let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
@@ -173,7 +173,7 @@ fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<dinov2::Config, 
         }
     };
     divides(store, heads, width, "check --heads")?;
-    Ok(dinov2::Config { width, depth: layers(store, "blocks."), heads, hidden, patch, grid, registers })
+    Ok(vit::Config { width, depth: layers(store, "blocks."), heads, hidden, patch, grid, registers })
 }
 
 fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {

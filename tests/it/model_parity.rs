@@ -2,16 +2,16 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use lift::model::dinov2::Dinov2;
 use lift::model::lift::{Lift, NoDropout};
+use lift::model::vit::Vit;
 use lift::weights::{Source, load_dinov2, load_lift};
 
 use crate::common::{close, data, numbers, shared, tensors};
 
-fn dinov2(path: std::path::PathBuf, heads: Option<usize>) -> Dinov2 {
+fn dinov2(path: std::path::PathBuf, heads: Option<usize>) -> Vit {
     let (store, config) = load_dinov2(&Source::File(path), heads, true).unwrap();
     let all = store.names().map(|n| (n.to_string(), store.tensor(n, &Device::Cpu).unwrap())).collect();
-    Dinov2::load(config, &VarBuilder::from_tensors(all, DType::F32, &Device::Cpu)).unwrap()
+    Vit::load(config, &VarBuilder::from_tensors(all, DType::F32, &Device::Cpu)).unwrap()
 }
 
 fn lift_model(path: std::path::PathBuf) -> Lift {
@@ -20,7 +20,7 @@ fn lift_model(path: std::path::PathBuf) -> Lift {
     Lift::load(config, &VarBuilder::from_tensors(all, DType::F32, &Device::Cpu)).unwrap()
 }
 
-fn stages_agree(model: &Dinov2, golden: std::path::PathBuf) {
+fn stages_agree(model: &Vit, golden: std::path::PathBuf) {
     let golden = tensors(golden);
     let input = &golden["input"];
     close("positions", &numbers(model.pos_embed()), &numbers(&golden["pos_embed_16x16"]), 1e-5);

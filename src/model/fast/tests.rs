@@ -30,7 +30,7 @@ fn bytes(input: &Tensor) -> Vec<u8> {
         .collect()
 }
 
-fn encode(weights: &DinoWeights, backend: Backend, frame: &[u8]) -> Vec<f32> {
+fn encode(weights: &VitWeights, backend: Backend, frame: &[u8]) -> Vec<f32> {
     let encoder = FastEncoder::new(weights, backend, 1).expect("an encoder");
     encoder.encode(&[frame], 1).expect("a feature")
 }
@@ -49,7 +49,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn tiny_feature_is_the_golden_one_on_every_backend() {
     let (tensors, config, golden) = tiny();
-    let weights = DinoWeights::new(&tensors, &config);
+    let weights = VitWeights::new(&tensors, &config);
     let frame = bytes(&golden["input"]);
     let mut exact = Vec::new();
     for backend in backends() {
@@ -73,7 +73,7 @@ fn tiny_feature_is_the_golden_one_on_every_backend() {
 #[test]
 fn bits_do_not_depend_on_batch_order_or_threads() {
     let (tensors, config, golden) = tiny();
-    let weights = DinoWeights::new(&tensors, &config);
+    let weights = VitWeights::new(&tensors, &config);
     let first = bytes(&golden["input"]);
     let frames: Vec<Vec<u8>> =
         (0..5u8).map(|f| first.iter().map(|b| b.wrapping_mul(2 * f + 1)).collect()).collect();
@@ -94,7 +94,7 @@ fn bits_do_not_depend_on_batch_order_or_threads() {
 #[test]
 fn a_frame_of_another_size_is_refused_with_both_numbers() {
     let (tensors, config, _) = tiny();
-    let weights = DinoWeights::new(&tensors, &config);
+    let weights = VitWeights::new(&tensors, &config);
     let encoder = FastEncoder::new(&weights, Backend::best(), 1).expect("an encoder");
     let error = encoder.encode(&[vec![0u8; 7]], 1).unwrap_err().to_string();
     assert!(error.contains('7') && error.contains("150528"), "{error}");

@@ -183,7 +183,7 @@ fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
 
 /// The frame encoder in composed candle operations.
 #[derive(Debug, Clone)]
-pub struct Dinov2 {
+pub struct Vit {
     config: Config,
     patch_embed: Linear,
     /// The position table at the frame's grid, `(1, grid², D)`.
@@ -194,7 +194,7 @@ pub struct Dinov2 {
     norm: LayerNorm,
 }
 
-impl Dinov2 {
+impl Vit {
     /// Takes the tensors of [`Config::tensors`] from `vb` and resamples the positions.
     ///
     /// # Errors
