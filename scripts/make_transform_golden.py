@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Prints the table in the tests of src/video/transform.rs: what Pillow makes of pictures of odd sizes.
 
-    python3 scripts/make_transform_golden.py      # needs numpy and Pillow
+    python3 scripts/make_transform_golden.py      # needs numpy, Pillow, torch and transformers (5)
 
-A picture is noise by a formula that the tests repeat, so that nothing but a digest of each answer is kept. Resizing and
-cropping are written out as torchvision's `Resize(256, BICUBIC)` and `CenterCrop(224)` do them on Pillow images.
+A picture is noise by a formula that the tests repeat, so that nothing but a digest of each answer is kept. Three digests a
+picture: DINOv2's, resized and cropped as torchvision's `Resize(256, BICUBIC)` and `CenterCrop(224)` do it on Pillow images;
+CLIP's and SigLIP's by transformers' image processors, the Pillow ones, before they scale and normalise.
 """
 
 import hashlib
 
 import numpy as np
 from PIL import Image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+PROCESSORS = [make(do_rescale=False, do_normalize=False) for make in (CLIPImageProcessorPil, SiglipImageProcessorPil)]
 
 SIZES = [
     (293, 240), (240, 293), (426, 240), (1280, 720), (720, 1280), (1920, 1080), (256, 256), (224, 224), (255, 257),
@@ -25,6 +30,12 @@ def noise(width, height):
     return (v >> np.uint32(16)).astype(np.uint8)
 
 
+def processed(processor, picture):
+    pixels = processor(picture, input_data_format="channels_last", return_tensors="np")["pixel_values"][0]
+    assert pixels.dtype == np.uint8 and pixels.shape == (3, 224, 224)
+    return pixels.transpose(1, 2, 0)
+
+
 def transformed(picture):
     height, width, _ = picture.shape
     size = (256, int(256 * height / width)) if width <= height else (int(256 * width / height), 256)
@@ -32,6 +43,12 @@ def transformed(picture):
     return Image.fromarray(picture).resize(size, Image.BICUBIC).crop((left, top, left + 224, top + 224))
 
 
-for width, height in SIZES:
-    digest = hashlib.sha256(np.asarray(transformed(noise(width, height))).tobytes()).hexdigest()
-    print(f'        ({width}, {height}, "{digest[:16]}"),')
+def digest(pixels):
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    for width, height in SIZES:
+        picture = noise(width, height)
+        answers = [np.asarray(transformed(picture)), *(processed(processor, picture) for processor in PROCESSORS)]
+        print(f"        ({width}, {height}, [" + ", ".join(f'"{digest(pixels)}"' for pixels in answers) + "]),")

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
-use crate::kernels::{Backend, gelu_in_place, peak};
+use crate::kernels::{Activation, Backend, activate_in_place, peak};
 use crate::model::encoder::FrameEncoder;
 use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
@@ -226,7 +226,7 @@ impl Backbone {
 }
 
 fn encoder_stages(plan: &Plan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Vec<StageReport> {
-    let (mut scratch, mut out) = (fast.scratch(), vec![0.0; fast.width()]);
+    let (mut scratch, mut out) = (fast.scratch(), vec![0.0; fast.output()]);
     let rounds: Vec<StageTimes> = (0..plan.repeat)
         .map(|_| {
             let mut times = StageTimes::start();
@@ -274,7 +274,7 @@ fn gelu(plan: &Plan, fast: &FastEncoder) -> StageReport {
         let start = Instant::now();
         for _ in 0..tiles {
             tile.copy_from_slice(&source);
-            gelu_in_place(plan.backend, &mut tile);
+            activate_in_place(plan.backend, Activation::Gelu, &mut tile);
             std::hint::black_box(&tile[..]);
         }
         start.elapsed()

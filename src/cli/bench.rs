@@ -12,11 +12,12 @@ use super::compute::{Compute, ComputeArgs};
 use super::{Verbosity, report};
 use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
 use crate::exit::{Exit, Fatal};
+use crate::model::Family;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
-use crate::weights::{Source, load_dinov2};
+use crate::weights::{Source, load_encoder};
 
 /// A clip to read where none is named.
 const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
@@ -100,8 +101,8 @@ fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> 
     };
     match source {
         Some(source) => {
-            let (store, config) = load_dinov2(source, heads, false)?;
-            load(&store, &config)
+            let weights = load_encoder(Family::Dinov2, source, heads, false)?;
+            load(&weights, weights.config())
         }
         None => {
             let config = vit::Config::vit_small();

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::embed::ModelChoice;
+use crate::model::Family;
 use crate::weights::{MINI_NOTE, Source};
 
 use super::compute::Compute;
@@ -15,6 +16,27 @@ pub(super) enum Pair {
     Full,
     /// The small pair bundled with the program, for trying it
     Mini,
+}
+
+/// The frame encoders by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EncoderName {
+    /// DINOv2 with registers, by timm's names
+    Dinov2,
+    /// CLIP, by transformers' names
+    Clip,
+    /// SigLIP, by transformers' names
+    Siglip,
+}
+
+impl EncoderName {
+    fn family(self) -> Family {
+        match self {
+            Self::Dinov2 => Family::Dinov2,
+            Self::Clip => Family::Clip,
+            Self::Siglip => Family::Siglip,
+        }
+    }
 }
 
 /// Which networks, and from where.
@@ -31,6 +53,19 @@ pub(super) struct ModelArgs {
     /// cache; see `lift weights`). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
     #[arg(long, value_name = "FILE|ID|URL")]
     dinov2: Option<Source>,
+    /// Which frame encoder: LiFT's own, or one that the paper compares with
+    ///
+    /// LiFT reads DINOv2's features: for clip and siglip ask for --parts frames, or train a LiFT on them. clip gives
+    /// openai/clip-vit-base-patch32's projected image embeddings (512 numbers), siglip google/siglip-base-patch16-224's
+    /// (768), each frame cut and scaled as transformers does it. Example: --encoder clip --parts frames
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = EncoderName::Dinov2)]
+    encoder: EncoderName,
+    /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
+    ///
+    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file. Example:
+    /// --encoder clip --encoder-weights openai/clip-vit-large-patch14
+    #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
+    encoder_weights: Option<Source>,
     /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
     ///
     /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
@@ -55,7 +90,13 @@ impl ModelArgs {
     pub(super) fn choice(&self, compute: &Compute, quiet: bool) -> ModelChoice {
         let default = if self.model == Pair::Mini { Source::Mini } else { Source::Published };
         let choice = ModelChoice {
-            dinov2: self.dinov2.clone().unwrap_or_else(|| default.clone()),
+            family: self.encoder.family(),
+            encoder: self
+                .dinov2
+                .as_ref()
+                .or(self.encoder_weights.as_ref())
+                .cloned()
+                .unwrap_or_else(|| default.clone()),
             lift: self.lift.clone().unwrap_or(default),
             heads: self.heads,
             offline: self.offline,
@@ -63,7 +104,7 @@ impl ModelArgs {
             batched: compute.batched,
             threads: compute.threads.get(),
         };
-        if !quiet && [&choice.dinov2, &choice.lift].contains(&&Source::Mini) {
+        if !quiet && [&choice.encoder, &choice.lift].contains(&&Source::Mini) {
             report::note(MINI_NOTE);
         }
         choice

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
+use crate::model::Family;
 use crate::rows::display_path;
 use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
 
@@ -50,7 +51,7 @@ enum Action {
 /// Download what is missing, resuming what was begun
 #[derive(Debug, Args)]
 struct PullArgs {
-    /// dinov2, lift, all, owner/name[@revision] of the hub, or a URL
+    /// dinov2, lift, all (both), clip, siglip, owner/name[@revision] of the hub, or a URL
     #[arg(value_name = "WHAT", default_value = "all")]
     what: Vec<What>,
     /// Then copy the files into this folder, to carry them to a machine without a network
@@ -168,7 +169,7 @@ fn items(what: &[What], everything: impl Fn() -> Vec<Item>) -> Vec<Item> {
 }
 
 fn published() -> Vec<Item> {
-    vec![Item::Dinov2, Item::Lift]
+    vec![Item::Encoder(Family::Dinov2), Item::Lift]
 }
 
 /// What is here, whole.
@@ -312,7 +313,8 @@ fn rm(args: &RmArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
 
 fn convert(args: &ConvertArgs) -> Result<Exit, Fatal> {
     let store = weights::open(&args.input)?;
-    weights::check(&store)?;
+    let whole = store.size();
+    let store = weights::model_in(store, &args.input)?;
     let done = weights::convert(&store, &args.output, args.dtype, args.overwrite).map_err(|e| match e {
         ConvertError::Weights(error) => Fatal::from(error),
         ConvertError::Rows(error) => Fatal::from(error),
@@ -324,7 +326,7 @@ fn convert(args: &ConvertArgs) -> Result<Exit, Fatal> {
         ),
         None => "no number changed".into(),
     };
-    let (before, after) = (size_text(store.size()), size_text(done.size));
+    let (before, after) = (size_text(whole), size_text(done.size));
     let text = format!(
         "{}: {} tensors, {after} of {before}; {cost}\nSHA-256 {}",
         display_path(&args.output),

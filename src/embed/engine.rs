@@ -7,19 +7,22 @@ use candle_nn::VarBuilder;
 
 use super::StageError;
 use crate::kernels::Backend;
-use crate::model::cause;
 use crate::model::composed::Batched;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
+use crate::model::{Family, cause};
 use crate::rows::dataset::ModelDigest;
 use crate::rows::{Dims, Part};
+use crate::video::transform::Framing;
 use crate::weights::{self, Source, Store, WeightsError};
 
 /// Which weights to load.
 #[derive(Debug, Clone)]
 pub struct ModelChoice {
-    /// The frame encoder.
-    pub dinov2: Source,
+    /// Which frame encoder.
+    pub family: Family,
+    /// Its weights.
+    pub encoder: Source,
     /// LiFT.
     pub lift: Source,
     /// The frame encoder's attention heads, where its file does not tell.
@@ -44,16 +47,46 @@ impl ModelChoice {
         parts: &[Part],
         frames: Option<usize>,
     ) -> Result<(Dims, BTreeMap<String, ModelDigest>), WeightsError> {
-        let digest = |store: &Store| ModelDigest { from: store.origin().into(), sha256: store.digest() };
-        let (store, config) = weights::load_dinov2(&self.dinov2, self.heads, self.offline)?;
-        let mut models = BTreeMap::from([("dinov2".to_string(), digest(&store))]);
-        let mut dims = Dims { frames, width: 0, features: config.width };
+        let digest = |store: &Store, settings: Option<&str>| ModelDigest {
+            from: store.origin().into(),
+            sha256: store.digest(),
+            settings: settings.map(Into::into),
+        };
+        self.check(parts)?;
+        let encoder = self.load_encoder()?;
+        let described = digest(encoder.store(), encoder.settings());
+        let mut models = BTreeMap::from([(self.family.to_string(), described)]);
+        let mut dims = Dims { frames, width: 0, features: encoder.config().output };
         if needs_lift(parts) {
-            let (store, config) = lift_store(self, config.width)?;
+            let (store, config) = lift_store(self, dims.features)?;
             dims.width = config.latent;
-            models.insert("lift".into(), digest(&store));
+            models.insert("lift".into(), digest(&store, None));
         }
         Ok((dims, models))
+    }
+
+    /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.
+    pub fn has_lift(&self) -> bool {
+        self.family == Family::Dinov2 || self.lift != Source::Published
+    }
+
+    /// Before anything is fetched.
+    fn check(&self, parts: &[Part]) -> Result<(), WeightsError> {
+        if self.has_lift() || !needs_lift(parts) {
+            return Ok(());
+        }
+        let family = self.family;
+        Err(WeightsError::Unclear {
+            origin: format!("--encoder {family}"),
+            cause: format!(
+                "the published LiFT reads DINOv2's features; ask for --parts frames, or train a LiFT on {family}'s with `lift \
+                 train --encoder {family}` and pass it with --lift"
+            ),
+        })
+    }
+
+    fn load_encoder(&self) -> Result<weights::Encoder, WeightsError> {
+        weights::load_encoder(self.family, &self.encoder, self.heads, self.offline)
     }
 
     /// What decides a run's numbers on whatever machine: the precision and where it is computed, not the instruction set.
@@ -89,12 +122,14 @@ impl Engine {
     /// # Errors
     /// If a file is absent or wrong, or the two widths differ.
     pub fn load(choice: &ModelChoice, parts: &[Part]) -> Result<Self, WeightsError> {
-        let (store, config) = weights::load_dinov2(&choice.dinov2, choice.heads, choice.offline)?;
+        choice.check(parts)?;
+        let weights = choice.load_encoder()?;
+        let (store, config) = (weights.store(), weights.config());
         let encoder = match choice.batched {
-            None => FrameEncoder::new(&store, &config, choice.backend, choice.threads),
-            Some(how) => FrameEncoder::in_batches(&store, &config, how),
+            None => FrameEncoder::new(&weights, config, choice.backend, choice.threads),
+            Some(how) => FrameEncoder::in_batches(&weights, config, how),
         };
-        let encoder = encoder.map_err(|e| unclear(&store, &e))?;
+        let encoder = encoder.map_err(|e| unclear(store, &e))?;
         tracing::info!("frame encoder {}: {config:?}, {}", store.origin(), how_it_runs(choice, &encoder));
         let lift = needs_lift(parts).then(|| lift_for(choice, encoder.width())).transpose()?;
         Ok(Self { encoder, lift })
@@ -111,6 +146,15 @@ impl Engine {
     /// The frame encoder.
     pub fn encoder(&self) -> &FrameEncoder {
         &self.encoder
+    }
+
+    /// How the frame encoder wants its pictures.
+    pub fn framing(&self) -> Framing {
+        match self.encoder.family() {
+            Family::Dinov2 => Framing::ShorterTo256,
+            Family::Clip => Framing::ShorterTo224,
+            Family::Siglip => Framing::Squeezed,
+        }
     }
 
     /// LiFT, if a part needs it.
@@ -214,9 +258,9 @@ fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig),
     let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
     if config.feature != width {
         let cause = format!(
-            "LiFT reads features of width {}, the frame encoder gives {width}; pass a pair that fits with --dinov2 and \
-             --lift, or train a LiFT for this encoder with `lift train`",
-            config.feature
+            "LiFT reads features of width {}, the frame encoder ({}) gives {width}; pass a LiFT that fits with --lift, train \
+             one with `lift train`, or ask for --parts frames",
+            config.feature, choice.family
         );
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
     }

@@ -279,7 +279,7 @@ impl Shared {
             tracing::debug!("{}: {:?}", display_path(&clip.item.input.path), video.info());
             let mut request = self.settings.request.clone();
             (request.start, request.end) = (clip.item.input.start, clip.item.input.end);
-            let mut transform = Transform::default();
+            let mut transform = Transform::new(self.engine.framing());
             video.read_once(&request, Strategy::Auto, |slots, frame| {
                 if clip.over() {
                     return;

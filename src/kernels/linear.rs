@@ -1,10 +1,10 @@
-//! Linear layers over weights packed once, with bias, GELU and residual in the same pass.
+//! Linear layers over weights packed once, with bias, activation and residual in the same pass.
 
 #[cfg(target_arch = "x86_64")]
 use super::amx::{self, Amx};
 use super::buffer::Buffer;
 use super::isa::Backend;
-use super::math::gelu;
+use super::math::Activation;
 use super::pack::{pack_columns, padded, panels};
 use super::simd::{MAX_PANEL, Op, Simd};
 use super::tile::{Held, LINE, ROWS, Tile};
@@ -89,7 +89,7 @@ impl PackedLinear {
         assert_eq!(x.len() % words, 0, "x is not rows of {words} words");
         let rows = x.len() / words;
         let width = match then {
-            Then::Gelu => self.backend.precision().words(self.outputs),
+            Then::Activate(_) => self.backend.precision().words(self.outputs),
             Then::Store | Then::Add => self.outputs,
         };
         assert_eq!(out.len(), rows * width, "out is not {rows} rows of {width}");
@@ -118,12 +118,12 @@ pub fn linear_residual(layer: &PackedLinear, x: &[f32], out: &mut [f32]) {
     layer.apply(x, out, Then::Add);
 }
 
-/// `out = GELU(x Wᵀ + b)` as operand rows `(N, words(outputs))`, for operand rows `x (N, words(inputs))`.
+/// `out = activation(x Wᵀ + b)` as operand rows `(N, words(outputs))`, for operand rows `x (N, words(inputs))`.
 ///
 /// # Panics
 /// If the lengths do not agree.
-pub fn linear_gelu(layer: &PackedLinear, x: &[f32], out: &mut [f32]) {
-    layer.apply(x, out, Then::Gelu);
+pub fn linear_activation(layer: &PackedLinear, activation: Activation, x: &[f32], out: &mut [f32]) {
+    layer.apply(x, out, Then::Activate(activation));
 }
 
 struct Operand<'a> {
@@ -158,7 +158,14 @@ pub fn to_operand(backend: Backend, x: &[f32], width: usize, out: &mut [f32]) {
 enum Then {
     Store,
     Add,
-    Gelu,
+    Activate(Activation),
+}
+
+impl Then {
+    /// Whether the results are operands of the next product, not plain f32.
+    fn packs(self) -> bool {
+        matches!(self, Self::Activate(_))
+    }
 }
 
 struct Apply<'a> {
@@ -185,7 +192,7 @@ impl Op for Apply<'_> {
             // The panels follow one another, so the next one starts where this one ends.
             let mut next = weight.as_ptr_range().end;
             // Whole vectors go straight to their place; anything else passes through a tile on the stack.
-            let direct = then != Then::Gelu && wide == panel.columns;
+            let direct = !then.packs() && wide == panel.columns;
             for first in (0..rows).step_by(ROWS) {
                 let n = ROWS.min(rows - first);
                 let (c, c_stride) = if direct {
@@ -226,10 +233,10 @@ impl Op for Apply<'_> {
 #[inline(always)]
 fn finish<S: Simd>(s: S, then: Then, sums: &mut [f32], first: usize, columns: usize, out: &mut [f32]) {
     match then {
-        Then::Gelu => {
+        Then::Activate(activation) => {
             let mut i = 0;
             while i < sums.len() {
-                s.store(gelu(s, s.load(&sums[i..])), &mut sums[i..]);
+                s.store(activation.apply(s, s.load(&sums[i..])), &mut sums[i..]);
                 i += S::LANES;
             }
             s.pack_row(&sums[..columns], &mut out[first / S::PACK..]);
@@ -270,7 +277,7 @@ mod tiles {
             for i in (0..BLOCK).step_by(Avx512Bf16::LANES) {
                 s.store(s.add(s.load(&sums[i..]), s.load(&bias[i..])), &mut done[i..]);
             }
-            if columns == BLOCK && self.then != Then::Gelu {
+            if columns == BLOCK && !self.then.packs() {
                 let out = &mut out[first..][..BLOCK];
                 for i in (0..BLOCK).step_by(Avx512Bf16::LANES) {
                     let sum = s.load(&done[i..]);
@@ -347,13 +354,18 @@ mod tests {
                     close(&y, &sum, TOLERANCE, &what);
 
                     let out_words = precision.words(outputs);
-                    let mut y = vec![f32::NAN; rows * out_words];
-                    linear_gelu(&layer, &operand, &mut y);
-                    let y: Vec<f32> =
-                        y.chunks_exact(out_words).flat_map(|row| unpack(precision, row, outputs)).collect();
-                    let gelu: Vec<f64> = want.iter().map(|&x| reference::gelu(x)).collect();
                     let tolerance = if precision == Precision::F32 { TOLERANCE } else { 4e-3 };
-                    close(&y, &gelu, tolerance, &what);
+                    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu] {
+                        let mut y = vec![f32::NAN; rows * out_words];
+                        linear_activation(&layer, activation, &operand, &mut y);
+                        let y: Vec<f32> = y
+                            .chunks_exact(out_words)
+                            .flat_map(|row| unpack(precision, row, outputs))
+                            .collect();
+                        let wanted = reference::activation(activation);
+                        let activated: Vec<f64> = want.iter().map(|&x| wanted(x)).collect();
+                        close(&y, &activated, tolerance, &format!("{what} {activation:?}"));
+                    }
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `exp`, `erf` and GELU on vectors, within 1e-6 of f64.
+//! `exp`, `erf` and the GELUs on vectors, within 1e-6 of f64.
 //!
 //! The coefficients are our own fits (weighted least squares in f64, weights adapted until the error is level), rounded
 //! to f32; the tests below are what vouches for them.
@@ -6,6 +6,9 @@
 //! What is not a number stays so: where x86 compares with one it answers with its second operand, so bounds come first.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+/// `√(2/π)`.
+const SQRT_FRAC_2_PI: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 
 use super::isa::Backend;
 use super::simd::{Op, ROUND, Simd};
@@ -73,7 +76,7 @@ fn erf_within<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// The exact GELU, `x/2 (1 + erf(x/√2))`.
 #[inline(always)]
-pub(super) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     // Below the end of erf's fit the true value is nearer than 1e-6 to zero; the bound holds for the factor x/2 too, or
     // erf's rounding would grow with it.
     let z = s.max(s.splat(-ERF_END), s.mul(x, s.splat(FRAC_1_SQRT_2)));
@@ -81,48 +84,77 @@ pub(super) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul_add(half, erf_within(s, s.min(s.splat(ERF_END), z)), half)
 }
 
-/// Elementwise functions as one [`Op`].
-#[derive(Clone, Copy)]
-enum Function {
-    Exp,
-    Erf,
+/// What stands between the two layers of a MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// The exact GELU, `x/2 (1 + erf(x/√2))`: DINOv2's.
     Gelu,
+    /// Its form by tanh, `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))` (Hendrycks & Gimpel 2016, arXiv 1606.08415): SigLIP's.
+    GeluTanh,
+    /// Its form by the logistic function, `x σ(1.702 x)`, from the same paper: CLIP's.
+    QuickGelu,
 }
 
-struct Map<'a> {
-    values: &'a mut [f32],
-    function: Function,
+/// The coefficient of `x³` in [`Activation::GeluTanh`].
+const TANH_CUBE: f32 = 0.044_715;
+
+/// The factor in [`Activation::QuickGelu`].
+pub const QUICK_FACTOR: f32 = 1.702;
+
+/// `x σ(v)`, which both approximate GELUs are, since `(1 + tanh(u)) / 2 = σ(2u)`.
+#[inline(always)]
+fn times_logistic<S: Simd>(s: S, x: S::V, v: S::V) -> S::V {
+    // σ(v) is 1/(1+t) from zero on and t/(1+t) below, with t = e^-|v|, which never overflows. For the choice of the
+    // numerator a steep ramp will do: where it is neither 0 nor 1, t is 1 within 1e-9.
+    let t = exp_below(s, s.min(v, s.sub(s.splat(0.0), v)));
+    let above = s.min(s.splat(1.0), s.mul(v, s.splat(1e9)));
+    s.mul(x, s.ratio(s.max(t, above), s.add(s.splat(1.0), t)))
 }
 
-impl Op for Map<'_> {
-    type Output = ();
+impl Activation {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for part in self.values.chunks_mut(S::LANES) {
-            let x = s.load_part(part, 0.0);
-            let y = match self.function {
-                Function::Exp => exp(s, x),
-                Function::Erf => erf(s, x),
-                Function::Gelu => gelu(s, x),
-            };
-            s.store_part(y, part);
+    pub(super) fn apply<S: Simd>(self, s: S, x: S::V) -> S::V {
+        match self {
+            Self::Gelu => gelu(s, x),
+            Self::GeluTanh => {
+                let cubed = s.mul_add(s.mul(s.mul(x, x), x), s.splat(TANH_CUBE), x);
+                times_logistic(s, x, s.mul(cubed, s.splat(2.0 * SQRT_FRAC_2_PI)))
+            }
+            Self::QuickGelu => times_logistic(s, x, s.mul(x, s.splat(QUICK_FACTOR))),
         }
     }
 }
 
-/// `e^x` of every value, in place.
-pub fn exp_in_place(backend: Backend, values: &mut [f32]) {
-    backend.run(Map { values, function: Function::Exp });
+/// A function of one number as an [`Op`].
+trait Function: Copy {
+    fn of<S: Simd>(self, s: S, x: S::V) -> S::V;
 }
 
-/// The error function of every value, in place.
-pub fn erf_in_place(backend: Backend, values: &mut [f32]) {
-    backend.run(Map { values, function: Function::Erf });
+impl Function for Activation {
+    #[inline(always)]
+    fn of<S: Simd>(self, s: S, x: S::V) -> S::V {
+        self.apply(s, x)
+    }
 }
 
-/// The exact GELU of every value, in place.
-pub fn gelu_in_place(backend: Backend, values: &mut [f32]) {
-    backend.run(Map { values, function: Function::Gelu });
+struct Map<'a, F> {
+    values: &'a mut [f32],
+    function: F,
+}
+
+impl<F: Function> Op for Map<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for part in self.values.chunks_mut(S::LANES) {
+            s.store_part(self.function.of(s, s.load_part(part, 0.0)), part);
+        }
+    }
+}
+
+/// An activation of every value, in place.
+pub fn activate_in_place(backend: Backend, activation: Activation, values: &mut [f32]) {
+    backend.run(Map { values, function: activation });
 }
 
 /// References in f64.
@@ -147,6 +179,22 @@ pub(super) mod reference {
     pub fn gelu(x: f64) -> f64 {
         0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2))
     }
+
+    pub fn gelu_tanh(x: f64) -> f64 {
+        0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+    }
+
+    pub fn quick_gelu(x: f64) -> f64 {
+        x / (1.0 + (-1.702 * x).exp())
+    }
+
+    pub fn activation(activation: super::Activation) -> fn(f64) -> f64 {
+        match activation {
+            super::Activation::Gelu => gelu,
+            super::Activation::GeluTanh => gelu_tanh,
+            super::Activation::QuickGelu => quick_gelu,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -154,11 +202,33 @@ mod tests {
     use super::*;
     use crate::kernels::isa::backends;
 
-    fn check(range: f32, f: fn(Backend, &mut [f32]), reference: fn(f64) -> f64, scale: fn(f64) -> f64) {
+    #[derive(Clone, Copy)]
+    struct Exp;
+
+    impl Function for Exp {
+        #[inline(always)]
+        fn of<S: Simd>(self, s: S, x: S::V) -> S::V {
+            exp(s, x)
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct Erf;
+
+    impl Function for Erf {
+        #[inline(always)]
+        fn of<S: Simd>(self, s: S, x: S::V) -> S::V {
+            erf(s, x)
+        }
+    }
+
+    const ACTIVATIONS: [Activation; 3] = [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu];
+
+    fn check(range: f32, function: impl Function, reference: fn(f64) -> f64, scale: fn(f64) -> f64) {
         let xs: Vec<f32> = (-200_003..=200_003).map(|i| i as f32 / 200_003.0 * range).collect();
         for backend in backends() {
             let mut ys = xs.clone();
-            f(backend, &mut ys);
+            backend.run(Map { values: &mut ys, function });
             for (&x, &y) in xs.iter().zip(&ys) {
                 let want = reference(f64::from(x));
                 let error = (f64::from(y) - want).abs() / scale(want);
@@ -177,36 +247,57 @@ mod tests {
 
     #[test]
     fn exp_is_within_1e_6_of_itself() {
-        check(86.9, exp_in_place, f64::exp, |y| y);
+        check(86.9, Exp, f64::exp, |y| y);
     }
 
     #[test]
     fn exp_of_minus_infinity_is_as_good_as_zero() {
         for backend in backends() {
             let mut values = [f32::NEG_INFINITY, -1e30, 0.0];
-            exp_in_place(backend, &mut values);
+            backend.run(Map { values: &mut values, function: Exp });
             assert!(values[0] < 1e-37 && values[1] < 1e-37 && values[2] == 1.0, "{backend:?} {values:?}");
         }
+    }
+
+    fn nan_stays(backend: Backend, function: impl Function) {
+        let mut values = [f32::NAN, 1.0];
+        backend.run(Map { values: &mut values, function });
+        assert!(values[0].is_nan() && values[1].is_finite(), "{backend:?} {values:?}");
     }
 
     #[test]
     fn what_is_not_a_number_stays_so() {
         for backend in backends() {
-            for f in [exp_in_place, erf_in_place, gelu_in_place] {
-                let mut values = [f32::NAN, 1.0];
-                f(backend, &mut values);
-                assert!(values[0].is_nan() && values[1].is_finite(), "{backend:?} {values:?}");
-            }
+            nan_stays(backend, Exp);
+            nan_stays(backend, Erf);
+            ACTIVATIONS.iter().for_each(|activation| nan_stays(backend, *activation));
         }
     }
 
     #[test]
     fn erf_is_within_1e_6() {
-        check(6.0, erf_in_place, reference::erf, |_| 1.0);
+        check(6.0, Erf, reference::erf, |_| 1.0);
     }
 
     #[test]
-    fn gelu_is_within_1e_6() {
-        check(30.0, gelu_in_place, reference::gelu, |y| y.abs().max(1.0));
+    fn activations_are_within_1e_6() {
+        for activation in ACTIVATIONS {
+            check(30.0, activation, reference::activation(activation), |y| y.abs().max(1.0));
+        }
+    }
+
+    #[test]
+    fn activations_of_huge_numbers_are_the_number_or_nearly_zero() {
+        for backend in backends() {
+            for activation in ACTIVATIONS {
+                let mut values = [1e20, -1e20, 3e38, -3e38];
+                activate_in_place(backend, activation, &mut values);
+                assert_eq!([values[0], values[2]], [1e20, 3e38], "{backend:?} {activation:?}");
+                assert!(
+                    values[1].abs() < 1e-6 && values[3].abs() < 1.0,
+                    "{backend:?} {activation:?} {values:?}"
+                );
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The CPU's inner loops, behind plain names: linear layers, attention, norms, GELU.
+//! The CPU's inner loops, behind plain names: linear layers, attention, norms, activations.
 //!
 //! Every kernel is a function over f32 slices, written once over a trait of vectors (`simd`) and compiled for each instruction set; a
-//! [`Backend`] names the one that runs, chosen by asking the processor. [`ops`] wraps them for candle tensors, beside the
-//! composed expression that each is tested against. Nothing here starts threads: the unit of parallel work is a frame,
+//! [`Backend`] names the one that runs, chosen by asking the processor. Each is tested against the same computation in f64;
+//! [`grad`] has what training needs, for candle's tensors, beside the composed expression that it is tested against. Nothing here starts threads: the unit of parallel work is a frame,
 //! and its caller's business, so that a result never depends on how many there are.
 //!
 //! Slices of wrong length are a programmer's error and panic; nothing that comes from outside reaches them unchecked.
@@ -16,7 +16,6 @@ mod isa;
 mod linear;
 mod math;
 mod norm;
-pub mod ops;
 mod pack;
 pub mod peak;
 mod portable;
@@ -34,9 +33,9 @@ mod testing;
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;
 pub use isa::{Backend, Isa, Precision, Unsupported};
-pub use linear::{PackedLinear, linear, linear_gelu, linear_residual, to_operand};
-pub use math::{erf_in_place, exp_in_place, gelu_in_place};
-pub use norm::{layer_norm, softmax, standardize};
+pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
+pub use math::{Activation, QUICK_FACTOR, activate_in_place};
+pub use norm::{layer_norm, standardize};
 
 #[cfg(test)]
 pub(crate) use isa::backends;

@@ -1,4 +1,4 @@
-//! Layer normalisation and softmax over rows.
+//! Layer normalisation over rows, and the steps of a softmax.
 
 use super::isa::Backend;
 use super::math::exp_below;
@@ -140,34 +140,6 @@ pub(super) fn exp_row<S: Simd>(s: S, row: &mut [f32], largest: f32, scale: f32) 
     s.sum(sum)
 }
 
-struct Softmax<'a> {
-    x: &'a mut [f32],
-    width: usize,
-}
-
-impl Op for Softmax<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for row in self.x.chunks_exact_mut(self.width) {
-            let top = largest(s, row);
-            let scale = s.splat(1.0 / exp_row(s, row, top, 1.0));
-            for part in row.chunks_mut(S::LANES) {
-                s.store_part(s.mul(s.load_part(part, 0.0), scale), part);
-            }
-        }
-    }
-}
-
-/// Softmax of every row of `x (N, width)`, f32, in place.
-///
-/// # Panics
-/// If `x` is not whole rows.
-pub fn softmax(backend: Backend, x: &mut [f32], width: usize) {
-    assert_eq!(x.len() % width, 0, "x is not rows of {width}");
-    backend.run(Softmax { x, width });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,25 +174,6 @@ mod tests {
                         assert!((f64::from(plain[i]) - want[i]).abs() < tolerance, "{backend:?} {width}");
                         let affine = want[i] * f64::from(weight[i]) + f64::from(bias[i]);
                         assert!((f64::from(normed[r * width + i]) - affine).abs() < 4e-6);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn softmax_agrees_with_f64_at_odd_widths() {
-        for backend in backends() {
-            for width in WIDTHS {
-                let x: Vec<f32> = noise(2 * width, 4).iter().map(|x| 20.0 * x).collect();
-                let mut y = x.clone();
-                softmax(backend, &mut y, width);
-                for r in 0..2 {
-                    let row = &x[r * width..][..width];
-                    let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
-                    for i in 0..width {
-                        let want = f64::from(row[i]).exp() / sum;
-                        assert!((f64::from(y[r * width + i]) - want).abs() < 1e-6, "{backend:?} {width}");
                     }
                 }
             }

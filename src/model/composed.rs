@@ -6,9 +6,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
+use super::IMAGE_SIZE;
 use super::device::{Place, free_memory};
 use super::vit::{self, Vit};
-use super::{IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD};
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
 const LANES: usize = 2;
@@ -50,7 +50,7 @@ pub struct ComposedEncoder {
 }
 
 impl ComposedEncoder {
-    /// Puts DINOv2's weights, f32 on the CPU, where they are to run.
+    /// Puts a frame encoder's weights, f32 on the CPU, where they are to run.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape, or the device fails.
@@ -74,7 +74,7 @@ impl ComposedEncoder {
             most.clamp(1, DEFAULT_BATCH)
         };
         let batch = how.frames.unwrap_or_else(fitted).max(1);
-        let (width, multiply_adds) = (config.width, config.multiply_adds());
+        let (width, multiply_adds) = (config.output, config.multiply_adds());
         Ok(Self { lanes, width, batch, place: how.place, multiply_adds })
     }
 
@@ -132,8 +132,9 @@ impl Lane {
     /// # Errors
     /// If the device fails.
     pub fn forward(&self, frames: &Tensor) -> Result<Tensor> {
-        let scale = IMAGENET_STD.map(|std| 1.0 / (255.0 * std));
-        let shift: Vec<f32> = IMAGENET_MEAN.iter().zip(IMAGENET_STD).map(|(mean, std)| -mean / std).collect();
+        let family = self.network.config().family;
+        let scale = family.std().map(|std| 1.0 / (255.0 * std));
+        let shift: Vec<f32> = family.mean().iter().zip(family.std()).map(|(mean, std)| -mean / std).collect();
         let (scale, shift) = (Tensor::new(&scale, &self.device)?, Tensor::from_vec(shift, 3, &self.device)?);
         let pixels = frames.to_dtype(DType::F32)?.broadcast_mul(&scale)?.broadcast_add(&shift)?;
         let pixels = pixels.to_dtype(self.dtype)?.permute((0, 3, 1, 2))?.contiguous()?;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::Family;
 use super::composed::{Batched, ComposedEncoder};
 use super::fast::FastEncoder;
 use super::fold::{Tensors, VitWeights};
@@ -16,12 +17,15 @@ use crate::kernels::Backend;
 
 /// A loaded frame encoder, shared by all workers.
 #[derive(Debug)]
-pub struct FrameEncoder(Way);
+pub struct FrameEncoder {
+    family: Family,
+    way: Way,
+}
 
 #[derive(Debug)]
 enum Way {
     /// Our kernels, a frame per thread.
-    Fast(FastEncoder),
+    Fast(Box<FastEncoder>),
     /// candle's operations, in batches.
     Batched(ComposedEncoder),
 }
@@ -33,7 +37,7 @@ impl FrameEncoder {
     /// If a tensor is missing or has another size.
     pub fn new(tensors: &dyn Tensors, config: &Config, backend: Backend, threads: usize) -> Result<Self> {
         let fast = FastEncoder::new(&VitWeights::new(tensors, config), backend, threads)?;
-        Ok(Self(Way::Fast(fast)))
+        Ok(Self { family: config.family, way: Way::Fast(Box::new(fast)) })
     }
 
     /// Puts the tensors of [`Config::tensors`] where `how` says.
@@ -50,20 +54,26 @@ impl FrameEncoder {
             })
             .collect::<Result<HashMap<_, _>>>()?;
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        Ok(Self(Way::Batched(ComposedEncoder::new(&weights, config, how)?)))
+        let composed = ComposedEncoder::new(&weights, config, how)?;
+        Ok(Self { family: config.family, way: Way::Batched(composed) })
+    }
+
+    /// Which frame encoder it is.
+    pub fn family(&self) -> Family {
+        self.family
     }
 
     /// Width `D` of a feature.
     pub fn width(&self) -> usize {
-        match &self.0 {
-            Way::Fast(fast) => fast.width(),
+        match &self.way {
+            Way::Fast(fast) => fast.output(),
             Way::Batched(composed) => composed.width(),
         }
     }
 
     /// The fast path itself, for measuring it stage by stage; absent where another one is used.
     pub fn fast(&self) -> Option<&FastEncoder> {
-        match &self.0 {
+        match &self.way {
             Way::Fast(fast) => Some(fast),
             Way::Batched(_) => None,
         }
@@ -71,7 +81,7 @@ impl FrameEncoder {
 
     /// Where frames are to be gathered into batches, what computes them.
     pub fn batched(&self) -> Option<&ComposedEncoder> {
-        match &self.0 {
+        match &self.way {
             Way::Fast(_) => None,
             Way::Batched(composed) => Some(composed),
         }
@@ -82,7 +92,7 @@ impl FrameEncoder {
     /// # Errors
     /// If the frame has another number of bytes, or the device fails.
     pub fn encode(&self, frame: &[u8]) -> Result<Vec<f32>> {
-        match &self.0 {
+        match &self.way {
             Way::Fast(fast) => fast.encode_one(frame),
             Way::Batched(composed) => composed.lanes()[0].encode(&[frame]),
         }

@@ -1,46 +1,51 @@
-//! The frame encoder's fast path on a CPU: the forward pass of `dinov2` over one frame, on the kernels' slices.
+//! The frame encoder's fast path on a CPU: the forward pass of `vit` over one frame, on the kernels' slices.
 //!
 //! The unit of work is a frame, computed by one thread in memory of its own, so a feature's bits do not depend on the
-//! batch, the order or the number of threads, and threads never wait for one another. Only the class token of the last
-//! block is read, so there its queries, projection and MLP are computed for that token alone.
+//! batch, the order or the number of threads, and threads never wait for one another. Where the feature is made of the class
+//! token, only that token of the last block is read, so there its queries, projection and MLP are computed for it alone.
 
 use std::sync::Mutex;
 
 use candle_core::{Result, bail};
 
-use super::IMAGE_SIZE as SIDE;
 use super::fold::{BYTE_CENTRE, VitWeights};
 use super::stages::{Probe, Stage};
-use super::vit::{Config, NORM_EPS};
+use super::vit::Config;
 use super::workers::{lock, share};
+use super::{Family, IMAGE_SIZE as SIDE};
 use crate::kernels::{
-    Attention, AttentionScratch, Backend, Buffer, PackedLinear, attention, layer_norm, linear, linear_gelu,
-    linear_residual, standardize, to_operand,
+    Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, attention, layer_norm,
+    linear, linear_activation, linear_residual, standardize, to_operand,
 };
 
 /// Bytes of a frame: RGB, row by row.
 pub const FRAME_BYTES: usize = SIDE * SIDE * 3;
-
-/// Epsilon of every LayerNorm.
-const EPS: f32 = NORM_EPS as f32;
 
 /// The frame encoder with its weights laid out for one [`Backend`].
 #[derive(Debug)]
 pub struct FastEncoder {
     backend: Backend,
     width: usize,
+    output: usize,
     heads: usize,
     hidden: usize,
+    activation: Activation,
+    /// Epsilon of every LayerNorm.
+    eps: f32,
     patch: usize,
     tokens: usize,
     /// Class token, registers and positions, `(N, D)`.
     start: Vec<f32>,
     patches: PackedLinear,
+    norm_pre: Option<Norm>,
     blocks: Vec<Block>,
-    norm: (Vec<f32>, Vec<f32>),
+    head: Head,
     /// Memory of threads that are done, for the next ones.
     idle: Mutex<Vec<Scratch>>,
 }
+
+/// Weight and bias of a norm that is a step of its own, `(D)` each.
+type Norm = (Vec<f32>, Vec<f32>);
 
 #[derive(Debug)]
 struct Block {
@@ -57,6 +62,42 @@ enum Project {
     All(PackedLinear),
     /// The last block: keys and values of all tokens, the query of the first.
     Last { query: PackedLinear, keys_values: PackedLinear },
+}
+
+/// What makes a feature of the last block's tokens.
+#[derive(Debug)]
+enum Head {
+    /// The class token, normed.
+    Token(Norm),
+    /// That, projected.
+    Projection(Norm, PackedLinear),
+    /// A learned query's attention over all tokens, normed.
+    Pool(Box<Pool>),
+}
+
+#[derive(Debug)]
+struct Pool {
+    /// Projected and scaled, `(D)`.
+    query: Vec<f32>,
+    keys_values: PackedLinear,
+    proj: PackedLinear,
+    fc1: PackedLinear,
+    fc2: PackedLinear,
+}
+
+impl Head {
+    fn new(weights: &VitWeights, backend: Backend) -> Result<Self> {
+        Ok(match weights.config.family {
+            Family::Dinov2 => Self::Token(weights.norm("norm")?),
+            Family::Clip => Self::Projection(weights.norm("norm")?, weights.projection(backend)?),
+            Family::Siglip => {
+                let folded = weights.pool()?;
+                let [keys_values, proj, fc1, fc2] =
+                    [&folded.keys_values, &folded.proj, &folded.fc1, &folded.fc2].map(|l| l.pack(backend));
+                Self::Pool(Box::new(Pool { query: folded.query, keys_values, proj, fc1, fc2 }))
+            }
+        })
+    }
 }
 
 /// One thread's memory for one frame.
@@ -79,12 +120,18 @@ impl FastEncoder {
     /// Folds and lays out the weights, with up to `threads` threads.
     ///
     /// # Errors
-    /// If a tensor is missing or of the wrong size, or the patch does not divide 224.
+    /// If a tensor is missing or of the wrong size, the patch does not divide 224, or heads of odd width meet bf16, which
+    /// pairs numbers.
     pub fn new(weights: &VitWeights, backend: Backend, threads: usize) -> Result<Self> {
-        let &Config { heads, width, patch, depth, hidden, .. } = weights.config;
+        let &Config { family, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
+            weights.config;
         let tokens = weights.config.tokens();
         if patch == 0 || !SIDE.is_multiple_of(patch) {
             bail!("a patch of {patch} pixels does not divide a frame of {SIDE}");
+        }
+        let head_dim = width / heads;
+        if backend.precision() == Precision::Bf16 && !head_dim.is_multiple_of(2) {
+            bail!("bf16 needs attention heads of even width, these are {head_dim} wide; use f32");
         }
         let blocks: Vec<_> = (0..depth).map(|_| Mutex::new(None)).collect();
         share(
@@ -93,7 +140,7 @@ impl FastEncoder {
             || (),
             |(), i| {
                 let block = weights.block(i).map(|folded| {
-                    let project = if i + 1 < depth {
+                    let project = if i + 1 < depth || !family.has_class_token() {
                         Project::All(folded.qkv.pack(backend))
                     } else {
                         Project::Last {
@@ -111,21 +158,25 @@ impl FastEncoder {
         Ok(Self {
             backend,
             width,
+            output,
             heads,
             hidden,
+            activation,
+            eps: norm_eps as f32,
             patch,
             tokens,
             start: weights.start()?,
             patches: weights.patch_embedding(backend)?,
+            norm_pre: weights.norm_pre()?,
             blocks,
-            norm: weights.final_norm()?,
+            head: Head::new(weights, backend)?,
             idle: Mutex::new(Vec::new()),
         })
     }
 
-    /// Feature width `D`.
-    pub fn width(&self) -> usize {
-        self.width
+    /// Width of a feature.
+    pub fn output(&self) -> usize {
+        self.output
     }
 
     /// Instruction set and precision.
@@ -133,12 +184,13 @@ impl FastEncoder {
         self.backend
     }
 
-    /// Multiply-adds of one frame in `stage`, as computed; `full` counts the last block for all its tokens.
+    /// Multiply-adds of one frame in `stage`, as computed, the head left out; `full` counts the last block for all its tokens.
     pub fn multiply_adds(&self, stage: Stage, full: bool) -> usize {
         let (n, d, depth) = (self.tokens, self.width, self.blocks.len());
         let (hidden, pixels) = (self.hidden, self.patches.inputs());
         // Tokens that pass through queries and everything after attention, over all blocks.
-        let rows = if full { depth * n } else { (depth - 1) * n + 1 };
+        let whole = full || matches!(self.head, Head::Pool(_));
+        let rows = if whole { depth * n } else { (depth - 1) * n + 1 };
         match stage {
             Stage::Patches => (SIDE / self.patch).pow(2) * pixels * d,
             Stage::Norm => 0,
@@ -169,7 +221,7 @@ impl FastEncoder {
         }
     }
 
-    /// The feature `out (D)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread alone.
+    /// The feature `out (width)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread alone.
     ///
     /// # Panics
     /// If `rgb` or `out` has another length, or `scratch` is another encoder's.
@@ -180,7 +232,7 @@ impl FastEncoder {
         for block in &self.blocks {
             self.block(block, scratch, probe);
         }
-        layer_norm(self.backend, &scratch.x[..self.width], &self.norm.0, &self.norm.1, EPS, out);
+        self.finish(scratch, out);
         probe.finished(Stage::Norm);
     }
 
@@ -201,13 +253,18 @@ impl FastEncoder {
         scratch.x.copy_from_slice(&self.start);
         let prefix = (self.tokens - grid * grid) * self.width;
         linear_residual(&self.patches, operand, &mut scratch.x[prefix..]);
+        if let Some((weight, bias)) = &self.norm_pre {
+            let normed = &mut scratch.qkv[..self.tokens * self.width];
+            layer_norm(self.backend, &scratch.x, weight, bias, self.eps, normed);
+            scratch.x.copy_from_slice(normed);
+        }
     }
 
     fn block(&self, block: &Block, scratch: &mut Scratch, probe: &mut impl Probe) {
         let Scratch { x, operand, qkv, hidden, attention: attention_scratch, .. } = scratch;
         let (d, keys, backend) = (self.width, self.tokens, self.backend);
         let words = backend.precision().words(d);
-        standardize(backend, x, d, EPS, operand);
+        standardize(backend, x, d, self.eps, operand);
         probe.finished(Stage::Norm);
 
         // Only the last block has fewer queries than keys.
@@ -242,16 +299,56 @@ impl FastEncoder {
         linear_residual(&block.proj, operand, x);
         probe.finished(Stage::Proj);
 
-        standardize(backend, x, d, EPS, operand);
+        standardize(backend, x, d, self.eps, operand);
         probe.finished(Stage::Norm);
         let hidden = &mut hidden[..queries * backend.precision().words(self.hidden)];
-        linear_gelu(&block.fc1, operand, hidden);
+        linear_activation(&block.fc1, self.activation, operand, hidden);
         probe.finished(Stage::Fc1Gelu);
         linear_residual(&block.fc2, hidden, x);
         probe.finished(Stage::Fc2);
     }
 
-    /// The feature `(D)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread, in memory that is used again.
+    /// The last block's tokens to the feature.
+    fn finish(&self, scratch: &mut Scratch, out: &mut [f32]) {
+        let Scratch { x, operand, qkv, hidden, attention: attention_scratch, .. } = scratch;
+        let (d, keys, backend, eps) = (self.width, self.tokens, self.backend, self.eps);
+        let words = backend.precision().words(d);
+        match &self.head {
+            Head::Token((weight, bias)) => layer_norm(backend, &x[..d], weight, bias, eps, out),
+            Head::Projection((weight, bias), projection) => {
+                layer_norm(backend, &x[..d], weight, bias, eps, &mut qkv[..d]);
+                to_operand(backend, &qkv[..d], d, &mut operand[..words]);
+                linear(projection, &operand[..words], out);
+            }
+            Head::Pool(pool) => {
+                let Pool { query, keys_values, proj, fc1, fc2 } = &**pool;
+                standardize(backend, x, d, eps, operand);
+                let kv = &mut qkv[..keys * 2 * d];
+                linear(keys_values, operand, kv);
+                let input = Attention {
+                    q: query,
+                    k: kv,
+                    v: &kv[d..],
+                    q_stride: d,
+                    kv_stride: 2 * d,
+                    queries: 1,
+                    keys,
+                    heads: self.heads,
+                    head_dim: d / self.heads,
+                    scale: 1.0,
+                };
+                let operand = &mut operand[..words];
+                attention(backend, &input, attention_scratch, operand);
+                linear(proj, operand, out);
+                standardize(backend, out, d, eps, operand);
+                let hidden = &mut hidden[..backend.precision().words(self.hidden)];
+                linear_activation(fc1, self.activation, operand, hidden);
+                linear_residual(fc2, hidden, out);
+            }
+        }
+    }
+
+    /// The feature `(width)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread, in memory that is used again.
     ///
     /// # Errors
     /// If the frame has another size.
@@ -259,7 +356,7 @@ impl FastEncoder {
         self.encode(&[frame], 1)
     }
 
-    /// Features `(T, D)` of frames of [`FRAME_BYTES`] RGB bytes each, row-major, by up to `threads` threads; the bits do
+    /// Features `(T, width)` of frames of [`FRAME_BYTES`] RGB bytes each, row-major, by up to `threads` threads; the bits do
     /// not depend on how many.
     ///
     /// # Errors
@@ -270,8 +367,8 @@ impl FastEncoder {
                 bail!("a frame of {} bytes, expected {FRAME_BYTES} (224 x 224 RGB)", frame.as_ref().len());
             }
         }
-        let mut features = vec![0.0; frames.len() * self.width];
-        let rows: Vec<_> = features.chunks_exact_mut(self.width).map(Mutex::new).collect();
+        let mut features = vec![0.0; frames.len() * self.output];
+        let rows: Vec<_> = features.chunks_exact_mut(self.output).map(Mutex::new).collect();
         let borrow = || Borrowed { pool: &self.idle, scratch: lock(&self.idle).pop() };
         share(threads, frames.len(), borrow, |scratch, i| {
             let scratch = scratch.scratch.get_or_insert_with(|| self.scratch());

@@ -1,8 +1,8 @@
 //! The frame encoder's weights as the fast path wants them: exact savings made once, at load.
 //!
 //! LayerNorm's affine map moves into the layer after it, LayerScale into the layer before it, the attention's scale into
-//! the queries, ImageNet's normalisation into the patch embedding, which then reads bytes. All folding is done in f64 and
-//! rounded once.
+//! the queries, the pixels' normalisation into the patch embedding, which then reads bytes; the query of a pooling head is
+//! the same for every frame. All folding is done in f64 and rounded once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use candle_core::{Result, Tensor, bail};
 
 use super::vit::Config;
-use super::{IMAGENET_MEAN, IMAGENET_STD, positions};
+use super::{Family, positions};
 use crate::kernels::{Backend, PackedLinear};
 
 /// Subtracted from every byte: centred bytes are small and exact even in bf16.
@@ -55,13 +55,21 @@ impl<'a> VitWeights<'a> {
         Ok(values)
     }
 
-    /// What a frame starts from: class token, registers and positions, `(1 + R + grid², D)`.
+    /// What a frame starts from: class token, registers and positions, `(N, D)`.
     pub(super) fn start(&self) -> Result<Vec<f32>> {
-        let Config { width, registers, grid, .. } = *self.config;
-        let table = self.values("pos_embed", grid * grid * width)?;
-        let mut start = self.values("cls_token", width)?.into_owned();
-        start.extend_from_slice(&self.values("reg_token", registers * width)?);
-        start.extend(positions::resample(&table, width, grid, self.config.frame_grid()));
+        let Config { family, width, registers, grid, .. } = *self.config;
+        let all = self.values("pos_embed", family.positions(grid) * width)?;
+        let (before, table) = all.split_at(all.len() - grid * grid * width);
+        let mut start = Vec::new();
+        if family.has_class_token() {
+            start.extend_from_slice(&self.values("cls_token", width)?);
+            // CLIP's table has a row for it.
+            start.iter_mut().zip(before).for_each(|(token, position)| *token += position);
+        }
+        if family == Family::Dinov2 {
+            start.extend_from_slice(&self.values("reg_token", registers * width)?);
+        }
+        start.extend(positions::resample(table, width, grid, self.config.frame_grid()));
         Ok(start)
     }
 
@@ -69,15 +77,20 @@ impl<'a> VitWeights<'a> {
     pub(super) fn patch_embedding(&self, backend: Backend) -> Result<PackedLinear> {
         let area = self.config.patch * self.config.patch;
         let inputs = 3 * area;
-        let weight = self.values("patch_embed.proj.weight", self.config.width * inputs)?;
-        let mut bias = self.values("patch_embed.proj.bias", self.config.width)?.into_owned();
+        let Config { family, width, .. } = *self.config;
+        let (mean, std) = (family.mean(), family.std());
+        let weight = self.values("patch_embed.proj.weight", width * inputs)?;
+        let mut bias = match family {
+            Family::Clip => vec![0.0; width],
+            Family::Dinov2 | Family::Siglip => self.values("patch_embed.proj.bias", width)?.into_owned(),
+        };
         let mut folded = vec![0.0; weight.len()];
         for ((from, to), bias) in weight.chunks(inputs).zip(folded.chunks_mut(inputs)).zip(&mut bias) {
             let mut shift = 0.0;
             for (i, &w) in from.iter().enumerate() {
                 let (channel, pixel) = (i / area, i % area);
-                let w = f64::from(w) / f64::from(IMAGENET_STD[channel]);
-                shift += w * (f64::from(BYTE_CENTRE) / 255.0 - f64::from(IMAGENET_MEAN[channel]));
+                let w = f64::from(w) / f64::from(std[channel]);
+                shift += w * (f64::from(BYTE_CENTRE) / 255.0 - f64::from(mean[channel]));
                 to[pixel * 3 + channel] = (w / 255.0) as f32;
             }
             *bias = (f64::from(*bias) + shift) as f32;
@@ -85,37 +98,82 @@ impl<'a> VitWeights<'a> {
         Ok(PackedLinear::new(backend, &folded, &bias, inputs))
     }
 
-    /// The final norm's weight and bias, `(D)` each.
-    pub(super) fn final_norm(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        let read = |name: &str| self.values(name, self.config.width).map(Cow::into_owned);
-        Ok((read("norm.weight")?, read("norm.bias")?))
+    /// A norm's weight and bias, `(D)` each, where it stays a step of its own.
+    pub(super) fn norm(&self, name: &str) -> Result<(Vec<f32>, Vec<f32>)> {
+        let read =
+            |part: &str| self.values(&format!("{name}.{part}"), self.config.width).map(Cow::into_owned);
+        Ok((read("weight")?, read("bias")?))
+    }
+
+    /// The norm before the blocks, if there is one.
+    pub(super) fn norm_pre(&self) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
+        (self.config.family == Family::Clip).then(|| self.norm("norm_pre")).transpose()
+    }
+
+    fn layer(&self, name: &str, inputs: usize, outputs: usize) -> Result<Folded> {
+        Ok(Folded {
+            weight: self.values(&format!("{name}.weight"), inputs * outputs)?.into_owned(),
+            bias: self.values(&format!("{name}.bias"), outputs)?.into_owned(),
+            inputs,
+        })
     }
 
     /// One block's layers, folded.
     pub(super) fn block(&self, index: usize) -> Result<BlockWeights> {
-        let Config { width: d, hidden, heads, .. } = *self.config;
-        let load = |name: &str, inputs: usize, outputs: usize| -> Result<Folded> {
-            let name = format!("blocks.{index}.{name}");
-            Ok(Folded {
-                weight: self.values(&format!("{name}.weight"), inputs * outputs)?.into_owned(),
-                bias: self.values(&format!("{name}.bias"), outputs)?.into_owned(),
-                inputs,
-            })
-        };
-        let vector = |name: &str| self.values(&format!("blocks.{index}.{name}"), d);
-        let mut qkv = load("attn.qkv", d, 3 * d)?;
-        qkv.after_norm(&vector("norm1.weight")?, &vector("norm1.bias")?);
-        let scale = (1.0 / ((d / heads) as f64).sqrt()) as f32;
+        let Config { family, width: d, hidden, .. } = *self.config;
+        let name = |part: &str| format!("blocks.{index}.{part}");
+        let mut qkv = self.layer(&name("attn.qkv"), d, 3 * d)?;
+        qkv.after_norm(&self.norm(&name("norm1"))?);
+        let scale = self.config.attention_scale() as f32;
         let scales: Vec<f32> = (0..3 * d).map(|row| if row < d { scale } else { 1.0 }).collect();
         qkv.before_scale(&scales);
-        let mut proj = load("attn.proj", d, d)?;
-        proj.before_scale(&vector("ls1.gamma")?);
-        let mut fc1 = load("mlp.fc1", d, hidden)?;
-        fc1.after_norm(&vector("norm2.weight")?, &vector("norm2.bias")?);
-        let mut fc2 = load("mlp.fc2", hidden, d)?;
-        fc2.before_scale(&vector("ls2.gamma")?);
+        let mut proj = self.layer(&name("attn.proj"), d, d)?;
+        let mut fc1 = self.layer(&name("mlp.fc1"), d, hidden)?;
+        fc1.after_norm(&self.norm(&name("norm2"))?);
+        let mut fc2 = self.layer(&name("mlp.fc2"), hidden, d)?;
+        if family == Family::Dinov2 {
+            proj.before_scale(&self.values(&name("ls1.gamma"), d)?);
+            fc2.before_scale(&self.values(&name("ls2.gamma"), d)?);
+        }
         Ok(BlockWeights { qkv, proj, fc1, fc2 })
     }
+
+    /// CLIP's projection, `(output, D)` without bias.
+    pub(super) fn projection(&self, backend: Backend) -> Result<PackedLinear> {
+        let Config { width, output, .. } = *self.config;
+        let weight = self.values("head.weight", output * width)?;
+        Ok(PackedLinear::new(backend, &weight, &vec![0.0; output], width))
+    }
+
+    /// SigLIP's pooling head, with the norm before it.
+    pub(super) fn pool(&self) -> Result<PoolWeights> {
+        let Config { width: d, hidden, .. } = *self.config;
+        let latent = self.values("attn_pool.latent", d)?;
+        let q = self.layer("attn_pool.q", d, d)?;
+        let scale = self.config.attention_scale();
+        let project = |(row, bias): (&[f32], &f32)| {
+            let sum: f64 = row.iter().zip(latent.iter()).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            ((sum + f64::from(*bias)) * scale) as f32
+        };
+        let query = q.weight.chunks_exact(d).zip(&q.bias).map(project).collect();
+        let mut keys_values = self.layer("attn_pool.kv", d, 2 * d)?;
+        keys_values.after_norm(&self.norm("norm")?);
+        let proj = self.layer("attn_pool.proj", d, d)?;
+        let mut fc1 = self.layer("attn_pool.mlp.fc1", d, hidden)?;
+        fc1.after_norm(&self.norm("attn_pool.norm")?);
+        let fc2 = self.layer("attn_pool.mlp.fc2", hidden, d)?;
+        Ok(PoolWeights { query, keys_values, proj, fc1, fc2 })
+    }
+}
+
+/// The layers of a pooling head, with everything folded in.
+pub(super) struct PoolWeights {
+    /// `(D)`, projected and scaled.
+    pub query: Vec<f32>,
+    pub keys_values: Folded,
+    pub proj: Folded,
+    pub fc1: Folded,
+    pub fc2: Folded,
 }
 
 /// The four layers of a block, with everything folded in.
@@ -137,11 +195,11 @@ pub(super) struct Folded {
 
 impl Folded {
     /// Takes in the affine map of the norm before it: `W (γ x + β) + b = (W γ) x + (b + W β)`.
-    fn after_norm(&mut self, gamma: &[f32], beta: &[f32]) {
+    fn after_norm(&mut self, (gamma, beta): &(Vec<f32>, Vec<f32>)) {
         for (row, bias) in self.weight.chunks_exact_mut(self.inputs).zip(&mut self.bias) {
             let mut shift = 0.0;
-            for ((w, &g), &b) in row.iter_mut().zip(gamma).zip(beta) {
-                shift += f64::from(*w) * f64::from(b);
+            for ((w, g), b) in row.iter_mut().zip(gamma).zip(beta) {
+                shift += f64::from(*w) * f64::from(*b);
                 *w *= g;
             }
             *bias = (f64::from(*bias) + shift) as f32;

@@ -7,7 +7,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::kernels::grad;
+use crate::kernels::{Activation, QUICK_FACTOR, grad};
 
 /// Whether candle's fused operations serve: nothing wants a gradient, and it is not f32 on the CPU, where the composed
 /// form's bits are what other things are held to.
@@ -128,6 +128,14 @@ impl LayerNorm {
         Ok(Self { weight: vb.get(dim, "weight")?, bias: vb.get(dim, "bias")?, eps })
     }
 
+    /// Ones, as many as the last axis has elements.
+    ///
+    /// # Errors
+    /// Only if the device fails.
+    pub(super) fn ones(&self) -> Result<Tensor> {
+        self.weight.ones_like()
+    }
+
     /// `(..., dim)` to the same shape.
     ///
     /// # Errors
@@ -164,6 +172,19 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 /// Only if the device fails.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if grad::applies(&[x]) { grad::gelu(x) } else { x.gelu_erf() }
+}
+
+/// What stands between the layers of a frame encoder's MLP.
+///
+/// # Errors
+/// Only if the device fails.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Gelu => x.gelu_erf(),
+        // candle's plain `gelu` is the form by tanh.
+        Activation::GeluTanh => x.gelu(),
+        Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * f64::from(QUICK_FACTOR))?)?,
+    }
 }
 
 /// Splits packed `qkv (B, N, 3·H·d)` into three of `(B, H, N, d)`, of this dtype.

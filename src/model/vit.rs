@@ -1,29 +1,39 @@
-//! DINOv2 with registers, the frame encoder (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv 2309.16588).
+//! The frame encoders' network: a vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929), in timm's terms.
 //!
-//! Written after timm's `vit_*_patch14_reg4_dinov2`: positions are added to the patches before the class and register
-//! tokens join, GELU is the exact one, the feature is the class token after the final norm. Depth, width, patch, grid
-//! and registers follow from the tensors' shapes; only the head count has to be known.
+//! Written after timm's `VisionTransformer`, with the options that its models of the three families set ([`Family`]):
+//! - DINOv2: positions are added to the patches before the class and register tokens join; LayerScale;
+//! - CLIP: a norm before the first block (`norm_pre`), no bias in the patch embedding, a projection at the end (`head`);
+//! - SigLIP: no class token; attention of a learned query over the normed patches instead (`attn_pool`).
+//!
+//! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, and of CLIP and SigLIP the
+//! activation and the norms' epsilon, have to be known.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::layers::{LayerNorm, Linear, matmul, merge_heads, softmax, split_heads};
-use super::{IMAGE_SIZE, positions};
-
-/// Epsilon of every LayerNorm of the frame encoder.
-pub const NORM_EPS: f64 = 1e-6;
+use super::layers::{LayerNorm, Linear, activate, matmul, merge_heads, softmax, split_heads};
+use super::{Family, IMAGE_SIZE, positions};
+use crate::kernels::Activation;
 
 /// The numbers that fix a frame encoder's shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Feature width `D`.
+    /// Which options of the network are set.
+    pub family: Family,
+    /// Width of the tokens `D`.
     pub width: usize,
+    /// Width of a feature: the tokens', or where they are projected that of their projection.
+    pub output: usize,
     /// Number of transformer blocks.
     pub depth: usize,
     /// Attention heads per block.
     pub heads: usize,
     /// Hidden width of the MLP.
     pub hidden: usize,
+    /// Between the layers of the MLP.
+    pub activation: Activation,
+    /// Epsilon of every LayerNorm.
+    pub norm_eps: f64,
     /// Side of a patch in pixels.
     pub patch: usize,
     /// Side of the position table the file carries, in patches.
@@ -33,9 +43,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// A DINOv2 of this width, whose other numbers are those of ViT-S/14 with 4 registers as published.
+    pub fn dinov2(width: usize) -> Self {
+        Self {
+            family: Family::Dinov2,
+            width,
+            output: width,
+            depth: 12,
+            heads: 6,
+            hidden: 4 * width,
+            activation: Activation::Gelu,
+            norm_eps: 1e-6,
+            patch: 14,
+            grid: 37,
+            registers: 4,
+        }
+    }
+
     /// ViT-S/14 with 4 registers as published: the paper's frame encoder.
     pub fn vit_small() -> Self {
-        Self { width: 384, depth: 12, heads: 6, hidden: 1536, patch: 14, grid: 37, registers: 4 }
+        Self::dinov2(384)
     }
 
     /// Side of the grid of patches of one frame.
@@ -43,9 +70,19 @@ impl Config {
         IMAGE_SIZE / self.patch
     }
 
-    /// Tokens per frame `N`: the class token, the registers and the patches.
+    /// Tokens before the patches: the class token and the registers.
+    pub fn prefix(&self) -> usize {
+        usize::from(self.family.has_class_token()) + self.registers
+    }
+
+    /// Tokens per frame `N`: the prefix and the patches.
     pub fn tokens(&self) -> usize {
-        1 + self.registers + self.frame_grid().pow(2)
+        self.prefix() + self.frame_grid().pow(2)
+    }
+
+    /// What scores are multiplied with: `1/sqrt(head_dim)`.
+    pub(super) fn attention_scale(&self) -> f64 {
+        1.0 / ((self.width / self.heads) as f64).sqrt()
     }
 
     /// Multiply-adds of one frame, all blocks for all tokens.
@@ -53,39 +90,68 @@ impl Config {
         let Self { width: d, depth, hidden, patch, .. } = *self;
         let n = self.tokens();
         let block = n * (4 * d * d + 2 * d * hidden) + 2 * n * n * d;
-        self.frame_grid().pow(2) * 3 * patch * patch * d + depth * block
+        let pool = match self.family {
+            Family::Dinov2 => 0,
+            Family::Clip => d * self.output,
+            Family::Siglip => n * 2 * d * d + 2 * n * d + d * d + 2 * d * hidden,
+        };
+        self.frame_grid().pow(2) * 3 * patch * patch * d + depth * block + pool
     }
 
-    /// Every tensor a file of this shape has, by timm's names, each with its shape.
+    /// Every tensor a network of this shape has, by timm's names, each with its shape.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let Self { width: d, hidden, patch, grid, registers, .. } = *self;
-        let mut all = vec![
-            ("cls_token".into(), vec![1, 1, d]),
-            ("reg_token".into(), vec![1, registers, d]),
-            ("pos_embed".into(), vec![1, grid * grid, d]),
-            ("patch_embed.proj.weight".into(), vec![d, 3, patch, patch]),
-            ("patch_embed.proj.bias".into(), vec![d]),
-            ("norm.weight".into(), vec![d]),
-            ("norm.bias".into(), vec![d]),
-        ];
+        let Self { family, width: d, output, hidden, patch, grid, registers, .. } = *self;
+        let mut all = Vec::new();
+        let mut put = |name: String, shape: Vec<usize>| all.push((name, shape));
+        let linear = |name: &str, inputs, outputs| {
+            [(format!("{name}.weight"), vec![outputs, inputs]), (format!("{name}.bias"), vec![outputs])]
+        };
+        let norm = |name: &str| ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![d]));
+        if family.has_class_token() {
+            put("cls_token".into(), vec![1, 1, d]);
+        }
+        put("pos_embed".into(), vec![1, family.positions(grid), d]);
+        put("patch_embed.proj.weight".into(), vec![d, 3, patch, patch]);
+        match family {
+            Family::Dinov2 => {
+                put("reg_token".into(), vec![1, registers, d]);
+                put("patch_embed.proj.bias".into(), vec![d]);
+            }
+            Family::Clip => {
+                norm("norm_pre").into_iter().for_each(|(name, shape)| put(name, shape));
+                put("head.weight".into(), vec![output, d]);
+            }
+            Family::Siglip => {
+                put("patch_embed.proj.bias".into(), vec![d]);
+                put("attn_pool.latent".into(), vec![1, 1, d]);
+                let layers = [
+                    ("q", d, d),
+                    ("kv", d, 2 * d),
+                    ("proj", d, d),
+                    ("mlp.fc1", d, hidden),
+                    ("mlp.fc2", hidden, d),
+                ];
+                for (name, inputs, outputs) in layers {
+                    let pair = linear(&format!("attn_pool.{name}"), inputs, outputs);
+                    pair.into_iter().for_each(|(name, shape)| put(name, shape));
+                }
+                norm("attn_pool.norm").into_iter().for_each(|(name, shape)| put(name, shape));
+            }
+        }
+        norm("norm").into_iter().for_each(|(name, shape)| put(name, shape));
         for i in 0..self.depth {
-            for (name, shape) in [
-                ("norm1.weight", vec![d]),
-                ("norm1.bias", vec![d]),
-                ("attn.qkv.weight", vec![3 * d, d]),
-                ("attn.qkv.bias", vec![3 * d]),
-                ("attn.proj.weight", vec![d, d]),
-                ("attn.proj.bias", vec![d]),
-                ("ls1.gamma", vec![d]),
-                ("norm2.weight", vec![d]),
-                ("norm2.bias", vec![d]),
-                ("mlp.fc1.weight", vec![hidden, d]),
-                ("mlp.fc1.bias", vec![hidden]),
-                ("mlp.fc2.weight", vec![d, hidden]),
-                ("mlp.fc2.bias", vec![d]),
-                ("ls2.gamma", vec![d]),
-            ] {
-                all.push((format!("blocks.{i}.{name}"), shape));
+            let block = |name: &str| format!("blocks.{i}.{name}");
+            let layers =
+                [("attn.qkv", d, 3 * d), ("attn.proj", d, d), ("mlp.fc1", d, hidden), ("mlp.fc2", hidden, d)];
+            for (name, inputs, outputs) in layers {
+                linear(&block(name), inputs, outputs).into_iter().for_each(|(name, shape)| put(name, shape));
+            }
+            for name in ["norm1", "norm2"] {
+                norm(&block(name)).into_iter().for_each(|(name, shape)| put(name, shape));
+            }
+            if family == Family::Dinov2 {
+                put(block("ls1.gamma"), vec![d]);
+                put(block("ls2.gamma"), vec![d]);
             }
         }
         all
@@ -98,53 +164,86 @@ struct Block {
     qkv: Linear,
     proj: Linear,
     norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-    /// The two LayerScales; absent once they are folded into `proj` and `fc2`, and the attention's scale into `qkv`.
+    mlp: Mlp,
+    /// The two LayerScales, where there are some that are not folded into `proj` and `fc2`.
     scales: Option<(Tensor, Tensor)>,
+    /// What the queries are multiplied with; 1 once that is folded into `qkv`.
+    attention_scale: f64,
     /// What products multiply; tokens and norms stay f32.
     dtype: DType,
     heads: usize,
 }
 
+#[derive(Debug, Clone)]
+struct Mlp {
+    fc1: Linear,
+    activation: Activation,
+    fc2: Linear,
+}
+
+impl Mlp {
+    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            fc1: Linear::load(config.width, config.hidden, &vb.pp("fc1"))?,
+            activation: config.activation,
+            fc2: Linear::load(config.hidden, config.width, &vb.pp("fc2"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.fc2.forward(&activate(&self.fc1.forward(x)?, self.activation)?)
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let Self { fc1, activation, fc2 } = self;
+        Ok(Self { fc1: fc1.to_dtype(dtype)?, activation: *activation, fc2: fc2.to_dtype(dtype)? })
+    }
+}
+
+/// What scores and their softmax are computed in. Rounded to bf16's 8 bits scores are off by several percent after the
+/// exponential: of the full-size golden they alone cost a cosine of 0.001. f16 has 11 bits, and range enough.
+fn inner(dtype: DType) -> DType {
+    if dtype == DType::BF16 { DType::F16 } else { dtype }
+}
+
 impl Block {
     fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
         let d = config.width;
+        let scales = match config.family {
+            Family::Dinov2 => Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
+            Family::Clip | Family::Siglip => None,
+        };
         Ok(Self {
-            norm1: LayerNorm::load(d, NORM_EPS, &vb.pp("norm1"))?,
+            norm1: LayerNorm::load(d, config.norm_eps, &vb.pp("norm1"))?,
             qkv: Linear::load(d, 3 * d, &vb.pp("attn.qkv"))?,
             proj: Linear::load(d, d, &vb.pp("attn.proj"))?,
-            norm2: LayerNorm::load(d, NORM_EPS, &vb.pp("norm2"))?,
-            fc1: Linear::load(d, config.hidden, &vb.pp("mlp.fc1"))?,
-            fc2: Linear::load(config.hidden, d, &vb.pp("mlp.fc2"))?,
-            scales: Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
+            norm2: LayerNorm::load(d, config.norm_eps, &vb.pp("norm2"))?,
+            mlp: Mlp::load(config, &vb.pp("mlp"))?,
+            scales,
+            attention_scale: config.attention_scale(),
             dtype: vb.dtype(),
             heads: config.heads,
         })
     }
 
-    /// What the scores are multiplied with.
-    fn attention_scale(&self, width: usize) -> f64 {
-        1.0 / ((width / self.heads) as f64).sqrt()
-    }
-
     /// The same function with fewer steps, in another precision.
-    fn folded(&self, width: usize, dtype: DType) -> Result<Self> {
-        let (mut qkv, mut proj, mut fc2) = (self.qkv.clone(), self.proj.clone(), self.fc2.clone());
+    fn folded(&self, dtype: DType) -> Result<Self> {
+        let queries = self.norm1.ones()?;
+        let others = queries.clone();
+        let queries = (queries * self.attention_scale)?;
+        let qkv = self.qkv.scaled(&Tensor::cat(&[&queries, &others, &others], 0)?)?;
+        let (mut proj, mut mlp) = (self.proj.clone(), self.mlp.clone());
         if let Some((ls1, ls2)) = &self.scales {
-            let (queries, others) = (ls1.ones_like()?, ls1.ones_like()?);
-            let queries = (queries * self.attention_scale(width))?;
-            qkv = qkv.scaled(&Tensor::cat(&[&queries, &others, &others], 0)?)?;
-            (proj, fc2) = (proj.scaled(ls1)?, fc2.scaled(ls2)?);
+            (proj, mlp.fc2) = (proj.scaled(ls1)?, mlp.fc2.scaled(ls2)?);
         }
         Ok(Self {
             norm1: self.norm1.clone(),
             qkv: qkv.to_dtype(dtype)?,
             proj: proj.to_dtype(dtype)?,
             norm2: self.norm2.clone(),
-            fc1: self.fc1.to_dtype(dtype)?,
-            fc2: fc2.to_dtype(dtype)?,
+            mlp: mlp.to_dtype(dtype)?,
             scales: None,
+            attention_scale: 1.0,
             dtype,
             heads: self.heads,
         })
@@ -153,25 +252,21 @@ impl Block {
     /// `(B, N, D)` to `(B, M, D)`: all keys, the first `M` tokens.
     fn forward(&self, x: &Tensor, tokens: usize) -> Result<Tensor> {
         let normed = |norm: &LayerNorm, x: &Tensor| norm.forward(x)?.to_dtype(self.dtype);
-        // Scores rounded to bf16's 8 bits are off by several percent after the exponential: of the full-size golden they
-        // alone cost a cosine of 0.001. f16 has 11 bits, and range enough.
-        let inner = if self.dtype == DType::BF16 { DType::F16 } else { self.dtype };
         let qkv = self.qkv.forward(&normed(&self.norm1, x)?)?;
-        let (mut q, k, v) = split_heads(&qkv, self.heads, inner)?;
+        let (mut q, k, v) = split_heads(&qkv, self.heads, inner(self.dtype))?;
         let mut x = x.clone();
         if tokens < x.dim(1)? {
             (q, x) = (q.narrow(2, 0, tokens)?.contiguous()?, x.narrow(1, 0, tokens)?);
         }
-        if self.scales.is_some() {
-            q = (q * self.attention_scale(x.dim(D::Minus1)?))?;
+        if self.attention_scale != 1.0 {
+            q = (q * self.attention_scale)?;
         }
         let attention = softmax(&matmul(&q, &k.t()?)?)?;
         let (ls1, ls2) = self.scales.as_ref().map(|(a, b)| (a, b)).unzip();
         let mixed = merge_heads(&matmul(&attention, &v)?)?.to_dtype(self.dtype)?;
         let mixed = self.proj.forward(&mixed)?;
         let x = (&x + scaled(mixed, ls1)?.to_dtype(x.dtype())?)?;
-        let hidden = self.fc1.forward(&normed(&self.norm2, &x)?)?.gelu_erf()?;
-        let mixed = self.fc2.forward(&hidden)?;
+        let mixed = self.mlp.forward(&normed(&self.norm2, &x)?)?;
         &x + scaled(mixed, ls2)?.to_dtype(x.dtype())?
     }
 }
@@ -181,6 +276,100 @@ fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
     scales.map_or(Ok(y.clone()), |scales| y.broadcast_mul(scales))
 }
 
+/// What makes a feature of the normed tokens.
+#[derive(Debug, Clone)]
+enum Head {
+    /// It is the class token.
+    Token,
+    /// The class token's projection, `(output, D)` without bias.
+    Projection(Linear),
+    /// A learned query's attention over all tokens.
+    Pool(Box<Pool>),
+}
+
+/// SigLIP's head, timm's `AttentionPoolLatent`.
+#[derive(Debug, Clone)]
+struct Pool {
+    /// The projected and scaled query of each head, `(1, H, 1, D/H)`.
+    query: Tensor,
+    kv: Linear,
+    proj: Linear,
+    norm: LayerNorm,
+    mlp: Mlp,
+    dtype: DType,
+    heads: usize,
+}
+
+impl Head {
+    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+        let Config { width: d, output, heads, .. } = *config;
+        match config.family {
+            Family::Dinov2 => Ok(Self::Token),
+            Family::Clip => {
+                let weight = vb.get((output, d), "head.weight")?;
+                let bias = Tensor::zeros(output, weight.dtype(), weight.device())?;
+                Ok(Self::Projection(Linear::new(weight, bias)))
+            }
+            Family::Siglip => {
+                let vb = vb.pp("attn_pool");
+                let query = Linear::load(d, d, &vb.pp("q"))?.forward(&vb.get((1, 1, d), "latent")?)?;
+                Ok(Self::Pool(Box::new(Pool {
+                    query: (query.reshape((1, heads, 1, d / heads))? * config.attention_scale())?,
+                    kv: Linear::load(d, 2 * d, &vb.pp("kv"))?,
+                    proj: Linear::load(d, d, &vb.pp("proj"))?,
+                    norm: LayerNorm::load(d, config.norm_eps, &vb.pp("norm"))?,
+                    mlp: Mlp::load(config, &vb.pp("mlp"))?,
+                    dtype: vb.dtype(),
+                    heads,
+                })))
+            }
+        }
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(match self {
+            Self::Token => Self::Token,
+            Self::Projection(layer) => Self::Projection(layer.to_dtype(dtype)?),
+            Self::Pool(pool) => Self::Pool(Box::new(Pool {
+                query: pool.query.clone(),
+                kv: pool.kv.to_dtype(dtype)?,
+                proj: pool.proj.to_dtype(dtype)?,
+                norm: pool.norm.clone(),
+                mlp: pool.mlp.to_dtype(dtype)?,
+                dtype,
+                heads: pool.heads,
+            })),
+        })
+    }
+
+    /// Features `(B, output)` of normed tokens `(B, N, D)`, of which a class token comes first.
+    fn forward(&self, x: &Tensor, dtype: DType) -> Result<Tensor> {
+        match self {
+            Self::Token => x.narrow(1, 0, 1)?.squeeze(1),
+            Self::Projection(layer) => {
+                layer.forward(&x.narrow(1, 0, 1)?.squeeze(1)?.to_dtype(dtype)?)?.to_dtype(x.dtype())
+            }
+            Self::Pool(pool) => pool.forward(x),
+        }
+    }
+}
+
+impl Pool {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, n, d) = x.dims3()?;
+        let kv = self.kv.forward(&x.to_dtype(self.dtype)?)?;
+        let kv = kv.reshape((b, n, 2, self.heads, d / self.heads))?.permute((2, 0, 3, 1, 4))?;
+        let part = |i: usize| kv.get(i)?.to_dtype(inner(self.dtype))?.contiguous();
+        let (k, v) = (part(0)?, part(1)?);
+        let query = self.query.to_dtype(k.dtype())?;
+        let query = query.broadcast_as((b, self.heads, 1, d / self.heads))?.contiguous()?;
+        let mixed = merge_heads(&matmul(&softmax(&matmul(&query, &k.t()?)?)?, &v)?)?;
+        let y = self.proj.forward(&mixed.to_dtype(self.dtype)?)?.to_dtype(x.dtype())?;
+        let mixed = self.mlp.forward(&self.norm.forward(&y)?.to_dtype(self.dtype)?)?;
+        (&y + mixed.to_dtype(x.dtype())?)?.squeeze(1)
+    }
+}
+
 /// The frame encoder in composed candle operations.
 #[derive(Debug, Clone)]
 pub struct Vit {
@@ -188,10 +377,15 @@ pub struct Vit {
     patch_embed: Linear,
     /// The position table at the frame's grid, `(1, grid², D)`.
     pos_embed: Tensor,
-    /// The class token and the registers, `(1, 1 + R, D)`.
-    prefix: Tensor,
+    /// The class token, with its position where it has one, and the registers, `(1, 1 + R, D)`; none without a class token.
+    prefix: Option<Tensor>,
+    /// Before the first block.
+    norm_pre: Option<LayerNorm>,
     blocks: Vec<Block>,
     norm: LayerNorm,
+    head: Head,
+    /// What products multiply.
+    dtype: DType,
 }
 
 impl Vit {
@@ -200,24 +394,44 @@ impl Vit {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(config: Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { width: d, patch, grid, registers, .. } = config;
+        let Config { family, width: d, patch, grid, registers, norm_eps, .. } = config;
         let kernel =
             vb.get((d, 3, patch, patch), "patch_embed.proj.weight")?.reshape((d, 3 * patch * patch))?;
-        let table = vb.get((1, grid * grid, d), "pos_embed")?;
+        let bias = match family {
+            Family::Clip => Tensor::zeros(d, kernel.dtype(), kernel.device())?,
+            Family::Dinov2 | Family::Siglip => vb.get(d, "patch_embed.proj.bias")?,
+        };
+        let rows = family.positions(grid);
+        let all = vb.get((1, rows, d), "pos_embed")?;
+        let before = rows - grid * grid;
+        let table = all.narrow(1, before, grid * grid)?;
         let to = config.frame_grid();
         let pos_embed = positions::resample(&table.flatten_all()?.to_vec1::<f32>()?, d, grid, to);
         let pos_embed = Tensor::from_vec(pos_embed, (1, to * to, d), table.device())?;
-        let prefix =
-            Tensor::cat(&[vb.get((1, 1, d), "cls_token")?, vb.get((1, registers, d), "reg_token")?], 1)?;
+        let class = || vb.get((1, 1, d), "cls_token");
+        let (prefix, norm_pre) = match family {
+            Family::Dinov2 => {
+                let registers = vb.get((1, registers, d), "reg_token")?;
+                (Some(Tensor::cat(&[class()?, registers], 1)?), None)
+            }
+            Family::Clip => {
+                let norm = LayerNorm::load(d, norm_eps, &vb.pp("norm_pre"))?;
+                (Some((class()? + all.narrow(1, 0, before)?)?), Some(norm))
+            }
+            Family::Siglip => (None, None),
+        };
         let blocks = (0..config.depth)
             .map(|i| Block::load(&config, &vb.pp(format!("blocks.{i}"))))
             .collect::<Result<_>>()?;
         Ok(Self {
-            patch_embed: Linear::new(kernel, vb.get(d, "patch_embed.proj.bias")?),
+            patch_embed: Linear::new(kernel, bias),
             pos_embed,
             prefix,
+            norm_pre,
             blocks,
-            norm: LayerNorm::load(d, NORM_EPS, &vb.pp("norm"))?,
+            norm: LayerNorm::load(d, norm_eps, &vb.pp("norm"))?,
+            head: Head::load(&config, vb)?,
+            dtype: vb.dtype(),
             config,
         })
     }
@@ -249,10 +463,15 @@ impl Vit {
     /// If the pictures are not 224 x 224 with three channels.
     pub fn tokens(&self, pixels: &Tensor) -> Result<Tensor> {
         let patches = self.patches(pixels)?.to_dtype(self.pos_embed.dtype())?;
-        let patches = patches.broadcast_add(&self.pos_embed)?;
-        let (b, _, d) = patches.dims3()?;
-        let prefix = self.prefix.broadcast_as((b, 1 + self.config.registers, d))?;
-        Tensor::cat(&[&prefix, &patches], 1)
+        let mut tokens = patches.broadcast_add(&self.pos_embed)?;
+        if let Some(prefix) = &self.prefix {
+            let (b, _, d) = tokens.dims3()?;
+            tokens = Tensor::cat(&[&prefix.broadcast_as((b, self.config.prefix(), d))?, &tokens], 1)?;
+        }
+        match &self.norm_pre {
+            Some(norm) => norm.forward(&tokens),
+            None => Ok(tokens),
+        }
     }
 
     /// Every stage from normalised pixels `(B, 3, 224, 224)`: the tokens, each block's output and the final norm's,
@@ -270,7 +489,7 @@ impl Vit {
         Ok(stages)
     }
 
-    /// Features `(B, D)` of normalised pixels `(B, 3, 224, 224)`: the class token after the final norm. Of the last block
+    /// Features `(B, output)` of normalised pixels `(B, 3, 224, 224)`. Where a class token makes the feature, of the last block
     /// only that token is computed.
     ///
     /// # Errors
@@ -278,10 +497,10 @@ impl Vit {
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = self.tokens(pixels)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            let tokens = if i + 1 == self.blocks.len() { 1 } else { x.dim(1)? };
-            x = block.forward(&x, tokens)?;
+            let last = i + 1 == self.blocks.len() && self.config.family.has_class_token();
+            x = block.forward(&x, if last { 1 } else { x.dim(1)? })?;
         }
-        self.norm.forward(&x.narrow(1, 0, 1)?)?.squeeze(1)
+        self.head.forward(&self.norm.forward(&x)?, self.dtype)
     }
 
     /// The same encoder for inference with products in another precision: what is only a scale is folded into the layer
@@ -290,35 +509,16 @@ impl Vit {
     /// # Errors
     /// If the device has no such precision.
     pub fn folded(&self, dtype: DType) -> Result<Self> {
-        let width = self.config.width;
         Ok(Self {
             config: self.config.clone(),
             patch_embed: self.patch_embed.to_dtype(dtype)?,
             pos_embed: self.pos_embed.clone(),
             prefix: self.prefix.clone(),
-            blocks: self.blocks.iter().map(|b| b.folded(width, dtype)).collect::<Result<_>>()?,
+            norm_pre: self.norm_pre.clone(),
+            blocks: self.blocks.iter().map(|b| b.folded(dtype)).collect::<Result<_>>()?,
             norm: self.norm.clone(),
+            head: self.head.to_dtype(dtype)?,
+            dtype,
         })
     }
-}
-
-/// Normalised pixels `(B, 3, 224, 224)` f32 of frames of 224 x 224 RGB bytes, row by row.
-///
-/// # Errors
-/// If a frame has another number of bytes.
-pub fn normalize(frames: &[&[u8]], device: &candle_core::Device) -> Result<Tensor> {
-    let plane = IMAGE_SIZE * IMAGE_SIZE;
-    let mut pixels = vec![0f32; frames.len() * 3 * plane];
-    for (frame, out) in frames.iter().zip(pixels.chunks_exact_mut(3 * plane)) {
-        if frame.len() != 3 * plane {
-            candle_core::bail!("a frame of {} bytes, expected {} (224 x 224 RGB)", frame.len(), 3 * plane);
-        }
-        for (i, rgb) in frame.chunks_exact(3).enumerate() {
-            for c in 0..3 {
-                out[c * plane + i] =
-                    (f32::from(rgb[c]) / 255.0 - super::IMAGENET_MEAN[c]) / super::IMAGENET_STD[c];
-            }
-        }
-    }
-    Tensor::from_vec(pixels, (frames.len(), 3, IMAGE_SIZE, IMAGE_SIZE), device)
 }

@@ -1,6 +1,7 @@
-//! The authors' transform up to bytes: shorter side to 256 (bicubic, antialiased), centre crop of 224.
+//! Frames as the frame encoders see them, up to bytes: resized (bicubic, antialiased) and cropped to 224 x 224.
 //!
-//! It gives the very bytes of torchvision on Pillow images, so it follows Pillow's `Resample.c`: coefficients in f64,
+//! It gives the very bytes of torchvision on Pillow images, which is the authors' transform, and of transformers' image
+//! processors on Pillow images for the others ([`Framing`]), so it follows Pillow's `Resample.c`: coefficients in f64,
 //! rounded to 22 fractional bits; the horizontal pass first, rounded to u8, then the vertical one; the sums in i32 are
 //! exact, so every instruction set gives the same bits. (Checked against Pillow 12.3 on 77 sizes; Pillow 13.0 gives other
 //! bytes for some pictures more than twice as tall as wide.) Only what the crop shows is computed. `f32` conversion and
@@ -13,8 +14,6 @@
 
 use super::convert::RgbFrame;
 
-/// Shorter side after resizing, in pixels.
-pub const RESIZE: usize = 256;
 /// Side of the square that is kept, in pixels.
 pub const CROP: usize = 224;
 /// Bytes of a transformed frame: `CROP x CROP` pixels of RGB, row by row.
@@ -27,17 +26,38 @@ const ROWS: usize = 4;
 /// Lanes of such a group: `ROWS` pixels of four bytes.
 const LANES: usize = ROWS * 4;
 
-/// `(width, height)` after torchvision's `Resize(256)`: the long side truncates.
-#[must_use]
-pub fn resized_size(width: usize, height: usize) -> (usize, usize) {
-    let long = |long: usize, short: usize| (RESIZE as f64 * long as f64 / short as f64) as usize;
-    if width <= height { (RESIZE, long(height, width)) } else { (long(width, height), RESIZE) }
+/// How a picture becomes a square of [`CROP`] pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// torchvision's `Resize(256)` and `CenterCrop(224)`: DINOv2's, and so LiFT's.
+    #[default]
+    ShorterTo256,
+    /// The shorter side to 224, then the centre, as transformers' `CLIPImageProcessorPil` does it.
+    ShorterTo224,
+    /// Both sides to 224, whatever the proportions, as transformers' `SiglipImageProcessorPil` does it.
+    Squeezed,
 }
 
-/// First row or column of the centre crop: `(size - 224) / 2`, half to even as Python rounds.
-#[must_use]
-pub fn crop_offset(size: usize) -> usize {
-    ((size - CROP) as f64 / 2.0).round_ties_even() as usize
+impl Framing {
+    /// `(width, height)` after resizing; a long side truncates.
+    fn resized(self, width: usize, height: usize) -> (usize, usize) {
+        let short = match self {
+            Self::ShorterTo256 => 256,
+            Self::ShorterTo224 => CROP,
+            Self::Squeezed => return (CROP, CROP),
+        };
+        let long = |long: usize, side: usize| (short as f64 * long as f64 / side as f64) as usize;
+        if width <= height { (short, long(height, width)) } else { (long(width, height), short) }
+    }
+
+    /// First row or column of the centre crop: `(size - 224) / 2`, which torchvision rounds half to even and transformers
+    /// down.
+    fn offset(self, size: usize) -> usize {
+        match self {
+            Self::ShorterTo256 => ((size - CROP) as f64 / 2.0).round_ties_even() as usize,
+            Self::ShorterTo224 | Self::Squeezed => (size - CROP) / 2,
+        }
+    }
 }
 
 /// Keys' cubic kernel with a = -0.5.
@@ -67,13 +87,13 @@ struct Axis {
 }
 
 impl Axis {
-    /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the outputs of the crop, from `input` to `output` pixels.
-    fn new(input: usize, output: usize) -> Self {
+    /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the outputs of the crop, the first of them `offset`, from
+    /// `input` to `output` pixels.
+    fn new(input: usize, output: usize, offset: usize) -> Self {
         let scale = input as f64 / output as f64;
         let filter_scale = scale.max(1.0);
         let support = 2.0 * filter_scale;
         let mut rows = Vec::with_capacity(CROP);
-        let offset = crop_offset(output);
         for out in offset..offset + CROP {
             let center = (out as f64 + 0.5) * scale;
             let start = (center - support + 0.5).max(0.0) as usize;
@@ -111,6 +131,7 @@ impl Axis {
 /// The transform for frames of one size, with room for its intermediate rows; frames of another size rebuild it.
 #[derive(Default)]
 pub struct Transform {
+    framing: Framing,
     plan: Option<Plan>,
 }
 
@@ -127,13 +148,19 @@ struct Plan {
 }
 
 impl Transform {
+    /// The transform of a frame encoder.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, plan: None }
+    }
+
     /// Resizes and crops `frame` into `CROP x CROP x 3` bytes, row by row, RGB.
     #[must_use]
     pub fn apply(&mut self, frame: &RgbFrame) -> Vec<u8> {
         let mut out = vec![0; FRAME_BYTES];
         let plan = match &mut self.plan {
             Some(plan) if (plan.width, plan.height) == (frame.width, frame.height) => plan,
-            plan => plan.insert(Plan::new(frame.width, frame.height)),
+            plan => plan.insert(Plan::new(self.framing, frame.width, frame.height)),
         };
         plan.run(frame, &mut out);
         out
@@ -141,9 +168,10 @@ impl Transform {
 }
 
 impl Plan {
-    fn new(width: usize, height: usize) -> Self {
-        let (to_width, to_height) = resized_size(width, height);
-        let (across, down) = (Axis::new(width, to_width), Axis::new(height, to_height));
+    fn new(framing: Framing, width: usize, height: usize) -> Self {
+        let (to_width, to_height) = framing.resized(width, height);
+        let axis = |from, to| Axis::new(from, to, framing.offset(to));
+        let (across, down) = (axis(width, to_width), axis(height, to_height));
         let group = vec![[[0; 4]; ROWS]; across.to - across.from];
         let middle = vec![0; (down.to - down.from) * CROP * 3];
         Self { width, height, across, down, group, middle }
@@ -266,24 +294,25 @@ mod tests {
     use super::*;
     use sha2::{Digest, Sha256};
 
-    /// What Pillow 12.3 and 13.0 give, by `scripts/make_transform_golden.py`: width, height, and the start of the bytes' SHA-256.
-    const PILLOW: [(usize, usize, &str); 16] = [
-        (293, 240, "6de2187556af064b"),
-        (240, 293, "cdabe69c5afd251b"),
-        (426, 240, "8a3e35578600df76"),
-        (1280, 720, "20d65c1abc600d41"),
-        (720, 1280, "5f2c58545364942e"),
-        (1920, 1080, "686540d42292c5c8"),
-        (256, 256, "1795115ef41fc8ed"),
-        (224, 224, "fd1c497ea962be53"),
-        (255, 257, "d81ba04d4e4f332b"),
-        (641, 479, "d76b438f114079ac"),
-        (97, 65, "ab0ad283f36906a1"),
-        (13, 7, "d86df8f9319fd6a6"),
-        (400, 10, "acfd1ff6e2095cc5"),
-        (3, 501, "03f45bcd7dd429cc"),
-        (2, 3, "8eeff11b48d48631"),
-        (1, 1, "904245d4c92a57c0"),
+    /// What Pillow 13.0 gives (and 12.3 of the first), by `scripts/make_transform_golden.py`: width, height, and the start of the
+    /// bytes' SHA-256 in each framing.
+    const PILLOW: [(usize, usize, [&str; 3]); 16] = [
+        (293, 240, ["6de2187556af064b", "daefa90ede93cf9f", "12f10162601b347d"]),
+        (240, 293, ["cdabe69c5afd251b", "05f58f88a7015b37", "a1fcc3f67d9e4aa5"]),
+        (426, 240, ["8a3e35578600df76", "a3d9b760dfa6e7c1", "22aa9ccb8274244c"]),
+        (1280, 720, ["20d65c1abc600d41", "1c125793c626fd8d", "3a9a4c1982715d1d"]),
+        (720, 1280, ["5f2c58545364942e", "43aacd6444d6f67d", "ff8daf44ee58f2e8"]),
+        (1920, 1080, ["686540d42292c5c8", "46cf3eee27a5deb1", "ecf54c02b6193492"]),
+        (256, 256, ["1795115ef41fc8ed", "c27da0838eb869e7", "c27da0838eb869e7"]),
+        (224, 224, ["fd1c497ea962be53", "456ca2e7402da6d6", "456ca2e7402da6d6"]),
+        (255, 257, ["d81ba04d4e4f332b", "8b9228bb575dd2f5", "e41eee7ae1632434"]),
+        (641, 479, ["d76b438f114079ac", "0b06ea04d08e6c8d", "f334f7e640f7885b"]),
+        (97, 65, ["ab0ad283f36906a1", "811b4eed8a8343d5", "9a3963917dbd0d67"]),
+        (13, 7, ["d86df8f9319fd6a6", "0521716d1b5a0e09", "d762ce2c3aa2a31c"]),
+        (400, 10, ["acfd1ff6e2095cc5", "8b5961805b4eec27", "251b904ea8104bb4"]),
+        (3, 501, ["03f45bcd7dd429cc", "40929df47edb304c", "9a860a66157fd38f"]),
+        (2, 3, ["8eeff11b48d48631", "08d7911cb495b48d", "04ec35fa035086bd"]),
+        (1, 1, ["904245d4c92a57c0", "904245d4c92a57c0", "904245d4c92a57c0"]),
     ];
 
     /// The script's picture.
@@ -298,19 +327,23 @@ mod tests {
 
     #[test]
     fn pictures_of_any_size_come_out_as_pillow_makes_them() {
-        let mut transform = Transform::default();
-        for (width, height, expected) in PILLOW {
-            let picture = noise(width, height);
-            let frame = RgbFrame::new(width, height, width * 3, &picture);
-            let bytes = transform.apply(&frame);
-            let digest = |bytes: &[u8]| -> String {
-                Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-            };
-            assert_eq!(digest(&bytes), expected, "{width} x {height}");
-            // Without wide vectors too.
-            let mut plain = vec![0; FRAME_BYTES];
-            Plan::new(width, height).passes(&frame, &mut plain);
-            assert!(plain == bytes, "{width} x {height}");
+        for (at, framing) in
+            [Framing::ShorterTo256, Framing::ShorterTo224, Framing::Squeezed].into_iter().enumerate()
+        {
+            let mut transform = Transform::new(framing);
+            for (width, height, expected) in PILLOW {
+                let picture = noise(width, height);
+                let frame = RgbFrame::new(width, height, width * 3, &picture);
+                let bytes = transform.apply(&frame);
+                let digest = |bytes: &[u8]| -> String {
+                    Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+                };
+                assert_eq!(digest(&bytes), expected[at], "{width} x {height} {framing:?}");
+                // Without wide vectors too.
+                let mut plain = vec![0; FRAME_BYTES];
+                Plan::new(framing, width, height).passes(&frame, &mut plain);
+                assert!(plain == bytes, "{width} x {height} {framing:?}");
+            }
         }
     }
 }

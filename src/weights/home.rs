@@ -14,12 +14,15 @@ use super::convert::{ConvertError, Storage, convert};
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::tell::{size_text, tell};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, drive, load};
+use crate::model::Family;
 
 /// The converted LiFT.
 pub const LIFT_FILE: &str = "lift.safetensors";
 
-/// The frame encoder, where `lift weights pull --to` put it beside [`LIFT_FILE`].
-pub const DINOV2_FILE: &str = "dinov2.safetensors";
+/// A frame encoder, where `lift weights pull --to` put it beside [`LIFT_FILE`].
+pub(super) fn encoder_file(family: Family) -> String {
+    format!("{family}.safetensors")
+}
 
 /// Where `lift` keeps what it converts: `LIFT_HOME`, else `lift/` in the platform's cache folder.
 pub fn lift_home() -> PathBuf {

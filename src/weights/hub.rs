@@ -15,7 +15,9 @@ use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
     write_whole,
 };
+use super::vision::CONFIG_FILE;
 use super::{Store, WeightsError};
+use crate::model::Family;
 
 /// The file that holds the weights in a repository.
 pub const HUB_FILE: &str = "model.safetensors";
@@ -145,23 +147,33 @@ fn link(relative: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
     fs::copy(blob, pointer).map(drop)
 }
 
-/// The path of a repository's [`HUB_FILE`], from the cache or else downloaded into it; `flag` is the one that takes its file.
+/// The path of a file of a model's repository ([`HUB_FILE`] or its settings), from the cache or else downloaded into it;
+/// `flag` is the one that takes the weights.
 ///
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
-pub(super) fn fetch(id: &HubId, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
-    let carry = if *id == super::load::published_dinov2() {
-        "run `lift weights pull dinov2 --to DIR` where there is a network and bring DIR here as LIFT_HOME, or ".into()
-    } else {
-        format!("run `lift weights pull {id} --to DIR` where there is a network, or ")
+pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
+    let family = Family::ALL.into_iter().find(|family| *id == super::load::published(*family));
+    let carry = match family {
+        Some(family) => format!(
+            "run `lift weights pull {family} --to DIR` where there is a network and bring DIR here as LIFT_HOME, or "
+        ),
+        None => format!("run `lift weights pull {id} --to DIR` where there is a network, or "),
+    };
+    let (files, without) = match flag {
+        "--encoder-weights" => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
+        _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
     let remedy = format!(
-        "{carry}bring {HUB_FILE} of {}/{} here and pass it with {flag} FILE (`--model mini` tries the program without)",
+        "{carry}bring {files} of {}/{} here and pass it with {flag} FILE{without}",
         endpoint(),
         id.repo
     );
-    let check = |path: &Path| Store::map(path).map(drop).map_err(|e| e.to_string());
-    fetch_file(id, RepoType::Model, HUB_FILE, offline, &remedy, &check)
+    let check = |path: &Path| match file {
+        HUB_FILE => Store::map(path).map(drop).map_err(|e| e.to_string()),
+        _ => Ok(()),
+    };
+    fetch_file(id, RepoType::Model, file, offline, &remedy, &check)
 }
 
 /// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` tells how to do without.

@@ -1,9 +1,12 @@
 //! From a source to a model's checked tensors.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use super::{DINOV2_REPO, HubId, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError, checkpoint, home, hub};
-use crate::model::{lift, vit};
+use super::vision::{CONFIG_FILE, Vision};
+use super::{HUB_FILE, HubId, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError, checkpoint, home, hub};
+use crate::model::fold::Tensors;
+use crate::model::{Family, lift, vit};
 
 /// The head width of every published DINOv2: heads are `width / 64`.
 const PUBLISHED_HEAD_WIDTH: usize = 64;
@@ -11,41 +14,156 @@ const PUBLISHED_HEAD_WIDTH: usize = 64;
 /// The widths of the published sizes S, B, L.
 const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
 
-/// The frame encoder's tensors, checked, with the shape they have.
-///
-/// `heads` overrides the head count of the file; `offline` forbids a download.
-///
-/// # Errors
-/// If the file is absent, unreadable, or not a DINOv2 with registers.
-pub fn load_dinov2(
-    source: &Source,
-    heads: Option<usize>,
-    offline: bool,
-) -> Result<(Store, vit::Config), WeightsError> {
-    let store = dinov2_store(source, offline)?;
-    let config = check_dinov2(&store, heads)?;
-    Ok((store, config))
+/// A frame encoder's checked tensors, by timm's names whatever the file calls them.
+#[derive(Debug)]
+pub struct Encoder {
+    named: Named,
+    config: vit::Config,
 }
 
-fn dinov2_store(source: &Source, offline: bool) -> Result<Store, WeightsError> {
-    match source {
-        Source::Mini => Store::bundled("bundled mini DINOv2", MINI_DINOV2),
-        Source::File(path) => open(path),
-        Source::Hub(id) => Store::map(&hub::fetch(id, "--dinov2", offline)?),
-        Source::Url(url) => open(&home::from_url(url, "--dinov2", offline)?),
-        Source::Published => {
-            let carried = home::lift_home().join(home::DINOV2_FILE);
-            if carried.is_file() {
-                return home::kept(&carried);
-            }
-            Store::map(&hub::fetch(&published_dinov2(), "--dinov2", offline)?)
+#[derive(Debug)]
+enum Named {
+    /// As timm does.
+    Timm(Store),
+    /// As transformers does.
+    Transformers(Vision),
+}
+
+impl Encoder {
+    /// The tensors as they stand in the file.
+    pub fn store(&self) -> &Store {
+        match &self.named {
+            Named::Timm(store) => store,
+            Named::Transformers(vision) => vision.store(),
+        }
+    }
+
+    /// What besides the tensors decides the numbers, as the file or another beside it told, in JSON; none where everything
+    /// follows from the tensors.
+    pub fn settings(&self) -> Option<&str> {
+        match &self.named {
+            Named::Timm(_) => None,
+            Named::Transformers(vision) => Some(vision.settings()),
+        }
+    }
+
+    /// [`Self::store`], given away.
+    pub(super) fn into_store(self) -> Store {
+        match self.named {
+            Named::Timm(store) => store,
+            Named::Transformers(vision) => vision.into_store(),
+        }
+    }
+
+    /// The shape of the network.
+    pub fn config(&self) -> &vit::Config {
+        &self.config
+    }
+}
+
+impl Tensors for Encoder {
+    fn values(&self, name: &str) -> candle_core::Result<Cow<'_, [f32]>> {
+        match &self.named {
+            Named::Timm(store) => store.values(name),
+            Named::Transformers(vision) => vision.values(name),
         }
     }
 }
 
-/// The published frame encoder on the hub.
-pub(super) fn published_dinov2() -> HubId {
-    HubId { repo: DINOV2_REPO.into(), revision: "main".into() }
+/// A frame encoder's tensors, checked.
+///
+/// `heads` overrides the head count of the file; `offline` forbids a download.
+///
+/// # Errors
+/// If the file is absent, unreadable, or not a model of this family.
+pub fn load_encoder(
+    family: Family,
+    source: &Source,
+    heads: Option<usize>,
+    offline: bool,
+) -> Result<Encoder, WeightsError> {
+    let (store, file) = encoder_store(family, source, offline)?;
+    encoder_of(store, &file, family, heads)
+}
+
+/// The frame encoder in `store`, which came from `file`.
+pub(super) fn encoder_of(
+    store: Store,
+    file: &Path,
+    family: Family,
+    heads: Option<usize>,
+) -> Result<Encoder, WeightsError> {
+    Ok(match family {
+        Family::Dinov2 => {
+            let config = check_dinov2(&store, heads)?;
+            Encoder { named: Named::Timm(store), config }
+        }
+        Family::Clip | Family::Siglip => {
+            let (vision, config) = Vision::load(store, file, family, heads)?;
+            Encoder { named: Named::Transformers(vision), config }
+        }
+    })
+}
+
+/// The flag that names the weights of a family.
+fn flag(family: Family) -> &'static str {
+    match family {
+        Family::Dinov2 => "--dinov2",
+        Family::Clip | Family::Siglip => "--encoder-weights",
+    }
+}
+
+/// The file's tensors, and where it is.
+fn encoder_store(family: Family, source: &Source, offline: bool) -> Result<(Store, PathBuf), WeightsError> {
+    let flag = flag(family);
+    let of_hub = |id: &HubId| {
+        if family != Family::Dinov2 {
+            // Beside the weights, where its settings are looked for.
+            hub::fetch(id, CONFIG_FILE, flag, offline)?;
+        }
+        let path = hub::fetch(id, HUB_FILE, flag, offline)?;
+        Ok((Store::map(&path)?, path))
+    };
+    match source {
+        Source::Mini if family == Family::Dinov2 => {
+            Ok((Store::bundled("bundled mini DINOv2", MINI_DINOV2)?, PathBuf::new()))
+        }
+        Source::Mini => Err(WeightsError::Unclear {
+            origin: format!("--encoder {family}"),
+            cause: format!(
+                "the bundled pair has no {family}; leave --model mini out, or name weights with {flag}"
+            ),
+        }),
+        Source::File(path) => {
+            // A model's folder as transformers saves it.
+            let path = if path.is_dir() { path.join(HUB_FILE) } else { path.clone() };
+            Ok((open(&path)?, path))
+        }
+        Source::Hub(id) => of_hub(id),
+        Source::Url(url) => {
+            let path = home::from_url(url, flag, offline)?;
+            Ok((open(&path)?, path))
+        }
+        Source::Published => {
+            let carried = home::lift_home().join(home::encoder_file(family));
+            if carried.is_file() {
+                return Ok((home::kept(&carried)?, carried));
+            }
+            of_hub(&published(family))
+        }
+    }
+}
+
+/// The published frame encoder of a family on the hub: DINOv2's as the paper has it, of the others the smallest for pictures of
+/// 224 x 224.
+pub(super) fn published(family: Family) -> HubId {
+    let (repo, revision) = match family {
+        Family::Dinov2 => (super::DINOV2_REPO, "main"),
+        // OpenAI's own branch has no safetensors; the hub's conversion stands in this one.
+        Family::Clip => ("openai/clip-vit-base-patch32", "refs/pr/15"),
+        Family::Siglip => ("google/siglip-base-patch16-224", "main"),
+    };
+    HubId { repo: repo.into(), revision: revision.into() }
 }
 
 /// LiFT's tensors, checked, with the shape they have.
@@ -56,7 +174,7 @@ pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config)
     let store = match source {
         Source::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
         Source::File(path) => open(path)?,
-        Source::Hub(id) => Store::map(&hub::fetch(id, "--lift", offline)?)?,
+        Source::Hub(id) => Store::map(&hub::fetch(id, HUB_FILE, "--lift", offline)?)?,
         Source::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
         Source::Published => home::published_lift(offline)?,
     };
@@ -67,14 +185,14 @@ pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config)
 /// Compares names and shapes with those of a LiFT.
 pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
     let config = lift_config(store)?;
-    store.check(&config.tensors(), "a LiFT model", "--lift")?;
+    store.check(&config.tensors(), |_| true, "a LiFT model", "--lift")?;
     Ok(config)
 }
 
 /// Compares names and shapes with those of a DINOv2 with registers.
 pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
     let config = dinov2_config(store, heads)?;
-    store.check(&config.tensors(), "a DINOv2 with registers", "--dinov2")?;
+    store.check(&config.tensors(), |_| true, "a DINOv2 with registers", "--dinov2")?;
     Ok(config)
 }
 
@@ -106,7 +224,7 @@ pub fn open(path: &Path) -> Result<Store, WeightsError> {
 }
 
 /// Reads one tensor's shape, whose rank the pattern fixes.
-fn dims<const N: usize>(
+pub(super) fn dims<const N: usize>(
     store: &Store,
     name: &str,
     model: &'static str,
@@ -123,7 +241,7 @@ fn dims<const N: usize>(
 }
 
 /// How many consecutive layers `prefix0.`, `prefix1.`, ... the names speak of.
-fn layers(store: &Store, prefix: &str) -> usize {
+pub(super) fn layers(store: &Store, prefix: &str) -> usize {
     let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
     // A hostile name such as `blocks.99999999999.x` must not size the expected set.
     let most = store.names().count();
@@ -140,7 +258,7 @@ fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
     store.metadata().get("num_heads").map(parse).transpose()
 }
 
-fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<(), WeightsError> {
+pub(super) fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<(), WeightsError> {
     if heads > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
@@ -173,7 +291,8 @@ fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<vit::Config, Wei
         }
     };
     divides(store, heads, width, "check --heads")?;
-    Ok(vit::Config { width, depth: layers(store, "blocks."), heads, hidden, patch, grid, registers })
+    let depth = layers(store, "blocks.");
+    Ok(vit::Config { depth, heads, hidden, patch, grid, registers, ..vit::Config::dinov2(width) })
 }
 
 fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {

@@ -17,18 +17,19 @@ mod shelf;
 mod store;
 mod tell;
 mod upkeep;
+mod vision;
 
 pub use convert::{ConvertError, Converted, Storage, convert};
-pub use home::{DINOV2_FILE, LIFT_FILE, Record, lift_home};
+pub use home::{LIFT_FILE, Record, lift_home};
 pub use hub::fetch_dataset_file as hub_dataset_file;
 pub use hub::{HUB_FILE, HubId};
-pub use load::{load_dinov2, load_lift, open};
+pub use load::{Encoder, load_encoder, load_lift, open};
 pub use mini::{MINI_DINOV2, MINI_LIFT, MINI_NOTE};
 pub use net::stop_downloads_on;
 pub use shelf::{Item, Kind, Presence, State, kind_of, list, state};
 pub use store::{Store, WeightsError};
 pub use tell::{Tell, size_text, tell_to};
-pub use upkeep::{Verdict, carry, check, pull, remove, verify};
+pub use upkeep::{Verdict, carry, model_in, pull, remove, verify};
 
 use std::path::PathBuf;
 use std::str::FromStr;

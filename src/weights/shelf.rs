@@ -8,15 +8,16 @@ use std::str::FromStr;
 use hf_hub::RepoType;
 use serde::Serialize;
 
-use super::home::{beside, lift_home, lift_part, place_of};
+use super::home::{beside, encoder_file, lift_home, lift_part, place_of};
 use super::hub::{HubId, Shelf, cache};
-use super::{DINOV2_FILE, HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load};
+use super::{HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load, vision};
+use crate::model::Family;
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// The published frame encoder.
-    Dinov2,
+    /// The published frame encoder of a family.
+    Encoder(Family),
     /// The published LiFT.
     Lift,
     /// A file of a repository on the hub.
@@ -30,7 +31,7 @@ pub enum Item {
 impl FromStr for Item {
     type Err = String;
 
-    /// `dinov2`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
+    /// `dinov2`, `clip`, `siglip`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
     fn from_str(s: &str) -> Result<Self, String> {
         let kept = || {
             let path = Path::new(s);
@@ -38,15 +39,17 @@ impl FromStr for Item {
             (plain && path.starts_with("downloads") && path.components().count() == 3)
                 .then(|| path.to_owned())
         };
+        if let Some(family) = Family::ALL.into_iter().find(|family| s == family.name()) {
+            return Ok(Self::Encoder(family));
+        }
         match s {
-            "dinov2" => Ok(Self::Dinov2),
             "lift" => Ok(Self::Lift),
             _ if s.starts_with("https://") || s.starts_with("http://") => Ok(Self::Url(s.into())),
             _ => match (kept(), HubId::parse(s)) {
                 (Some(path), _) => Ok(Self::Kept(path)),
                 (None, Some(id)) => Ok(Self::Hub(id)),
                 (None, None) => Err(format!(
-                    "'{s}' is no weights: give dinov2, lift, owner/name[@revision] of the hub, or a URL"
+                    "'{s}' is no weights: give dinov2, clip, siglip, lift, owner/name[@revision] of the hub, or a URL"
                 )),
             },
         }
@@ -56,7 +59,7 @@ impl FromStr for Item {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dinov2 => f.write_str("dinov2"),
+            Self::Encoder(family) => family.fmt(f),
             Self::Lift => f.write_str("lift"),
             Self::Hub(id) => id.fmt(f),
             Self::Url(url) => f.write_str(url),
@@ -66,11 +69,10 @@ impl fmt::Display for Item {
 }
 
 /// Which model a file holds, by the names of its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A DINOv2 with registers.
-    Dinov2,
+    /// A frame encoder.
+    Encoder(Family),
     /// LiFT.
     Lift,
 }
@@ -78,11 +80,11 @@ pub enum Kind {
 /// The model whose tensors `store` has, if it is one of ours.
 pub fn kind_of(store: &Store) -> Option<Kind> {
     if store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some() {
-        Some(Kind::Dinov2)
+        Some(Kind::Encoder(Family::Dinov2))
     } else if store.shape("model.encoder.input_proj.weight").is_some() {
         Some(Kind::Lift)
     } else {
-        None
+        vision::recognised(store).map(|(family, _)| Kind::Encoder(family))
     }
 }
 
@@ -117,9 +119,11 @@ pub struct State {
     pub sha256: Option<String>,
 }
 
-/// The two published models, here or not, and whatever else is here that can serve.
+/// The paper's two models, here or not, and whatever else is here that can serve.
 pub fn list() -> Vec<(Item, State)> {
-    let mut items = vec![Item::Dinov2, Item::Lift];
+    let mut items = vec![Item::Encoder(Family::Dinov2), Item::Lift];
+    let others = [Family::Clip, Family::Siglip].map(Item::Encoder).into_iter();
+    items.extend(others.filter(|item| state(item).presence != Presence::Missing));
     items.extend(cached_models());
     items.extend(downloads());
     items.into_iter().map(|item| (item.clone(), state(&item))).collect()
@@ -132,7 +136,7 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Models in the hub's cache whose tensors are those of ours, the published one left out.
+/// Models in the hub's cache whose tensors are those of ours, the published ones left out.
 fn cached_models() -> Vec<Item> {
     let cache = cache();
     let mut found = Vec::new();
@@ -142,7 +146,7 @@ fn cached_models() -> Vec<Item> {
         };
         for revision in names_in(&cache.path().join(&folder).join("refs")) {
             let Some(id) = HubId::parse(&format!("{repo}@{revision}")) else { continue };
-            if id == load::published_dinov2() {
+            if Family::ALL.into_iter().any(|family| id == load::published(family)) {
                 continue;
             }
             let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
@@ -222,12 +226,12 @@ pub fn state(item: &Item) -> State {
         }
     };
     match item {
-        Item::Dinov2 => {
-            let carried = home.join(DINOV2_FILE);
+        Item::Encoder(family) => {
+            let carried = home.join(encoder_file(*family));
             if carried.is_file() {
                 recorded(carried, "put there by hand")
             } else {
-                in_hub(&load::published_dinov2())
+                in_hub(&load::published(*family))
             }
         }
         Item::Lift => {
@@ -262,9 +266,16 @@ mod tests {
 
     #[test]
     fn names_of_weights_are_read_as_they_are_written() {
-        for name in
-            ["dinov2", "lift", "timm/vit", "timm/vit@v1", "https://a.example/x", "downloads/ab/x.ckpt"]
-        {
+        for name in [
+            "dinov2",
+            "clip",
+            "siglip",
+            "lift",
+            "timm/vit",
+            "timm/vit@v1",
+            "https://a.example/x",
+            "downloads/ab/x.ckpt",
+        ] {
             assert_eq!(name.parse::<Item>().unwrap().to_string(), name);
         }
         for bad in ["", "dino", "downloads/../x.ckpt", "downloads/a/b/c", "/etc/passwd", "a/b/c"] {
@@ -275,7 +286,7 @@ mod tests {
     #[test]
     fn a_model_is_known_by_its_names() {
         let kind = |bytes| kind_of(&Store::bundled("x", bytes).unwrap());
-        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Dinov2));
+        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Encoder(Family::Dinov2)));
         assert_eq!(kind(super::super::MINI_LIFT), Some(Kind::Lift));
     }
 }

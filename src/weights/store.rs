@@ -169,6 +169,17 @@ impl Store {
         Ok(Self { origin, bytes, index, metadata })
     }
 
+    /// Forgets the tensors whose names `keep` refuses.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.index.retain(|name, _| keep(name));
+    }
+
+    /// The same tensors with something said of them.
+    pub(super) fn with_metadata(mut self, key: &str, text: String) -> Self {
+        self.metadata.insert(key.into(), text);
+        self
+    }
+
     /// SHA-256 of the whole file, in hexadecimal.
     pub fn digest(&self) -> String {
         crate::rows::hexadecimal(&Sha256::digest(self.bytes.all()))
@@ -242,20 +253,21 @@ impl Store {
         })
     }
 
-    /// Compares names and shapes with the exact set a model has.
+    /// Compares names and shapes with the exact set a model has; names that are not `ours` to judge may be there.
     ///
     /// # Errors
     /// If any tensor is missing, unknown or has another shape, all in one message.
     pub fn check(
         &self,
         expected: &[(String, Vec<usize>)],
+        ours: impl Fn(&str) -> bool,
         model: &'static str,
         flag: &'static str,
     ) -> Result<(), WeightsError> {
         let wanted: HashMap<&str, &[usize]> =
             expected.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
         let missing = expected.iter().map(|(n, _)| n.clone()).filter(|n| !self.index.contains_key(n));
-        let unknown = self.index.keys().filter(|n| !wanted.contains_key(n.as_str())).cloned();
+        let unknown = self.index.keys().filter(|n| ours(n) && !wanted.contains_key(n.as_str())).cloned();
         let misshapen = self.index.iter().filter_map(|(name, entry)| {
             let want = wanted.get(name.as_str())?;
             (entry.shape != **want).then(|| format!("{name} is {:?}, not {want:?}", entry.shape))

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use hf_hub::RepoType;
 use serde::Serialize;
 
-use super::home::{beside, lift_home, lift_lock, lift_part, place_of};
+use super::convert::{ConvertError, Storage, convert};
+use super::home::{beside, encoder_file, lift_home, lift_lock, lift_part, place_of};
 use super::hub::{HubId, Shelf};
 use super::net::{Lock, NetError, write_whole};
 use super::shelf::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
-use super::{
-    DINOV2_FILE, HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load,
-};
+use super::vision::CONFIG_FILE;
+use super::{HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load};
+use crate::model::Family;
+use crate::rows::RowsError;
 
 /// Fetches what is missing of an item; where it is then.
 ///
@@ -20,13 +22,19 @@ use super::{
 /// If it may or can not be fetched, or is not what it should be.
 pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
     match item {
-        Item::Dinov2 => {
-            let (store, _) = load::load_dinov2(&super::Source::Published, None, false)?;
-            Ok(store.origin().into())
+        Item::Encoder(family) => {
+            let encoder = load::load_encoder(*family, &super::Source::Published, None, false)?;
+            Ok(encoder.store().origin().into())
         }
         Item::Lift => Ok(home::published_lift(false)?.origin().into()),
-        Item::Hub(id) => hub::fetch(id, "--dinov2", false),
-        Item::Url(url) => home::from_url(url, "--dinov2 or --lift", false),
+        Item::Hub(id) => {
+            let path = hub::fetch(id, HUB_FILE, "--dinov2", false)?;
+            if matches!(kind_of(&Store::map(&path)?), Some(Kind::Encoder(Family::Clip | Family::Siglip))) {
+                hub::fetch(id, CONFIG_FILE, "--encoder-weights", false)?;
+            }
+            Ok(path)
+        }
+        Item::Url(url) => home::from_url(url, "--dinov2, --encoder-weights or --lift", false),
         Item::Kept(path) => {
             let path = lift_home().join(path);
             if path.is_file() {
@@ -38,14 +46,15 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
     }
 }
 
-/// Copies an item that is here into a folder that can be carried to another machine and serve as `LIFT_HOME` there.
+/// Copies an item that is here into a folder that can be carried to another machine and serve as `LIFT_HOME` there. Of CLIP
+/// and SigLIP only the tower for pictures goes along, with its settings.
 ///
 /// # Errors
 /// If it cannot be read or the folder cannot be written.
 pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     let path = pull(item)?;
     let name = match item {
-        Item::Dinov2 => DINOV2_FILE.to_string(),
+        Item::Encoder(family) => encoder_file(*family),
         Item::Lift => LIFT_FILE.to_string(),
         Item::Hub(id) => format!("{}.safetensors", id.repo.rsplit('/').next().unwrap_or_default()),
         Item::Url(_) | Item::Kept(_) => path.file_name().unwrap_or_default().display().to_string(),
@@ -53,6 +62,19 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
     let store = load::open(&path)?;
+    if let Some(Kind::Encoder(Family::Clip | Family::Siglip)) = kind_of(&store) {
+        fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
+        let (source, source_sha256, source_size) = (state(item).source, store.digest(), store.size());
+        let done =
+            convert(&model_in(store, &path)?, &target, Storage::F32, true).map_err(|error| match error {
+                ConvertError::Weights(error) => error,
+                ConvertError::Rows(RowsError::Write { cause, .. }) => write(NetError::write(&target, cause)),
+                ConvertError::Rows(other) => WeightsError::Absent(other.to_string()),
+            })?;
+        let record = Record { source, source_sha256, source_size, sha256: done.sha256, size: done.size };
+        record.write(&target).map_err(write)?;
+        return Ok(target);
+    }
     let mut from = fs::File::open(&path).map_err(|e| write(NetError::write(&path, e)))?;
     write_whole(&target, &mut from).map_err(write)?;
     let record = Record::of(&path).unwrap_or_else(|| {
@@ -109,29 +131,35 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
         Some((wanted, by)) if !wanted.eq_ignore_ascii_case(&sha256) => {
             Some(format!("its SHA-256 is {sha256}, by {by} it should be {wanted}"))
         }
-        _ => sound(&store).err(),
+        _ => sound(store, &path).err(),
     };
     Ok(Verdict { name, path, sha256, against, problem })
 }
 
-/// Compares names and shapes with those of the model that a file holds.
+/// The model that `store`, which came from `file`, holds: its tensors alone, names and shapes checked, with what else must be
+/// known of it in the metadata.
 ///
 /// # Errors
-/// If it holds neither of ours, or not exactly.
-pub fn check(store: &Store) -> Result<Kind, WeightsError> {
-    match kind_of(store) {
+/// If it holds none of ours, or not exactly.
+pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
+    match kind_of(&store) {
         // The number of heads, which a file need not tell, changes no shape.
-        Some(Kind::Dinov2) => load::check_dinov2(store, Some(1)).map(|_| Kind::Dinov2),
-        Some(Kind::Lift) => load::check_lift(store).map(|_| Kind::Lift),
+        Some(Kind::Encoder(Family::Dinov2)) => load::check_dinov2(&store, Some(1)).map(|_| store),
+        Some(Kind::Encoder(family)) => {
+            load::encoder_of(store, file, family, None).map(load::Encoder::into_store)
+        }
+        Some(Kind::Lift) => load::check_lift(&store).map(|_| store),
         None => Err(WeightsError::Unclear {
             origin: store.origin().into(),
-            cause: "holds neither a DINOv2 with registers by timm's names nor a LiFT model".into(),
+            cause: "holds no model that is known here: a DINOv2 with registers by timm's names, a CLIP or SigLIP by \
+                    transformers', or a LiFT"
+                .into(),
         }),
     }
 }
 
-fn sound(store: &Store) -> Result<(), String> {
-    check(store).map_err(|e| e.to_string())?;
+fn sound(store: Store, file: &Path) -> Result<(), String> {
+    let store = model_in(store, file).map_err(|e| e.to_string())?;
     for name in store.names() {
         let values = store.f32(name).map_err(|e| e.to_string())?;
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
@@ -151,9 +179,9 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     let mut locks = Vec::new();
     let mut with_record = |path: PathBuf| paths.extend([beside(&path, ".json"), path]);
     match item {
-        Item::Dinov2 => {
-            with_record(home.join(DINOV2_FILE));
-            in_hub(&load::published_dinov2(), &mut paths, &mut locks);
+        Item::Encoder(family) => {
+            with_record(home.join(encoder_file(*family)));
+            in_hub(&load::published(*family), &mut paths, &mut locks);
         }
         Item::Lift => {
             with_record(home.join(LIFT_FILE));

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lift::cia::clips::Columns;
+use lift::model::Family;
 use lift::video::{Request, Sampling};
 use lift::weights::Source;
 use lift::{cia, inputs, rows, train, video, weights};
@@ -32,7 +33,10 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
                 look(weights::load_lift(&source, true).map(|(store, _)| touch(&store)));
             } else {
                 let heads = (variant > 127).then_some(usize::from(variant >> 1 & 15));
-                look(weights::load_dinov2(&source, heads, true).map(|(store, _)| touch(&store)));
+                let family = Family::ALL[usize::from(variant >> 5) % Family::ALL.len()];
+                look(
+                    weights::load_encoder(family, &source, heads, true).map(|weights| touch(weights.store())),
+                );
             }
         }
         "npy" | "npz" | "safetensors" | "parquet" | "jsonl" => {

@@ -1,11 +1,11 @@
 //! The frame encoder as a GPU runs it, on the CPU: batches of any size, every precision, the same features.
 
 use lift::embed::batch::encode_clip;
+use lift::model::Family;
 use lift::model::composed::Batched;
 use lift::model::device::Place;
 use lift::model::encoder::FrameEncoder;
-use lift::model::{IMAGENET_MEAN, IMAGENET_STD};
-use lift::weights::{Source, load_dinov2};
+use lift::weights::{Source, load_encoder};
 
 use candle_core::DType;
 
@@ -13,9 +13,9 @@ use crate::common::{close, data, full_weights, numbers, shared, tensors};
 use crate::env::TestEnv;
 
 fn encoder(weights: &std::path::Path, heads: Option<usize>, dtype: DType, batch: usize) -> FrameEncoder {
-    let (store, config) = load_dinov2(&Source::File(weights.into()), heads, true).unwrap();
+    let weights = load_encoder(Family::Dinov2, &Source::File(weights.into()), heads, true).unwrap();
     let how = Batched { place: Place::CpuBatched, dtype, frames: Some(batch) };
-    FrameEncoder::in_batches(&store, &config, how).unwrap()
+    FrameEncoder::in_batches(&weights, weights.config(), how).unwrap()
 }
 
 fn features(encoder: &FrameEncoder, frames: &[Vec<u8>]) -> Vec<f32> {
@@ -28,7 +28,8 @@ fn bytes(input: &candle_core::Tensor) -> Vec<u8> {
     let plane = pixels.len() / 3;
     let byte = |i: usize| {
         let (pixel, c) = (i / 3, i % 3);
-        ((pixels[c * plane + pixel] * IMAGENET_STD[c] + IMAGENET_MEAN[c]) * 255.0).round() as u8
+        ((pixels[c * plane + pixel] * Family::Dinov2.std()[c] + Family::Dinov2.mean()[c]) * 255.0).round()
+            as u8
     };
     (0..3 * plane).map(byte).collect()
 }

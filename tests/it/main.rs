@@ -5,6 +5,7 @@ mod common;
 mod datasets;
 mod device_parity;
 mod embed_command;
+mod encoders;
 mod env;
 mod faults;
 mod fuzz_corpus;

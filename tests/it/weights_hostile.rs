@@ -3,7 +3,8 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lift::weights::{Source, load_dinov2, load_lift};
+use lift::model::Family;
+use lift::weights::{Source, load_encoder, load_lift};
 
 use crate::common::data;
 use crate::env::TestEnv;
@@ -121,7 +122,7 @@ fn survives(what: &str, bytes: &[u8]) {
     fs::write(&path, bytes).unwrap();
     let load = || {
         let _ = load_lift(&Source::File(path.clone()), true);
-        let _ = load_dinov2(&Source::File(path.clone()), Some(3), true);
+        let _ = load_encoder(Family::Dinov2, &Source::File(path.clone()), Some(3), true);
     };
     assert!(catch_unwind(AssertUnwindSafe(load)).is_ok(), "{what} panics");
 }

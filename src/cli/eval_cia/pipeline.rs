@@ -114,8 +114,10 @@ impl Embedder for Pipeline<'_> {
         }
         let mut parts = stored::several(&folder, &cached.files)?;
         let frames = parts.own.get("frames").context("the cache holds no frame features")?.clone();
-        let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
-        parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+        if choice.has_lift() {
+            let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
+            parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+        }
         Ok(parts)
     }
 

@@ -107,7 +107,7 @@ impl Videos {
             ..self.request.clone()
         };
         let engine = self.load()?;
-        let mut transform = Transform::default();
+        let mut transform = Transform::new(engine.framing());
         let mut pixels: Vec<Vec<u8>> = Vec::new();
         let mut frames: Vec<RgbImage> = Vec::new();
         let mut visit = |slot: usize, frame: &RgbFrame<'_>| {

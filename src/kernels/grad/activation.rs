@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::super::isa::Backend;
-use super::super::math;
+use super::super::math::{self, Activation};
 use super::super::simd::{Op, Simd};
 use super::{Factors, load, read, store, tensor, values};
 
@@ -38,7 +38,7 @@ impl CustomOp1 for Gelu {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut y = values(storage, layout)?.to_vec();
-        math::gelu_in_place(Backend::best(), &mut y);
+        math::activate_in_place(Backend::best(), Activation::Gelu, &mut y);
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 

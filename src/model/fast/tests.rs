@@ -16,7 +16,7 @@ fn golden(name: &str) -> HashMap<String, Tensor> {
 
 /// The 48-wide model and the stages of one frame.
 fn tiny() -> (HashMap<String, Tensor>, Config, HashMap<String, Tensor>) {
-    let config = Config { width: 48, depth: 2, heads: 3, hidden: 192, patch: 14, grid: 37, registers: 4 };
+    let config = Config { depth: 2, heads: 3, ..Config::dinov2(48) };
     let stages = golden("tiny_intermediates_76198.safetensors");
     (golden("dinov2_tiny_random.safetensors"), config, stages)
 }
@@ -24,7 +24,7 @@ fn tiny() -> (HashMap<String, Tensor>, Config, HashMap<String, Tensor>) {
 /// The bytes that the golden's normalised picture `(3, 224, 224)` came from.
 fn bytes(input: &Tensor) -> Vec<u8> {
     let values: Vec<f32> = input.flatten_all().and_then(|t| t.to_vec1()).expect("a picture");
-    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let (mean, std) = (Family::Dinov2.mean(), Family::Dinov2.std());
     (0..FRAME_BYTES)
         .map(|i| ((values[i % 3 * SIDE * SIDE + i / 3] * std[i % 3] + mean[i % 3]) * 255.0).round() as u8)
         .collect()

@@ -72,6 +72,9 @@ pub struct ModelDigest {
     pub from: String,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// What a file beside it said of the network, where that is how it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
 }
 
 impl Manifest {
@@ -215,7 +218,7 @@ mod tests {
         let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
         let mut manifest = Manifest::new(inputs, None, 2, Format::Parquet);
         manifest.settings.insert("frames".into(), 16.into());
-        let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32) };
+        let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };
         manifest.models.insert("dinov2".into(), model);
         manifest
     }

@@ -1,0 +1,246 @@
+//! CLIP and SigLIP: held against transformers' numbers, and used where DINOv2 is.
+
+use std::path::PathBuf;
+
+use candle_core::DType;
+use lift::embed::batch::encode_clip;
+use lift::kernels::{Backend, Precision};
+use lift::model::Family;
+use lift::model::composed::Batched;
+use lift::model::device::Place;
+use lift::model::encoder::FrameEncoder;
+use lift::video::RgbFrame;
+use lift::video::transform::{Framing, Transform};
+use lift::weights::{Source, load_encoder};
+
+use crate::common::{close, data, numbers, tensors};
+use crate::env::TestEnv;
+use crate::server::{Reply, Server};
+use crate::weights_world::{COMMIT, told};
+
+const OTHERS: [(Family, Framing); 2] =
+    [(Family::Clip, Framing::ShorterTo224), (Family::Siglip, Framing::Squeezed)];
+
+/// The folder of a family's small model.
+fn model(family: Family) -> PathBuf {
+    data(&format!("encoders/{family}"))
+}
+
+/// The pictures of the goldens' script, as the family's encoder wants them.
+fn pictures(framing: Framing) -> Vec<Vec<u8>> {
+    let noise = |width: usize, height: usize| -> Vec<u8> {
+        let value = |i: usize| {
+            let (x, y, c) = ((i / 3 % width) as u32, (i / 3 / width) as u32, (i % 3) as u32);
+            let v = x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663) ^ c.wrapping_mul(83_492_791);
+            ((v ^ v >> 15).wrapping_mul(2_246_822_519) >> 16) as u8
+        };
+        (0..width * height * 3).map(value).collect()
+    };
+    let mut transform = Transform::new(framing);
+    [(293, 240), (97, 131)]
+        .map(|(width, height)| {
+            transform.apply(&RgbFrame::new(width, height, width * 3, &noise(width, height)))
+        })
+        .into()
+}
+
+fn golden(family: Family) -> Vec<f32> {
+    numbers(&tensors(model(family).join("features.safetensors"))["features"])
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
+    for (family, framing) in OTHERS {
+        let weights = load_encoder(family, &Source::File(model(family)), None, true).unwrap();
+        let (pictures, golden) = (pictures(framing), golden(family));
+        let fast = |backend| {
+            let encoder = FrameEncoder::new(&weights, weights.config(), backend, 1).unwrap();
+            pictures.iter().flat_map(|picture| encoder.encode(picture).unwrap()).collect::<Vec<_>>()
+        };
+        let batched = |dtype| {
+            let how = Batched { place: Place::CpuBatched, dtype, frames: Some(2) };
+            let encoder = FrameEncoder::in_batches(&weights, weights.config(), how).unwrap();
+            encode_clip(encoder.batched().unwrap(), &pictures).unwrap()
+        };
+        close(&format!("{family} by the kernels"), &fast(Backend::best()), &golden, 2e-5);
+        close(&format!("{family} in batches"), &batched(DType::F32), &golden, 2e-5);
+        let mut narrow =
+            vec![("batches of bf16", batched(DType::BF16)), ("batches of f16", batched(DType::F16))];
+        narrow.extend(Backend::best_in(Precision::Bf16).ok().map(|backend| ("bf16 kernels", fast(backend))));
+        for (what, features) in narrow {
+            let cosine = cosine(&features, &golden);
+            println!("{family} in {what}: cosine {cosine:.6}");
+            assert!(cosine > 0.999, "{family} in {what}: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn a_model_of_another_family_size_or_without_settings_is_refused_in_words_that_fit() {
+    let env = TestEnv::new();
+    let refusal = |family: Family, path: PathBuf| {
+        load_encoder(family, &Source::File(path), None, true).unwrap_err().to_string()
+    };
+    let text = refusal(Family::Clip, model(Family::Siglip));
+    assert!(text.contains("those of a siglip instead") && text.contains("--encoder-weights"), "{text}");
+    let text = refusal(Family::Siglip, data("golden/dinov2_tiny_random.safetensors"));
+    assert!(text.contains("not the vision tower of a SigLIP"), "{text}");
+    let text = refusal(Family::Dinov2, model(Family::Clip));
+    assert!(text.contains("--dinov2"), "{text}");
+
+    let bytes = std::fs::read(model(Family::Clip).join("model.safetensors")).unwrap();
+    let alone = env.write("alone/model.safetensors", &bytes);
+    let text = refusal(Family::Clip, alone.clone());
+    assert!(text.contains("config.json") && text.contains("put it there"), "{text}");
+    let beside = |json: &str| {
+        env.write("alone/config.json", json.as_bytes());
+        refusal(Family::Clip, alone.clone())
+    };
+    for (json, said) in [
+        ("{", "no model's settings"),
+        (r#"{"model_type": "siglip"}"#, "a model of type siglip"),
+        (r#"{"vision_config": {"hidden_act": "swish", "num_attention_heads": 3}}"#, "swish"),
+        (r#"{"num_attention_heads": 5}"#, "5 heads do not divide the width 48"),
+        (r#"{"num_attention_heads": 0}"#, "0 heads do not divide the width 48"),
+    ] {
+        let text = beside(json);
+        assert!(text.contains(said), "{json}: {text}");
+    }
+}
+
+/// `lift embed` of one clip's frames, as bytes of the array.
+fn embedded(env: &TestEnv, name: &str, flags: &[&str]) -> Vec<u8> {
+    let common = ["embed", "clip.mp4", "--parts", "frames", "-o", name];
+    let ran = env.lift(&[&common[..], flags].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    std::fs::read(env.path(name)).unwrap()
+}
+
+#[test]
+fn a_converted_tower_stands_by_itself_and_gives_the_same_bits() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    for (family, _) in OTHERS {
+        let (family, folder) = (family.name(), model(family).display().to_string());
+        let whole =
+            embedded(&env, "whole.npy", &["--encoder", family, "--encoder-weights", &folder, "--overwrite"]);
+        let input = format!("{folder}/model.safetensors");
+        let ran = env.lift(&["weights", "convert", &input, &format!("{family}.safetensors")]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let kept = tensors(env.path(&format!("{family}.safetensors")));
+        assert!(!kept.keys().any(|name| name.contains("text_model") || name.contains("logit")), "{kept:?}");
+        let file = format!("{family}.safetensors");
+        let alone =
+            embedded(&env, "alone.npy", &["--encoder", family, "--encoder-weights", &file, "--overwrite"]);
+        assert!(whole == alone);
+        // In LIFT_HOME under its name it is the published one.
+        env.write(&format!("home/lift/{file}"), &std::fs::read(env.path(&file)).unwrap());
+        let home = embedded(&env, "home.npy", &["--encoder", family, "--threads", "1", "--overwrite"]);
+        assert!(whole == home);
+        let ran = env.lift(&["weights", "verify", family]);
+        assert!(ran.code == 0 && ran.stdout.contains("good"), "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn lift_reads_features_of_its_own_encoder_alone() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    let folder = model(Family::Clip).display().to_string();
+    let clip = ["--encoder", "clip", "--encoder-weights", &folder];
+    let ran = env.lift(&[&["embed", "clip.mp4", "--model", "mini"][..], &clip].concat());
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the frame encoder (clip) gives 32") && ran.stderr.contains("--parts frames")
+    );
+    let ran = env.lift(&["embed", "clip.mp4", "--encoder", "clip"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the published LiFT reads DINOv2's features")
+            && ran.stderr.contains("--parts frames"),
+        "{}",
+        ran.stderr
+    );
+    let ran = env.lift(&["embed", "clip.mp4", "--model", "mini", "--encoder", "siglip", "--parts", "frames"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("bundled pair has no siglip"), "{}", ran.stderr);
+    let ran = env.lift(&["embed", "clip.mp4", "--encoder", "siglip", "--parts", "frames"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("lift weights pull siglip --to DIR"), "{}", ran.stderr);
+    let ran = env.lift(&["embed", "clip.mp4", "--encoder-weights", &folder, "--parts", "frames"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
+
+#[test]
+fn a_dataset_of_clip_features_says_so_and_trains_a_lift_that_embeds_with_it() {
+    let env = TestEnv::new();
+    let ran = env.lift(&[
+        "synth",
+        "-o",
+        "set",
+        "-q",
+        "--groups",
+        "1",
+        "--per-class",
+        "2",
+        "--valid-per-class",
+        "1",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let folder = model(Family::Clip).display().to_string();
+    let clip = ["--encoder", "clip", "--encoder-weights", &folder];
+    let train = ["train", "set/clips", "-o", "run", "--epochs", "1", "--batch-size", "2", "-q"];
+    let ran = env.lift(&[&train[..], &clip].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "out/", "-q"];
+    let ran = env.lift(&[&embed[..], &clip].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let manifest = std::fs::read_to_string(env.path("out/manifest.json")).unwrap();
+    assert!(manifest.contains(r#""clip""#) && manifest.contains("quick_gelu"), "{manifest}");
+    let siglip = model(Family::Siglip).display().to_string();
+    let other = ["--encoder", "siglip", "--encoder-weights", &siglip, "--parts", "frames"];
+    let ran = env.lift(&[&["embed", "set/clips", "-o", "out/", "-q"][..], &other].concat());
+    assert!(ran.code != 0 && ran.stderr.contains("siglip"), "{}", ran.stderr);
+}
+
+#[test]
+fn pull_brings_weights_and_settings_and_carries_the_tower_alone() {
+    let bytes = |name: &str| std::fs::read(model(Family::Clip).join(name)).unwrap();
+    let (weights, config) = (bytes("model.safetensors"), bytes("config.json"));
+    let whole = weights.len();
+    let server = Server::start(move |request| {
+        let at = "/openai/clip-vit-base-patch32/resolve/refs%2Fpr%2F15";
+        match request.path.strip_prefix(at) {
+            // A small file's tag is git's, of 40 digits.
+            Some("/config.json") => Reply::file(&config, request)
+                .header("X-Repo-Commit", COMMIT)
+                .header("ETag", format!("\"{}\"", "ab".repeat(20))),
+            Some("/model.safetensors") => told(&weights, "/cdn/clip"),
+            _ if request.path == "/cdn/clip" => Reply::file(&weights, request),
+            _ => Reply::new(404),
+        }
+    });
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    env.pull(&server.url, &["weights", "pull", "clip", "--to", "carry"]).code(0);
+    let carried = env.path("carry/clip.safetensors");
+    assert!(carried.metadata().unwrap().len() < whole as u64, "the texts' tower stays behind");
+    let here = env.lift(&["weights", "list"]).code(0).stdout;
+    assert!(here.contains("clip  ") && here.contains("refs/pr/15"), "{here}");
+    let cached = embedded(&env, "cached.npy", &["--encoder", "clip"]);
+    assert!(
+        cached
+            == embedded(
+                &env,
+                "carried.npy",
+                &["--encoder", "clip", "--encoder-weights", "carry/clip.safetensors"]
+            )
+    );
+    env.lift(&["weights", "rm", "clip"]).code(0);
+    assert_eq!(env.lift(&["embed", "clip.mp4", "--encoder", "clip", "--parts", "frames"]).code, 3);
+}
