@@ -7,8 +7,9 @@
                                                            handles and processor time per clip stay what they were
 
 `lift` is taken from PATH, or from LIFT; the clips are drawn by `lift synth` (306 of them, taken again under other names) and
-the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is read from /proc, so
-`broken` wants Linux. Exits 1 on the first thing that is not as it must be.
+the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is what the process holds of
+its own (RssAnon in /proc, so Linux): pages of mapped files, the program's code among them, come and go as the system
+likes. Exits 1 on the first thing that is not as it must be.
 """
 
 import argparse
@@ -67,13 +68,13 @@ def make_clips(folder, count, share):
     return good, {f"{i:05}" for i in broken}
 
 
-def resident(pid):
-    """MB resident now, or None where the process has ended."""
+def memory(pid):
+    """MB of its own now, or None where the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return None
-    kb = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    kb = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
     return int(kb[0]) / 1000 if kb else None
 
 
@@ -91,7 +92,7 @@ def broken(args, folder):
     with open(folder / "stderr.txt", "wb") as stderr:
         process = subprocess.Popen(command, cwd=folder, stderr=stderr)
         while process.poll() is None:
-            samples.append(resident(process.pid))
+            samples.append(memory(process.pid))
             time.sleep(0.2)
     samples = [s for s in samples if s]
     must(process.returncode == 1, f"exit code {process.returncode}, expected 1")
@@ -109,7 +110,7 @@ def broken(args, folder):
     quarters = [statistics.median(samples[i * size : (i + 1) * size]) for i in range(4)]
     print(f"{len(good)} embedded, {len(bad)} broken listed, none else, of {args.clips}")
     shown = " ".join(f"{q:.0f}" for q in quarters)
-    print(f"resident MB, median of each quarter of the run: {shown}; peak {max(samples):.0f}; {len(samples)} samples")
+    print(f"memory in MB, median of each quarter of the run: {shown}; peak {max(samples):.0f}; {len(samples)} samples")
     must(quarters[3] <= 1.15 * quarters[1], "memory grew")
 
 
@@ -171,11 +172,13 @@ def flat(args, _folder):
     answers, count, lines = {}, 0, []
     start = told = time.monotonic()
     seen = (0, 0.0)
-    print("seconds  clips  resident MB  handles  processor ms per clip")
+    print("seconds  clips    memory MB  handles  processor ms per clip")
     while time.monotonic() - start < args.seconds:
         path = clips[count % len(clips)]
         child.stdin.write(json.dumps({"path": path, "id": path}) + "\n")
-        answer = json.loads(child.stdout.readline())
+        line = child.stdout.readline()
+        must(line, f"it ended after {count} clips")
+        answer = json.loads(line)
         # The same clip gives the same numbers, however long the process has lived.
         must(answers.setdefault(path, answer["concat"]) == answer["concat"], f"another embedding of {path} at clip {count}")
         count += 1
@@ -185,7 +188,7 @@ def flat(args, _folder):
             spent = (int(words[11]) + int(words[12])) / tick
             each = 1000 * (spent - seen[1]) / (count - seen[0])
             seen = (count, spent)
-            lines.append((told - start, count, resident(child.pid), len(os.listdir(f"/proc/{child.pid}/fd")), each))
+            lines.append((told - start, count, memory(child.pid), len(os.listdir(f"/proc/{child.pid}/fd")), each))
             print("%7.0f %6d %12.1f %8d %22.1f" % lines[-1], flush=True)
     child.stdin.close()
     must(child.wait() == 0, "it ended with a failure")
