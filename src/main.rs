@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use lift::exit::Exit;
 
 /// The network's temporaries are large and short-lived: with the system's allocator each costs its page faults again.
+/// The checkers of memory see into the system's alone, and their builds keep it.
+#[cfg(not(lift_sanitize))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -8,10 +8,13 @@
 //! What is approximated: PQ and HLG get the matrix only (no tone mapping), wide primaries are not mapped to sRGB, and a
 //! display matrix that is no multiple of a right angle is ignored. Each is said once, in the clip's notes.
 
+use std::ffi::c_int;
+
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame;
 
 use super::error::VideoError;
+use super::names::{is_rgb, pixel_format_name};
 use super::orient::Orientation;
 
 /// An upright RGB picture.
@@ -122,21 +125,20 @@ fn describe(picture: &frame::Video) -> Input {
     }
 }
 
-/// FFmpeg's name of a pixel format.
-#[must_use]
-pub fn pixel_format_name(format: i32) -> String {
-    // SAFETY: the function takes any integer that came from FFmpeg and returns a static string or null.
-    let name = unsafe { ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(format)) };
-    super::demux::static_text(name).unwrap_or_else(|| format!("number {format}"))
-}
-
-/// Whether a pixel format holds red, green and blue as such.
-fn is_rgb(format: i32) -> bool {
-    // SAFETY: the function takes any integer that came from FFmpeg and returns null or a static description.
-    unsafe {
-        let description = ffi::av_pix_fmt_desc_get(std::mem::transmute::<i32, ffi::AVPixelFormat>(format));
-        !description.is_null() && (*description).flags & ffi::AV_PIX_FMT_FLAG_RGB as u64 != 0
-    }
+unsafe extern "C" {
+    // As in `names`: with pixel formats as the integers that they are in a frame.
+    fn sws_getContext(
+        width: c_int,
+        height: c_int,
+        format: c_int,
+        to_width: c_int,
+        to_height: c_int,
+        to_format: c_int,
+        flags: c_int,
+        from_filter: *mut ffi::SwsFilter,
+        to_filter: *mut ffi::SwsFilter,
+        parameters: *const f64,
+    ) -> *mut ffi::SwsContext;
 }
 
 /// A swscale context.
@@ -153,16 +155,16 @@ impl Scaler {
         if input.width <= 0 || input.height <= 0 {
             return Err(unsupported());
         }
-        // SAFETY: `format` is a value of this FFmpeg's own enum, as its decoder set it; the pointers are null where
-        // swscale allows it; the context is checked before use.
+        // SAFETY: swscale refuses formats that it does not know; the pointers are null where it allows that; the context is
+        // checked before use.
         let context = unsafe {
-            ffi::sws_getContext(
+            sws_getContext(
                 input.width,
                 input.height,
-                std::mem::transmute::<i32, ffi::AVPixelFormat>(input.format),
+                input.format,
                 input.width,
                 input.height,
-                ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
+                ffi::AVPixelFormat::AV_PIX_FMT_RGB24 as c_int,
                 ffi::SWS_BICUBIC,
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),

@@ -16,6 +16,7 @@ use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 use super::damage::{Sizes, declared_sizes, lost_end};
 use super::ear::{self, Ear};
 use super::error::VideoError;
+use super::names::static_text;
 use super::orient::Orientation;
 use super::source::{self, Watch};
 
@@ -45,12 +46,6 @@ pub enum Read {
     Other,
     /// The end of the file.
     End,
-}
-
-/// A copy of a C string that FFmpeg keeps for ever; `None` for a null pointer.
-pub fn static_text(text: *const libc::c_char) -> Option<String> {
-    // SAFETY: not null, and FFmpeg's name functions return static, terminated strings.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 impl Demuxer {
@@ -212,7 +207,8 @@ impl Demuxer {
             (0..ffi::avformat_index_get_entries_count(raw))
                 .map(|i| ffi::avformat_index_get_entry(raw, i))
                 .filter(|entry| !entry.is_null())
-                .map(|entry| (*entry).pos + i64::from((*entry).size()))
+                // A file may name any place.
+                .map(|entry| (*entry).pos.saturating_add(i64::from((*entry).size())))
                 .max()
                 .unwrap_or(0)
         }

@@ -2,7 +2,7 @@
 //!
 //! In the order data flows: `source` gives the bytes, `demux` opens the container, `damage` compares its declared sizes with the file, [`probe()`]
 //! counts the packets, `sample` chooses frames, `decode` gets them out, `convert` makes RGB of them, `orient` turns
-//! them upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it.
+//! them upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it, `names` has FFmpeg's words.
 //!
 //! The file's headers are not believed where packets can be counted, and no frame is ever made up: a video that cannot
 //! be read as asked fails with a [`VideoError`] that says why and what to try.
@@ -13,6 +13,7 @@ mod decode;
 mod demux;
 mod ear;
 mod error;
+mod names;
 mod orient;
 mod probe;
 mod reader;

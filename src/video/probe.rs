@@ -11,10 +11,10 @@ use ffmpeg_next::packet::Ref as _;
 use ffmpeg_next::{Error as FfError, Packet, codec, ffi};
 use serde::Serialize;
 
-use super::convert::pixel_format_name;
 use super::damage::{Sizes, declared_sizes};
-use super::demux::{Demuxer, Read, static_text};
+use super::demux::{Demuxer, Read};
 use super::error::VideoError;
+use super::names::{Colour, pixel_format_name};
 
 /// What the program sees in a video file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -268,33 +268,15 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     let index = &gathered.index;
     let parameters = demuxer.parameters();
     let (orientation, slanted) = demuxer.orientation();
-    // SAFETY: the parameters are alive; enums are read as the integers they are in C.
-    let (width, height, format, space, range, primaries, transfer) = unsafe {
+    // SAFETY: the parameters are alive.
+    let (width, height, format, colour) = unsafe {
         let raw = parameters.as_ptr();
-        (
-            (*raw).width.max(0) as usize,
-            (*raw).height.max(0) as usize,
-            (*raw).format,
-            (*raw).color_space,
-            (*raw).color_range,
-            (*raw).color_primaries,
-            (*raw).color_trc,
-        )
+        let (width, height) = ((*raw).width.max(0) as usize, (*raw).height.max(0) as usize);
+        (width, height, (*raw).format, Colour::of(raw))
     };
-    // SAFETY: the functions give static strings, or null for what they do not know.
-    let names = unsafe {
-        [
-            static_text(ffi::av_color_space_name(space)),
-            static_text(ffi::av_color_range_name(range)),
-            static_text(ffi::av_color_primaries_name(primaries)),
-            static_text(ffi::av_color_transfer_name(transfer)),
-        ]
-    };
-    let [color_space, color_range, color_primaries, color_transfer] =
-        names.map(|name| name.filter(|name| name != "unknown"));
     let mut notes = Vec::new();
     if let Some(curve) =
-        color_transfer.as_deref().filter(|&name| name == "smpte2084" || name == "arib-std-b67")
+        colour.transfer.as_deref().filter(|&name| name == "smpte2084" || name == "arib-std-b67")
     {
         let name = if curve == "smpte2084" { "PQ" } else { "HLG" };
         notes.push(format!("{name} video is not tone mapped: only its colour matrix is applied"));
@@ -331,10 +313,10 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
         height: if swapped { width } else { height },
         rotation: orientation.degrees(),
         pixel_format: pixel_format_name(format),
-        color_space,
-        color_range,
-        color_primaries,
-        color_transfer,
+        color_space: colour.space,
+        color_range: colour.range,
+        color_primaries: colour.primaries,
+        color_transfer: colour.transfer,
         frames,
         key_frames: index.keys.len(),
         fps,

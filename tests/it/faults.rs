@@ -268,6 +268,47 @@ fn a_kill_at_any_moment_leaves_no_half_written_output() {
 }
 
 #[test]
+fn a_process_that_reads_clip_after_clip_holds_no_more_files_and_no_more_memory() {
+    use std::io::{BufRead, BufReader, Write};
+    const ROUNDS: usize = 12;
+    let env = TestEnv::new();
+    let good = fs::read(clip("ball_rising.mp4")).unwrap();
+    env.write("cut.mp4", &good[..good.len() / 2]);
+    env.write("good.mp4", &good);
+    env.clip("door_closing.webm", "other.webm");
+    let mut child = env
+        .command(&["embed", "--model", "mini", "--threads", "1", "-q", "--stream"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut asks, mut answers) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    let state = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        (fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), kilobytes / 1024)
+    };
+    let mut states = Vec::new();
+    for _ in 0..ROUNDS {
+        for name in ["good.mp4", "other.webm", "cut.mp4", "none.mp4"] {
+            writeln!(asks, "{{\"path\": \"{name}\", \"id\": \"{name}\"}}").unwrap();
+            let answer = answers.next().unwrap().unwrap();
+            assert_eq!(answer.contains("\"concat\""), name.starts_with(['g', 'o']), "{answer}");
+        }
+        states.push(state(child.id()));
+    }
+    drop(asks);
+    child.wait().unwrap();
+    // What is loaded once is there after a few rounds; a megabyte lost in each would be more than is allowed.
+    let (early, late) = (states[2], states[ROUNDS - 1]);
+    assert_eq!(early.0, late.0, "{states:?}");
+    assert!(late.1 <= early.1 + 8, "{states:?}");
+}
+
+#[test]
 fn of_two_runs_into_one_output_the_second_keeps_its_own_aside() {
     let env = TestEnv::new();
     env.clip("ball_rising.mp4", "a.mp4");

@@ -100,6 +100,54 @@ fn an_mp4_without_its_index_is_refused() {
     assert!(error.to_string().contains("moov"), "{error}");
 }
 
+/// The boxes of an MP4, its pictures all at this place of the file.
+fn with_offset(boxes: &[u8], offset: u64) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), boxes);
+    while let Some((size, _)) = rest.split_first_chunk::<4>() {
+        let (one, after) = rest.split_at(u32::from_be_bytes(*size) as usize);
+        let body = &one[8..];
+        let (kind, body) = match &one[4..8] {
+            kind @ (b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl") => (kind, with_offset(body, offset)),
+            b"stco" => {
+                let count = body.len() / 4 - 2;
+                (&b"co64"[..], [&body[..8], &offset.to_be_bytes().repeat(count)].concat())
+            }
+            kind => (kind, body.to_vec()),
+        };
+        out.extend((body.len() as u32 + 8).to_be_bytes());
+        out.extend([kind, &body].concat());
+        rest = after;
+    }
+    out
+}
+
+#[test]
+fn an_index_that_names_places_beyond_any_file_is_refused() {
+    let env = TestEnv::new();
+    let bytes = fs::read(data("clips/b_frames.mp4")).unwrap();
+    for (offset, cause) in [(1 << 62, "its index names data up to"), (i64::MAX as u64, "no frame")] {
+        let path = env.write("far.mp4", &with_offset(&bytes, offset));
+        let error = frames(&path).unwrap_err().to_string();
+        assert!(error.contains(cause), "{offset}: {error}");
+    }
+}
+
+#[test]
+fn a_colour_tag_that_no_standard_names_is_no_tag() {
+    let env = TestEnv::new();
+    let mut bytes = fs::read(clip("door_closing.webm")).unwrap();
+    // Matroska's elements of a matrix, a transfer curve and primaries, each of one byte.
+    for tag in [b"\x55\xb1\x81", b"\x55\xba\x81", b"\x55\xbb\x81"] {
+        let at = bytes.windows(3).position(|three| three == tag).unwrap();
+        bytes[at + 3] = 42;
+    }
+    let path = env.write("unnamed.webm", &bytes);
+    let info = lift::video::probe(&path).unwrap();
+    assert_eq!((info.color_primaries, info.color_transfer), (None, None));
+    // The pictures are tagged by the codec.
+    assert!(frames(&path).unwrap() == frames(&clip("door_closing.webm")).unwrap());
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_refused_without_waiting_for_it() {

@@ -33,10 +33,11 @@ fn product(out: &mut [f32], [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>,
     let last = |rows: usize, columns: usize, (_, row, column): Matrix<'_>| {
         rows.saturating_sub(1) * row + columns.saturating_sub(1) * column
     };
-    assert!(out.len() == m * n && last(m, k, a) < a.0.len().max(1) && last(k, n, b) < b.0.len().max(1));
+    assert_eq!(out.len(), m * n, "out is not (m, n)");
     if m * n * k == 0 {
         return;
     }
+    assert!(last(m, k, a) < a.0.len() && last(k, n, b) < b.0.len(), "an operand ends too early");
     // SAFETY: `out` holds m·n values; the largest offset into `a` and `b` was checked against their lengths.
     unsafe {
         gemm::gemm(
@@ -155,6 +156,12 @@ mod tests {
     fn shapes_that_do_not_agree_are_refused() {
         assert!(linear(&var((3, 5), 1), &var((4, 6), 2), &var(4, 3)).is_err());
         assert!(linear(&var((3, 6), 1), &var((4, 6), 2), &var(5, 3)).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "an operand ends too early")]
+    fn an_operand_without_values_is_not_read() {
+        product(&mut [0.0], [1, 1, 1], (&[], 1, 1), (&[1.0], 1, 1), false);
     }
 
     #[test]
