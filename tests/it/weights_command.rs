@@ -339,7 +339,7 @@ fn convert_keeps_the_model_and_tells_what_narrow_numbers_cost() {
     let other = data("golden/tiny_76198_8.safetensors");
     env.lift(&["weights", "convert", other.to_str().unwrap(), "y.safetensors"])
         .code(3)
-        .says(&["neither a DINOv2 with registers"]);
+        .says(&["holds no model that is known here: a DINOv2 with registers"]);
     assert!(!env.path("y.safetensors").exists());
 }
 
@@ -350,7 +350,7 @@ fn widths_that_do_not_fit_are_told_in_one_sentence_with_both_numbers() {
     let lift = data("golden/lift_tiny.ckpt");
     env.embed(&["v.mp4", "--lift", lift.to_str().unwrap(), "-o", "x.npy"])
         .code(3)
-        .says(&["LiFT reads features of width 48, the frame encoder gives 128; "]);
+        .says(&["LiFT reads features of width 48, the frame encoder (dinov2) gives 128; "]);
 }
 
 #[test]
