@@ -70,7 +70,13 @@ pub enum DeviceError {
          --device cpu"
     )]
     NoDriver,
-    /// The driver shows no such GPU.
+    /// There is a driver, but nothing that it drives.
+    #[error(
+        "the NVIDIA driver shows no GPU: run where nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide, or use \
+         --device cpu"
+    )]
+    NoGpu,
+    /// The driver shows no GPU of this number.
     #[error("no GPU number {number}: the driver shows {count} (CUDA_VISIBLE_DEVICES hides the others)")]
     NoSuchGpu {
         /// The number asked for.
@@ -191,6 +197,9 @@ mod cuda {
             Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
             Err(error) => return Err(failed(error.to_string())),
         };
+        if count == 0 {
+            return Err(DeviceError::NoGpu);
+        }
         if number >= count {
             return Err(DeviceError::NoSuchGpu { number, count });
         }
@@ -303,8 +312,7 @@ mod tests {
             DeviceError::NoDriver.briefly(),
             "no NVIDIA driver on this machine (libcuda.so.1 is not there)"
         );
-        let error = DeviceError::NoSuchGpu { number: 0, count: 0 };
-        assert_eq!(error.briefly(), "no GPU number 0");
+        assert_eq!(DeviceError::NoGpu.briefly(), "the NVIDIA driver shows no GPU");
     }
 
     #[test]
