@@ -7,15 +7,15 @@ Sections (`--only` picks some):
 
   parity   lift embed on the GPU in each precision against lift embed on the CPU in f32, one clip, random full-size weights; with
            LIFT_SHARED against the golden features of the authors' code too. f32 within 1e-3, bf16 and f16 by a cosine above 0.999;
-           anything else ends the script with an error.
+           anything else is an error.
   encoder  frames per second of the frame encoder alone, by batch and precision: lift, PyTorch eager, PyTorch compiled. Frames are
            on the GPU already, and all passes are waited for. They run in turns, `--rounds` times: figures are medians over the
            rounds, ratios the medians of each round's ratio. `from memory` is lift from frames in the host's memory to features in
            it. `peak` is the share of what the matrix library reaches on one product of 8192 x 8192 in the same run.
-  embed    lift embed of many clips, whole process, decoding included.
+  embed    lift embed of many clips, whole process, decoding included; `running` leaves out what the process takes for one clip.
   train    steps per second of lift train and PyTorch, by bench_train.py.
 
-PyTorch comes from PyPI into the environment that bench_peers.py uses. `--device cpu` runs the same on the CPU, to see that the
+What fails is said and left out, the rest goes on, and the script ends with an error. PyTorch comes from PyPI into the environment that bench_peers.py uses. `--device cpu` runs the same on the CPU, to see that the
 script works where there is no GPU; with `--tiny` it takes minutes, and its figures mean nothing.
 """
 
@@ -37,11 +37,15 @@ PRECISIONS = ("f32", "bf16", "f16")
 SECTIONS = ("parity", "encoder", "embed", "train")
 
 
+class Failed(Exception):
+    """A part of the measurements that cannot be had, and why."""
+
+
 def lift(args, *words):
-    """Runs lift and gives what it printed; an error ends the script with lift's words."""
+    """Runs lift and gives what it printed; an error has lift's words."""
     run = subprocess.run([str(word) for word in (args.lift, *words)], capture_output=True, text=True)
     if run.returncode:
-        sys.exit(f"lift {words[0]} failed: {run.stderr.strip()}")
+        raise Failed(f"lift {words[0]} failed: {run.stderr.strip()}")
     return run.stdout
 
 
@@ -82,7 +86,7 @@ def parity(args):
             row = {"against": name, "precision": precision, "max_abs_diff": float(np.abs(got - want).max())}
             row["min_cosine"] = float(((got * want).sum(1) / norms).min())
             if not (row["max_abs_diff"] <= 1e-3 if precision == "f32" else row["min_cosine"] > 0.999):
-                sys.exit(f"NO PARITY with {name} in {precision}: {row}")
+                raise Failed(f"NO PARITY with {name} in {precision}: {row}")
             rows.append(row)
     return rows
 
@@ -126,24 +130,32 @@ def encoder(args):
             say(f"encoder, {precision}, batches of {batch}")
             peers = {"eager": Peer(args, precision, batch, False), "compiled": Peer(args, precision, batch, True)}
             rounds = {name: [] for name in ("eager", "compiled", "lift", "from memory")}
+            peaks, flags = [], [*where(args, precision), "--batch", batch, "--repeat", args.repeat, "--dinov2", args.weights, "--json"]
             for _ in range(args.rounds):
                 for name, peer in list(peers.items()):
                     try:
                         rounds[name].append(peer.seconds(args.repeat))
-                    except (RuntimeError, torch.OutOfMemoryError) as why:
-                        say(f"PyTorch {name} left out: {str(why).strip().splitlines()[0]}")
+                    except Exception as why:  # whatever a compiler may raise
+                        say(f"PyTorch {name} left out: {(str(why).strip() or repr(why)).splitlines()[0]}")
                         del peers[name]
                         rounds[name] = []
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
-                flags = [*where(args, precision), "--batch", batch, "--repeat", args.repeat, "--dinov2", args.weights, "--json"]
-                report = json.loads(lift(args, "bench", *flags))
+                if flags is None:
+                    continue
+                try:
+                    report = json.loads(lift(args, "bench", *flags))
+                except Failed as why:
+                    say(f"lift left out: {why}")
+                    flags, peaks, rounds["lift"], rounds["from memory"] = None, [], [], []
+                    continue
                 stage = next(s for s in report["stages"] if s["name"] == "frame encoder")
                 rounds["lift"].append(stage["ms"] / 1e3 * batch / report["frames"])
                 rounds["from memory"].append(batch / report["backbone"]["frames_per_s"])
-            row = {"precision": precision, "batch": batch, "rounds_s": rounds, "peak_gflops": report["peak"]["gflops"]}
+                peaks.append((report["peak"]["gflops"], stage["peak_share"]))
+            row = {"precision": precision, "batch": batch, "rounds_s": rounds}
+            row["peak_gflops"], row["peak_share"] = (statistics.median(column) for column in zip(*peaks)) if peaks else (None, None)
             row["frames_per_s"] = {name: batch / statistics.median(v) for name, v in rounds.items() if v}
-            row["peak_share"] = stage["peak_share"]
             for name in ("eager", "compiled"):
                 ratios = [a / b for a, b in zip(rounds[name], rounds["lift"])]
                 row[f"against_{name}"] = statistics.median(ratios) if ratios else None
@@ -162,23 +174,30 @@ def embed(args):
         (folder / "clips").mkdir()
         for i in range(args.clips):
             shutil.copyfile(args.clip, folder / "clips" / f"{i:05}{args.clip.suffix}")
+
+        def seconds(clips, precision):
+            command = [args.lift, "embed", "-q", clips, "--parts", "frames", "--dinov2", args.weights, "--overwrite"]
+            command += ["-o", folder / "out.npy", *where(args, precision)]
+            return statistics.median(timed(command)[0] for _ in range(args.rounds))
+
         for precision in args.precisions:
             say(f"embed, {precision}, {args.clips} clips")
-            command = [args.lift, "embed", "-q", folder / "clips", "--parts", "frames", "--dinov2", args.weights, "--overwrite"]
-            command += ["-o", folder / "out.npy", *where(args, precision)]
-            seconds = statistics.median(timed(command)[0] for _ in range(args.rounds))
-            rows.append({"precision": precision, "clips": args.clips, "median_s": seconds, "frames_per_s": 16 * args.clips / seconds})
+            all_, one = seconds(folder / "clips", precision), seconds(args.clip, precision)
+            row = {"precision": precision, "clips": args.clips, "median_s": all_, "one_clip_s": one}
+            row["frames_per_s"] = 16 * args.clips / all_
+            row["running_frames_per_s"] = 16 * (args.clips - 1) / (all_ - one) if all_ > one else None
+            rows.append(row)
     return rows
 
 
 def train(args):
-    command = [sys.executable, ROOT / "scripts" / "bench_train.py", "--inside", "--lift", args.lift, "--device", args.device]
+    command = [sys.executable, ROOT / "scripts" / "bench_train.py", "--inside", "--lift", args.lift, *where(args, "f32")[:2]]
     command += ["--rounds", args.rounds]
     if args.tiny:
         command += ["--width", 64, "--batch", 16, "--steps", 4]
     run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if run.returncode:
-        sys.exit(f"bench_train.py failed: {run.stderr.strip()}")
+        raise Failed(f"bench_train.py failed: {run.stderr.strip()}")
     return run.stdout.strip().splitlines()
 
 
@@ -196,9 +215,12 @@ def print_report(report):
     for r in report.get("encoder", []):
         speeds = " | ".join(cell(r["frames_per_s"].get(name), ".0f") for name in ("eager", "compiled", "lift", "from memory"))
         ratios = f"{cell(r['against_eager'], '.2f')} | {cell(r['against_compiled'], '.2f')}"
-        print(f"| {r['precision']} | {r['batch']} | {speeds} | {ratios} | {100 * r['peak_share']:.0f} % of {r['peak_gflops'] / 1e3:.1f} TFLOP/s |")
+        peak = f"{100 * r['peak_share']:.0f} % of {r['peak_gflops'] / 1e3:.1f} TFLOP/s" if r["peak_share"] else ""
+        print(f"| {r['precision']} | {r['batch']} | {speeds} | {ratios} | {peak} |")
     for r in report.get("embed", []):
-        print(f"\nlift embed, {r['precision']}: {r['clips']} clips in {r['median_s']:.2f} s, {r['frames_per_s']:.0f} frames/s with decoding")
+        running = cell(r["running_frames_per_s"], ".0f")
+        print(f"\nlift embed, {r['precision']}: {r['clips']} clips in {r['median_s']:.2f} s, one in {r['one_clip_s']:.2f} s, "
+              f"{r['frames_per_s']:.0f} frames/s with decoding, {running} running")
     print("", *report.get("train", []), sep="\n")
 
 
@@ -216,9 +238,16 @@ def measure(args):
             save_file(random_dinov2(), args.weights)
     name = "the CPU (figures mean nothing)" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
     report = {"device": name, "versions": f"PyTorch {torch.__version__}, {lift(args, '--version').strip()}"}
+    failed = []
     for section in args.only:
-        report[section] = globals()[section](args)
-    print(json.dumps(report, indent=2)) if args.json else print_report(report)
+        try:
+            report[section] = globals()[section](args)
+        except Failed as why:
+            failed.append(f"{section}: {why}")
+            say(failed[-1])
+    print(json.dumps(report | {"failed": failed}, indent=2)) if args.json else print_report(report)
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 def options():
@@ -250,6 +279,11 @@ def main():
     if args.tiny:
         args.batches, args.rounds, args.repeat, args.clips = [1, 3], 1, 1, 3
     if pathlib.Path(sys.prefix).resolve() != args.env:
+        # Before gigabytes are fetched for it: whether lift can use the GPU, in its own words where it cannot.
+        try:
+            lift(args, "embed", "-q", "--model", "mini", args.clip, "-o", "-", "--device", args.device)
+        except Failed as why:
+            sys.exit(f"{why}\n--device cpu --tiny shows that the script works")
         python = env_python(args.env)
         os.execv(python, [str(python), __file__, *sys.argv[1:], "--env", str(args.env)])
     measure(args)

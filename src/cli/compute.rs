@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::report;
 use crate::exit::Fatal;
-use crate::kernels::{Backend, Precision};
+use crate::kernels::{Backend, Precision, grad};
 use crate::model::composed::Batched;
 use crate::model::device::{DeviceChoice, Place};
 
@@ -107,6 +107,9 @@ impl Compute {
     /// # Errors
     /// If the GPU does not work.
     pub(super) fn device(&self) -> Result<Device, Fatal> {
+        if self.place == Place::CpuBatched {
+            grad::leave_out();
+        }
         self.place.open().map_err(Fatal::input)
     }
 }

@@ -70,7 +70,13 @@ pub enum DeviceError {
          --device cpu"
     )]
     NoDriver,
-    /// The driver shows no such GPU.
+    /// There is a driver, but nothing that it drives.
+    #[error(
+        "the NVIDIA driver shows no GPU: run where nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide, or use \
+         --device cpu"
+    )]
+    NoGpu,
+    /// The driver shows no GPU of this number.
     #[error("no GPU number {number}: the driver shows {count} (CUDA_VISIBLE_DEVICES hides the others)")]
     NoSuchGpu {
         /// The number asked for.
@@ -142,13 +148,7 @@ impl Place {
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu | Self::CpuBatched => Ok(Device::Cpu),
-            // With a stream of its own, whichever thread issues the work: candle's other way takes a stream per thread,
-            // between which nothing keeps the order.
-            Self::Cuda(number) => {
-                // candle's default, said again because parity depends on it: f32 is f32, not TF32.
-                candle_core::cuda::set_gemm_reduced_precision_f32(false);
-                Device::new_cuda_with_stream(number)
-            }
+            Self::Cuda(number) => cuda::open(number),
         }
     }
 
@@ -179,15 +179,15 @@ pub fn is_out_of_memory(error: &Error) -> bool {
 
 #[cfg(feature = "cuda")]
 mod cuda {
-    use candle_core::Device;
     use candle_core::cuda::CudaError;
     use candle_core::cuda::cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
-    use candle_core::cuda::cudarc::driver::{DriverError, result, sys::CUresult};
+    use candle_core::cuda::cudarc::driver::{DriverError, result, sys::CUmemPool_attribute, sys::CUresult};
+    use candle_core::{Device, Result};
 
     use super::DeviceError;
     use crate::model::cause;
 
-    pub fn check(number: usize) -> Result<(), DeviceError> {
+    pub fn check(number: usize) -> std::result::Result<(), DeviceError> {
         let failed = |cause: String| DeviceError::Failed { number, cause };
         let count = result::init().and_then(|()| result::device::get_count());
         let count = match count {
@@ -197,10 +197,40 @@ mod cuda {
             Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
             Err(error) => return Err(failed(error.to_string())),
         };
+        if count == 0 {
+            return Err(DeviceError::NoGpu);
+        }
         if number >= count {
             return Err(DeviceError::NoSuchGpu { number, count });
         }
         Device::new_cuda_with_stream(number).map(|_| ()).map_err(|error| failed(cause(&error)))
+    }
+
+    pub fn open(number: usize) -> Result<Device> {
+        // candle's default, said again because parity depends on it: f32 is f32, not TF32.
+        candle_core::cuda::set_gemm_reduced_precision_f32(false);
+        // With a stream of its own, whichever thread issues the work: candle's other way takes a stream per thread,
+        // between which nothing keeps the order.
+        let device = Device::new_cuda_with_stream(number)?;
+        if let Err(error) = keep_memory(number) {
+            tracing::debug!("the GPU's freed memory goes back to the driver: {error}");
+        }
+        Ok(device)
+    }
+
+    /// Leaves what is freed with this process. The driver would otherwise take it back whenever somebody waits for a stream,
+    /// after each batch, and the next one would have to ask for it again (CUDA's `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD`,
+    /// by default 0).
+    fn keep_memory(number: usize) -> std::result::Result<(), DriverError> {
+        let device = result::device::get(i32::try_from(number).unwrap_or(i32::MAX))?;
+        let mut threshold = u64::MAX;
+        // SAFETY: the device is one of the driver's, its default pool exists as long as it, and this attribute's value is
+        // an unsigned number of 64 bits, which is read before the call returns.
+        unsafe {
+            let pool = result::device::get_default_mem_pool(device)?;
+            let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+            result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
+        }
     }
 
     pub fn name(number: usize) -> Option<String> {
@@ -215,7 +245,10 @@ mod cuda {
 
     pub fn is_out_of_memory(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
         match error.downcast_ref::<CudaError>() {
-            Some(CudaError::Cuda(DriverError(code))) => *code == CUresult::CUDA_ERROR_OUT_OF_MEMORY,
+            // Kernels are loaded when they are first used, and take memory as well.
+            Some(CudaError::Cuda(DriverError(code)) | CudaError::Load { cuda: DriverError(code), .. }) => {
+                *code == CUresult::CUDA_ERROR_OUT_OF_MEMORY
+            }
             Some(CudaError::Cublas(CublasError(code))) => *code == cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED,
             _ => false,
         }
@@ -224,12 +257,16 @@ mod cuda {
 
 #[cfg(not(feature = "cuda"))]
 mod cuda {
-    use candle_core::Device;
+    use candle_core::{Device, Error, Result};
 
     use super::DeviceError;
 
-    pub fn check(_: usize) -> Result<(), DeviceError> {
+    pub fn check(_: usize) -> std::result::Result<(), DeviceError> {
         Err(DeviceError::NotBuilt)
+    }
+
+    pub fn open(_: usize) -> Result<Device> {
+        Err(Error::Msg(DeviceError::NotBuilt.to_string()))
     }
 
     pub fn name(_: usize) -> Option<String> {
@@ -275,8 +312,7 @@ mod tests {
             DeviceError::NoDriver.briefly(),
             "no NVIDIA driver on this machine (libcuda.so.1 is not there)"
         );
-        let error = DeviceError::NoSuchGpu { number: 0, count: 0 };
-        assert_eq!(error.briefly(), "no GPU number 0");
+        assert_eq!(DeviceError::NoGpu.briefly(), "the NVIDIA driver shows no GPU");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, Var, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::grad;
+
 /// Elements per task; a multiple of every vector width.
 const CHUNK: usize = 1 << 14;
 
@@ -109,7 +111,7 @@ impl Adam {
         vars.par_iter().try_for_each(|(name, var)| {
             let (Some(grad), Some(moments)) = (gradient(var)?, self.moments.get(name)) else { return Ok(()) };
             let (p, m, v) = (var.as_tensor(), moments.first.as_tensor(), moments.second.as_tensor());
-            if p.device().is_cpu() {
+            if grad::serves(p.device()) {
                 let grad = grad.contiguous()?;
                 m.inplace_op3(&grad, p, &first)?;
                 v.inplace_op3(&grad, p, &second)?;

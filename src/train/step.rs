@@ -8,6 +8,7 @@ use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
 use super::{Adam, LossValues, Losses, Params, Seeded, Settings};
+use crate::kernels::grad;
 use crate::model::lift::NoDropout;
 
 /// Clips per shard on the CPU.
@@ -16,7 +17,7 @@ const SHARD: usize = 32;
 /// Runs `work` on each shard of `x (B, T, D)`, given its number and its share of the clips; results in order.
 fn shards<R: Send>(x: &Tensor, work: impl Fn(Tensor, u64, f64) -> Result<R> + Sync) -> Result<Vec<R>> {
     let clips = x.dim(0)?;
-    let size = if x.device().is_cpu() { SHARD } else { clips };
+    let size = if grad::serves(x.device()) { SHARD } else { clips };
     let starts: Vec<usize> = (0..clips).step_by(size.max(1)).collect();
     let each = starts.into_par_iter().enumerate().map(|(number, start)| {
         let part = x.narrow(0, start, size.min(clips - start))?;

@@ -108,16 +108,25 @@ fn a_gpu_that_this_build_cannot_use_is_refused_before_any_work_with_the_remedy()
     let env = TestEnv::new();
     let clip = env.clip("door_opening.mp4", "a.mp4");
     let clip = clip.to_str().unwrap();
-    let commands: [&[&str]; 4] = [
+    let benchmark = |name: &str, [forward, reverse]: [&str; 2]| {
+        let head = "id,chiral_triplet_id,chiral_label";
+        env.write(name, format!("{head}\n{forward},0,1.0\n{reverse},0,0.0\n").as_bytes());
+        [forward, reverse].iter().for_each(|id| drop(env.clip("door_opening.mp4", &format!("{id}.mp4"))));
+    };
+    benchmark("train.csv", ["b", "c"]);
+    benchmark("valid.csv", ["d", "e"]);
+    let before = env.names();
+    let commands: [&[&str]; 5] = [
         &["embed", "--model", "mini", clip, "-o", "x.npy"],
         &["plot", "--model", "mini", clip, "-o", "x.png"],
         &["train", "--model", "mini", clip, "-o", "run"],
         &["bench", "--frames", "2", "--repeat", "1"],
+        &["eval-cia", "--model", "mini", "--train", "train.csv", "--valid", "valid.csv", "--videos", "."],
     ];
     for command in commands {
         let args = [command, &["--device", "cuda"]].concat();
         env.lift(&args).code(3).says(&["no CUDA", "scripts/build_cuda.sh", "--device cpu"]);
     }
-    assert_eq!(env.names(), ["a.mp4"]);
+    assert_eq!(env.names(), before);
     env.embed(&["a.mp4", "-o", "x.npy", "--device", "gpu"]).code(2).says(&["cuda:N"]);
 }

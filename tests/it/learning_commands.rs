@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::shared;
+use crate::common::{close, shared};
 use crate::env::{Ran, TestEnv};
 
 /// A small drawn data set with the frame features of its clips.
@@ -124,6 +124,31 @@ fn every_form_of_the_same_features_trains_the_same_weights() {
     train(&["frames.npy", "set/clips"], "mixed").code(2).says(&["frames.npy holds features"]);
     env.lift(&["train", "frames.npy", "-o", "nothing", "--resume"]).code(3).says(&["leave out --resume"]);
     assert!(!env.path("nothing").exists(), "no folder for a run that did not start");
+}
+
+#[test]
+fn training_by_a_gpus_operations_learns_the_same() {
+    let env = TestEnv::new();
+    drawn(&env);
+    let losses = |device: &str| {
+        let how = ["--epochs", "2", "--batch-size", "4", "--max-len", "32", "--log-every", "1"];
+        env.lift(&[&["train", "frames.npy", "-o", device, "--device", device], &how[..]].concat()).code(0);
+        let log = String::from_utf8(bytes(&env, &format!("{device}/log.jsonl"))).unwrap();
+        let total = |line: &str| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["loss"]["total"].as_f64().map(|total| total as f32)
+        };
+        log.lines().filter_map(total).collect::<Vec<_>>()
+    };
+    // With dropout: the masks are a function of the step, not of the device.
+    let (ours, composed) = (losses("cpu"), losses("cpu-batched"));
+    assert!(ours.len() > 8, "{ours:?}");
+    close("losses", &composed, &ours, 1e-5);
+    assert_ne!(
+        bytes(&env, "cpu/last.safetensors"),
+        bytes(&env, "cpu-batched/last.safetensors"),
+        "both trained by the same operations"
+    );
 }
 
 #[test]

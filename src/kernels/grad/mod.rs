@@ -8,7 +8,9 @@
 //! Vectors run on the calling thread. Matrix products may use the threads of its rayon pool, which does not change a bit of
 //! them: they share out rows and columns, never sums.
 
-use candle_core::{CpuStorage, DType, Layout, Result, Shape, Tensor, bail};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{CpuStorage, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 use super::simd::Simd;
 
@@ -30,9 +32,21 @@ pub trait Factors: Send + Sync {
     fn fill(&self, start: usize, factors: &mut [f32]);
 }
 
-/// Whether these operations take the tensors: f32 on the CPU, and a gradient is wanted of one.
+static LEFT_OUT: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process trains on the CPU as it would on a GPU, by candle's operations: for tests and comparisons.
+pub fn leave_out() {
+    LEFT_OUT.store(true, Ordering::Relaxed);
+}
+
+/// Whether these operations, and what else training has of its own, serve there.
+pub fn serves(device: &Device) -> bool {
+    device.is_cpu() && !LEFT_OUT.load(Ordering::Relaxed)
+}
+
+/// Whether these operations take the tensors: f32 where they [serve](serves), and a gradient is wanted of one.
 pub fn applies(tensors: &[&Tensor]) -> bool {
-    tensors.iter().all(|x| x.device().is_cpu() && x.dtype() == DType::F32)
+    tensors.iter().all(|x| serves(x.device()) && x.dtype() == DType::F32)
         && tensors.iter().any(|x| x.track_op())
 }
 
