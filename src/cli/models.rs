@@ -44,6 +44,8 @@ impl EncoderName {
 #[command(next_help_heading = "Models")]
 pub(super) struct ModelArgs {
     /// The pair of networks
+    ///
+    /// Example: --model mini
     #[arg(long, value_enum, default_value_t = Pair::Full)]
     model: Pair,
     /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
@@ -51,6 +53,8 @@ pub(super) struct ModelArgs {
     /// A DINOv2 with registers by timm's names, of any size: .safetensors, or torch's .pt, .pth, .bin. Default:
     /// timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging Face hub (88 MB, downloaded once into the hub's own
     /// cache; see `lift weights`). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+    ///
+    /// Example: --dinov2 dinov2.safetensors, or --dinov2 timm/vit_base_patch14_reg4_dinov2.lvd142m
     #[arg(long, value_name = "FILE|ID|URL")]
     dinov2: Option<Source>,
     /// Which frame encoder: LiFT's own, or one that the paper compares with
@@ -70,9 +74,13 @@ pub(super) struct ModelArgs {
     ///
     /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
     /// once from the authors' Google Drive (112 MB, of which 43 are kept; see `lift weights`).
+    ///
+    /// Example: --lift run/best.safetensors
     #[arg(long, value_name = "FILE|ID|URL")]
     lift: Option<Source>,
     /// Attention heads of the frame encoder, where its file does not tell
+    ///
+    /// Example: --heads 6. Default: what the file's metadata say, else its width divided by 64.
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
     /// Never use the network (also LIFT_OFFLINE=1, HF_HUB_OFFLINE=1)
