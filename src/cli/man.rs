@@ -8,7 +8,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 
 use crate::exit::{Exit, Fatal};
-use crate::rows::{AtomicFile, RowsError};
+use crate::rows::{self, AtomicFile, RowsError};
 
 /// Print the manual page of lift or of one of its commands, or write all of them into a folder
 #[derive(Debug, Args)]
@@ -19,7 +19,9 @@ pub(super) struct ManArgs {
     /// The command; lift itself if none
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
-    /// Write lift.1, lift-embed.1, ... into this folder instead
+    /// Write lift.1, lift-embed.1, ... into this folder instead [default: standard output]
+    ///
+    /// Example: -o ~/.local/share/man/man1
     #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
     output: Option<PathBuf>,
 }
@@ -30,7 +32,7 @@ pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
     if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
         write(folder, "lift.1", &page(&command))?;
-        for sub in command.get_subcommands() {
+        for sub in pages(&command) {
             write(folder, &format!("lift-{}.1", sub.get_name()), &page(sub))?;
         }
         return Ok(Exit::Success);
@@ -38,16 +40,20 @@ pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
     let text = match &args.command {
         None => page(&command),
         Some(name) => {
-            let sub = command.find_subcommand(name).ok_or_else(|| {
-                let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+            let sub = pages(&command).find(|sub| sub.get_name() == name).ok_or_else(|| {
+                let names: Vec<_> = pages(&command).map(Command::get_name).collect();
                 Fatal::usage(anyhow!("lift has no command '{name}'; it has {}", names.join(", ")))
             })?;
             page(sub)
         }
     };
-    // Whoever reads has seen enough.
-    let _ = std::io::stdout().write_all(&text);
+    rows::print(&text)?;
     Ok(Exit::Success)
+}
+
+/// The commands that have a page: all but `help`, which prints what stands in them.
+fn pages(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|sub| sub.get_name() != "help")
 }
 
 /// A page in roff, as `man` shows it.

@@ -20,7 +20,9 @@ use crate::rows::{
 /// is restored. Files are joined in the order they are named; ids must differ.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift merge all.parquet out/              the shards in out/\n  \
-    lift merge whole/ out/shard-*            into one dataset\n  lift merge all.npz monday.npz tuesday.npz")]
+    lift merge whole/ out/                   the same into one dataset\n  \
+    lift merge all.npy out/ --overwrite      another form, again\n  \
+    lift merge - out/ | head -n 1            as JSON lines\n  lift merge all.npz monday.npz tuesday.npz")]
 pub(super) struct MergeArgs {
     /// Where the rows go: a file (.npy, .npz, .safetensors, .parquet, .jsonl), - or DIR/
     #[arg(value_name = "OUT")]
@@ -46,7 +48,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     if !verbosity.quiet {
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        report::say(&format!("{}: {rows} rows{failures}", display_path(&args.output)));
+        report::say(&format!("{}: {}{failures}", display_path(&args.output), report::count(rows, "row")));
     }
     Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }

@@ -24,7 +24,7 @@ use crate::plot::{
     ClipPaths, Half, Method, Projection, ProjectionSettings, compare, gif, line, mp4, project, raster,
     similarity, svg, trajectory,
 };
-use crate::rows::{AtomicFile, display_path};
+use crate::rows::{self, AtomicFile, RowsError, display_path};
 use crate::video::{Request, Sampling};
 
 /// CSS pixels per inch: what `--dpi` counts against.
@@ -187,9 +187,9 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
         found.notes.iter().filter(|_| !quiet).for_each(|note| report::note(note));
         if clips.len() + found.len() > MOST_CLIPS {
             return Err(Fatal::usage(anyhow!(
-                "{}: {} videos are too many for one figure; {MOST_CLIPS} can be told apart",
+                "{}: with it there are {} videos, too many for one figure; {MOST_CLIPS} can be told apart",
                 display_path(argument),
-                found.len()
+                clips.len() + found.len()
             )));
         }
         for mut input in &found {
@@ -252,9 +252,11 @@ fn tell(args: &PlotArgs, clips: &[Drawn]) -> Result<(), Fatal> {
             text.push_str(&table(&measure(&clip.paths)));
         }
     }
-    // Whoever closed the pipe has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    match rows::print(text.as_bytes()) {
+        // The picture is still to be drawn.
+        Err(RowsError::Closed) => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 fn table(measures: &Measures) -> String {
@@ -287,7 +289,7 @@ fn write(args: &PlotArgs, mut plan: Plan, clips: &[Drawn], quiet: bool) -> Resul
     plan.file.write_all(&bytes).map_err(fail)?;
     plan.file.commit()?;
     if !quiet {
-        eprintln!("drawn into {}", display_path(&target));
+        report::say(&format!("drawn into {}", display_path(&target)));
     }
     Ok(())
 }

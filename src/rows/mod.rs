@@ -24,6 +24,7 @@ mod parquet_source;
 mod read;
 mod safetensors;
 mod stamp;
+mod stdout;
 mod text;
 mod values;
 
@@ -40,6 +41,8 @@ pub use open::{Lying, Opened, Stretch, Values, files, is_features, open, open_al
 pub use output::{Output, Prepared, Written};
 pub use read::{Array, Table, read};
 pub use stamp::Stamp;
+pub use stdout::print;
+pub(crate) use stdout::stdout_error;
 pub(crate) use text::hexadecimal;
 pub use text::{display_path, display_text};
 

@@ -143,6 +143,9 @@ pub(crate) fn part_name(column: &str) -> &str {
 pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, RowsError> {
     let fail = |reason: String| RowsError::read(path, reason);
     let Some(format) = Format::of(path) else {
+        if !path.exists() {
+            return Err(fail("there is no such file or folder".to_owned()));
+        }
         let known = Format::ALL.map(Format::extension).join(" ");
         return Err(fail(format!("its extension names no format of features; these are read: {known}")));
     };

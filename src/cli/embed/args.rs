@@ -155,9 +155,10 @@ pub(super) struct RunArgs {
     /// Say what would be embedded, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Answer requests on standard input, JSON lines, on standard output, in order [default: no requests]
+    /// Serve requests: JSON lines on standard input, an answer each on standard output [default: embed INPUTs]
     ///
-    /// A request is {"path": ...}, with "id", "start" and "end" where wanted. The models are loaded once. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
+    /// A request is {"path": ...}, with "id", "start" and "end" where wanted. The models are loaded once, and answers keep the
+    /// requests' order. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
     ///
     /// Example: lift embed --stream < requests.jsonl > answers.jsonl
     #[arg(

@@ -18,7 +18,7 @@ use crate::cli::models::ModelArgs;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, next_help_heading = "Benchmark")]
 pub struct EvalCiaArgs {
-    /// Data sets of the benchmark, separated by commas [default: none; --train, --valid]
+    /// Data sets of the benchmark, separated by commas [default: those of --train and --valid]
     ///
     /// Example: --dataset ssv2,epic
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present = "train")]
@@ -60,7 +60,7 @@ pub struct EvalCiaArgs {
     #[command(flatten)]
     pub(super) report: ReportArgs,
     /// Go on without the videos and groups that are missing, and say so
-    #[arg(long)]
+    #[arg(long, help_heading = "Benchmark")]
     pub(super) allow_missing: bool,
     /// Folder of the feature cache [default: features/ in LIFT_HOME]
     ///
@@ -77,7 +77,7 @@ pub struct EvalCiaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Videos")]
 pub(super) struct VideoArgs {
-    /// Folder of the videos, embedded by way of the feature cache [default: none; --embeddings]
+    /// Folder of the videos, embedded by way of the feature cache [default: none, --embeddings serve]
     ///
     /// NAME=DIR is for one data set alone. Example: --videos ssv2=ssv2/videos
     #[arg(long, value_name = "[NAME=]DIR")]
