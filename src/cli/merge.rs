@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::signals::Signals;
 use super::{Verbosity, is_folder, report};
 use crate::exit::{Exit, Fatal};
 use crate::rows::dataset::{Dataset, PartWriter, Pieces, Settled, write_failures};
@@ -37,6 +38,7 @@ pub(super) struct MergeArgs {
 
 /// Opens, checks, writes.
 pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    Signals::end_at_once()?;
     let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
     let (rows, failed) = if folders == args.inputs.len() {
         let pieces = Pieces::open(&args.inputs)?;

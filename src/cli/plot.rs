@@ -11,6 +11,7 @@ use serde::Serialize;
 pub(super) use self::flags::PlotArgs;
 use self::flags::{Figure, Kind, MethodFlag, Show};
 use self::sources::{Videos, default_output, from_features, is_features};
+use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::inputs;
@@ -132,6 +133,7 @@ pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
             display_path(video)
         )));
     }
+    Signals::end_at_once()?;
     let plan = args.plan()?;
     // The program's own pool has one thread, since `embed` shares its work otherwise.
     let pool = rayon::ThreadPoolBuilder::new()

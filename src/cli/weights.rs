@@ -326,6 +326,7 @@ fn rm(args: &RmArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
 }
 
 fn convert(args: &ConvertArgs) -> Result<Exit, Fatal> {
+    Signals::end_at_once()?;
     let store = weights::open(&args.input)?;
     let whole = store.size();
     let store = weights::model_in(store, &args.input)?;
