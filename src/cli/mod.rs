@@ -14,6 +14,7 @@ mod last_words;
 mod man;
 mod merge;
 mod models;
+mod numbers;
 mod plot;
 mod progress;
 mod report;

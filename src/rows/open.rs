@@ -14,7 +14,7 @@ use super::copied::copied;
 use super::error::RowsError;
 use super::files::files;
 use super::format::Format;
-use super::read::{Array, missing, read, read_ids};
+use super::read::{Array, index_of, missing, read, read_ids};
 use super::text::{display_path, display_text};
 use super::{npy, npz, safetensors};
 
@@ -77,14 +77,7 @@ impl Opened {
     /// `Read` if there are no ids, or one stands twice.
     pub fn index(&self) -> Result<HashMap<String, usize>, RowsError> {
         let ids = self.ids.as_deref().ok_or_else(|| without_ids(&self.origin))?;
-        let mut index = HashMap::with_capacity(ids.len());
-        for (row, id) in ids.iter().enumerate() {
-            if let Some(before) = index.insert(id.clone(), row) {
-                let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
-                return Err(RowsError::read(&self.origin, reason));
-            }
-        }
-        Ok(index)
+        index_of(&self.origin, ids)
     }
 }
 

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::compute::ComputeArgs;
 use super::super::models::ModelArgs;
+use super::super::numbers::{moment, real};
 use crate::inputs::Shard;
 use crate::rows::Part;
 use crate::video::{Request, Sampling, Window};
@@ -58,12 +59,12 @@ pub(super) struct SamplingArgs {
     /// Where the clip starts, in seconds [default: at its first frame]
     ///
     /// Example: --start 1.5
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) start: Option<f64>,
     /// Where the clip ends, in seconds [default: at its last frame]
     ///
     /// Example: --end 4
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
@@ -250,16 +251,9 @@ fn parse_frames(text: &str) -> Result<Sampling, String> {
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|r: &f64| r.is_finite() && *r > 0.0);
-    rate.ok_or_else(|| "expected frames per second above 0".into())
-}
-
-pub(in crate::cli) fn parse_seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0);
-    seconds.ok_or_else(|| "expected seconds, 0 or more".into())
+    real(text, |rate| rate > 0.0, "frames per second above 0")
 }
 
 fn parse_length(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
-    seconds.ok_or_else(|| "expected seconds above 0".into())
+    real(text, |seconds| seconds > 0.0, "seconds above 0")
 }

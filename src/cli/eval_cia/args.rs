@@ -10,6 +10,7 @@ use crate::cia::datasets::Dataset;
 use crate::cia::probe::Probe;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::models::ModelArgs;
+use crate::cli::numbers::real;
 
 /// Score embeddings on the Chirality in Action benchmark
 ///
@@ -193,8 +194,7 @@ const EXAMPLES: &str = "Examples:\n  lift eval-cia --dataset ssv2 --videos ssv2/
     lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png";
 
 fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "expected a number above 0".to_owned())
+    real(text, |number| number > 0.0, "a number above 0")
 }
 
 impl VideoArgs {

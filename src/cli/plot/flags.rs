@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
-use crate::cli::embed::parse_seconds;
 use crate::cli::models::ModelArgs;
+use crate::cli::numbers::{moment, real};
 
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
@@ -95,12 +95,12 @@ pub(super) struct ClipArgs {
     /// Where the clip starts, in seconds [default: at its first frame]
     ///
     /// Example: --start 1.5
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) start: Option<f64>,
     /// Where the clip ends, in seconds [default: at its last frame]
     ///
     /// Example: --end 4
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
     /// Take the frames that are there of a truncated or damaged file
     #[arg(long)]
@@ -198,11 +198,9 @@ impl Kind {
 }
 
 fn parse_perplexity(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|p: &f64| p.is_finite() && *p >= 1.0);
-    value.ok_or_else(|| "expected a number, at least 1".into())
+    real(text, |perplexity| perplexity >= 1.0, "a number, at least 1")
 }
 
 fn parse_dpi(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|dpi: &f64| (24.0..=600.0).contains(dpi));
-    value.ok_or_else(|| "expected dots per inch, 24 to 600".into())
+    real(text, |dpi| (24.0..=600.0).contains(&dpi), "dots per inch, 24 to 600")
 }

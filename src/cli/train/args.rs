@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::compute::ComputeArgs;
 use crate::cli::models::ModelArgs;
+use crate::cli::numbers::real;
 use crate::model::lift::{Config, HEADS};
 use crate::train::{AdamConfig, LossWeights, PlateauConfig, Settings};
 use crate::weights::Source;
@@ -239,6 +240,5 @@ impl SettingsArgs {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|s: &f64| (0.0..1.0).contains(s));
-    share.ok_or_else(|| "expected a share from 0 to 1, 1 excluded".into())
+    real(text, |share| (0.0..1.0).contains(&share), "a share from 0 to 1, 1 excluded")
 }
