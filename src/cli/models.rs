@@ -66,8 +66,8 @@ pub(super) struct ModelArgs {
     encoder: EncoderName,
     /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
     ///
-    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file. Example:
-    /// --encoder clip --encoder-weights openai/clip-vit-large-patch14
+    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
+    /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14
     #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
     encoder_weights: Option<Source>,
     /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
