@@ -17,6 +17,7 @@ use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
+use crate::rows;
 use crate::weights::{Source, load_encoder};
 
 /// A clip to read where none is named.
@@ -38,21 +39,29 @@ pub(super) struct BenchArgs {
     #[arg(value_name = "VIDEO")]
     video: Option<PathBuf>,
     /// Frames per clip
-    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(2..=4096))]
+    ///
+    /// Example: --frames 32
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(2..=4096), help_heading = "Measurement")]
     frames: u16,
     /// Runs per measurement
-    #[arg(long, value_name = "N", default_value = "9")]
+    ///
+    /// Example: --repeat 31
+    #[arg(long, value_name = "N", default_value = "9", help_heading = "Measurement")]
     repeat: NonZeroUsize,
-    /// Frame encoder: a .safetensors file, or a hub id owner/name[@revision] [default: random weights]
-    #[arg(long, value_name = "FILE|ID")]
+    /// Frame encoder: a file, a hub id owner/name[@revision], or a URL [default: random weights]
+    ///
+    /// Example: --dinov2 dinov2.safetensors
+    #[arg(long, value_name = "FILE|ID|URL", help_heading = "Models")]
     dinov2: Option<Source>,
-    /// Attention heads of the frame encoder, where its file does not tell
-    #[arg(long, value_name = "N")]
+    /// Attention heads of the frame encoder [default: as its file tells, else its width divided by 64]
+    ///
+    /// Example: --heads 6
+    #[arg(long, value_name = "N", help_heading = "Models")]
     heads: Option<usize>,
     #[command(flatten)]
     compute: ComputeArgs,
     /// One JSON object instead of a table
-    #[arg(long)]
+    #[arg(long, help_heading = "Measurement")]
     json: bool,
 }
 
@@ -80,13 +89,13 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     let lift = random_lift(encoder.width(), plan.frames).map_err(Fatal::input)?;
     let report = bench::run(&plan, &encoder, &lift, &video, folder.path()).map_err(Fatal::input)?;
     if args.json {
-        let line = serde_json::to_string(&report).map_err(Fatal::input)?;
-        println!("{line}");
+        let line = serde_json::to_string(&report).map_err(Fatal::input)? + "\n";
+        rows::print(line.as_bytes())?;
     } else {
         if !verbosity.quiet && args.dinov2.is_none() {
             report::note("random weights of the published shape: speed does not depend on the numbers");
         }
-        print!("{}", table(&report));
+        rows::print(table(&report).as_bytes())?;
     }
     Ok(Exit::Success)
 }

@@ -1,11 +1,10 @@
 //! `lift completions`: what a shell needs to complete commands and flags, from their one definition.
 
-use std::io::Write;
-
 use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::exit::{Exit, Fatal};
+use crate::rows;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -24,7 +23,6 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Exit, Fatal> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "lift", &mut text);
-    // Whoever reads has seen enough.
-    let _ = std::io::stdout().write_all(&text);
+    rows::print(&text)?;
     Ok(Exit::Success)
 }

@@ -30,17 +30,25 @@ pub(super) struct ComputeArgs {
     ///
     /// auto takes the first GPU if this build has CUDA (scripts/build_cuda.sh) and the machine a GPU, else the CPU. GPUs
     /// are numbered from 0 among those that CUDA_VISIBLE_DEVICES leaves visible.
+    ///
+    /// Example: --device cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
     /// Frames that a GPU takes at once, of however many videos [default: fitted to its memory]
     ///
     /// Halved when they do not fit. On the CPU a frame is computed by itself, and this says nothing.
+    ///
+    /// Example: --batch 256
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
     /// Worker threads [default: one per core]
+    ///
+    /// Example: --threads 8
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Precision of the frame encoder's matrix products
+    ///
+    /// Example: --precision bf16
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
     precision: PrecisionArg,
 }

@@ -18,7 +18,7 @@ use crate::exit::{Exit, Fatal};
 use crate::inputs::{self, InputsError, Listing};
 use crate::video::VideoError;
 
-pub(super) use args::{EmbedArgs, parse_seconds};
+pub(super) use args::EmbedArgs;
 
 /// Sends the request to whoever carries it out: answers on a stream, a dataset in a folder, one file.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {

@@ -21,7 +21,7 @@ use crate::cia::report::{Counts, Outcome, Report};
 use crate::cia::representations::{Matrix, Parts, Representation};
 use crate::cia::splits::Splits;
 use crate::cia::{figure, shots, stored};
-use crate::rows::{AtomicFile, RowsError, display_text};
+use crate::rows::{AtomicFile, RowsError, display_text, stdout_error};
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -364,10 +364,7 @@ impl Outputs {
         let table = render(Format::Markdown)?;
         let table: Vec<String> = table.lines().map(display_text).map(|line| line + "\n").collect();
         let written = out.write_all(table.concat().as_bytes());
-        written.map_err(|error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => RowsError::Closed.into(),
-            _ => RowsError::write(Path::new("standard output"), error).into(),
-        })
+        written.map_err(|error| stdout_error(error).into())
     }
 }
 

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::inputs;
-use crate::rows::display_path;
+use crate::rows::{self, display_path};
 use crate::video::{Request, Video, VideoError, VideoInfo};
 
 /// Show what is in a video, and which 16 frames it would give
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift info video.mp4\n  lift info clips/ --json | jq -r 'select(.error) | .path'\n  \
-    find . -name '*.webm' | lift info -"
+    lift info clips/ --json | jq .frames\n  find . -name '*.webm' | lift info -"
 )]
 pub(super) struct InfoArgs {
     /// Videos, folders (searched), patterns, or - for paths on standard input
@@ -55,11 +55,7 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
         } else {
             seen.map_or_else(|_| String::new(), |(info, sample)| table(&input.path, &info, &sample, i > 0))
         };
-        use std::io::Write;
-        if std::io::stdout().write_all(text.as_bytes()).is_err() {
-            // Whoever reads has seen enough.
-            return Ok(exit);
-        }
+        rows::print(text.as_bytes())?;
     }
     Ok(exit)
 }

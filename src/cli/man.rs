@@ -8,52 +8,63 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 
 use crate::exit::{Exit, Fatal};
-use crate::rows::{AtomicFile, RowsError};
+use crate::rows::{self, AtomicFile, RowsError};
 
 /// Print the manual page of lift or of one of its commands, or write all of them into a folder
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lift man | man -l -\n  lift man embed | man -l -\n  lift man -o ~/.local/share/man/man1"
+    after_help = "Examples:\n  lift man | man -l -\n  lift man embed | man -l -\n  lift man weights pull | man -l -\n  \
+    lift man -o ~/.local/share/man/man1"
 )]
 pub(super) struct ManArgs {
     /// The command; lift itself if none
     #[arg(value_name = "COMMAND")]
-    command: Option<String>,
-    /// Write lift.1, lift-embed.1, ... into this folder instead
+    command: Vec<String>,
+    /// Write lift.1, lift-embed.1, ... into this folder instead [default: standard output]
+    ///
+    /// Example: -o ~/.local/share/man/man1
     #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
     output: Option<PathBuf>,
 }
+
+/// clap's own command, which prints what stands in the others' pages.
+const HELP: &str = "help";
 
 /// Prints one page or writes all.
 pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
     command.build();
     if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-        write(folder, "lift.1", &page(&command))?;
-        for sub in command.get_subcommands() {
-            write(folder, &format!("lift-{}.1", sub.get_name()), &page(sub))?;
+        for sub in pages(&command) {
+            write(folder, &format!("{}.1", title(sub)), &page(sub))?;
         }
         return Ok(Exit::Success);
     }
-    let text = match &args.command {
-        None => page(&command),
-        Some(name) => {
-            let sub = command.find_subcommand(name).ok_or_else(|| {
-                let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-                Fatal::usage(anyhow!("lift has no command '{name}'; it has {}", names.join(", ")))
-            })?;
-            page(sub)
-        }
-    };
-    // Whoever reads has seen enough.
-    let _ = std::io::stdout().write_all(&text);
+    let wanted = [&["lift".to_string()], &args.command[..]].concat().join("-");
+    let found = pages(&command).into_iter().find(|page| title(page) == wanted).ok_or_else(|| {
+        let (given, names) = (args.command.join(" "), command.get_subcommands().map(Command::get_name));
+        let names: Vec<_> = names.filter(|name| *name != HELP).collect();
+        Fatal::usage(anyhow!("lift has no command '{given}'; it has {}", names.join(", ")))
+    })?;
+    rows::print(&page(found))?;
     Ok(Exit::Success)
+}
+
+/// The commands that have a page, each before its own: all but `help`.
+fn pages(command: &Command) -> Vec<&Command> {
+    let named = command.get_subcommands().filter(|sub| sub.get_name() != HELP);
+    std::iter::once(command).chain(named.flat_map(pages)).collect()
+}
+
+/// The name of a page: lift, lift-embed, lift-weights-pull. Building the commands has given each its own.
+fn title(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
 /// A page in roff, as `man` shows it.
 fn page(command: &Command) -> Vec<u8> {
     let mut text = Vec::new();
-    // Building the commands has given each its display name, lift-embed and so on. A vector takes whatever is written.
+    // A vector takes whatever is written.
     let _ = Man::new(command.clone().version(env!("CARGO_PKG_VERSION"))).render(&mut text);
     text
 }

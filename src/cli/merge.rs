@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::signals::Signals;
 use super::{Verbosity, is_folder, report};
 use crate::exit::{Exit, Fatal};
 use crate::rows::dataset::{Dataset, PartWriter, Pieces, Settled, write_failures};
@@ -20,7 +21,9 @@ use crate::rows::{
 /// is restored. Files are joined in the order they are named; ids must differ.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift merge all.parquet out/              the shards in out/\n  \
-    lift merge whole/ out/shard-*            into one dataset\n  lift merge all.npz monday.npz tuesday.npz")]
+    lift merge whole/ out/                   the same into one dataset\n  \
+    lift merge all.npy out/ --overwrite      another form, again\n  \
+    lift merge - out/ | head -n 1            as JSON lines\n  lift merge all.npz monday.npz tuesday.npz")]
 pub(super) struct MergeArgs {
     /// Where the rows go: a file (.npy, .npz, .safetensors, .parquet, .jsonl), - or DIR/
     #[arg(value_name = "OUT")]
@@ -35,6 +38,7 @@ pub(super) struct MergeArgs {
 
 /// Opens, checks, writes.
 pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+    Signals::end_at_once()?;
     let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
     let (rows, failed) = if folders == args.inputs.len() {
         let pieces = Pieces::open(&args.inputs)?;
@@ -46,7 +50,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     };
     if !verbosity.quiet {
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        report::say(&format!("{}: {rows} rows{failures}", display_path(&args.output)));
+        report::say(&format!("{}: {}{failures}", display_path(&args.output), report::count(rows, "row")));
     }
     Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }

@@ -14,6 +14,7 @@ mod last_words;
 mod man;
 mod merge;
 mod models;
+mod numbers;
 mod plot;
 mod progress;
 mod report;
@@ -23,19 +24,23 @@ mod train;
 mod verify;
 mod weights;
 
-use std::io::Write;
-
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Exit, Fatal};
+
+const EXAMPLES: &str = "Examples:\n  lift embed video.mp4              into video.lift.npy\n  \
+    lift embed clips/ -o clips.npz    a folder, a row a video\n  \
+    lift info video.mp4               what it is, which frames\n  \
+    lift plot video.mp4 -o path.png   its path, drawn\n  \
+    lift embed clips/ --model mini    try it, no download";
 
 /// Time-aware video embeddings: 768 numbers that tell opening a door from closing it.
 ///
 /// lift embeds a video as LiFT (NeurIPS 2025) does: DINOv2 features of 16 frames, pulled straight by a small auto-encoder
 /// into [static, dynamic].
 #[derive(Debug, Parser)]
-#[command(name = "lift", version, after_help = Exit::HELP, disable_help_subcommand = true)]
+#[command(name = "lift", version, after_help = format!("{EXAMPLES}\n\n{}", Exit::HELP), disable_help_flag = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,9 +64,9 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// How much is said on standard error.
+/// What every command understands: how much is said on standard error, and settings in a file.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = "Common to all commands")]
 pub(crate) struct Verbosity {
     /// Say nothing but errors: no progress, no notes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -70,14 +75,22 @@ pub(crate) struct Verbosity {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// Lines for people, or a JSON object a line, on standard error
+    ///
+    /// Example: --log-format json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
     log_format: report::LogFormat,
-    /// Take flags from this TOML file where the command line does not give them: [embed] frames = 16 ...
+    /// Take flags from this TOML file where the command line does not give them [default: none]
+    ///
+    /// Example: --config run.toml, with the lines [embed] and frames = 8 in it
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
     /// Print the flags in force as such a file, and do nothing
     #[arg(long, global = true)]
     print_config: bool,
+    /// Print help: -h a line a flag, --help all there is to say
+    // Clap's own would stand alone under a heading of its own, above all others.
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// Parses the arguments of this process, runs the command and says how it ended.
@@ -100,9 +113,8 @@ pub fn main() -> Exit {
     {
         let settings = config::print(sub, given);
         if cli.verbosity.print_config {
-            // Whoever reads has seen enough.
-            let _ = std::io::stdout().write_all(settings.as_bytes());
-            return Exit::Success;
+            return crate::rows::print(settings.as_bytes())
+                .map_or_else(|e| ended(e.into()), |()| Exit::Success);
         }
         tracing::info!("settings: {}", config::in_force(&settings));
     }
@@ -111,7 +123,7 @@ pub fn main() -> Exit {
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");
     }
-    let ended = match cli.command {
+    let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity),
@@ -125,12 +137,15 @@ pub fn main() -> Exit {
         Command::Info(args) => info::run(args, &cli.verbosity),
         Command::Weights(args) => weights::run(args, &cli.verbosity),
     };
-    ended.unwrap_or_else(|Fatal { exit, error }| {
-        if let Some(error) = error {
-            report::fatal(&error);
-        }
-        exit
-    })
+    done.unwrap_or_else(ended)
+}
+
+/// Tells what ended a run.
+fn ended(Fatal { exit, error }: Fatal) -> Exit {
+    if let Some(error) = error {
+        report::fatal(&error);
+    }
+    exit
 }
 
 /// Whether an output is a folder, for a dataset: it ends with a slash, or is there already.
@@ -158,8 +173,79 @@ fn start_log(verbosity: &Verbosity) {
 mod tests {
     use super::*;
 
+    /// Every command and subcommand with its name.
+    fn commands(command: &clap::Command, name: &str, see: &mut impl FnMut(&str, &clap::Command)) {
+        see(name, command);
+        for sub in command.get_subcommands() {
+            commands(sub, &format!("{name} {}", sub.get_name()), see);
+        }
+    }
+
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_tells_its_value_its_default_and_an_example() {
+        let mut wrong = Vec::new();
+        commands(&Cli::command(), "lift", &mut |command, definition| {
+            for arg in definition.get_opts().filter(|arg| arg.get_action().takes_values()) {
+                let flag = format!("--{}", arg.get_long().unwrap_or_default());
+                let short = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let long = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
+                let mut check = |holds: bool, what: &str| {
+                    if !holds {
+                        wrong.push(format!("{command} {flag}: {what}"));
+                    }
+                };
+                let example = long.split_once("Example: ").map(|(_, example)| example).unwrap_or_default();
+                let shown = example.contains(&flag)
+                    || arg.get_short().is_some_and(|s| example.contains(&format!("-{s} ")));
+                check(shown, "its long help has no line 'Example: ...' that uses it");
+                let told = arg.is_required_set()
+                    || !arg.get_default_values().is_empty()
+                    || short.contains("[default: ")
+                    || long.contains("Default: ");
+                check(told, "its help does not say what holds without it");
+                // N is a count, of what the first line says; any other number has its unit or its kind for a name.
+                let name = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+                let count = name.is_none_or(|name| name == "N");
+                let real = arg.get_value_parser().type_id() == std::any::TypeId::of::<f64>();
+                check(!(real && count), "its value's name is no unit");
+                check(
+                    !short.is_empty() && !short.ends_with('.'),
+                    "its first line is missing or ends in a full stop",
+                );
+            }
+        });
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn many_flags_stand_under_headings() {
+        commands(&Cli::command(), "lift", &mut |command, definition| {
+            let flags: Vec<_> = definition.get_arguments().filter(|arg| !arg.is_positional()).collect();
+            for arg in flags.iter().filter(|_| flags.len() > 8) {
+                assert!(arg.get_help_heading().is_some(), "{command} --{}: no heading", arg.get_id());
+            }
+        });
+    }
+
+    #[test]
+    fn every_command_shows_at_most_five_examples_of_itself() {
+        commands(&Cli::command(), "lift", &mut |command, definition| {
+            for help in [definition.get_after_help(), definition.get_after_long_help()].into_iter().flatten()
+            {
+                let help = help.to_string();
+                let examples =
+                    help.strip_prefix("Examples:\n").unwrap_or_else(|| panic!("{command}: {help}"));
+                let examples: Vec<_> = examples.lines().take_while(|line| line.starts_with("  ")).collect();
+                assert!((1..=5).contains(&examples.len()), "{command}: {} examples", examples.len());
+                assert!(examples.iter().any(|line| line.contains(command)), "{command}: {help}");
+            }
+            let some = definition.get_after_help().is_some() || definition.get_after_long_help().is_some();
+            assert!(some, "{command}: no examples");
+        });
     }
 }

@@ -44,6 +44,8 @@ impl EncoderName {
 #[command(next_help_heading = "Models")]
 pub(super) struct ModelArgs {
     /// The pair of networks
+    ///
+    /// Example: --model mini
     #[arg(long, value_enum, default_value_t = Pair::Full)]
     model: Pair,
     /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
@@ -51,6 +53,8 @@ pub(super) struct ModelArgs {
     /// A DINOv2 with registers by timm's names, of any size: .safetensors, or torch's .pt, .pth, .bin. Default:
     /// timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging Face hub (88 MB, downloaded once into the hub's own
     /// cache; see `lift weights`). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+    ///
+    /// Example: --dinov2 dinov2.safetensors, or --dinov2 timm/vit_base_patch14_reg4_dinov2.lvd142m
     #[arg(long, value_name = "FILE|ID|URL")]
     dinov2: Option<Source>,
     /// Which frame encoder: LiFT's own, or one that the paper compares with
@@ -62,17 +66,21 @@ pub(super) struct ModelArgs {
     encoder: EncoderName,
     /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
     ///
-    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file. Example:
-    /// --encoder clip --encoder-weights openai/clip-vit-large-patch14
+    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
+    /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14
     #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
     encoder_weights: Option<Source>,
     /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
     ///
     /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
     /// once from the authors' Google Drive (112 MB, of which 43 are kept; see `lift weights`).
+    ///
+    /// Example: --lift run/best.safetensors
     #[arg(long, value_name = "FILE|ID|URL")]
     lift: Option<Source>,
     /// Attention heads of the frame encoder, where its file does not tell
+    ///
+    /// Example: --heads 6. Default: what the file's metadata say, else its width divided by 64.
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
     /// Never use the network (also LIFT_OFFLINE=1, HF_HUB_OFFLINE=1)

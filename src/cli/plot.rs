@@ -11,6 +11,7 @@ use serde::Serialize;
 pub(super) use self::flags::PlotArgs;
 use self::flags::{Figure, Kind, MethodFlag, Show};
 use self::sources::{Videos, default_output, from_features, is_features};
+use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::inputs;
@@ -24,7 +25,7 @@ use crate::plot::{
     ClipPaths, Half, Method, Projection, ProjectionSettings, compare, gif, line, mp4, project, raster,
     similarity, svg, trajectory,
 };
-use crate::rows::{AtomicFile, display_path};
+use crate::rows::{self, AtomicFile, RowsError, display_path};
 use crate::video::{Request, Sampling};
 
 /// CSS pixels per inch: what `--dpi` counts against.
@@ -132,6 +133,7 @@ pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
             display_path(video)
         )));
     }
+    Signals::end_at_once()?;
     let plan = args.plan()?;
     // The program's own pool has one thread, since `embed` shares its work otherwise.
     let pool = rayon::ThreadPoolBuilder::new()
@@ -187,9 +189,9 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
         found.notes.iter().filter(|_| !quiet).for_each(|note| report::note(note));
         if clips.len() + found.len() > MOST_CLIPS {
             return Err(Fatal::usage(anyhow!(
-                "{}: {} videos are too many for one figure; {MOST_CLIPS} can be told apart",
+                "{}: with it there are {} videos, too many for one figure; {MOST_CLIPS} can be told apart",
                 display_path(argument),
-                found.len()
+                clips.len() + found.len()
             )));
         }
         for mut input in &found {
@@ -252,9 +254,11 @@ fn tell(args: &PlotArgs, clips: &[Drawn]) -> Result<(), Fatal> {
             text.push_str(&table(&measure(&clip.paths)));
         }
     }
-    // Whoever closed the pipe has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    match rows::print(text.as_bytes()) {
+        // The picture is still to be drawn.
+        Err(RowsError::Closed) => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 fn table(measures: &Measures) -> String {
@@ -287,7 +291,7 @@ fn write(args: &PlotArgs, mut plan: Plan, clips: &[Drawn], quiet: bool) -> Resul
     plan.file.write_all(&bytes).map_err(fail)?;
     plan.file.commit()?;
     if !quiet {
-        eprintln!("drawn into {}", display_path(&target));
+        report::say(&format!("drawn into {}", display_path(&target)));
     }
     Ok(())
 }

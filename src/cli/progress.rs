@@ -10,6 +10,20 @@ use super::report;
 /// Seconds between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
 
+/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted; none where standard
+/// error is for programs.
+pub(super) fn bar(total: Option<u64>, template: &str) -> Option<ProgressBar> {
+    if !stderr().is_terminal() || report::is_for_programs() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    let coloured = if report::colour_on_stderr() { "{wide_bar:.cyan}" } else { "{wide_bar}" };
+    if let Ok(style) = ProgressStyle::with_template(&template.replace("{wide_bar}", coloured)) {
+        bar.set_style(style);
+    }
+    Some(bar)
+}
+
 /// The progress of a run over a known number of videos.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
@@ -24,15 +38,10 @@ pub(super) struct Progress {
 impl Progress {
     /// Starts the clock.
     pub(super) fn new(total: usize, quiet: bool) -> Self {
-        let bar = (!quiet && total > 1 && stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-            let colour = if report::colour_on_stderr() { ".cyan" } else { "" };
-            let template = format!("{{wide_bar{colour}}} {{pos}}/{{len}}{{msg}}, {{per_sec}}, {{eta}} left");
-            if let Ok(style) = ProgressStyle::with_template(&template) {
-                bar.set_style(style);
-            }
-            bar
-        });
+        let bar = match !quiet && total > 1 {
+            true => bar(Some(total as u64), "{wide_bar} {pos}/{len}{msg}, {per_sec}, {eta} left"),
+            false => None,
+        };
         let now = Instant::now();
         Self { bar, quiet, total, done: 0, failed: 0, started: now, told: now }
     }

@@ -25,6 +25,11 @@ pub(super) fn set_format(format: LogFormat) {
     let _ = FORMAT.set(format);
 }
 
+/// Whether standard error is read by a program.
+pub(super) fn is_for_programs() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
 /// Whether standard error wants colour: a terminal that is not dumb, and no `NO_COLOR`.
 pub(super) fn colour_on_stderr() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
@@ -55,6 +60,11 @@ pub(super) fn note(message: &str) {
 /// Says how it goes, or how it ended.
 pub(super) fn say(message: &str) {
     line("info", "", message);
+}
+
+/// How many of a thing, in words.
+pub(super) fn count(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// One line of `message` behind its label; nothing a file's name holds reaches the terminal raw.

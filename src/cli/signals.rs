@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::report;
 use crate::exit::{Exit, Fatal};
 use crate::rows::remove_unfinished;
 
@@ -25,27 +26,43 @@ impl Signals {
     pub(super) fn listen() -> Result<Self, Fatal> {
         let signals = Self { stop: Arc::default(), which: Arc::default() };
         let (stop, which) = (signals.stop.clone(), signals.which.clone());
-        let caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).and_then(|mut caught| {
-            std::thread::Builder::new().name("signals".into()).spawn(move || {
-                for signal in caught.forever() {
-                    if stop.load(Ordering::Acquire) {
-                        remove_unfinished();
-                        signal_hook::low_level::exit(i32::from(meaning(signal).code()));
-                    }
-                    which.store(signal, Ordering::Relaxed);
-                    stop.store(true, Ordering::Release);
-                }
-            })
-        });
-        caught.context("signals cannot be caught").map_err(Fatal::input)?;
+        on_each(move |signal| {
+            if stop.load(Ordering::Acquire) {
+                end(signal);
+            }
+            which.store(signal, Ordering::Relaxed);
+            stop.store(true, Ordering::Release);
+        })?;
         crate::weights::stop_downloads_on(signals.which.clone());
         Ok(signals)
+    }
+
+    /// Lets the first signal end the process, for commands whose one output is there at the end or not at all.
+    pub(super) fn end_at_once() -> Result<(), Fatal> {
+        on_each(|signal| {
+            report::error("interrupted: what was not finished is removed");
+            end(signal);
+        })
     }
 
     /// How the run ends if a signal came.
     pub(super) fn received(&self) -> Option<Exit> {
         self.stop.load(Ordering::Acquire).then(|| meaning(self.which.load(Ordering::Relaxed)))
     }
+}
+
+/// Hears signals on a thread of its own.
+fn on_each(act: impl Fn(i32) + Send + 'static) -> Result<(), Fatal> {
+    let caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).and_then(|mut caught| {
+        std::thread::Builder::new().name("signals".into()).spawn(move || caught.forever().for_each(act))
+    });
+    caught.context("signals cannot be caught").map(drop).map_err(Fatal::input)
+}
+
+/// Ends the process, without what it has begun to write.
+fn end(signal: i32) {
+    remove_unfinished();
+    signal_hook::low_level::exit(i32::from(meaning(signal).code()));
 }
 
 fn meaning(signal: i32) -> Exit {

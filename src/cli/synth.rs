@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::Verbosity;
 use super::progress::Progress;
 use super::signals::Signals;
+use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::rows::display_path;
 use crate::synth::{self, Config, Contrast};
@@ -17,13 +17,13 @@ use crate::synth::{self, Config, Contrast};
 /// How far objects stand out from their backgrounds.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ContrastFlag {
-    /// Objects are always lighter than what is behind them.
+    /// Objects are always lighter than what is behind them
     Salient,
-    /// Objects and backgrounds share one palette; needs a trained backbone.
+    /// Objects and backgrounds share one palette; needs a trained backbone
     Hard,
 }
 
-/// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the tables that list them.
+/// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the tables that list them
 ///
 /// A clip of one class played backwards is a clip of the other, so that only the order of the frames tells
 /// them apart. Writes DIR/clips/ID.mp4 and, as the Chirality in Action benchmark has them,
@@ -39,24 +39,38 @@ pub enum ContrastFlag {
 )]
 pub struct SynthArgs {
     /// Folder to write; it appears when everything is in it
+    ///
+    /// Example: -o set/
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Opposite pairs; nine kinds take turns, then the next object of each kind
+    ///
+    /// Example: --groups 18
     #[arg(long, default_value_t = 9, value_name = "N")]
     pub groups: usize,
     /// Train clips of each class of each pair
+    ///
+    /// Example: --per-class 50
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub per_class: usize,
     /// Validation clips of each class of each pair
+    ///
+    /// Example: --valid-per-class 20
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub valid_per_class: usize,
     /// Side of a frame in pixels, even, 160 to 320
+    ///
+    /// Example: --size 320
     #[arg(long, default_value_t = 224, value_name = "PIXELS")]
     pub size: usize,
-    /// Decides everything that is random
+    /// Seed of everything that is random: the same clips for the same number
+    ///
+    /// Example: --seed 7
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// How far objects stand out
+    ///
+    /// Example: --contrast hard
     #[arg(long, value_enum, default_value = "salient")]
     pub contrast: ContrastFlag,
     /// Replace the folder if `lift synth` wrote it
@@ -104,15 +118,16 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         return Err(Fatal { exit, error: Some(anyhow!("interrupted: nothing was written")) });
     }
     let folder = display_path(&args.output);
-    let report = written.map_err(|error| Fatal {
+    let drawn = written.map_err(|error| Fatal {
         exit: exit(&error),
         error: Some(anyhow!(error).context(format!("no data set was written to {folder}"))),
     })?;
     if !verbosity.quiet {
-        eprintln!(
-            "{} clips in {folder}/clips ({}) in {took:.1} s, four tables in {folder}",
-            report.clips, report.encoder
-        );
+        let clips = display_path(&args.output.join("clips"));
+        report::say(&format!(
+            "{} clips in {clips} ({}) in {took:.1} s, four tables in {folder}",
+            drawn.clips, drawn.encoder
+        ));
     }
     Ok(Exit::Success)
 }

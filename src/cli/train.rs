@@ -5,18 +5,18 @@ mod data;
 mod probe;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use candle_core::Device;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::Verbosity;
 use super::signals::Signals;
+use super::{Verbosity, progress, report};
 use crate::cia::figure::Kind;
 use crate::exit::{Exit, Fatal};
-use crate::rows::{AtomicFile, RowsError, display_path};
+use crate::rows::{self, AtomicFile, RowsError, display_path};
 use crate::train::{
     BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, STATE, Settings, TrainError, Watcher,
     curves, read_log, split,
@@ -44,9 +44,16 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
             "{folder}: no run to go on with; leave out --resume to start one there"
         )));
     }
+    let new = !output.exists();
     std::fs::create_dir_all(output)
         .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
-    let (clips, left_out) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
+    let (clips, left_out) =
+        data::read(args, &compute, output, &signals, verbosity.quiet).inspect_err(|_| {
+            if new {
+                // Goes only if it is empty, as it should be where nothing was learned.
+                let _ = std::fs::remove_dir(output);
+            }
+        })?;
     let held_out = args.validation.as_deref().map(|path| data::file(path, None, output)).transpose()?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
@@ -124,7 +131,7 @@ fn plot(log: &Path, output: Option<&Path>, overwrite: bool) -> Result<Exit, Fata
     let beside = log.with_extension("png");
     let output = output.unwrap_or(&beside);
     draw(&records, output, overwrite)?;
-    println!("{}", display_path(output));
+    rows::print(format!("{}\n", display_path(output)).as_bytes())?;
     Ok(Exit::Success)
 }
 
@@ -187,7 +194,7 @@ fn fatal(error: TrainError) -> Fatal {
 
 fn say(verbosity: &Verbosity, line: &str) {
     if !verbosity.quiet {
-        let _ = writeln!(stderr(), "{line}");
+        report::say(line);
     }
 }
 
@@ -200,13 +207,10 @@ struct Bar {
 
 impl Bar {
     fn new(quiet: bool, epochs: u64) -> Self {
-        let bar = (!quiet && stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}, {eta} left") {
-                bar.set_style(style);
-            }
-            bar
-        });
+        let bar = match quiet {
+            true => None,
+            false => progress::bar(None, "{wide_bar} {pos}/{len} {msg}, {eta} left"),
+        };
         Self { bar, quiet, epochs }
     }
 
@@ -236,10 +240,8 @@ impl Watcher for Bar {
             self.epochs, train.total
         );
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None if !self.quiet => {
-                let _ = writeln!(stderr(), "{line}");
-            }
+            Some(bar) => bar.suspend(|| report::say(&line)),
+            None if !self.quiet => report::say(&line),
             None => {}
         }
     }

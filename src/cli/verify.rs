@@ -1,6 +1,5 @@
 //! `lift verify`: is an output whole, and does everything in it agree?
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +15,10 @@ use crate::rows::{self, RowsError, Status, companion_path, display_path};
 /// A dataset must be finished (a folder of shards: all of them), its ledgers and rows must agree, all values be finite
 /// and of the shape that the manifest says. A file must be sound and agree with its companion.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  lift verify out/\n  lift verify clips.npy frames.parquet")]
+#[command(
+    after_help = "Examples:\n  lift verify out/                        a dataset, or a folder of shards\n  \
+    lift verify out/shard-00003-of-00016    one shard of many\n  lift verify clips.npy frames.parquet"
+)]
 pub(super) struct VerifyArgs {
     /// Datasets, folders of shards, or files of rows
     #[arg(value_name = "PATH", required = true)]
@@ -30,13 +32,13 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         match if path.is_dir() { dataset(path) } else { file(path) } {
             Ok(Counts { embedded, rows, failed }) => {
                 let line = format!(
-                    "{}: good: {rows} rows, {embedded} of {} inputs embedded, {failed} failed\n",
+                    "{}: good: {}, {embedded} of {} inputs embedded, {failed} failed\n",
                     display_path(path),
+                    report::count(rows, "row"),
                     embedded + failed
                 );
                 if !verbosity.quiet {
-                    // Whoever reads it has seen enough.
-                    let _ = std::io::stdout().write_all(line.as_bytes());
+                    rows::print(line.as_bytes())?;
                 }
             }
             Err(error) => {

@@ -2,7 +2,6 @@
 
 pub(super) mod downloads;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -14,7 +13,7 @@ use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::model::Family;
-use crate::rows::display_path;
+use crate::rows::{self, display_path};
 use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
 
 /// Fetch, list, check, convert and remove the weights
@@ -27,8 +26,9 @@ use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift weights pull                                    both networks, once\n  \
-    lift weights pull --to carry/                        also into a folder, for a machine without a network\n  \
-    lift weights list\n  lift weights verify                                  every digest, every number\n  \
+    lift weights pull --to carry/                        for a machine without a network\n  \
+    lift weights list                                    what is here\n  \
+    lift weights verify                                  every digest, every number\n  \
     lift weights convert in.ckpt out.safetensors --dtype bf16"
 )]
 pub(super) struct WeightsArgs {
@@ -41,8 +41,12 @@ enum Action {
     Pull(PullArgs),
     List(ListArgs),
     /// Print where the files are, one a line
+    #[command(after_help = "Examples:\n  lift weights path\n  cp $(lift weights path) /media/stick/")]
     Path(ItemArgs),
     /// Recompute the digests; check names, shapes, and that every number is finite
+    #[command(
+        after_help = "Examples:\n  lift weights verify\n  lift weights verify lift --json | jq .problem"
+    )]
     Verify(ItemArgs),
     Rm(RmArgs),
     Convert(ConvertArgs),
@@ -50,13 +54,19 @@ enum Action {
 
 /// Download what is missing, resuming what was begun
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lift weights pull\n  lift weights pull lift\n  lift weights pull --to carry/\n  \
+    lift weights pull timm/vit_base_patch14_reg4_dinov2.lvd142m"
+)]
 struct PullArgs {
     /// dinov2, lift, all (both), clip, siglip, owner/name[@revision] of the hub, or a URL
     #[arg(value_name = "WHAT", default_value = "all")]
     what: Vec<What>,
-    /// Then copy the files into this folder, to carry them to a machine without a network
+    /// Then copy the files into this folder, for a machine without a network [default: they stay in the caches]
     ///
     /// There the folder serves as LIFT_HOME, or its files with --dinov2 and --lift.
+    ///
+    /// Example: --to carry/
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// One JSON object per line
@@ -66,6 +76,7 @@ struct PullArgs {
 
 /// Show what is here, and what is not
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lift weights list\n  lift weights list --json | jq -r .sha256")]
 struct ListArgs {
     /// One JSON object per line
     #[arg(long)]
@@ -84,6 +95,7 @@ struct ItemArgs {
 
 /// Remove weights, and what was begun of them
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lift weights rm lift\n  lift weights rm all")]
 struct RmArgs {
     /// dinov2, lift, all, or a name that `lift weights list` shows
     #[arg(value_name = "WHAT", required = true)]
@@ -98,6 +110,8 @@ struct RmArgs {
 /// Only the tensors of the model are kept: a third of the authors' checkpoint. Narrower storage halves the file; what it
 /// costs is printed. The numbers are computed with in f32 either way.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lift weights convert in.ckpt out.safetensors\n  \
+    lift weights convert in.ckpt half.safetensors --dtype bf16")]
 struct ConvertArgs {
     /// The authors' .ckpt, another file of torch's (.pt, .pth, .bin), or a .safetensors
     #[arg(value_name = "IN")]
@@ -106,6 +120,8 @@ struct ConvertArgs {
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// How the numbers are stored
+    ///
+    /// Example: --dtype bf16
     #[arg(long, value_enum, default_value_t)]
     dtype: Storage,
     /// Replace OUT if it exists
@@ -146,9 +162,7 @@ pub(super) fn run(args: WeightsArgs, verbosity: &Verbosity) -> Result<Exit, Fata
 /// A line of `--json`, or the text.
 fn print(json: bool, value: &impl Serialize, text: &str) -> Result<(), Fatal> {
     let line = if json { serde_json::to_string(value).map_err(Fatal::input)? } else { text.to_string() };
-    // Whoever reads may have seen enough.
-    let _ = writeln!(std::io::stdout(), "{line}");
-    Ok(())
+    Ok(rows::print((line + "\n").as_bytes())?)
 }
 
 /// The items named, each once; `all` stands for `everything`.
@@ -312,6 +326,7 @@ fn rm(args: &RmArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
 }
 
 fn convert(args: &ConvertArgs) -> Result<Exit, Fatal> {
+    Signals::end_at_once()?;
     let store = weights::open(&args.input)?;
     let whole = store.size();
     let store = weights::model_in(store, &args.input)?;

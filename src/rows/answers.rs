@@ -10,9 +10,10 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::format::Format;
-use super::jsonl::{Line, flushed, stdout_error};
+use super::jsonl::Line;
 use super::layout::Layout;
 use super::parquet::part_field;
+use super::stdout::{print, stdout_error};
 use super::{Dims, Failure, Part, Row, RowsError, known};
 
 /// The answers of a run.
@@ -78,7 +79,7 @@ impl Answers {
                 let object = Line { row, layout: &self.layout, status: Some("ok") };
                 serde_json::to_writer(&mut *line, &object).map_err(|e| stdout_error(e.into()))?;
                 line.push(b'\n');
-                flushed(line).map_err(stdout_error)
+                print(line)
             }
             Form::Arrow(writer, schema) => {
                 send(writer, batch(schema, &self.layout, Answer::Row(row)).map_err(arrow_error)?)
@@ -108,7 +109,7 @@ impl Answers {
                 line.clear();
                 serde_json::to_writer(&mut *line, &object).map_err(|e| stdout_error(e.into()))?;
                 line.push(b'\n');
-                flushed(line).map_err(stdout_error)
+                print(line)
             }
             Form::Arrow(writer, schema) => {
                 send(writer, batch(schema, &self.layout, Answer::Failure(failure)).map_err(arrow_error)?)

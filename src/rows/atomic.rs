@@ -2,8 +2,9 @@
 //!
 //! The bytes go to a temporary file beside the target (same file system, hidden, so that a directory walk passes it by),
 //! are synced, and the name is given last by a rename. Dropping an [`AtomicFile`] removes the temporary file, so an error or
-//! an interruption that unwinds leaves nothing; who ends the process at once calls [`remove_unfinished`] first. The mode is what the umask gives, as for any file a program creates.
-//! Creating one is also the probe that the target can be written: do it before any work.
+//! an interruption that unwinds leaves nothing; who ends the process at once calls [`remove_unfinished`] first. The mode is
+//! what the umask gives, as for any file a program creates. Creating one is also the probe that the target can be written:
+//! do it before any work.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,7 +13,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::NamedTempFile;
 
 use super::error::RowsError;
 use super::text::display_path;
@@ -57,13 +58,13 @@ pub fn remove_unfinished() {
 /// A file under construction; it gets its name at [`commit`](Self::commit).
 #[derive(Debug)]
 pub struct AtomicFile {
-    temp: NamedTempFile,
+    pub(super) temp: NamedTempFile,
     /// Gone after the temporary file is, or has its name.
     listed: Listed,
     /// The name asked for, for messages.
-    target: PathBuf,
+    pub(super) target: PathBuf,
     /// Where the bytes go: the target, or what it points to if it is a symbolic link.
-    place: PathBuf,
+    pub(super) place: PathBuf,
     overwrite: bool,
 }
 
@@ -119,11 +120,11 @@ impl AtomicFile {
         self.rename()
     }
 
-    fn sync(&self) -> Result<(), RowsError> {
+    pub(super) fn sync(&self) -> Result<(), RowsError> {
         self.temp.as_file().sync_all().map_err(|e| RowsError::write(&self.target, e))
     }
 
-    fn rename(self) -> Result<(), RowsError> {
+    pub(super) fn rename(self) -> Result<(), RowsError> {
         let Self { temp, listed: _listed, target, place, overwrite } = self;
         if overwrite {
             temp.persist(&place).map_err(|e| RowsError::write(&target, e.error))?;
@@ -137,7 +138,7 @@ impl AtomicFile {
         Ok(())
     }
 
-    fn collides(&self) -> bool {
+    pub(super) fn collides(&self) -> bool {
         !self.overwrite && fs::symlink_metadata(&self.place).is_ok()
     }
 }
@@ -155,74 +156,6 @@ impl Write for AtomicFile {
 impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.temp.as_file_mut().seek(to)
-    }
-}
-
-/// Names a data file and its companion, so that a data file that has its name has **its own** companion.
-///
-/// Both are synced first: after that only renames are left. Old files are set aside before, because an old companion beside
-/// new data (or the reverse) would give rows the wrong ids in silence. The companion is named first and the data last: who
-/// waits for the data file finds its companion there. If a step fails, the old pair comes back; if the machine stops
-/// between two renames, the data's name is missing, which every reader notices.
-///
-/// # Errors
-/// As [`AtomicFile::commit`].
-pub(crate) fn commit_pair(companion: AtomicFile, data: AtomicFile) -> Result<(), RowsError> {
-    companion.sync()?;
-    data.sync()?;
-    if data.collides() || companion.collides() {
-        // The companion is kept as well: without it the rows of the data have no names.
-        let target = data.target.clone();
-        let (first, second) = (kept_name(companion.temp)?, kept_name(data.temp)?);
-        return Err(appeared(&target, &format!("{second} with its companion {first}")));
-    }
-    let old_data = SetAside::take(&data)?;
-    let old_companion = match SetAside::take(&companion) {
-        Ok(aside) => aside,
-        Err(e) => {
-            old_data.restore();
-            return Err(e);
-        }
-    };
-    let companion_place = companion.place.clone();
-    let named = companion.rename().and_then(|()| {
-        data.rename().inspect_err(|_| {
-            // Best effort: the error that is on its way says more than a second one could.
-            let _ = fs::remove_file(&companion_place);
-        })
-    });
-    if named.is_err() {
-        old_companion.restore();
-        old_data.restore();
-    }
-    named
-}
-
-/// An old file under a temporary name: removed when dropped, or put back.
-struct SetAside {
-    old: Option<TempPath>,
-    place: PathBuf,
-}
-
-impl SetAside {
-    fn take(file: &AtomicFile) -> Result<Self, RowsError> {
-        let place = file.place.clone();
-        if fs::symlink_metadata(&place).is_err() {
-            return Ok(Self { old: None, place });
-        }
-        let fail = |e| RowsError::write(&file.target, e);
-        let old = new_temp(file.folder()).map_err(fail)?.into_temp_path();
-        fs::rename(&place, &old).map_err(fail)?;
-        Ok(Self { old: Some(old), place })
-    }
-
-    fn restore(self) {
-        if let Some(old) = self.old
-            && let Err(e) = old.persist(&self.place)
-        {
-            // Better a stray hidden file than a lost one.
-            let _ = e.path.keep();
-        }
     }
 }
 
@@ -270,7 +203,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// A hidden temporary file. Its name does not grow with the target's, which may be as long as names can be.
-fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
@@ -289,7 +222,7 @@ fn sync_folder(folder: &Path) {
     }
 }
 
-fn kept_name(temp: NamedTempFile) -> Result<String, RowsError> {
+pub(super) fn kept_name(temp: NamedTempFile) -> Result<String, RowsError> {
     match temp.keep() {
         Ok((_, path)) => Ok(display_path(&path)),
         Err(e) => Err(RowsError::write(e.file.path(), e.error)),
@@ -303,7 +236,7 @@ fn kept_aside(target: &Path, temp: NamedTempFile) -> RowsError {
     }
 }
 
-fn appeared(target: &Path, kept: &str) -> RowsError {
+pub(super) fn appeared(target: &Path, kept: &str) -> RowsError {
     let text = format!(
         "another process made it meanwhile; it is left alone, and this run's result is kept as {kept}"
     );
@@ -311,18 +244,18 @@ fn appeared(target: &Path, kept: &str) -> RowsError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::rows::ErrorKind;
 
-    fn names(folder: &Path) -> Vec<String> {
+    pub(in crate::rows) fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    fn file_with(path: &Path, text: &str, overwrite: bool) -> AtomicFile {
+    pub(in crate::rows) fn file_with(path: &Path, text: &str, overwrite: bool) -> AtomicFile {
         let mut file = AtomicFile::create(path, overwrite).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file
@@ -421,33 +354,5 @@ mod tests {
         file_with(&link, "new", true).commit().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap(), "new");
-    }
-
-    #[test]
-    fn a_pair_replaces_a_pair() {
-        let dir = tempfile::tempdir().unwrap();
-        let (data, companion) = (dir.path().join("d"), dir.path().join("d.rows.csv"));
-        for text in ["one", "two"] {
-            commit_pair(file_with(&companion, text, true), file_with(&data, text, true)).unwrap();
-            assert_eq!(fs::read_to_string(&data).unwrap(), text);
-            assert_eq!(fs::read_to_string(&companion).unwrap(), text);
-        }
-        assert_eq!(names(dir.path()), ["d", "d.rows.csv"]);
-    }
-
-    #[test]
-    fn a_pair_that_cannot_be_completed_puts_the_old_one_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let (data, companion) = (dir.path().join("d"), dir.path().join("d.rows.csv"));
-        fs::write(&data, "old").unwrap();
-        fs::write(&companion, "old").unwrap();
-        let (new_companion, new_data) = (file_with(&companion, "new", true), file_with(&data, "new", true));
-        // The temporary data file vanishes, so its rename fails after the companion's went through.
-        fs::remove_file(new_data.temp.path()).unwrap();
-        let error = commit_pair(new_companion, new_data).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Write);
-        assert_eq!(names(dir.path()), ["d", "d.rows.csv"]);
-        assert_eq!(fs::read_to_string(&data).unwrap(), "old");
-        assert_eq!(fs::read_to_string(&companion).unwrap(), "old");
     }
 }

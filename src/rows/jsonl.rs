@@ -16,6 +16,7 @@ use super::atomic::AtomicFile;
 use super::layout::Layout;
 use super::output::RowWriter;
 use super::read::{Array, Raw, part_name};
+use super::stdout::{print, stdout_error};
 use super::{Row, RowsError, known};
 
 /// Writes a line per row.
@@ -52,7 +53,8 @@ impl RowWriter for JsonlWriter {
                 written.map_err(|e| RowsError::write(path, e))
             }
             Target::Stdout => {
-                encoded.map_err(io::Error::from).and_then(|()| flushed(&self.line)).map_err(stdout_error)
+                encoded.map_err(|e| stdout_error(e.into()))?;
+                print(&self.line)
             }
         }
     }
@@ -65,19 +67,6 @@ impl RowWriter for JsonlWriter {
             },
             Target::Stdout => Ok(None),
         }
-    }
-}
-
-pub(super) fn flushed(line: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(line)?;
-    out.flush()
-}
-
-pub(super) fn stdout_error(e: io::Error) -> RowsError {
-    match e.kind() {
-        io::ErrorKind::BrokenPipe => RowsError::Closed,
-        _ => RowsError::write(Path::new("standard output"), e),
     }
 }
 

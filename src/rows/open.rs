@@ -1,9 +1,9 @@
 //! Rows where they lie: any form of features opened for reading a row at a time, so that no data set need fit in memory.
 //!
 //! What is small is read whole, with the checks of [`rows::read`](super::read()). Of what is large, f32 arrays of `.npy`,
-//! `.safetensors` and uncompressed `.npz` files stay where they are; `.parquet` and `.jsonl` go once, batch by batch, into an unnamed
-//! file in a scratch folder. Other types and compressed archives are read whole, whatever their size. Values that stay in their file are not
-//! looked through for those that are not finite: who reads a row meets them.
+//! `.safetensors` and uncompressed `.npz` files stay where they are; `.parquet` and `.jsonl` go once, batch by batch, into an
+//! unnamed file in a scratch folder. Other types and compressed archives are read whole, whatever their size. Values that
+//! stay in their file are not looked through for those that are not finite: who reads a row meets them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use super::companion::{companion_ids, companion_path};
 use super::copied::copied;
 use super::error::RowsError;
+use super::files::files;
 use super::format::Format;
-use super::read::{Array, missing, read, read_ids};
+use super::read::{Array, index_of, missing, read, read_ids};
 use super::text::{display_path, display_text};
 use super::{npy, npz, safetensors};
 
@@ -76,14 +77,7 @@ impl Opened {
     /// `Read` if there are no ids, or one stands twice.
     pub fn index(&self) -> Result<HashMap<String, usize>, RowsError> {
         let ids = self.ids.as_deref().ok_or_else(|| without_ids(&self.origin))?;
-        let mut index = HashMap::with_capacity(ids.len());
-        for (row, id) in ids.iter().enumerate() {
-            if let Some(before) = index.insert(id.clone(), row) {
-                let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
-                return Err(RowsError::read(&self.origin, reason));
-            }
-        }
-        Ok(index)
+        index_of(&self.origin, ids)
     }
 }
 
@@ -94,51 +88,6 @@ pub(crate) fn without_ids(path: &Path) -> RowsError {
         "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)"
     );
     RowsError::read(path, reason)
-}
-
-/// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
-pub fn is_features(path: &Path) -> bool {
-    match path.is_dir() {
-        true => parts(path).is_ok_and(|parts| !parts.is_empty()),
-        false => Format::of(path).is_some(),
-    }
-}
-
-/// The parts of a dataset, its shards' included, in the order of their names; empty for a folder that is none.
-///
-/// # Errors
-/// `Read` if the folder cannot be searched.
-pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, RowsError> {
-    let mut parts = Vec::new();
-    // DIR/part-* and DIR/shard-*/part-*: no deeper, so that a tree of videos is not searched for nothing.
-    for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
-        let entry = entry.map_err(|e| RowsError::read(folder, e.to_string()))?;
-        let name = entry.file_name().to_string_lossy();
-        let format = Format::of(entry.path());
-        if !entry.file_type().is_dir()
-            && name.starts_with("part-")
-            && matches!(format, Some(Format::Parquet | Format::Safetensors))
-        {
-            parts.push(entry.into_path());
-        }
-    }
-    Ok(parts)
-}
-
-/// The files of a path: its parts for a dataset's folder, else itself.
-///
-/// # Errors
-/// `Read` for a folder that is no dataset.
-pub fn files(path: &Path) -> Result<Vec<PathBuf>, RowsError> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let parts = parts(path)?;
-    if parts.is_empty() {
-        let reason = "it is a folder and no dataset: it holds no part-*.parquet or part-*.safetensors";
-        return Err(RowsError::read(path, reason));
-    }
-    Ok(parts)
 }
 
 /// Opens a file of features, or a dataset's folder. `ids` and `only` as for [`read`]; copies go into the folder `scratch`.
@@ -335,6 +284,7 @@ fn counted(path: &Path, ids: Vec<String>, from: &Path, rows: usize) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::{is_features, parts};
     use super::super::testing::{DIMS, row};
     use super::super::values::{Element, read_values};
     use super::super::{Destination, Part, Prepared};

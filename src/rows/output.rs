@@ -6,10 +6,11 @@
 
 use std::path::PathBuf;
 
-use super::atomic::{AtomicFile, commit_pair};
+use super::atomic::AtomicFile;
 use super::companion::{CompanionRow, CompanionWriter, companion_path};
 use super::format::{Destination, Format};
 use super::layout::Layout;
+use super::pair::commit_pair;
 use super::safetensors::SafetensorsWriter;
 use super::text::display_path;
 use super::{Dims, Failure, Part, Row, RowsError};

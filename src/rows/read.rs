@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::companion::{companion_ids, companion_path};
@@ -84,14 +85,7 @@ impl Table {
     /// # Errors
     /// `Read` if there are no ids, or one stands twice.
     pub fn index(&self) -> Result<HashMap<&str, usize>, RowsError> {
-        let mut index = HashMap::new();
-        for (at, id) in self.ids()?.iter().enumerate() {
-            if let Some(before) = index.insert(id.as_str(), at) {
-                let reason = format!("the id '{}' stands in row {before} and in row {at}", display_text(id));
-                return Err(RowsError::read(&self.path, reason));
-            }
-        }
-        Ok(index)
+        index_of(&self.path, self.ids()?)
     }
 
     /// The array of that name. The one array of an `.npy` has no name and answers to any.
@@ -132,6 +126,24 @@ pub(crate) fn part_name(column: &str) -> &str {
     if column == Part::Frames.column() { Part::Frames.name() } else { column }
 }
 
+/// The row of each id; `path` is whose rows they are.
+///
+/// # Errors
+/// `Read` if an id stands twice.
+pub(super) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, RowsError>
+where
+    Id: Eq + Hash + From<&'a str>,
+{
+    let mut index = HashMap::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        if let Some(before) = index.insert(Id::from(id), row) {
+            let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
+            return Err(RowsError::read(path, reason));
+        }
+    }
+    Ok(index)
+}
+
 /// Reads a file of rows.
 ///
 /// Ids come from `ids` if given (text, one per line, or CSV with a column `id`), else from the file itself (metadata, a
@@ -143,6 +155,9 @@ pub(crate) fn part_name(column: &str) -> &str {
 pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, RowsError> {
     let fail = |reason: String| RowsError::read(path, reason);
     let Some(format) = Format::of(path) else {
+        if !path.exists() {
+            return Err(fail("there is no such file or folder".to_owned()));
+        }
         let known = Format::ALL.map(Format::extension).join(" ");
         return Err(fail(format!("its extension names no format of features; these are read: {known}")));
     };
@@ -287,7 +302,9 @@ mod tests {
     #[test]
     fn other_files_are_refused_with_their_name() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, reason) in [("x.csv", ".npy .npz"), ("gone.npy", "no such file")] {
+        fs::write(dir.path().join("x.csv"), "a,b\n").unwrap();
+        for (name, reason) in [("x.csv", ".npy .npz"), ("gone", "no such file"), ("gone.npy", "no such file")]
+        {
             let error = read(&dir.path().join(name), None, None).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(reason), "{error}");
         }

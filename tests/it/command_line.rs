@@ -52,7 +52,10 @@ fn completions_and_manual_pages_know_every_flag_of_the_help() {
         }
     }
     env.lift(&["man", "-o", "pages"]).code(0);
-    assert_eq!(fs::read_dir(env.path("pages")).unwrap().count(), COMMANDS.len() + 1);
+    // lift's own page, and one for each of the six actions of lift weights.
+    assert_eq!(fs::read_dir(env.path("pages")).unwrap().count(), COMMANDS.len() + 7);
+    let pull = env.lift(&["man", "weights", "pull"]).code(0).stdout;
+    assert!(pull.contains("\\-\\-to") && pull.contains("lift\\-weights\\-pull"), "{pull}");
     env.lift(&["man", "nothing"]).code(2).says(&["no command 'nothing'"]);
 }
 
@@ -105,4 +108,39 @@ fn messages_are_objects_on_request() {
     assert!(of("error").iter().any(|m| m.starts_with("gone.mp4: cannot be opened")), "{lines:?}");
     assert!(of("info").iter().any(|m| m.contains("1 embedded, 1 failed")), "{lines:?}");
     assert!(of("INFO").iter().any(|m| m.contains("settings: [embed]")), "{lines:?}");
+}
+
+#[test]
+fn what_is_not_there_is_called_missing() {
+    let env = TestEnv::new();
+    env.lift(&["verify", "gone"]).code(1).says(&["gone: there is no such file or folder"]);
+    env.lift(&["merge", "x.npy", "gone/"]).code(3).says(&["gone/: there is no such file or folder"]);
+    env.lift(&["train", "gone.npy", "-o", "run"]).code(3).says(&["gone.npy: no such file"]);
+    assert!(!env.path("run").exists(), "nothing was learned, so no folder is left");
+    let help = env.lift(&["help", "embed"]).code(0).stdout;
+    assert!(help.contains("--fps <RATE>"), "{help}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_a_bar_in_colour_unless_that_is_unwanted() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    env.clip("ball_rising.mp4", "b.mp4");
+    let on_a_terminal = |set: &[(&str, &str)]| {
+        // util-linux's `script` gives the command a terminal, and copies what appears there.
+        let line =
+            format!("{} embed --model mini a.mp4 b.mp4 -o x.npy --overwrite", env!("CARGO_BIN_EXE_lift"));
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(env.path("")).env("TERM", "xterm");
+        script.env_remove("NO_COLOR").envs(set.iter().copied()).stdin(std::process::Stdio::null());
+        script.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(shown) = on_a_terminal(&[]).filter(|shown| shown.contains("2 embedded")) else {
+        println!("skipped: there is no `script` to run the program on a terminal");
+        return;
+    };
+    assert!(shown.contains('█') && shown.contains("\u{1b}[36m"), "{shown:?}");
+    let plain = on_a_terminal(&[("NO_COLOR", "1")]).unwrap();
+    assert!(plain.contains('█') && !plain.contains("\u{1b}[36m"), "{plain:?}");
 }

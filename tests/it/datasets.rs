@@ -180,6 +180,9 @@ fn shards_together_are_the_run_and_merge_restores_it() {
             env.lift(&["merge", "all.npz", "shards"]).code(3).says(&["of 3 shards these are missing"]);
         }
     }
+    let mixed = [&EMBED[..], &["--shard", "0/3"]].concat();
+    env.embed(&mixed).code(2).says(&["out/: it holds a dataset of all inputs"]);
+    env.embed(&["in", "-o", "shards/"]).code(2).says(&["shards/: it holds shards"]);
     env.lift(&["merge", "whole/", "shards", "-q"]).code(1);
     assert!(files(&env.path("whole")) == files(&env.path("out")), "merged shards are the run in one process");
     env.lift(&["merge", "all.npz", "shards"]).code(1);
@@ -300,7 +303,8 @@ fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
     assert_eq!(part["status"], "ok");
     assert_ne!(part["concat"], first["concat"]);
     drop(stdin);
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let ended = Ran::from(child.wait_with_output().unwrap()).code(1);
+    ended.says(&["gone.mp4: cannot be opened", "request 3: not a request"]);
     env.embed(&["a.mp4", "-o", "a.npy"]).code(0);
     let file = read(&env.path("a.npy"), None, None).unwrap();
     let streamed: Vec<f32> =

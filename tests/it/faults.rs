@@ -364,3 +364,37 @@ fn nothing_asks_the_network_unless_something_is_missing_and_it_may() {
     }
     assert!(fs::read_to_string(&calls).unwrap().contains("getaddrinfo"));
 }
+
+#[test]
+fn no_answer_is_lost_in_silence_where_standard_output_takes_none() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    env.embed(&["a.mp4", "-o", "x.npz", "--parts", "frames,reconstructed", "-q"]).code(0);
+    for args in [
+        &["info", "a.mp4"][..],
+        &["info", "a.mp4", "--json"],
+        &["embed", "a.mp4", "-o", "y.npy", "--dry-run"],
+        &["embed", "a.mp4", "-o", "out/", "--model", "mini", "--dry-run"],
+        &["embed", "a.mp4", "--print-config"],
+        &["merge", "-", "x.npz"],
+        &["plot", "x.npz", "--json"],
+        &["verify", "x.npz"],
+        &["weights", "list"],
+        &["completions", "fish"],
+        &["man"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let told = Ran::from(env.command(args).stdout(full).output().unwrap()).code(4);
+        assert_eq!(
+            told.stderr.matches("standard output: writing failed").count(),
+            1,
+            "{args:?}: {}",
+            told.stderr
+        );
+        // A reader that left has seen enough.
+        let mut lift = env.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(lift.stdout.take());
+        let left = Ran::from(lift.wait_with_output().unwrap()).code(0);
+        assert!(!left.stderr.contains("error"), "{args:?}: {}", left.stderr);
+    }
+}

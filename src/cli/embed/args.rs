@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::compute::ComputeArgs;
 use super::super::models::ModelArgs;
+use super::super::numbers::{moment, real};
 use crate::inputs::Shard;
 use crate::rows::Part;
 use crate::video::{Request, Sampling, Window};
@@ -22,10 +23,12 @@ pub(in crate::cli) struct EmbedArgs {
     /// Videos, folders (searched), patterns, or - for paths on standard input
     #[arg(value_name = "INPUT", required_unless_present_any = ["list", "stream"])]
     pub(super) inputs: Vec<PathBuf>,
-    /// A list of videos: one path per line, or CSV/TSV with the column path
+    /// A list of videos: one path per line, or CSV/TSV with the column path [default: the INPUTs alone]
     ///
     /// Optional columns: id, and start and end in seconds. Relative paths are relative to the working directory.
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// Example: --list clips.csv
+    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub(super) list: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) sampling: SamplingArgs,
@@ -44,16 +47,24 @@ pub(in crate::cli) struct EmbedArgs {
 #[command(next_help_heading = "Frames")]
 pub(super) struct SamplingArgs {
     /// Frames per video, evenly spaced from first to last, or 'all'; at least 2
+    ///
+    /// Example: --frames 32
     #[arg(long, value_name = "N|all", default_value = "16", value_parser = parse_frames)]
     pub(super) frames: Sampling,
-    /// Frames per second of video, instead of a number of frames
+    /// Frames per second of video, instead of a number of frames [default: what --frames says]
+    ///
+    /// Example: --fps 2
     #[arg(long, value_name = "RATE", conflicts_with = "frames", value_parser = parse_rate)]
     pub(super) fps: Option<f64>,
-    /// Where the clip starts, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// Where the clip starts, in seconds [default: at its first frame]
+    ///
+    /// Example: --start 1.5
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) start: Option<f64>,
-    /// Where the clip ends, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// Where the clip ends, in seconds [default: at its last frame]
+    ///
+    /// Example: --end 4
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
@@ -61,16 +72,22 @@ pub(super) struct SamplingArgs {
     /// Take the frames that are there of a truncated or damaged file
     #[arg(long)]
     pub(super) allow_truncated: bool,
-    /// Cut each video into windows of so many seconds, a row each, its id followed by # and its number
+    /// Cut each video into windows of so many seconds, a row each [default: one row a video]
     ///
-    /// The file is decoded once. Windows lie wholly within the clip; a clip shorter than one is one window.
+    /// Ids are the video's, #, and the window's number. The file is decoded once. Windows lie wholly within the clip; a clip shorter than one is one window.
+    ///
+    /// Example: --window 10
     #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
     pub(super) window: Option<f64>,
     /// Seconds from the start of one window to the next [default: the window, so that they do not overlap]
+    ///
+    /// Example: --window 10 --stride 5
     #[arg(long, value_name = "SECONDS", requires = "window", value_parser = parse_length)]
     pub(super) stride: Option<f64>,
     /// Refuse videos whose pictures have more pixels than this
-    #[arg(long, value_name = "N", default_value_t = MAX_PIXELS)]
+    ///
+    /// Example: --max-pixels 33177600, for nothing larger than 8K
+    #[arg(long, value_name = "PIXELS", default_value_t = MAX_PIXELS)]
     pub(super) max_pixels: u64,
 }
 
@@ -83,9 +100,13 @@ pub(super) struct OutputArgs {
     /// A dataset is a folder of parts that an interrupted run fills on when it is started again: for very many videos.
     /// Default: JSON lines where standard output is a pipe or a file; on a terminal NAME.lift.npy for one video and
     /// embeddings.npy for several (.npz for several parts), in the working directory.
+    ///
+    /// Example: -o clips.parquet
     #[arg(short, long, value_name = "FILE|DIR/")]
     pub(super) output: Option<PathBuf>,
     /// What to write, separated by commas: concat, static, dynamic, reconstructed, frames
+    ///
+    /// Example: --parts concat,frames
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "concat")]
     pub(super) parts: Vec<Part>,
     /// Scale every vector to unit length
@@ -101,33 +122,46 @@ pub(super) struct OutputArgs {
 #[command(next_help_heading = "Long runs")]
 pub(super) struct RunArgs {
     /// Inputs per part of a dataset
+    ///
+    /// Example: --shard-size 5000
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) shard_size: NonZeroUsize,
     /// Format of a dataset's parts
+    ///
+    /// Example: --format safetensors
     #[arg(long, value_enum, default_value_t = PartFormat::Parquet)]
     pub(super) format: PartFormat,
-    /// Embed only the inputs of shard I of N, from 0, into DIR/shard-I-of-N/; auto asks the cluster's environment
+    /// Embed only the inputs of shard I of N, counted from 0; auto asks the cluster's environment [default: all]
     ///
-    /// Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
+    /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
     /// (SLURM_ARRAY_TASK_ID, _MIN, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
     /// WORLD_SIZE.
+    ///
+    /// Example: --shard 3/16
     #[arg(long, value_name = "I/N|auto")]
     pub(super) shard: Option<ShardArg>,
     /// Try the inputs again that failed in an earlier run into this dataset
     #[arg(long)]
     pub(super) retry_failed: bool,
-    /// Stop when more than so many inputs of this run have failed
+    /// Stop when more than so many inputs of this run have failed [default: never]
+    ///
+    /// Example: --max-failures 100
     #[arg(long, value_name = "N")]
     pub(super) max_failures: Option<usize>,
     /// Give up on a video that is not read within so many seconds (a hanging decoder) [default: never]
+    ///
+    /// Example: --timeout 600
     #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
     pub(super) timeout: Option<f64>,
     /// Say what would be embedded, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Answer requests on standard input, JSON lines {"path": ..., "id", "start", "end"}, on standard output, in order
+    /// Serve requests: JSON lines on standard input, an answer each on standard output [default: embed INPUTs]
     ///
-    /// The models are loaded once. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
+    /// A request is {"path": ...}, with "id", "start" and "end" where wanted. The models are loaded once, and answers keep the
+    /// requests' order. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
+    ///
+    /// Example: lift embed --stream < requests.jsonl > answers.jsonl
     #[arg(
         long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "jsonl",
         conflicts_with_all = ["inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures"]
@@ -179,9 +213,8 @@ const EXAMPLES: &str = "Examples:\n  lift embed video.mp4\n  lift embed clips/ -
 const LONG_EXAMPLES: &str = "Examples:\n  lift embed video.mp4                       one video\n  \
     lift embed clips/ -o clips.parquet         a folder into a table\n  \
     lift embed --list clips.csv -o clips.npy   rows path,id,start,end\n  \
-    lift embed clips/ --parts frames -o x.npz  the frame encoder's features, (B, T, D)\n  \
-    lift embed --list 1e6.csv -o out/ --timeout 600   very many, to be stopped and resumed at will\n  \
-    lift embed a.mp4 --model mini | jq .id     try it with no download\n\nExit codes: see lift --help";
+    lift embed clips/ --parts frames -o x.npz  the frame encoder's features\n  \
+    lift embed --list all.csv -o out/          very many: may be stopped and resumed\n\nExit codes: see lift --help";
 
 impl SamplingArgs {
     /// What is asked of each video; `most` is what LiFT can read.
@@ -218,16 +251,9 @@ fn parse_frames(text: &str) -> Result<Sampling, String> {
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|r: &f64| r.is_finite() && *r > 0.0);
-    rate.ok_or_else(|| "expected frames per second above 0".into())
-}
-
-pub(in crate::cli) fn parse_seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0);
-    seconds.ok_or_else(|| "expected seconds, 0 or more".into())
+    real(text, |rate| rate > 0.0, "frames per second above 0")
 }
 
 fn parse_length(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
-    seconds.ok_or_else(|| "expected seconds above 0".into())
+    real(text, |seconds| seconds > 0.0, "seconds above 0")
 }

@@ -1,7 +1,6 @@
 //! A dataset in a folder: what is missing is embedded, and nothing else.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{Input, Listing, Shard};
 use crate::rows::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
-use crate::rows::{Format, Part, RowsError, display_path};
+use crate::rows::{self, Format, Part, RowsError, display_path};
 use crate::video::Sampling;
 
 /// Gathers, compares with what is there, embeds what is missing, reports.
@@ -29,6 +28,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         return Err(Fatal::usage(anyhow!("{}: {text}", display_path(folder))));
     }
     let shard = shard(args)?;
+    check_folder(folder, shard.is_some())?;
     let folder = shard.map_or_else(|| folder.to_path_buf(), |shard| shard.folder(folder));
     let inputs = gather(args)?;
     let members = inputs.iter().filter(move |input| shard.is_none_or(|shard| shard.holds(&input.id)));
@@ -126,9 +126,24 @@ fn dry_run(
     } else {
         text += &format!("{} to embed, none done\n", manifest.own_inputs());
     }
-    // Whoever reads it has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    rows::print(text.as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// A folder holds a dataset or the shards of one: whoever reads both would meet every row twice.
+fn check_folder(folder: &Path, sharded: bool) -> Result<(), Fatal> {
+    let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_shard = |entry: std::fs::DirEntry| {
+        entry.file_name().to_string_lossy().starts_with("shard-") && Dataset::is_at(&entry.path())
+    };
+    let why = match sharded {
+        true if Dataset::is_at(folder) => {
+            "it holds a dataset of all inputs; write shards into another folder"
+        }
+        false if entries().any(is_shard) => "it holds shards; give --shard, or another folder",
+        _ => return Ok(()),
+    };
+    Err(Fatal::usage(anyhow!("{}: {why}", display_path(folder))))
 }
 
 /// A dataset's rows all have one shape.

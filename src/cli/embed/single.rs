@@ -13,7 +13,9 @@ use crate::cli::signals::Signals;
 use crate::embed::{self, Embedded, Engine, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::Listing;
-use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, RowsError, Written, display_path};
+use crate::rows::{
+    self, Destination, Failure, Format, Output, Prepared, Row, RowsError, Written, display_path,
+};
 
 /// Gathers, claims the output, loads, embeds, reports.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
@@ -21,7 +23,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let inputs = gather(args)?;
     let destination = destination(args, &inputs)?;
     if args.runs.dry_run {
-        println!("{} to embed", inputs.len());
+        rows::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
     }
     let to_stdout = destination == Destination::Stdout;
@@ -33,7 +35,8 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
-    let mut run = Run { output: prepared.start(engine.dims(args.sampling.fixed()))?, teller };
+    let output = prepared.start(engine.dims(args.sampling.fixed()))?;
+    let mut run = Run { output, teller, embedded: 0 };
     let limit = args.runs.max_failures;
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {
         run.take(outcome).map_err(Fatal::from)?;
@@ -79,6 +82,8 @@ fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal>
 struct Run {
     output: Output,
     teller: Teller,
+    /// Inputs that gave rows.
+    embedded: usize,
 }
 
 impl Run {
@@ -93,6 +98,7 @@ impl Run {
                         Err(error) => return Err(error),
                     }
                 }
+                self.embedded += 1;
                 self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
                 Ok(())
             }
@@ -108,10 +114,14 @@ impl Run {
 
     fn finish(self) -> Result<Exit, Fatal> {
         let Written { data, companion, rows, failed } = self.output.finish()?;
+        let embedded = self.embedded;
+        let windows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };
         let place = data.as_deref().map(|p| format!(" into {}", display_path(p))).unwrap_or_default();
         let beside = companion.as_deref().map(beside).unwrap_or_default();
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        self.teller.end(|seconds| format!("{rows} embedded{failures} in {seconds:.2} s{place}{beside}"));
+        self.teller.end(|seconds| {
+            format!("{embedded} embedded{windows}{failures} in {seconds:.2} s{place}{beside}")
+        });
         Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
     }
 }

@@ -42,7 +42,12 @@ impl Teller {
 
     /// Says why an input failed.
     pub(super) fn failure(&mut self, failure: &Failure) {
-        let line = format!("{}: {}", display_path(&failure.path), failure.error);
+        // A request on a stream that names no file is known by its number alone.
+        let of = match failure.path.as_os_str().is_empty() {
+            true => format!("request {}", failure.index + 1),
+            false => display_path(&failure.path),
+        };
+        let line = format!("{of}: {}", failure.error);
         self.progress.aside(|| report::error(&line));
         self.failed += 1;
         self.progress.step(false);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
-use crate::cli::embed::parse_seconds;
 use crate::cli::models::ModelArgs;
+use crate::cli::numbers::{moment, real};
 
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
@@ -22,10 +22,14 @@ pub(in crate::cli) struct PlotArgs {
     ///
     /// .gif and .mp4 are animations: the video on the left, its path growing on the right. The .html page is one file that
     /// needs no network.
-    #[arg(short, long, value_name = "FILE")]
+    ///
+    /// Example: -o path.svg
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
     /// What to draw [default: compare for several clips, trajectory for one]
-    #[arg(long, value_enum)]
+    ///
+    /// Example: --figure similarity
+    #[arg(long, value_enum, help_heading = "Look")]
     pub(super) figure: Option<Figure>,
     #[command(flatten)]
     pub(super) look: LookArgs,
@@ -36,10 +40,10 @@ pub(in crate::cli) struct PlotArgs {
     #[command(flatten)]
     pub(super) compute: ComputeArgs,
     /// Print distances and curvature, one JSON object per clip; draws only if -o is given
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
     /// Replace an existing output
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(super) overwrite: bool,
 }
 
@@ -48,22 +52,34 @@ pub(in crate::cli) struct PlotArgs {
 #[command(next_help_heading = "Look")]
 pub(super) struct LookArgs {
     /// How features become points of the plane [default: tsne for one clip, pca for several]
+    ///
+    /// Example: --method pca
     #[arg(long, value_enum)]
     pub(super) method: Option<MethodFlag>,
     /// Seed of t-SNE's starts; one seed gives one picture
+    ///
+    /// Example: --seed 7
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
     /// t-SNE's perplexity, lowered to fit few frames
+    ///
+    /// Example: --perplexity 10
     #[arg(long, value_name = "P", default_value_t = 30.0, value_parser = parse_perplexity)]
     pub(super) perplexity: f64,
     /// Which paths, separated by commas: frames, lift
+    ///
+    /// Example: --show lift
     #[arg(long, value_enum, value_name = "PATHS", value_delimiter = ',', default_value = "frames,lift")]
     pub(super) show: Vec<Show>,
     /// Title of the figure [default: the clip's id]
-    #[arg(long)]
+    ///
+    /// Example: --title "opening a door"
+    #[arg(long, value_name = "TEXT")]
     pub(super) title: Option<String>,
     /// Dots per inch; at 96 a figure is 900 pixels wide [default: 144 for .png, 96 for .gif and .mp4]
-    #[arg(long, value_name = "N", value_parser = parse_dpi)]
+    ///
+    /// Example: --dpi 300, for print
+    #[arg(long, value_name = "DPI", value_parser = parse_dpi)]
     pub(super) dpi: Option<f64>,
 }
 
@@ -72,13 +88,19 @@ pub(super) struct LookArgs {
 #[command(next_help_heading = "Clips")]
 pub(super) struct ClipArgs {
     /// Frames per video, evenly spaced from first to last; at least 2
+    ///
+    /// Example: --frames 32
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub(super) frames: u16,
-    /// Where the clip starts, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// Where the clip starts, in seconds [default: at its first frame]
+    ///
+    /// Example: --start 1.5
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) start: Option<f64>,
-    /// Where the clip ends, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// Where the clip ends, in seconds [default: at its last frame]
+    ///
+    /// Example: --end 4
+    #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
     /// Take the frames that are there of a truncated or damaged file
     #[arg(long)]
@@ -86,7 +108,9 @@ pub(super) struct ClipArgs {
     /// Beside each clip its mirror in time
     #[arg(long)]
     pub(super) with_reverse: bool,
-    /// Of a file of features, only this clip; may be repeated
+    /// Of a file of features, only this clip; may be repeated [default: every clip]
+    ///
+    /// Example: --id door_opening --id door_closing
     #[arg(long, value_name = "ID")]
     pub(super) id: Vec<String>,
 }
@@ -174,11 +198,9 @@ impl Kind {
 }
 
 fn parse_perplexity(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|p: &f64| p.is_finite() && *p >= 1.0);
-    value.ok_or_else(|| "expected a number, at least 1".into())
+    real(text, |perplexity| perplexity >= 1.0, "a number, at least 1")
 }
 
 fn parse_dpi(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|dpi: &f64| (24.0..=600.0).contains(dpi));
-    value.ok_or_else(|| "expected dots per inch, 24 to 600".into())
+    real(text, |dpi| (24.0..=600.0).contains(&dpi), "dots per inch, 24 to 600")
 }

@@ -1,12 +1,11 @@
 //! How downloads are shown: a line for each, then a bar on a terminal, else a line every so often, nothing if quiet.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::cli::report;
+use crate::cli::{progress, report};
 use crate::weights::{Tell, size_text};
 
 /// Time between two lines where there is no terminal.
@@ -40,20 +39,11 @@ impl Downloads {
 }
 
 fn bar(total: Option<u64>, done: u64) -> Option<ProgressBar> {
-    if !stderr().is_terminal() {
-        return None;
-    }
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    let colour = if report::colour_on_stderr() { ".cyan" } else { "" };
     let template = match total {
-        Some(_) => format!(
-            "{{wide_bar{colour}}} {{decimal_bytes}}/{{decimal_total_bytes}}, {{decimal_bytes_per_sec}}, {{eta}} left"
-        ),
-        None => "{spinner} {decimal_bytes}, {decimal_bytes_per_sec}".into(),
+        Some(_) => "{wide_bar} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+        None => "{spinner} {decimal_bytes}, {decimal_bytes_per_sec}",
     };
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(total, template)?;
     bar.set_position(done);
     // What an earlier run brought says nothing of this one's speed.
     bar.reset_eta();

@@ -1,0 +1,51 @@
+//! Which files hold features: one by its extension, a dataset's folder by its parts.
+
+use std::path::{Path, PathBuf};
+
+use super::error::RowsError;
+use super::format::Format;
+
+/// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
+pub fn is_features(path: &Path) -> bool {
+    match path.is_dir() {
+        true => parts(path).is_ok_and(|parts| !parts.is_empty()),
+        false => Format::of(path).is_some(),
+    }
+}
+
+/// The parts of a dataset, its shards' included, in the order of their names; empty for a folder that is none.
+///
+/// # Errors
+/// `Read` if the folder cannot be searched.
+pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, RowsError> {
+    let mut parts = Vec::new();
+    // DIR/part-* and DIR/shard-*/part-*: no deeper, so that a tree of videos is not searched for nothing.
+    for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
+        let entry = entry.map_err(|e| RowsError::read(folder, e.to_string()))?;
+        let name = entry.file_name().to_string_lossy();
+        let format = Format::of(entry.path());
+        if !entry.file_type().is_dir()
+            && name.starts_with("part-")
+            && matches!(format, Some(Format::Parquet | Format::Safetensors))
+        {
+            parts.push(entry.into_path());
+        }
+    }
+    Ok(parts)
+}
+
+/// The files of a path: its parts for a dataset's folder, else itself.
+///
+/// # Errors
+/// `Read` for a folder that is no dataset.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, RowsError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let parts = parts(path)?;
+    if parts.is_empty() {
+        let reason = "it is a folder and no dataset: it holds no part-*.parquet or part-*.safetensors";
+        return Err(RowsError::read(path, reason));
+    }
+    Ok(parts)
+}
