@@ -312,15 +312,19 @@ fn an_interrupted_run_leaves_nothing_behind() {
     let before = env.names();
     let embed = ["embed", "--model", "mini", "--list", "list.csv", "-o", "x.npy"];
     let plot = ["plot", "--model", "mini", "w.webm", "--frames", "256", "-o", "x.mp4"];
-    let runs = [(&embed[..], "-INT", 130), (&embed, "-TERM", 143), (&plot, "-INT", 130)];
-    for (args, signal, code) in runs {
+    let runs = [
+        (&embed[..], "-INT", 130, "nothing was written"),
+        (&embed, "-TERM", 143, "nothing was written"),
+        (&plot, "-INT", 130, "interrupted: what was not finished is removed"),
+    ];
+    for (args, signal, code, said) in runs {
         let child = env.command(args).stderr(Stdio::piped()).spawn().unwrap();
         // The temporary files appear before the models load, and only then are signals caught.
         wait_until_listening(child.id());
         let sent =
             std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
-        Ran::from(child.wait_with_output().unwrap()).code(code).says(&["interrupted"]);
+        Ran::from(child.wait_with_output().unwrap()).code(code).says(&[said]);
         assert_eq!(env.names(), before);
     }
 }
