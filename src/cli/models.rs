@@ -18,27 +18,6 @@ pub(super) enum Pair {
     Mini,
 }
 
-/// The frame encoders by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum EncoderName {
-    /// DINOv2 with registers, by timm's names
-    Dinov2,
-    /// CLIP, by transformers' names
-    Clip,
-    /// SigLIP, by transformers' names
-    Siglip,
-}
-
-impl EncoderName {
-    fn family(self) -> Family {
-        match self {
-            Self::Dinov2 => Family::Dinov2,
-            Self::Clip => Family::Clip,
-            Self::Siglip => Family::Siglip,
-        }
-    }
-}
-
 /// Which networks, and from where.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
@@ -62,8 +41,8 @@ pub(super) struct ModelArgs {
     /// LiFT reads DINOv2's features: for clip and siglip ask for --parts frames, or train a LiFT on them. clip gives
     /// openai/clip-vit-base-patch32's projected image embeddings (512 numbers), siglip google/siglip-base-patch16-224's
     /// (768), each frame cut and scaled as transformers does it. Example: --encoder clip --parts frames
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = EncoderName::Dinov2)]
-    encoder: EncoderName,
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Family::Dinov2)]
+    encoder: Family,
     /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
     ///
     /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
@@ -98,7 +77,7 @@ impl ModelArgs {
     pub(super) fn choice(&self, compute: &Compute, quiet: bool) -> ModelChoice {
         let default = if self.model == Pair::Mini { Source::Mini } else { Source::Published };
         let choice = ModelChoice {
-            family: self.encoder.family(),
+            family: self.encoder,
             encoder: self
                 .dinov2
                 .as_ref()

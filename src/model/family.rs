@@ -3,17 +3,19 @@
 use std::fmt;
 
 /// A frame encoder by the name of its publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Family {
     /// DINOv2 with registers, LiFT's frame encoder (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv
     /// 2309.16588), as timm's `vit_*_patch14_reg4_dinov2`: the feature is the class token after the final norm.
+    #[value(help = "DINOv2 with registers, by timm's names")]
     Dinov2,
     /// CLIP (Radford et al. 2021, arXiv 2103.00020), as `CLIPModel.get_image_features` of transformers: the feature is the
     /// class token after the final norm, projected to the space that texts share; its length is left as it is.
+    #[value(help = "CLIP, by transformers' names")]
     Clip,
     /// SigLIP (Zhai et al. 2023, arXiv 2303.15343), as `SiglipModel.get_image_features` of transformers: the feature is what
     /// a learned query gathers from all patches.
+    #[value(help = "SigLIP, by transformers' names")]
     Siglip,
 }
 

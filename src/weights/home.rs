@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::convert::{ConvertError, Storage, convert};
+use super::convert::{ConvertError, Converted, Storage, convert};
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::tell::{size_text, tell};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, drive, load};
@@ -52,6 +52,16 @@ impl Record {
     /// The record of `file`, if there is one that can be read.
     pub(super) fn of(file: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(beside(file, ".json")).ok()?).ok()
+    }
+
+    /// The record of what [`convert`] made of a file that came `from` there.
+    pub(super) fn of_converted(
+        source: &Store,
+        from: &str,
+        Converted { sha256, size, .. }: Converted,
+    ) -> Self {
+        let (source_sha256, source_size) = (source.digest(), source.size());
+        Self { source: from.into(), source_sha256, source_size, sha256, size }
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<(), NetError> {
@@ -205,14 +215,7 @@ fn keep(source: &Store, target: &Path, from: &str) -> Result<(), Kept> {
         }
         ConvertError::Rows(other) => NetError::Wrong(other.to_string()).into(),
     })?;
-    Record {
-        source: from.into(),
-        source_sha256: source.digest(),
-        source_size: source.size(),
-        sha256: written.sha256,
-        size: written.size,
-    }
-    .write(target)?;
+    Record::of_converted(source, from, written).write(target)?;
     fs::rename(&file, target).map_err(|e| NetError::write(target, e))?;
     let _ = fs::remove_dir(&folder);
     Ok(())

@@ -15,7 +15,7 @@ use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
     write_whole,
 };
-use super::vision::CONFIG_FILE;
+use super::vision::{self, CONFIG_FILE};
 use super::{Store, WeightsError};
 use crate::model::Family;
 
@@ -161,7 +161,7 @@ pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result
         None => format!("run `lift weights pull {id} --to DIR` where there is a network, or "),
     };
     let (files, without) = match flag {
-        "--encoder-weights" => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
+        vision::FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
         _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
     let remedy = format!(

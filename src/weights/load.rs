@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::vision::{CONFIG_FILE, Vision};
+use super::vision::{self, CONFIG_FILE, Vision};
 use super::{HUB_FILE, HubId, MINI_DINOV2, MINI_LIFT, Source, Store, WeightsError, checkpoint, home, hub};
 use crate::model::fold::Tensors;
 use crate::model::{Family, lift, vit};
@@ -109,7 +109,7 @@ pub(super) fn encoder_of(
 fn flag(family: Family) -> &'static str {
     match family {
         Family::Dinov2 => "--dinov2",
-        Family::Clip | Family::Siglip => "--encoder-weights",
+        Family::Clip | Family::Siglip => vision::FLAG,
     }
 }
 

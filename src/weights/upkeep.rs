@@ -11,7 +11,7 @@ use super::home::{beside, encoder_file, lift_home, lift_lock, lift_part, place_o
 use super::hub::{HubId, Shelf};
 use super::net::{Lock, NetError, write_whole};
 use super::shelf::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
-use super::vision::CONFIG_FILE;
+use super::vision::{self, CONFIG_FILE};
 use super::{HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load};
 use crate::model::Family;
 use crate::rows::RowsError;
@@ -29,8 +29,8 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
         Item::Lift => Ok(home::published_lift(false)?.origin().into()),
         Item::Hub(id) => {
             let path = hub::fetch(id, HUB_FILE, "--dinov2", false)?;
-            if matches!(kind_of(&Store::map(&path)?), Some(Kind::Encoder(Family::Clip | Family::Siglip))) {
-                hub::fetch(id, CONFIG_FILE, "--encoder-weights", false)?;
+            if vision::recognised(&Store::map(&path)?).is_some() {
+                hub::fetch(id, CONFIG_FILE, vision::FLAG, false)?;
             }
             Ok(path)
         }
@@ -62,17 +62,15 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
     let store = load::open(&path)?;
-    if let Some(Kind::Encoder(Family::Clip | Family::Siglip)) = kind_of(&store) {
+    if vision::recognised(&store).is_some() {
         fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
-        let (source, source_sha256, source_size) = (state(item).source, store.digest(), store.size());
-        let done =
-            convert(&model_in(store, &path)?, &target, Storage::F32, true).map_err(|error| match error {
-                ConvertError::Weights(error) => error,
-                ConvertError::Rows(RowsError::Write { cause, .. }) => write(NetError::write(&target, cause)),
-                ConvertError::Rows(other) => WeightsError::Absent(other.to_string()),
-            })?;
-        let record = Record { source, source_sha256, source_size, sha256: done.sha256, size: done.size };
-        record.write(&target).map_err(write)?;
+        let tower = model_in(store, &path)?;
+        let done = convert(&tower, &target, Storage::F32, true).map_err(|error| match error {
+            ConvertError::Weights(error) => error,
+            ConvertError::Rows(RowsError::Write { cause, .. }) => write(NetError::write(&target, cause)),
+            ConvertError::Rows(other) => WeightsError::Absent(other.to_string()),
+        })?;
+        Record::of_converted(&tower, &state(item).source, done).write(&target).map_err(write)?;
         return Ok(target);
     }
     let mut from = fs::File::open(&path).map_err(|e| write(NetError::write(&path, e)))?;

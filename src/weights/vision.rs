@@ -25,7 +25,7 @@ pub(super) const CONFIG_FILE: &str = "config.json";
 const CONFIG_KEY: &str = "config";
 
 /// The flag that names such files.
-const FLAG: &str = "--encoder-weights";
+pub(super) const FLAG: &str = "--encoder-weights";
 
 /// The settings that the tensors do not tell, by transformers' names; what a file leaves out has the value that
 /// transformers gives it.
@@ -82,20 +82,13 @@ impl Settings {
         Self { model_type: Some(format!("{family}_vision_model")), vision_config: None, ..self }
     }
 
-    fn heads(&self) -> usize {
-        self.num_attention_heads.unwrap_or(12)
-    }
-
-    fn norm_eps(&self, family: Family) -> f64 {
-        self.layer_norm_eps.unwrap_or(if family == Family::Siglip { 1e-6 } else { 1e-5 })
-    }
-
-    fn activation(&self, family: Family) -> Result<Activation, String> {
-        let default = if family == Family::Siglip { "gelu_pytorch_tanh" } else { "quick_gelu" };
-        match self.hidden_act.as_deref().unwrap_or(default) {
-            "gelu" => Ok(Activation::Gelu),
-            "gelu_pytorch_tanh" | "gelu_new" => Ok(Activation::GeluTanh),
-            "quick_gelu" => Ok(Activation::QuickGelu),
+    /// The activation that is named, if one is.
+    fn activation(&self) -> Result<Option<Activation>, String> {
+        let Some(name) = &self.hidden_act else { return Ok(None) };
+        match name.as_str() {
+            "gelu" => Ok(Some(Activation::Gelu)),
+            "gelu_pytorch_tanh" | "gelu_new" => Ok(Some(Activation::GeluTanh)),
+            "quick_gelu" => Ok(Some(Activation::QuickGelu)),
             other => Err(format!(
                 "its activation {other} is none of gelu, gelu_pytorch_tanh, gelu_new, quick_gelu"
             )),
@@ -106,15 +99,13 @@ impl Settings {
 /// The family of a file that holds a CLIP or a SigLIP, with what its names begin with.
 pub(super) fn recognised(store: &Store) -> Option<(Family, &'static str)> {
     // A tower saved by itself has no prefix.
-    ["vision_model.", ""].into_iter().find_map(|prefix| {
-        let has = |name: &str| store.shape(&format!("{prefix}{name}")).is_some();
-        match () {
-            () if !has("embeddings.patch_embedding.weight") => None,
-            () if has("embeddings.class_embedding") => Some((Family::Clip, prefix)),
-            () if has("head.probe") => Some((Family::Siglip, prefix)),
-            () => None,
-        }
-    })
+    let prefix = ["vision_model.", ""]
+        .into_iter()
+        .find(|prefix| store.shape(&format!("{prefix}embeddings.patch_embedding.weight")).is_some())?;
+    let tells = [(Family::Clip, "embeddings.class_embedding"), (Family::Siglip, "head.probe")];
+    let (family, _) =
+        tells.into_iter().find(|(_, name)| store.shape(&format!("{prefix}{name}")).is_some())?;
+    Some((family, prefix))
 }
 
 /// Whether a tensor is the tower for pictures'. Older files number the positions in a tensor of its own.
@@ -141,13 +132,9 @@ fn article(family: Family) -> &'static str {
     }
 }
 
-/// The shape of a CLIP's or SigLIP's tower for pictures, its names and shapes checked, and what its names begin with.
-fn checked(
-    store: &Store,
-    family: Family,
-    settings: &Settings,
-    heads: Option<usize>,
-) -> Result<(vit::Config, &'static str), WeightsError> {
+/// The shape of a CLIP's or SigLIP's tower for pictures, its names and shapes checked, and what its names begin with. What the
+/// tensors do not tell has the value that transformers gives it where nothing is said.
+fn checked(store: &Store, family: Family) -> Result<(vit::Config, &'static str), WeightsError> {
     let model = article(family);
     let prefix = match recognised(store) {
         Some((found, prefix)) if found == family => prefix,
@@ -178,17 +165,19 @@ fn checked(
             "it reads pictures of {side} x {side} px; only models for {IMAGE_SIZE} x {IMAGE_SIZE} serve here"
         )));
     }
-    let heads = heads.unwrap_or_else(|| settings.heads());
-    divides(store, heads, width, "check num_attention_heads in its config.json, or --heads")?;
+    let (activation, norm_eps) = match family {
+        Family::Siglip => (Activation::GeluTanh, 1e-6),
+        Family::Clip | Family::Dinov2 => (Activation::QuickGelu, 1e-5),
+    };
     let config = vit::Config {
         family,
         width,
         output,
         depth: layers(store, &named("encoder.layers.")),
-        heads,
+        heads: 12,
         hidden,
-        activation: settings.activation(family).map_err(unclear)?,
-        norm_eps: settings.norm_eps(family),
+        activation,
+        norm_eps,
         patch,
         grid,
         registers: 0,
@@ -295,11 +284,18 @@ impl Vision {
         heads: Option<usize>,
     ) -> Result<(Self, vit::Config), WeightsError> {
         // The tensors first: of a file that is none of this family no settings need be looked for.
-        checked(&store, family, &Settings::default(), Some(1))?;
-        let settings = Settings::of(&store, file)?;
-        let origin = store.origin().to_string();
-        let settings = settings.of_vision(family).map_err(|cause| WeightsError::Unclear { origin, cause })?;
-        let (config, prefix) = checked(&store, family, &settings, heads)?;
+        let (mut config, prefix) = checked(&store, family)?;
+        let unclear = |cause| WeightsError::Unclear { origin: store.origin().into(), cause };
+        let settings = Settings::of(&store, file)?.of_vision(family).map_err(unclear)?;
+        config.heads = heads.or(settings.num_attention_heads).unwrap_or(config.heads);
+        divides(
+            &store,
+            config.heads,
+            config.width,
+            "check num_attention_heads in its config.json, or --heads",
+        )?;
+        config.activation = settings.activation().map_err(unclear)?.unwrap_or(config.activation);
+        config.norm_eps = settings.layer_norm_eps.unwrap_or(config.norm_eps);
         let text = serde_json::to_string(&settings.named(family)).unwrap_or_default();
         let store = tower(store, prefix).with_metadata(CONFIG_KEY, text);
         Ok((Self { store, prefix }, config))

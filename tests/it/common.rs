@@ -43,6 +43,12 @@ pub fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert!(worst <= tolerance, "{what}: off by {worst:e}, allowed {tolerance:e}");
 }
 
+/// The cosine between two vectors, summed in f64.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
 /// The full-size random models behind the `full_*` goldens (frame encoder, LiFT), written once by their script.
 pub fn full_weights() -> Option<(PathBuf, PathBuf)> {
     static ONCE: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();

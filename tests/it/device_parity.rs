@@ -9,7 +9,7 @@ use lift::weights::{Source, load_encoder};
 
 use candle_core::DType;
 
-use crate::common::{close, data, full_weights, numbers, shared, tensors};
+use crate::common::{close, cosine, data, full_weights, numbers, shared, tensors};
 use crate::env::TestEnv;
 
 fn encoder(weights: &std::path::Path, heads: Option<usize>, dtype: DType, batch: usize) -> FrameEncoder {
@@ -38,11 +38,6 @@ fn bytes(input: &candle_core::Tensor) -> Vec<u8> {
 fn frames(golden: &[u8], count: usize) -> Vec<Vec<u8>> {
     let shifted = |n: usize| golden.iter().map(|b| b.wrapping_add((37 * n) as u8)).collect();
     (0..count).map(shifted).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn precisions_agree(weights: &std::path::Path, heads: Option<usize>, frames: &[Vec<u8>], want: &[f32]) {

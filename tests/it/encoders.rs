@@ -13,7 +13,7 @@ use lift::video::RgbFrame;
 use lift::video::transform::{Framing, Transform};
 use lift::weights::{Source, load_encoder};
 
-use crate::common::{close, data, numbers, tensors};
+use crate::common::{close, cosine, data, numbers, tensors};
 use crate::env::TestEnv;
 use crate::server::{Reply, Server};
 use crate::weights_world::{COMMIT, told};
@@ -46,11 +46,6 @@ fn pictures(framing: Framing) -> Vec<Vec<u8>> {
 
 fn golden(family: Family) -> Vec<f32> {
     numbers(&tensors(model(family).join("features.safetensors"))["features"])
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[test]
