@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 use super::StageError;
 use crate::kernels::Backend;
 use crate::model::composed::Batched;
+use crate::model::device::Place;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
 use crate::model::{Family, cause};
@@ -101,6 +102,8 @@ impl ModelChoice {
     pub fn arithmetic(&self) -> String {
         match &self.batched {
             None => format!("{:?}", self.backend),
+            // Whichever GPU of the machine it is.
+            Some(Batched { place: Place::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
             Some(Batched { place, dtype, .. }) => format!("{place} {dtype:?}"),
         }
     }
@@ -223,9 +226,11 @@ impl Engine {
 
 /// For the log.
 fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
-    match encoder.batched() {
-        Some(batched) => format!("{}, batches of {}", choice.arithmetic(), batched.batch()),
-        None => format!(
+    match (&choice.batched, encoder.batched()) {
+        (Some(how), Some(batched)) => {
+            format!("{}, {}, batches of {}", how.place, how.dtype.as_str(), batched.batch())
+        }
+        _ => format!(
             "{}, {}, {} threads",
             choice.backend.isa().name(),
             choice.backend.precision().name(),

@@ -11,11 +11,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::work::lock;
-use super::worker::{Desk, Message, Shared};
+use super::worker::{Desk, Message, NO_THREAD, Shared, start};
 use super::{Engine, Outcome, Source};
 use crate::rows::Part;
 use crate::video::Request;
@@ -99,24 +98,18 @@ struct Crew {
 
 impl Crew {
     fn hire(&mut self) {
-        assert!(
-            self.try_hire(),
-            "the system gives no thread; free some memory or raise the limit of threads"
-        );
+        assert!(self.try_hire(), "{NO_THREAD}");
     }
 
     /// False if the system gives no thread.
     fn try_hire(&mut self) -> bool {
         let desk = Arc::new(Mutex::new(Desk::default()));
         let (shared, at) = (self.shared.clone(), desk.clone());
-        match thread::Builder::new().spawn(move || shared.work(&at)) {
-            Ok(_) => self.desks.push(desk),
-            Err(error) => {
-                tracing::warn!("no further thread: {error}");
-                return false;
-            }
+        let started = start(move || shared.work(&at));
+        if started {
+            self.desks.push(desk);
         }
-        true
+        started
     }
 
     /// The next message; `None` where there was time to look around instead.

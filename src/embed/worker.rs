@@ -30,6 +30,19 @@ pub(super) enum Message {
     Left,
 }
 
+/// Where a run cannot do without a thread.
+pub(super) const NO_THREAD: &str =
+    "the system gives no thread; free some memory or raise the limit of threads";
+
+/// Starts a thread; false if the system gives none.
+pub(super) fn start(life: impl FnOnce() + Send + 'static) -> bool {
+    let started = thread::Builder::new().spawn(life);
+    if let Err(error) = &started {
+        tracing::warn!("no further thread: {error}");
+    }
+    started.is_ok()
+}
+
 /// A clip on its way: its input and place, and what reading it told once it is read.
 pub(super) struct Item {
     position: usize,
@@ -162,18 +175,20 @@ impl Shared {
     /// Starts the threads that serve the device, if there is one, and says how many will leave beside the workers.
     pub(super) fn serve_device(self: &Arc<Self>, threads: usize) -> usize {
         let Some(encoder) = self.engine.encoder().batched() else { return 0 };
-        let lanes = encoder.lanes().len();
         let (complete, completed) = channel();
-        for lane in 0..lanes {
+        let lane = |&lane: &usize| {
             let (shared, complete) = (self.clone(), complete.clone());
-            thread::spawn(move || shared.lane(lane, &complete));
-        }
+            start(move || shared.lane(lane, &complete))
+        };
+        let lanes = (0..encoder.lanes().len()).take_while(lane).count();
         let completed = Arc::new(Mutex::new(completed));
-        for _ in 0..threads {
+        let finisher = |_: &usize| {
             let (shared, completed) = (self.clone(), completed.clone());
-            thread::spawn(move || shared.finish_clips(&completed));
-        }
-        lanes + threads
+            start(move || shared.finish_clips(&completed))
+        };
+        let finishers = (0..threads).take_while(finisher).count();
+        assert!(lanes > 0 && finishers > 0, "{NO_THREAD}");
+        lanes + finishers
     }
 
     /// The life of a lane of the device.

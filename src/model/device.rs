@@ -179,6 +179,8 @@ pub fn is_out_of_memory(error: &Error) -> bool {
 
 #[cfg(feature = "cuda")]
 mod cuda {
+    use std::sync::OnceLock;
+
     use candle_core::cuda::CudaError;
     use candle_core::cuda::cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
     use candle_core::cuda::cudarc::driver::{DriverError, result, sys::CUmemPool_attribute, sys::CUresult};
@@ -186,6 +188,9 @@ mod cuda {
 
     use super::DeviceError;
     use crate::model::cause;
+
+    /// The GPU this process runs on.
+    static CHECKED: OnceLock<Device> = OnceLock::new();
 
     pub fn check(number: usize) -> std::result::Result<(), DeviceError> {
         let failed = |cause: String| DeviceError::Failed { number, cause };
@@ -203,7 +208,10 @@ mod cuda {
         if number >= count {
             return Err(DeviceError::NoSuchGpu { number, count });
         }
-        Device::new_cuda_with_stream(number).map(|_| ()).map_err(|error| failed(cause(&error)))
+        let device = Device::new_cuda_with_stream(number).map_err(|error| failed(cause(&error)))?;
+        // Kept: with the last of its devices a GPU's context goes, which takes the driver a while to make anew.
+        CHECKED.get_or_init(|| device);
+        Ok(())
     }
 
     pub fn open(number: usize) -> Result<Device> {
