@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds lift with its CUDA backend; further arguments go to cargo (--target-dir DIR, -j 1).
+# Builds lift with its CUDA backend; further arguments go to cargo (--target-dir DIR, -j 1, --features flash-attn).
 #
 # Neither a GPU nor a driver is needed to build, and the program starts without them. A CUDA toolkit that is installed is
 # used: CUDA_HOME, nvcc on the PATH, or /usr/local/cuda. Where there is none, compiler, headers and libraries come from PyPI

@@ -253,21 +253,41 @@ impl Block {
     fn forward(&self, x: &Tensor, tokens: usize) -> Result<Tensor> {
         let normed = |norm: &LayerNorm, x: &Tensor| norm.forward(x)?.to_dtype(self.dtype);
         let qkv = self.qkv.forward(&normed(&self.norm1, x)?)?;
-        let (mut q, k, v) = split_heads(&qkv, self.heads, inner(self.dtype))?;
-        let mut x = x.clone();
-        if tokens < x.dim(1)? {
-            (q, x) = (q.narrow(2, 0, tokens)?.contiguous()?, x.narrow(1, 0, tokens)?);
+        let mixed = self.attend(&qkv, tokens)?;
+        let x = x.narrow(1, 0, tokens)?;
+        let (ls1, ls2) = self.scales.as_ref().map(|(a, b)| (a, b)).unzip();
+        let mixed = self.proj.forward(&mixed)?;
+        let x = (&x + scaled(mixed, ls1)?.to_dtype(x.dtype())?)?;
+        let mixed = self.mlp.forward(&normed(&self.norm2, &x)?)?;
+        &x + scaled(mixed, ls2)?.to_dtype(x.dtype())?
+    }
+
+    /// Packed `qkv (B, N, 3·D)` to `(B, M, D)`: what the first `M` tokens find in all.
+    fn attend(&self, qkv: &Tensor, tokens: usize) -> Result<Tensor> {
+        #[cfg(feature = "flash-attn")]
+        if qkv.device().is_cuda() && self.dtype != DType::F32 {
+            return self.attend_at_once(qkv, tokens);
+        }
+        let (mut q, k, v) = split_heads(qkv, self.heads, inner(self.dtype))?;
+        if tokens < q.dim(2)? {
+            q = q.narrow(2, 0, tokens)?.contiguous()?;
         }
         if self.attention_scale != 1.0 {
             q = (q * self.attention_scale)?;
         }
         let attention = softmax(&matmul(&q, &k.t()?)?)?;
-        let (ls1, ls2) = self.scales.as_ref().map(|(a, b)| (a, b)).unzip();
-        let mixed = merge_heads(&matmul(&attention, &v)?)?.to_dtype(self.dtype)?;
-        let mixed = self.proj.forward(&mixed)?;
-        let x = (&x + scaled(mixed, ls1)?.to_dtype(x.dtype())?)?;
-        let mixed = self.mlp.forward(&normed(&self.norm2, &x)?)?;
-        &x + scaled(mixed, ls2)?.to_dtype(x.dtype())?
+        merge_heads(&matmul(&attention, &v)?)?.to_dtype(self.dtype)
+    }
+
+    /// [`Block::attend`] as one kernel, which keeps the scores, in f32, from the memory and reads `qkv` where it is.
+    #[cfg(feature = "flash-attn")]
+    fn attend_at_once(&self, qkv: &Tensor, tokens: usize) -> Result<Tensor> {
+        let (b, n, packed) = qkv.dims3()?;
+        let parts = qkv.reshape((b, n, 3, self.heads, packed / 3 / self.heads))?;
+        let part = |i: usize| parts.narrow(2, i, 1)?.squeeze(2);
+        let q = part(0)?.narrow(1, 0, tokens)?;
+        let scale = self.attention_scale as f32;
+        candle_flash_attn::flash_attn(&q, &part(1)?, &part(2)?, scale, false)?.flatten_from(2)
     }
 }
 
