@@ -1,5 +1,7 @@
 //! What an evaluation found, as plain data: per data set and representation, and over the data sets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::bootstrap::interval;
@@ -62,6 +64,9 @@ pub struct Overall {
     pub interval: [f64; 2],
 }
 
+/// Values of flags by the flags' names.
+pub type Settings = BTreeMap<String, serde_json::Value>;
+
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -69,6 +74,8 @@ pub struct Report {
     pub probe: String,
     /// The seed of the interval and of the draws.
     pub seed: u64,
+    /// The flags in force when it was made, by their names.
+    pub settings: Settings,
     /// Data set by data set, representation by representation.
     pub results: Vec<Outcome>,
     /// Over the data sets; empty where there is one.
@@ -113,7 +120,7 @@ impl Outcome {
 impl Report {
     /// Adds the means over data sets to the results. A representation is averaged only where every data set has it:
     /// a mean over fewer would not compare.
-    pub fn new(probe: String, seed: u64, results: Vec<Outcome>) -> Self {
+    pub fn new(probe: String, seed: u64, settings: Settings, results: Vec<Outcome>) -> Self {
         let mut names: Vec<&str> = Vec::new();
         let mut datasets: Vec<&str> = Vec::new();
         for outcome in &results {
@@ -143,7 +150,7 @@ impl Report {
             })
         };
         let overall = names.iter().filter_map(over).collect();
-        Self { probe, seed, results, overall, published: PUBLISHED.to_vec() }
+        Self { probe, seed, settings, results, overall, published: PUBLISHED.to_vec() }
     }
 }
 
@@ -181,7 +188,7 @@ pub(super) mod tests {
         let mut results =
             vec![outcome("a", "lift", 0.0), outcome("a", "static", -20.0), outcome("b", "lift", 10.0)];
         results[0].shots = vec![Point { shots: 5, groups: 2, accuracy: Some(61.5), interval: None }];
-        Report::new("ridge (alpha 1)".into(), 0, results)
+        Report::new("ridge (alpha 1)".into(), 0, Settings::new(), results)
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `--config FILE`: flags of a long run from a TOML file; `--print-config`: the flags in force, as such a file.
 //!
-//! A file has a table per command, whose keys are the names of its flags (and of its positional arguments, in lower case).
-//! They become arguments of the command line, where it does not give them itself, so one definition of the flags checks
+//! A file has a table per command (`[embed]`, `[weights.pull]`), whose keys are the names of its flags (and of its positional
+//! arguments, in lower case). They become arguments of the command line, where it does not give them itself, so one definition of the flags checks
 //! both; what the command line says holds.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,9 +21,8 @@ use toml::{Table, Value};
 pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     // A first look for the file: what is missing may stand in it.
     let look = command.clone().ignore_errors(true).try_get_matches_from(&args)?;
-    let Some((name, given)) = look.subcommand() else { return command.clone().try_get_matches_from(args) };
-    let file = given.try_get_one::<PathBuf>("config").ok().flatten();
-    let (Some(file), Some(sub)) = (file, command.find_subcommand(name)) else {
+    let chosen = Chosen::of(command, &look);
+    let Some(file) = chosen.given.try_get_one::<PathBuf>("config").ok().flatten() else {
         return command.clone().try_get_matches_from(args);
     };
     let fail = |kind, what: String| command.clone().error(kind, format!("{}: {what}", file.display()));
@@ -30,29 +30,66 @@ pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches
         .map_err(|e| fail(ErrorKind::Io, format!("the settings cannot be read: {e}")))?;
     let tables: Table =
         text.parse().map_err(|e| fail(ErrorKind::ValueValidation, format!("not TOML: {e}")))?;
-    for (key, value) in &tables {
-        if command.find_subcommand(key).is_none() || !value.is_table() {
-            let what = format!("'{key}' is no table of a command; write [{name}] above its settings");
-            return Err(fail(ErrorKind::UnknownArgument, what));
-        }
-    }
-    let settings = tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
-    let more = arguments(sub, given, &settings).map_err(|what| fail(ErrorKind::UnknownArgument, what))?;
+    let unknown = |what| fail(ErrorKind::UnknownArgument, what);
+    let settings = chosen.settings(command, tables).map_err(unknown)?;
+    let more = arguments(&chosen, &settings).map_err(unknown)?;
     // Behind `--` they would be inputs.
     let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
     let (before, behind) = args.split_at(end);
     command.clone().try_get_matches_from(before.iter().cloned().chain(more).chain(behind.iter().cloned()))
 }
 
+/// The command that a command line names.
+pub(super) struct Chosen<'a> {
+    /// From the outermost inwards: `["weights", "pull"]`.
+    names: Vec<&'a str>,
+    command: &'a Command,
+    given: &'a ArgMatches,
+}
+
+impl<'a> Chosen<'a> {
+    /// Follows the subcommands as far as they are given.
+    pub(super) fn of(command: &'a Command, matches: &'a ArgMatches) -> Self {
+        let mut chosen = Self { names: Vec::new(), command, given: matches };
+        while let Some((name, given)) = chosen.given.subcommand()
+            && let Some(command) = chosen.command.find_subcommand(name)
+        {
+            chosen.names.push(name);
+            (chosen.command, chosen.given) = (command, given);
+        }
+        chosen
+    }
+
+    /// Its table in a file; none is an empty one.
+    fn settings(&self, root: &Command, mut tables: Table) -> Result<Table, String> {
+        let mut command = root;
+        for name in &self.names {
+            let stray = |(key, value): &(&String, &Value)| {
+                command.find_subcommand(key).is_none() || !value.is_table()
+            };
+            if let Some((key, _)) = tables.iter().find(stray) {
+                let own = self.names.join(".");
+                return Err(format!("'{key}' is no table of a command; write [{own}] above its settings"));
+            }
+            tables = match tables.remove(*name) {
+                Some(Value::Table(table)) => table,
+                _ => Table::new(),
+            };
+            command = command.find_subcommand(name).unwrap_or(command);
+        }
+        Ok(tables)
+    }
+}
+
 /// The settings as arguments, but for those that the command line gives.
-fn arguments(command: &Command, given: &ArgMatches, settings: &Table) -> Result<Vec<OsString>, String> {
+fn arguments(chosen: &Chosen<'_>, settings: &Table) -> Result<Vec<OsString>, String> {
     let mut all = Vec::new();
     for (key, value) in settings {
-        let arg = command.get_arguments().find(|arg| name_of(arg) == *key).ok_or_else(|| {
-            let names: Vec<String> = listed(command).map(name_of).collect();
-            format!("lift {} has no setting '{key}'; it has {}", command.get_name(), names.join(", "))
+        let arg = chosen.command.get_arguments().find(|arg| name_of(arg) == *key).ok_or_else(|| {
+            let names: Vec<String> = listed(chosen.command).map(name_of).collect();
+            format!("lift {} has no setting '{key}'; it has {}", chosen.names.join(" "), names.join(", "))
         })?;
-        if given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+        if chosen.given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
         }
         match value {
@@ -102,9 +139,10 @@ fn listed(command: &Command) -> impl Iterator<Item = &Arg> {
 const UNSET: &str = " is not set";
 
 /// The flags in force, as a file for `--config`; defaults, and what is not set, stand there as comments.
-pub(super) fn print(command: &Command, matches: &ArgMatches) -> String {
-    let mut text = format!("[{}]\n", command.get_name());
-    for arg in listed(command) {
+pub(super) fn print(chosen: &Chosen<'_>) -> String {
+    let mut text = format!("[{}]\n", chosen.names.join("."));
+    let matches = chosen.given;
+    for arg in listed(chosen.command) {
         let name = name_of(arg);
         let id = arg.get_id().as_str();
         // A default may not stand beside what replaces it (--frames beside --fps).
@@ -128,8 +166,24 @@ pub(super) fn print(command: &Command, matches: &ArgMatches) -> String {
 
 /// The settings of [`print`] in one line, defaults too.
 pub(super) fn in_force(printed: &str) -> String {
+    set(printed).collect::<Vec<_>>().join(", ")
+}
+
+/// The settings of [`print`] by their names, defaults too.
+pub(super) fn values(printed: &str) -> BTreeMap<String, serde_json::Value> {
+    let lines: Vec<&str> = set(printed).skip(1).collect();
+    // What was printed as TOML is TOML.
+    lines
+        .join("\n")
+        .parse::<Table>()
+        .ok()
+        .and_then(|t| serde_json::from_value(serde_json::json!(t)).ok())
+        .unwrap_or_default()
+}
+
+fn set(printed: &str) -> impl Iterator<Item = &str> {
     let set = printed.lines().filter(|line| !line.ends_with(UNSET));
-    set.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect::<Vec<_>>().join(", ")
+    set.map(|line| line.strip_prefix("# ").unwrap_or(line))
 }
 
 /// A number where it is one, as it stands; else a text.
@@ -155,8 +209,7 @@ mod tests {
         all.insert(2, "--config".into());
         all.insert(3, path.into());
         let matches = parse(&command, all).map_err(|e| e.to_string())?;
-        let (name, sub) = matches.subcommand().unwrap();
-        Ok(print(command.find_subcommand(name).unwrap(), sub))
+        Ok(print(&Chosen::of(&command, &matches)))
     }
 
     fn has(text: &str, lines: &[&str]) {
@@ -191,11 +244,24 @@ mod tests {
             &["lift", "embed", "a.mp4", "--fps", "2.5", "-v"][..],
             &["lift", "train", "f.npy", "-o", "o", "--lr", "0.0003", "--resume"],
             &["lift", "synth", "-o", "x", "--seed", "7"],
+            &["lift", "weights", "pull", "lift", "clip", "--to", "a folder/", "--json"],
         ] {
             let first = parsed("", args).unwrap();
-            let again = parsed(&first, &args[..2]).unwrap();
+            let command = if args[1] == "weights" { 3 } else { 2 };
+            let again = parsed(&first, &args[..command]).unwrap();
             assert_eq!(first, again);
         }
+    }
+
+    #[test]
+    fn the_values_in_force_are_those_given_and_the_defaults() {
+        let printed = parsed("[embed]\ninputs = [\"a\\nb\"]\n", &["lift", "embed", "--fps", "2.5"]).unwrap();
+        let values = values(&printed);
+        assert_eq!(values["inputs"], serde_json::json!(["a\nb"]));
+        assert_eq!(values["fps"], 2.5);
+        assert_eq!(values["parts"], serde_json::json!(["concat"]));
+        assert_eq!(values["reverse"], false);
+        assert!(!values.contains_key("output"));
     }
 
     #[test]
@@ -208,6 +274,13 @@ mod tests {
             ("[embed\n", "not TOML"),
         ] {
             let error = parsed(file, &["lift", "embed", "x"]).unwrap_err();
+            assert!(error.contains(said), "{said:?} is not in {error}");
+        }
+        for (file, said) in [
+            ("[weights]\njson = true\n", "write [weights.pull] above"),
+            ("[weights.pull]\njsn = true\n", "lift weights pull has no setting 'jsn'; it has what, to, json"),
+        ] {
+            let error = parsed(file, &["lift", "weights", "pull"]).unwrap_err();
             assert!(error.contains(said), "{said:?} is not in {error}");
         }
         let command = crate::cli::Cli::command();

@@ -17,7 +17,7 @@ use crate::cia::clips::{Clip, Template};
 use crate::cia::datasets::{Dataset, Form, HUB_DATASET};
 use crate::cia::evaluate::{Plan, evaluate};
 use crate::cia::formats::Format;
-use crate::cia::report::{Counts, Outcome, Report};
+use crate::cia::report::{Counts, Outcome, Report, Settings};
 use crate::cia::representations::{Matrix, Parts, Representation};
 use crate::cia::splits::Splits;
 use crate::cia::{figure, shots, stored};
@@ -72,12 +72,14 @@ pub enum Ended {
     WithoutSome,
 }
 
-/// Runs the command. The tables go to `out` (standard output); `note` takes a line for people (standard error).
+/// Runs the command. The tables go to `out` (standard output), the `settings` in force into a report that has a place for
+/// them; `note` takes a line for people (standard error).
 ///
 /// # Errors
 /// [`Stop`] with the reason.
 pub fn run(
     args: &EvalCiaArgs,
+    settings: Settings,
     embedder: &mut dyn Embedder,
     out: &mut dyn Write,
     note: &dyn Fn(&str),
@@ -124,7 +126,7 @@ pub fn run(
             results.push(outcome);
         }
     }
-    let report = Report::new(args.probe.probe().describe(), args.probe.seed, results);
+    let report = Report::new(args.probe.probe().describe(), args.probe.seed, settings, results);
     outputs.write(&report, args.report.per_group, out)?;
     Ok(ended)
 }

@@ -108,16 +108,11 @@ pub fn main() -> Exit {
     };
     last_words::prepare();
     start_log(&cli.verbosity);
-    if let Some((name, given)) = matches.subcommand()
-        && let Some(sub) = command.find_subcommand(name)
-    {
-        let settings = config::print(sub, given);
-        if cli.verbosity.print_config {
-            return crate::rows::print(settings.as_bytes())
-                .map_or_else(|e| ended(e.into()), |()| Exit::Success);
-        }
-        tracing::info!("settings: {}", config::in_force(&settings));
+    let settings = config::print(&config::Chosen::of(&command, &matches));
+    if cli.verbosity.print_config {
+        return crate::rows::print(settings.as_bytes()).map_or_else(|e| ended(e.into()), |()| Exit::Success);
     }
+    tracing::info!("settings: {}", config::in_force(&settings));
     crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
@@ -126,7 +121,7 @@ pub fn main() -> Exit {
     let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
-        Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity),
+        Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, config::values(&settings)),
         Command::Train(args) => train::run(&args, &cli.verbosity),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),

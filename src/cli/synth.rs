@@ -27,8 +27,8 @@ pub enum ContrastFlag {
 ///
 /// A clip of one class played backwards is a clip of the other, so that only the order of the frames tells
 /// them apart. Writes DIR/clips/ID.mp4 and, as the Chirality in Action benchmark has them,
-/// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv. The same flags give the
-/// same bytes on one machine.
+/// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv; DIR/settings.toml is a file
+/// for --config. The same flags give the same bytes on one machine.
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift synth -o set/                               nine groups, to try things on\n  \
@@ -125,7 +125,7 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     if !verbosity.quiet {
         let clips = display_path(&args.output.join("clips"));
         report::say(&format!(
-            "{} clips in {clips} ({}) in {took:.1} s, four tables in {folder}",
+            "{} clips in {clips} ({}) in {took:.1} s, four tables and the settings in {folder}",
             drawn.clips, drawn.encoder
         ));
     }

@@ -118,8 +118,8 @@ fn finish(
     say(
         verbosity,
         &format!(
-            "{folder}: {BEST} and {LAST} (for lift embed --lift), {LOG}, curves.png after {} epochs",
-            args.epochs
+            "{folder}: {BEST} and {LAST} (for lift embed --lift), {LOG}, curves.png after {}",
+            report::count(args.epochs.get() as usize, "epoch")
         ),
     );
     Ok(())

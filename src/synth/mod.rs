@@ -7,10 +7,12 @@
 //!
 //! The folder appears whole or not at all: it is filled under another name beside its place and then renamed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 mod clip;
 mod draw;
@@ -30,8 +32,12 @@ use encode::Encoder;
 use plan::Plan;
 pub use texture::Contrast;
 
+/// The file of a data set's settings.
+const SETTINGS: &str = "settings.toml";
+
 /// What to draw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Config {
     /// Opposite pairs; the kinds take turns.
     pub groups: usize,
@@ -107,13 +113,21 @@ impl Config {
         Err(Error::Config(fault))
     }
 
+    /// As a file for `lift synth --config`.
+    fn as_file(&self) -> String {
+        let whole = BTreeMap::from([("synth", self)]);
+        // Numbers and names have a form in TOML.
+        toml::to_string(&whole).unwrap_or_default()
+    }
+
     /// Clips in the data set.
     pub fn clips(&self) -> usize {
         2 * self.groups * (self.per_class + self.valid_per_class)
     }
 }
 
-/// Draws a data set into `folder`: `clips/<id>.mp4` and four tables, `{chiral_groups,cia}-synth-{train,validation}.csv`.
+/// Draws a data set into `folder`: `clips/<id>.mp4`, four tables, `{chiral_groups,cia}-synth-{train,validation}.csv`, and
+/// `settings.toml`, by which `lift synth --config` draws it again.
 ///
 /// `progress` is called after each clip with the count so far, from any thread; where it returns `false` the work
 /// stops. The result does not depend on the number of threads.
@@ -146,6 +160,8 @@ pub fn write(
         }
     })?;
     plan.write_tables(&beside.path().join("data"))?;
+    let settings = beside.path().join("data").join(SETTINGS);
+    std::fs::write(&settings, config.as_file()).map_err(io(&settings))?;
     if folder.exists() {
         std::fs::rename(folder, beside.path().join("replaced")).map_err(io(folder))?;
     }
@@ -175,6 +191,7 @@ fn check_target(folder: &Path, overwrite: bool) -> Result<(), Error> {
         let entry = entry.map_err(io(folder))?.file_name();
         let name = entry.to_string_lossy();
         let ours = name == "clips"
+            || name == SETTINGS
             || ((name.starts_with("chiral_groups-synth-") || name.starts_with("cia-synth-"))
                 && name.ends_with(".csv"));
         if !ours {

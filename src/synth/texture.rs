@@ -2,6 +2,8 @@
 //!
 //! A tile is drawn once per clip and sampled for every frame, which is what makes drawing cheap.
 
+use serde::Serialize;
+
 use super::draw::Draw;
 
 /// Linear RGB in `0.0..=255.0` (no gamma: nobody looks at these clips for their looks).
@@ -11,7 +13,8 @@ pub type Rgb = [f32; 3];
 const SIDE: usize = 128;
 
 /// How far object and background lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Contrast {
     /// Objects are always lighter than what is behind them: features of a small or random backbone suffice.
     Salient,

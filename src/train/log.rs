@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::AtomicFile;
 
-use super::{LossValues, Progress, TrainError};
+use super::{LossValues, Progress, Settings, TrainError};
 
 /// The log's name in a run's folder.
 pub const LOG: &str = "log.jsonl";
@@ -17,6 +17,13 @@ pub const LOG: &str = "log.jsonl";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum Record {
+    /// First of all, once.
+    Begin {
+        /// The program's version.
+        lift: String,
+        /// The settings in force.
+        settings: Box<Settings>,
+    },
     /// After some of the steps.
     Step {
         /// Steps done.
@@ -51,6 +58,7 @@ impl Record {
     /// Whether it tells of something that a run at `progress` has done.
     fn is_before(&self, progress: &Progress) -> bool {
         match self {
+            Self::Begin { .. } => true,
             Self::Step { step, .. } => *step <= progress.steps,
             Self::Epoch { epoch, .. } => *epoch <= progress.epochs,
         }

@@ -100,7 +100,9 @@ impl Run<'_> {
             sums: Sums::default(),
             best: f64::INFINITY,
         };
-        let log = Log::create(&self.folder.join(LOG))?;
+        let mut log = Log::create(&self.folder.join(LOG))?;
+        let (lift, settings) = (env!("CARGO_PKG_VERSION").into(), Box::new(self.settings.clone()));
+        log.add(&Record::Begin { lift, settings })?;
         self.go(params, adam, progress, log, watcher)
     }
 

@@ -21,15 +21,23 @@ use crate::rows::{Part, display_text};
 use crate::video::Request;
 use crate::weights;
 
+/// Flags that say where a report goes: wherever that is, the same evaluation gives the same report.
+const NO_PART: [&str; 3] = ["output", "figure", "overwrite"];
+
 /// Runs the command and says how it ended.
-pub(in crate::cli) fn main(args: &EvalCiaArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+pub(in crate::cli) fn main(
+    args: &EvalCiaArgs,
+    verbosity: &Verbosity,
+    mut settings: crate::cia::report::Settings,
+) -> Result<Exit, Fatal> {
+    settings.retain(|name, _| !NO_PART.contains(&name.as_str()));
     let mut pipeline = Pipeline { args, quiet: verbosity.quiet, choice: None, signals: Signals::listen()? };
     let note = |line: &str| {
         if !verbosity.quiet {
             report::note(line);
         }
     };
-    let ended = run(args, &mut pipeline, &mut std::io::stdout(), &note);
+    let ended = run(args, settings, &mut pipeline, &mut std::io::stdout(), &note);
     if let Some(exit) = pipeline.signals.received() {
         let error = anyhow!("interrupted: no report was written; what is embedded is kept for the next run");
         return Err(Fatal { exit, error: Some(error) });

@@ -65,7 +65,8 @@ fn eval(flags: &[String], fake: &mut Fake) -> (Result<Ended, String>, Vec<String
     let flags = Flags::try_parse_from(args).unwrap();
     let notes = RefCell::new(Vec::new());
     let mut out = Vec::new();
-    let ended = run(&flags.args, fake, &mut out, &|note| notes.borrow_mut().push(note.to_owned()));
+    let ended =
+        run(&flags.args, Settings::new(), fake, &mut out, &|note| notes.borrow_mut().push(note.to_owned()));
     let table = String::from_utf8(out).unwrap();
     assert_eq!(
         ended.is_ok(),

@@ -153,7 +153,7 @@ fn training_learns() {
         .into_iter()
         .filter_map(|record| match record {
             Record::Epoch { train, .. } => Some(train.reconstruction),
-            Record::Step { .. } => None,
+            Record::Begin { .. } | Record::Step { .. } => None,
         })
         .collect();
     assert!(losses[39] < 0.7 * losses[0], "{losses:?}");
