@@ -68,7 +68,9 @@ fn tables(report: &Report, per_group: bool) -> Vec<Table> {
     if per_group {
         tables.push(groups(report));
     }
-    tables.push(published(report));
+    if !report.published.is_empty() {
+        tables.push(published(report));
+    }
     tables
 }
 

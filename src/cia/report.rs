@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::bootstrap::interval;
-use super::datasets::{PUBLISHED, Published};
+use super::datasets::{Dataset, PUBLISHED, Published};
 use super::evaluate::GroupScore;
 use super::shots::Point;
 
@@ -80,7 +81,7 @@ pub struct Report {
     pub results: Vec<Outcome>,
     /// Over the data sets; empty where there is one.
     pub overall: Vec<Overall>,
-    /// The paper's figures, means over its three data sets.
+    /// The paper's figures, means over its three data sets; empty where the results are on none of them.
     pub published: Vec<Published>,
 }
 
@@ -150,7 +151,9 @@ impl Report {
             })
         };
         let overall = names.iter().filter_map(over).collect();
-        Self { probe, seed, settings, results, overall, published: PUBLISHED.to_vec() }
+        let of_the_paper = |name: &&str| Dataset::from_str(name, true).is_ok();
+        let published = if datasets.iter().any(of_the_paper) { PUBLISHED.to_vec() } else { Vec::new() };
+        Self { probe, seed, settings, results, overall, published }
     }
 }
 
@@ -186,7 +189,7 @@ pub(super) mod tests {
             Outcome::new(dataset, name, 768, counts, groups, 0)
         };
         let mut results =
-            vec![outcome("a", "lift", 0.0), outcome("a", "static", -20.0), outcome("b", "lift", 10.0)];
+            vec![outcome("a", "lift", 0.0), outcome("a", "static", -20.0), outcome("ssv2", "lift", 10.0)];
         results[0].shots = vec![Point { shots: 5, groups: 2, accuracy: Some(61.5), interval: None }];
         Report::new("ridge (alpha 1)".into(), 0, Settings::new(), results)
     }
@@ -198,5 +201,14 @@ pub(super) mod tests {
         assert_eq!(report.results[0].reversed, Some(30.0));
         assert_eq!(report.overall.len(), 1, "`static` is missing in one data set");
         assert_eq!(report.overall[0].accuracy, 72.5);
+    }
+
+    #[test]
+    fn the_papers_figures_stand_beside_its_own_data_sets_alone() {
+        let mut results = sample().results;
+        let report = |results| Report::new(String::new(), 0, Settings::new(), results);
+        assert_eq!(report(results.clone()).published.len(), PUBLISHED.len());
+        results.retain(|outcome| outcome.dataset == "a");
+        assert!(report(results).published.is_empty());
     }
 }

@@ -64,8 +64,10 @@ fn title(command: &Command) -> &str {
 /// A page in roff, as `man` shows it.
 fn page(command: &Command) -> Vec<u8> {
     let mut text = Vec::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let man = Man::new(command.clone().version(version)).source(format!("lift {version}"));
     // A vector takes whatever is written.
-    let _ = Man::new(command.clone().version(env!("CARGO_PKG_VERSION"))).render(&mut text);
+    let _ = man.render(&mut text);
     text
 }
 

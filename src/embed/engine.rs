@@ -80,8 +80,8 @@ impl ModelChoice {
         Err(WeightsError::Unclear {
             origin: format!("--encoder {family}"),
             cause: format!(
-                "the published LiFT reads DINOv2's features; ask for --parts frames, or train a LiFT on {family}'s with `lift \
-                 train --encoder {family}` and pass it with --lift"
+                "the published LiFT reads DINOv2's features; train one on {family}'s with `lift train --encoder {family}` and \
+                 pass it with --lift, or take the features alone with `lift embed --parts frames`"
             ),
         })
     }
@@ -264,7 +264,7 @@ fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig),
     if config.feature != width {
         let cause = format!(
             "LiFT reads features of width {}, the frame encoder ({}) gives {width}; pass a LiFT that fits with --lift, train \
-             one with `lift train`, or ask for --parts frames",
+             one with `lift train`, or take the features alone with `lift embed --parts frames`",
             config.feature, choice.family
         );
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
