@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -77,9 +78,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     let mut raw = Raw { ids: None, arrays: Vec::new() };
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
-        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_string) else {
-            continue;
-        };
+        let Some(name) = array_name(&entry)? else { continue };
         let ids = name == "ids" || name == "id";
         if !ids && only.is_some_and(|only| only != name) {
             continue;
@@ -112,9 +111,7 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
     let (mut places, mut own) = (Vec::new(), None);
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
-        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_string) else {
-            continue;
-        };
+        let Some(name) = array_name(&entry)? else { continue };
         let ids = name == "ids" || name == "id";
         if !ids && only.is_some_and(|only| only != name) {
             continue;
@@ -135,6 +132,12 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
         }
     }
     Ok(Some((places, own)))
+}
+
+/// The name of the array an entry holds, if it is one.
+fn array_name(entry: &ZipFile<'_, impl Read>) -> Result<Option<String>, String> {
+    let name = entry.name().map_err(|e| e.to_string())?;
+    Ok(name.strip_suffix(".npy").map(str::to_string))
 }
 
 /// Reads numpy's fixed-width text (`<U8`: eight UTF-32 code units, filled with zeros).

@@ -89,7 +89,7 @@ fn entries(file: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
     let mut places = HashMap::new();
     for i in 0..archive.len() {
         let entry = archive.by_index_raw(i).map_err(words)?;
-        let name = entry.name().to_string();
+        let name = entry.name().map_err(words)?.into_owned();
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
             return Err(format!("its entry {name} is packed or encrypted; torch stores entries as they are"));
         }
