@@ -77,7 +77,10 @@ pub enum DeviceError {
     )]
     NoGpu,
     /// The driver shows no GPU of this number.
-    #[error("no GPU number {number}: the driver shows {count} (CUDA_VISIBLE_DEVICES hides the others)")]
+    #[error(
+        "no GPU number {number}: the driver shows {count}, counted from 0, without those that CUDA_VISIBLE_DEVICES hides; \
+         name one of them, or use --device cpu"
+    )]
     NoSuchGpu {
         /// The number asked for.
         number: usize,
@@ -115,6 +118,9 @@ impl DeviceChoice {
 impl DeviceError {
     /// What is wrong, without the remedies.
     fn briefly(&self) -> String {
+        if let Self::Failed { number, cause } = self {
+            return format!("the GPU {number} cannot be used: {cause}");
+        }
         let text = self.to_string();
         text.split([':', ';']).next().unwrap_or(&text).to_string()
     }
@@ -321,6 +327,8 @@ mod tests {
             "no NVIDIA driver on this machine (libcuda.so.1 is not there)"
         );
         assert_eq!(DeviceError::NoGpu.briefly(), "the NVIDIA driver shows no GPU");
+        let failed = DeviceError::Failed { number: 0, cause: "CUDA_ERROR_UNKNOWN: 999".into() };
+        assert_eq!(failed.briefly(), "the GPU 0 cannot be used: CUDA_ERROR_UNKNOWN: 999");
     }
 
     #[test]

@@ -28,16 +28,16 @@ pub fn gif(animation: &Animation<'_>) -> Result<Vec<u8>, gif::EncodingError> {
     let mut bytes = Vec::new();
     let mut target = Some(&mut bytes);
     let mut encoder: Option<Encoder<&mut Vec<u8>>> = None;
-    let mut before: Option<RgbImage> = None;
+    let mut shown: Option<RgbImage> = None;
     animation.draw(RATE, |Cel { image, seconds }| {
         if let Some(bytes) = target.take() {
             let mut started = Encoder::new(bytes, side(image.width()), side(image.height()), &colours)?;
             started.set_repeat(Repeat::Infinite)?;
             encoder = Some(started);
         }
-        let mut frame = changed(before.as_ref(), &image, &mut palette);
+        let mut frame = changed(shown.as_ref(), &image, &mut palette);
         frame.delay = (seconds * 100.0).round() as u16;
-        before = Some(image);
+        remember(&mut shown, image);
         encoder.as_mut().map_or(Ok(()), |encoder| encoder.write_frame(&frame))
     })?;
     drop(encoder);
@@ -48,14 +48,28 @@ fn side(length: u32) -> u16 {
     length.min(u32::from(u16::MAX)) as u16
 }
 
-/// What of `now` differs from `before`: its bounding box, transparent where nothing changed.
-fn changed(before: Option<&RgbImage>, now: &RgbImage, palette: &mut Palette) -> Frame<'static> {
-    let differs = |x: u32, y: u32| {
-        before.is_none_or(|before| {
-            let (a, b) = (before.get_pixel(x, y).0, now.get_pixel(x, y).0);
-            a.iter().zip(b).any(|(a, b)| a.abs_diff(b) > UNSEEN)
-        })
-    };
+/// What is on the screen after this picture. What was left standing stays what the next one is compared with, or a slow fade
+/// would never be drawn.
+fn remember(shown: &mut Option<RgbImage>, image: RgbImage) {
+    match shown {
+        Some(shown) => {
+            for (old, now) in shown.pixels_mut().zip(image.pixels()).filter(|(old, now)| differ(old, now)) {
+                *old = *now;
+            }
+        }
+        None => *shown = Some(image),
+    }
+}
+
+/// Whether one would see it.
+fn differ(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
+    a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > UNSEEN)
+}
+
+/// What of `now` differs from what is `shown`: its bounding box, transparent where nothing changed.
+fn changed(shown: Option<&RgbImage>, now: &RgbImage, palette: &mut Palette) -> Frame<'static> {
+    let differs =
+        |x: u32, y: u32| shown.is_none_or(|shown| differ(shown.get_pixel(x, y), now.get_pixel(x, y)));
     let (mut low, mut high) = ((u32::MAX, u32::MAX), (0, 0));
     for (x, y, _) in now.enumerate_pixels().filter(|(x, y, _)| differs(*x, *y)) {
         low = (low.0.min(x), low.1.min(y));
@@ -160,6 +174,21 @@ mod tests {
         assert_eq!(frame.buffer[1], TRANSPARENT);
         let same = changed(Some(&before), &before, &mut palette);
         assert_eq!((same.width, same.height), (1, 1));
+    }
+
+    #[test]
+    fn a_slow_fade_is_drawn() {
+        let (clip, projection) = clip();
+        let mut palette = Palette::new(&Animation::new(&clip, "", &projection, &[Half::Features], 0.3));
+        let (mut shown, mut screen) = (None, 0);
+        for level in (0..60).step_by(usize::from(UNSEEN)) {
+            let image = RgbImage::from_pixel(1, 1, image::Rgb([level; 3]));
+            if changed(shown.as_ref(), &image, &mut palette).buffer[0] != TRANSPARENT {
+                screen = level;
+            }
+            remember(&mut shown, image);
+            assert!(level.abs_diff(screen) <= UNSEEN, "{screen} where {level} was meant");
+        }
     }
 
     #[test]

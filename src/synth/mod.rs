@@ -162,10 +162,25 @@ pub fn write(
     plan.write_tables(&beside.path().join("data"))?;
     let settings = beside.path().join("data").join(SETTINGS);
     std::fs::write(&settings, config.as_file()).map_err(io(&settings))?;
-    if folder.exists() {
-        std::fs::rename(folder, beside.path().join("replaced")).map_err(io(folder))?;
+    // Minutes have passed.
+    check_target(folder, overwrite)?;
+    let (data, replaced) = (beside.path().join("data"), beside.path().join("replaced"));
+    let there = folder.exists();
+    if there {
+        std::fs::rename(folder, &replaced).map_err(io(folder))?;
     }
-    std::fs::rename(beside.path().join("data"), folder).map_err(io(folder))?;
+    if let Err(cause) = std::fs::rename(&data, folder) {
+        if there && std::fs::rename(&replaced, folder).is_err() {
+            // Better a hidden folder left over than a data set lost.
+            let kept = beside.keep().join("replaced");
+            let cause = std::io::Error::new(
+                cause.kind(),
+                format!("{cause}; what was there is in {}", kept.display()),
+            );
+            return Err(io(folder)(cause));
+        }
+        return Err(io(folder)(cause));
+    }
     Ok(Report { clips: plan.items.len(), encoder: encoder.name() })
 }
 

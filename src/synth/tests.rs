@@ -51,6 +51,21 @@ fn a_folder_is_replaced_only_when_asked_and_only_if_it_is_ours() {
 }
 
 #[test]
+fn a_folder_that_appears_while_it_draws_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    let appear = |_| {
+        std::fs::create_dir_all(&target).unwrap();
+        std::fs::write(target.join("thesis.tex"), "mine").unwrap();
+        true
+    };
+    assert!(matches!(write(&small(1), &target, false, appear), Err(Error::Exists(_))));
+    assert!(matches!(write(&small(1), &target, true, |_| true), Err(Error::Foreign { .. })));
+    assert_eq!(std::fs::read(target.join("thesis.tex")).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_interrupted_run_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let result = write(&small(1), &folder.path().join("data"), false, |done| done < 3);

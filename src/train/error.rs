@@ -19,6 +19,10 @@ pub enum TrainError {
          for values that are not finite in the features"
     )]
     NotFinite { loss: f64, step: u64, epoch: u64 },
+    #[error(
+        "the weights are not finite after step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr"
+    )]
+    Weights { step: u64, epoch: u64 },
     #[error("{path}: cannot be written: {cause}")]
     Write { path: PathBuf, cause: std::io::Error },
     #[error(transparent)]

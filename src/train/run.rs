@@ -81,6 +81,7 @@ impl Run<'_> {
     /// If the folder holds a run, the settings or data cannot be trained, the loss stops being finite, or a write fails.
     pub fn start(self, init: Option<Params>, watcher: &mut (dyn Watcher + Send)) -> Result<End, TrainError> {
         self.settings.check()?;
+        self.check_data()?;
         if self.folder.join(STATE).exists() {
             return Err(TrainError::Exists(self.folder.to_owned()));
         }
@@ -123,6 +124,7 @@ impl Run<'_> {
             let cause = "the run was started with other features or another split; give the same ones";
             return Err(TrainError::Settings(format!("{}: {cause}", path.display())));
         }
+        self.check_data()?;
         let log = Log::resume(&self.folder.join(LOG), &progress)?;
         self.go(params, adam, progress, log, watcher)
     }
@@ -166,7 +168,6 @@ impl Run<'_> {
         mut log: Log,
         watcher: &mut (dyn Watcher + Send),
     ) -> Result<End, TrainError> {
-        self.check_data()?;
         let began = Instant::now();
         let settings = self.settings.clone();
         let per_epoch = self.train.rows.len().div_ceil(settings.batch) as u64;
@@ -264,7 +265,10 @@ impl Run<'_> {
     ) -> Result<(), TrainError> {
         let Record::Epoch { epoch, step, train, validation, probe, .. } = record else { return Ok(()) };
         let loss = validation.unwrap_or(*train).total;
-        self.check_finite(params, progress, loss)?;
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite { loss, step: *step, epoch: *epoch });
+        }
+        check_finite(params, *step, *epoch)?;
         let facts = serde_json::json!({
             "epoch": epoch, "step": step, "train": train, "validation": validation, "probe": probe
         });
@@ -277,17 +281,8 @@ impl Run<'_> {
     }
 
     fn save(&self, params: &Params, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
-        self.check_finite(params, progress, 0.0)?;
+        check_finite(params, progress.steps, progress.epochs + 1)?;
         write_state(&self.folder.join(STATE), params, adam, progress)
-    }
-
-    /// A step may leave weights that are not finite, which only the next one's loss would show.
-    fn check_finite(&self, params: &Params, progress: &Progress, loss: f64) -> Result<(), TrainError> {
-        if loss.is_finite() && params.are_finite()? {
-            return Ok(());
-        }
-        let loss = if loss.is_finite() { f64::NAN } else { loss };
-        Err(TrainError::NotFinite { loss, step: progress.steps, epoch: progress.epochs })
     }
 
     fn write_weights(
@@ -299,6 +294,11 @@ impl Run<'_> {
     ) -> Result<(), TrainError> {
         write_weights(&self.folder.join(name), params, progress, facts)
     }
+}
+
+/// A step may leave weights that are not finite, which only the next one's loss would show.
+fn check_finite(params: &Params, step: u64, epoch: u64) -> Result<(), TrainError> {
+    if params.are_finite()? { Ok(()) } else { Err(TrainError::Weights { step, epoch }) }
 }
 
 #[cfg(test)]

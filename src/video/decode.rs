@@ -59,7 +59,7 @@ pub struct Report {
     pub lost: bool,
     /// The first failure: the packet (in decode order) fed last, and what happened.
     pub failure: Option<(usize, String)>,
-    /// Whole frames that came out: how many, and the time of each if asked for.
+    /// How many whole frames came out.
     pub frames: usize,
     /// Their times, where the pass was to list them.
     pub times: Vec<i64>,

@@ -193,12 +193,20 @@ impl Video {
         let Some(missing) = wants.iter().find(|want| !want.done) else {
             return Ok(Some(self.clip_info(chosen, &seconds)));
         };
-        let index = &self.probed.index;
-        let fields = report.frames.abs_diff(index.pts.len() / 2) <= 2 && index.pts.len() > 8;
-        if fields || request.allow_truncated {
+        if request.allow_truncated || self.has_fields(request)? {
             return Ok(None);
         }
         Err(VideoError::MissingFrame { index: missing.index, seconds: seconds[missing.index] })
+    }
+
+    /// Whether two packets make a frame: decoded to its end, the stream gives half as many frames as packets.
+    fn has_fields(&mut self, request: &Request) -> Result<bool, VideoError> {
+        let packets = self.probed.index.pts.len();
+        if packets <= 8 {
+            return Ok(false);
+        }
+        let whole = self.pass(request, By::Time, Strategy::Sequential, false, &mut [], &mut |_, _| Ok(()))?;
+        Ok(whole.frames.abs_diff(packets / 2) <= 2)
     }
 
     /// Takes the frames out of the count that are shown before the first key frame and refer to what was cut away.
