@@ -38,6 +38,10 @@ program="${LIFT_FUZZ_TARGET_DIR:-$build/target}/release/lift-fuzz"
 folder="$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" lift-fuzz.XXXXXX)"
 trap 'rm -rf "$folder"' EXIT
 
+# The seeds are files that lift itself writes.
+cargo build --release --locked --bin lift
+export LIFT="${CARGO_TARGET_DIR:-target}/release/lift"
+
 for target in "${targets[@]}"; do
     mkdir -p "$build/corpus/$target" "$build/findings/$target" "tests/fuzz/corpus/$target"
     python3 scripts/fuzz_seeds.py "$target" "$build/seeds/$target"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={duration}"
 
-# Name: encoder and its flags, containers, the smallest and the widest picture to try.
+# Name: encoder and its flags, containers.
 CODECS = {
     "h264": (["libx264", "-preset", "veryfast", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p"],
              ["mp4", "mkv", "ts", "mov", "avi"]),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Draws the small clips of tests/data/clips with the ffmpeg command line (x264, x265, libvpx, libtheora, xvid inside).
+# Draws the small clips of tests/data/clips with the ffmpeg command line (x264, x265, libvpx inside).
 #
 # Fifty frames of 96x64 at 25 per second: above, FFmpeg's moving test picture; below, a grey that grows by four levels a
 # frame, so that a test can tell each frame's number from its pixels. Run from the repository's root; it overwrites.
@@ -33,7 +33,7 @@ encode -i "$source" -vf "select='not(mod(n,3))+gt(n,30)'" -vsync vfr $x264 -bf 2
 encode -i "$source" $tone $x264 -bf 2 -g 10 -c:a aac -b:a 16k "$out/long_audio.mp4"
 encode -i "$source" $x264 -bf 3 -g 10 -f h264 "$out/no_times.h264"
 
-# Headers that lie: 100 frames declared for 50, hidden frames among the packets, fields.
+# Headers that lie: 100 frames declared for 50, hidden frames among the packets.
 encode -i "$out/one_key.mp4" -c copy -r 50 "$out/lying_count.avi"
 encode -i "$out/b_frames.mp4" -c copy "$out/b_frames.avi"
 # VP8 hides a frame only where little moves: a still picture, the grey in the lowest eight rows alone.

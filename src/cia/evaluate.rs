@@ -88,7 +88,7 @@ pub fn evaluate(
     representation: &Representation,
     plan: Plan,
 ) -> Result<Vec<GroupScore>, EvaluateError> {
-    each_group(splits, representation, |group, par| {
+    each_group(splits, representation, plan.probe, |group, par| {
         let fitted = fit(group, representation, plan.probe, par)?;
         let rows = gather(group, representation, group.valid.ids())?;
         let rows = Rows::new(&rows, representation.width());
@@ -156,15 +156,11 @@ pub(super) fn gather<'a>(
 pub(super) fn each_group<T: Send>(
     splits: &Splits,
     representation: &Representation,
+    probe: Probe,
     work: impl Fn(&Group, Par) -> Result<T, EvaluateError> + Sync,
 ) -> Result<Vec<T>, EvaluateError> {
     let threads = rayon::current_num_threads();
-    // The features as f32, and what the solver holds: a few matrices of the smaller dimension in f64.
-    let bytes = |group: &Group| {
-        let (videos, width) = (group.train.len(), representation.width());
-        4 * videos * width + 24 * videos.min(width).pow(2)
-    };
-    let large = |group: &Group| bytes(group) > BUDGET / threads;
+    let large = |group: &Group| probe.held(group.train.len(), representation.width()) > BUDGET / threads;
     let mut done: Vec<Option<Result<T, EvaluateError>>> =
         splits.groups.par_iter().map(|group| (!large(group)).then(|| work(group, Par::Seq))).collect();
     for (group, done) in splits.groups.iter().zip(&mut done) {

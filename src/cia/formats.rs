@@ -194,20 +194,13 @@ fn published(report: &Report) -> Table {
 }
 
 fn csv(table: &Table) -> String {
-    let mut text = String::new();
-    let quoted = |cell: &String| {
-        if cell.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.clone()
-        }
-    };
+    let mut csv = csv::Writer::from_writer(Vec::new());
     let header: Vec<String> = table.header.iter().map(|name| name.replace(' ', "_")).collect();
     for row in std::iter::once(&header).chain(&table.rows) {
-        text += &row.iter().map(quoted).collect::<Vec<_>>().join(",");
-        text.push('\n');
+        // A vector takes whatever is written, and every row has the header's columns.
+        let _ = csv.write_record(row);
     }
-    text
+    String::from_utf8(csv.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
 fn markdown(table: &Table) -> String {

@@ -56,6 +56,18 @@ pub enum ProbeError {
 }
 
 impl Probe {
+    /// About how many bytes fitting holds at once for so many training videos of so many numbers: the features as f32, and
+    /// the solver's matrices. Ridge has a few of the smaller dimension, Newton's method two of all videos by all, and the SVM
+    /// its Gram matrix beside a list of nodes for the solver, all in f64.
+    pub fn held(self, videos: usize, width: usize) -> usize {
+        let solver = match self {
+            Self::Ridge(_) => 24 * videos.min(width).pow(2),
+            Self::Logistic(_) => 16 * videos.pow(2),
+            Self::Svm(_) => 24 * videos.pow(2),
+        };
+        4 * videos * width + solver
+    }
+
     /// The name and setting as a report says it.
     pub fn describe(self) -> String {
         match self {

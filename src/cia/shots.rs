@@ -50,7 +50,7 @@ pub fn curve(
     probe: Probe,
     draws: &Draws,
 ) -> Result<Vec<Point>, EvaluateError> {
-    let per_group: Vec<Vec<Option<f64>>> = each_group(splits, representation, |group, par| {
+    let per_group: Vec<Vec<Option<f64>>> = each_group(splits, representation, probe, |group, par| {
         let width = representation.width();
         let train = gather(group, representation, group.train.ids())?;
         let valid = gather(group, representation, group.valid.ids())?;

@@ -143,7 +143,7 @@ fn pair(train: Listing, valid: Listing, allow_missing: bool) -> Result<Splits, S
     warnings.extend(train.warnings.iter().chain(&valid.warnings).cloned());
     let mut left_out = 0;
     disjoint(&train, &valid)?;
-    let mut train_groups = gather(&train, &mut warnings);
+    let train_groups = gather(&train, &mut warnings);
     let mut valid_groups = gather(&valid, &mut warnings);
     for (here, there, here_groups, there_groups) in
         [(&train, &valid, &train_groups, &valid_groups), (&valid, &train, &valid_groups, &train_groups)]
@@ -167,7 +167,7 @@ fn pair(train: Listing, valid: Listing, allow_missing: bool) -> Result<Splits, S
         }
     }
     let mut groups = Vec::new();
-    for (triplet, mut here) in std::mem::take(&mut train_groups) {
+    for (triplet, mut here) in train_groups {
         let Some(mut there) = valid_groups.remove(triplet) else { continue };
         for (ids, direction) in [(&here.side.forward, "forward"), (&here.side.reverse, "reverse")] {
             if ids.is_empty() {

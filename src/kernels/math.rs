@@ -7,11 +7,11 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-/// `√(2/π)`.
-const SQRT_FRAC_2_PI: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-
 use super::isa::Backend;
 use super::simd::{Op, ROUND, Simd};
+
+/// `√(2/π)`.
+const SQRT_FRAC_2_PI: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 
 /// `e^r = 1 + r + r² P(r)` for `|r| <= ln 2 / 2`, relative error 1e-7 before rounding.
 const EXP: [f32; 4] = [0.499_992_3, 0.166_671_14, 0.041_890_156, 0.008_312_521];

@@ -64,7 +64,7 @@ impl Op for Product {
     type Output = f64;
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f64 {
-        // A panel of 16 KB beside six rows of 384 bytes.
+        // A panel of 16 KB beside six rows that it reads again and again.
         let steps = 4096 / (S::PANEL * S::LANES);
         let across = S::PANEL * S::LANES;
         let (a, b) = (Buffer::zeros(ROWS * steps), Buffer::zeros(steps * across));

@@ -56,7 +56,7 @@ impl Tile {
     #[inline(always)]
     pub(super) unsafe fn compute<S: Simd>(self, s: S) {
         debug_assert!(self.rows <= ROWS && self.vectors <= S::PANEL);
-        s.call(Checked(self));
+        s.call(Vouched(self));
     }
 }
 
@@ -105,9 +105,9 @@ pub(super) fn multiply<S: Simd>(
 }
 
 /// A tile whose pointers the caller of [`Tile::compute`] answers for.
-struct Checked(Tile);
+struct Vouched(Tile);
 
-impl Op for Checked {
+impl Op for Vouched {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {

@@ -2,7 +2,7 @@
 //!
 //! LayerNorm's affine map moves into the layer after it, LayerScale into the layer before it, the attention's scale into
 //! the queries, the pixels' normalisation into the patch embedding, which then reads bytes; the query of a pooling head is
-//! the same for every frame. All folding is done in f64 and rounded once.
+//! the same for every frame. Sums of products are folded in f64 and rounded once; a scale is one multiplication in f32.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 const WIDTH: f64 = super::sheet::WIDTH;
 const HEIGHT: f64 = 512.0;
 const SIDE: f64 = 400.0;
-/// How long the paths take to grow, in seconds, whatever the number of frames.
+/// How long the paths take to grow, in seconds; longer where there are more frames than pictures in that time.
 const GROWING: f64 = 4.0;
 /// How long the finished picture stays, in seconds.
 const HOLD: f64 = 1.6;

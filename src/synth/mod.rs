@@ -77,26 +77,35 @@ pub struct Report {
 
 /// Why there is no data set.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "paths and causes say what they are")]
 pub enum Error {
+    /// The settings cannot be drawn.
     #[error("{0}")]
     Config(String),
+    /// The folder is there.
     #[error("{0} exists already; give another folder, or --overwrite to replace it")]
     Exists(PathBuf),
+    /// The folder to replace has something of its own.
     #[error(
         "{folder} holds {entry}, which is not from `lift synth`; it is not replaced: give another folder"
     )]
     Foreign { folder: PathBuf, entry: PathBuf },
+    /// FFmpeg lacks every encoder that would do.
     #[error("the installed FFmpeg has none of the encoders {0}; install one with libx264")]
     NoEncoder(String),
+    /// FFmpeg lacks more than that.
     #[error("FFmpeg did not start: {0}")]
     Ffmpeg(ffmpeg_next::Error),
+    /// A clip was not written.
     #[error("{path}: the clip could not be encoded: {cause}")]
     Encode { path: PathBuf, cause: ffmpeg_next::Error },
+    /// A table was not written.
     #[error("{path}: {cause}")]
     Table { path: PathBuf, cause: csv::Error },
+    /// The folder was not made.
     #[error("{path}: {cause}")]
     Io { path: PathBuf, cause: std::io::Error },
+    /// Asked to stop.
     #[error("interrupted; nothing was written")]
     Interrupted,
 }

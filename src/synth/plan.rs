@@ -94,7 +94,7 @@ impl Plan {
         Self { groups, items }
     }
 
-    /// The items of one split, and of one class of one group where these are named.
+    /// The ids of one class of one group in one split, joined by `;`.
     fn ids(&self, group: usize, split: Split, reverse: bool) -> String {
         let ids = self.items.iter().filter(|i| i.group == group && i.split == split && i.reverse == reverse);
         ids.map(|item| item.id.as_str()).collect::<Vec<_>>().join(";")

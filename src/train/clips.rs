@@ -41,7 +41,7 @@ impl Clips {
     /// # Errors
     /// If the number of values is not `B·T·D`, or there is no clip, or fewer than two frames.
     pub fn in_memory(origin: &Path, values: Vec<f32>, shape: [usize; 3]) -> Result<Self, TrainError> {
-        let fail = |cause: String| TrainError::Features { path: origin.to_owned(), cause };
+        let fail = |cause: String| TrainError::Read { path: origin.to_owned(), cause };
         let needed = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
         if needed != Some(values.len()) {
             return Err(fail(format!("{} values for the shape {shape:?}", values.len())));
@@ -56,7 +56,7 @@ impl Clips {
     /// If it has another shape than `(B, T, D)`, no clip or fewer than two frames, or a file cannot be mapped.
     pub fn opened(mut opened: Opened) -> Result<Self, TrainError> {
         let (index, count) = (opened.index(), opened.rows());
-        let fail = |cause: String| TrainError::Features { path: opened.origin.clone(), cause };
+        let fail = |cause: String| TrainError::Read { path: opened.origin.clone(), cause };
         let Some(array) = opened.arrays.pop() else { return Err(fail("it holds no clips".into())) };
         let values = array.shape.iter().product::<usize>();
         let mut sources = Vec::new();
@@ -91,7 +91,7 @@ impl Clips {
         count: usize,
         shape: &[usize],
     ) -> Result<Self, TrainError> {
-        let fail = |cause: String| TrainError::Features { path: origin.to_owned(), cause };
+        let fail = |cause: String| TrainError::Read { path: origin.to_owned(), cause };
         let whole = [&[count], shape].concat();
         let &[frames, width] = shape else {
             return Err(fail(format!(

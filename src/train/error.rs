@@ -4,29 +4,38 @@ use std::path::{Path, PathBuf};
 
 /// Each message says where, why, and what to do, and hides nothing in a source chain.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "paths, causes and counts say what they are")]
 pub enum TrainError {
+    /// A file of features, or a log, cannot be used.
     #[error("{path}: {cause}")]
-    Features { path: PathBuf, cause: String },
+    Read { path: PathBuf, cause: String },
+    /// The settings cannot be trained with.
     #[error("{0}")]
     Settings(String),
+    /// The folder is another run's.
     #[error("{0} holds a training run already; continue it with --resume, or give another folder")]
     Exists(PathBuf),
+    /// A checkpoint cannot be used.
     #[error("{path}: {cause}; it cannot be resumed: give another folder to start anew")]
     State { path: PathBuf, cause: String },
+    /// The loss left the numbers.
     #[error(
         "the loss is {loss} in step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr, or look \
          for values that are not finite in the features"
     )]
     NotFinite { loss: f64, step: u64, epoch: u64 },
+    /// A step took the weights out of them.
     #[error(
         "the weights are not finite after step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr"
     )]
     Weights { step: u64, epoch: u64 },
+    /// A file of the run cannot be written.
     #[error("{path}: cannot be written: {cause}")]
     Write { path: PathBuf, cause: std::io::Error },
+    /// Reading or writing rows.
     #[error(transparent)]
     Rows(#[from] crate::rows::RowsError),
+    /// candle's own.
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),
 }

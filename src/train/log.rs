@@ -118,7 +118,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, TrainError> {
 
 /// The whole lines of a log with what they say.
 fn lines(path: &Path) -> Result<Vec<(String, Record)>, TrainError> {
-    let fail = |cause: String| TrainError::Features { path: path.to_owned(), cause };
+    let fail = |cause: String| TrainError::Read { path: path.to_owned(), cause };
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     let mut lines = Vec::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {

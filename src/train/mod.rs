@@ -19,18 +19,22 @@ mod schedule;
 mod settings;
 mod step;
 
-pub use adam::{Adam, AdamConfig};
-pub use checkpoint::{BEST, LAST, Progress, STATE, Sums, read_state, write_state, write_weights};
+pub use adam::AdamConfig;
+pub use checkpoint::{BEST, LAST, STATE};
 pub use clips::{Clips, split};
-pub use dropout::Seeded;
 pub use error::TrainError;
-pub use log::{LOG, Log, Record, read as read_log};
-pub use loss::{LossValues, LossWeights, Losses};
+pub use log::{LOG, Record, read as read_log};
+pub use loss::{LossValues, LossWeights};
 pub use params::Params;
 pub use run::{Embed, End, Probe, Rows, Run, Watcher};
-pub use schedule::{Plateau, PlateauConfig};
+pub use schedule::PlateauConfig;
 pub use settings::{ModelShape, Settings};
-pub use step::{evaluate, step};
+
+use adam::Adam;
+use checkpoint::Progress;
+use dropout::Seeded;
+use loss::Losses;
+use schedule::Plateau;
 
 #[cfg(test)]
 mod parity;

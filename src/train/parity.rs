@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 
+use super::step::step;
 use super::*;
 use crate::model::lift::Config;
 

@@ -139,7 +139,7 @@ impl Run<'_> {
     fn check_data(&self) -> Result<(), TrainError> {
         for Rows { clips, rows } in [Some(self.train), self.validation].into_iter().flatten() {
             let model = &self.settings.model;
-            let fail = |cause| Err(TrainError::Features { path: clips.origin().to_owned(), cause });
+            let fail = |cause| Err(TrainError::Read { path: clips.origin().to_owned(), cause });
             if clips.width() != model.feature {
                 return fail(format!(
                     "features of width {}, but the model reads {}",
