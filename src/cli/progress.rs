@@ -3,14 +3,14 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::report;
 
 /// Seconds between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted; none where standard
+/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted, with `{rate}` beside; none where standard
 /// error is for programs.
 pub(super) fn bar(total: Option<u64>, template: &str) -> Option<ProgressBar> {
     if !stderr().is_terminal() || report::is_for_programs() {
@@ -19,7 +19,11 @@ pub(super) fn bar(total: Option<u64>, template: &str) -> Option<ProgressBar> {
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     let coloured = if report::colour_on_stderr() { "{wide_bar:.cyan}" } else { "{wide_bar}" };
     if let Ok(style) = ProgressStyle::with_template(&template.replace("{wide_bar}", coloured)) {
-        bar.set_style(style);
+        // indicatif's own `{per_sec}` has four decimals.
+        let rate = |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+            let _ = write!(to, "{:.1}/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     Some(bar)
 }
@@ -39,7 +43,7 @@ impl Progress {
     /// Starts the clock.
     pub(super) fn new(total: usize, quiet: bool) -> Self {
         let bar = match !quiet && total > 1 {
-            true => bar(Some(total as u64), "{wide_bar} {pos}/{len}{msg}, {per_sec}, {eta} left"),
+            true => bar(Some(total as u64), "{wide_bar} {pos}/{len}{msg}, {rate}, {eta} left"),
             false => None,
         };
         let now = Instant::now();
