@@ -58,10 +58,14 @@ impl Fatal {
         Self { exit: Exit::Usage, error: Some(error.into()) }
     }
 
-    /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights say so.
+    /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights or rows say so.
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
+        use crate::rows::{ErrorKind, RowsError};
         use crate::weights::WeightsError;
         let error = error.into();
+        if error.downcast_ref().is_some_and(|rows: &RowsError| rows.kind() == ErrorKind::Write) {
+            return Self { exit: Exit::Write, error: Some(error) };
+        }
         let exit = match error.downcast_ref() {
             Some(WeightsError::Write { .. }) => Exit::Write,
             Some(WeightsError::Interrupted { signal: libc::SIGTERM }) => Exit::Terminated,
@@ -81,6 +85,18 @@ impl From<crate::rows::RowsError> for Fatal {
             ErrorKind::Closed => return Self { exit: Exit::Success, error: None },
             ErrorKind::Row | ErrorKind::Read => Exit::Input,
             ErrorKind::Write => Exit::Write,
+        };
+        Self { exit, error: Some(error.into()) }
+    }
+}
+
+impl From<crate::inputs::InputsError> for Fatal {
+    fn from(error: crate::inputs::InputsError) -> Self {
+        use crate::inputs::InputsError;
+        let exit = match error {
+            InputsError::EndBeforeStart { .. } => Exit::Usage,
+            InputsError::Spool(_) => Exit::Write,
+            _ => Exit::Input,
         };
         Self { exit, error: Some(error.into()) }
     }

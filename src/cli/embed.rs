@@ -6,16 +6,16 @@ mod single;
 mod stream;
 mod teller;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
 
 use super::compute::Compute;
-use super::{Verbosity, is_folder};
+use super::{Verbosity, is_folder, report};
 use crate::embed::{Engine, Settings};
 use crate::exit::{Exit, Fatal};
-use crate::inputs::{self, InputsError, Listing};
+use crate::inputs::{self, Listing};
 use crate::video::VideoError;
 
 pub(super) use args::EmbedArgs;
@@ -42,11 +42,7 @@ fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
 
 fn gather(args: &EmbedArgs) -> Result<Listing, Fatal> {
     let range = inputs::Range { start: args.sampling.start, end: args.sampling.end };
-    inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range).map_err(|error| match error {
-        InputsError::EndBeforeStart { .. } => Fatal::usage(error),
-        InputsError::Spool(_) => Fatal { exit: Exit::Write, error: Some(error.into()) },
-        error => Fatal::input(error),
-    })
+    Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
 }
 
 /// What the pipeline does with every input.
@@ -70,12 +66,9 @@ fn check_length(engine: &Engine, args: &EmbedArgs) -> Result<(), Fatal> {
     }
 }
 
-/// The error that ends a run with so many failures.
-fn too_many(limit: usize, folder: Option<&Path>) -> Fatal {
-    let kept = match folder {
-        Some(_) => "what is embedded is kept",
-        None => "nothing was written",
-    };
-    let error = anyhow!("stopped: more than {limit} inputs failed (--max-failures); {kept}");
+/// The error that ends a run with so many failures; `kept` says what is there of it.
+fn too_many(limit: usize, kept: &str) -> Fatal {
+    let inputs = report::count(limit, "input");
+    let error = anyhow!("stopped: more than {inputs} failed (--max-failures); {kept}");
     Fatal { exit: Exit::SomeFailed, error: Some(error) }
 }

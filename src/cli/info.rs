@@ -39,7 +39,7 @@ struct Line<'a> {
 
 /// Looks at every input.
 pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let inputs = inputs::gather_files(&args.inputs, &mut std::io::stdin()).map_err(Fatal::input)?;
+    let inputs = inputs::gather_files(&args.inputs, &mut std::io::stdin())?;
     if !verbosity.quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }

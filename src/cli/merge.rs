@@ -59,7 +59,7 @@ fn into_file(args: &MergeArgs, pieces: &Pieces) -> Result<(usize, usize), RowsEr
     let (parts, dims) = pieces.layout();
     let mut output = Prepared::new(&Destination::parse(&args.output)?, parts, args.overwrite)?.start(dims)?;
     pieces.each(|done| match done.settled {
-        Settled::Rows(rows) => rows.iter().try_for_each(|row| output.push(row)),
+        Settled::Rows(rows) => output.push_all(&rows),
         Settled::Failed(failure) => output.fail(&failure.into()),
     })?;
     let written = output.finish()?;

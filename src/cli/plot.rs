@@ -184,8 +184,7 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
             continue;
         }
         let no_range = inputs::Range::default();
-        let found = inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin(), no_range)
-            .map_err(Fatal::input)?;
+        let found = inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin(), no_range)?;
         found.notes.iter().filter(|_| !quiet).for_each(|note| report::note(note));
         if clips.len() + found.len() > MOST_CLIPS {
             return Err(Fatal::usage(anyhow!(

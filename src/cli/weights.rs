@@ -153,7 +153,7 @@ pub(super) fn run(args: WeightsArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         Action::Pull(args) => pull(&args),
         Action::List(args) => list(&args),
         Action::Path(args) => path(&args),
-        Action::Verify(args) => verify(&args),
+        Action::Verify(args) => verify(&args, verbosity),
         Action::Rm(args) => rm(&args, verbosity),
         Action::Convert(args) => convert(&args),
     }
@@ -275,9 +275,9 @@ fn path(args: &ItemArgs) -> Result<Exit, Fatal> {
     })
 }
 
-fn verify(args: &ItemArgs) -> Result<Exit, Fatal> {
+fn verify(args: &ItemArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let items = items(&args.what, present);
-    if items.is_empty() {
+    if items.is_empty() && !verbosity.quiet {
         report::note("no weights are here; `lift weights pull` fetches them");
     }
     each(&items, |item| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Error, Result};
 
-use super::work::lock;
+use super::work::{guarded, lock};
 use crate::model::composed::{ComposedEncoder, Lane};
 use crate::model::{cause, device};
 
@@ -153,7 +153,7 @@ impl<T: Frame> Batches<T> {
         while !frames.is_empty() {
             let count = self.size().min(frames.len());
             let pixels: Vec<&[u8]> = frames[..count].iter().map(Frame::pixels).collect();
-            match lane.compute(&pixels) {
+            match guarded(|| lane.compute(&pixels)).unwrap_or_else(|bug| Err(Error::Msg(bug))) {
                 Ok(features) => {
                     let width = features.len() / count;
                     frames.drain(..count).zip(features.chunks_exact(width)).for_each(|(f, x)| done(f, Ok(x)));
@@ -311,6 +311,28 @@ mod tests {
         batches.close();
         batches.serve(&device, |_, feature| why.push(feature.unwrap_err().to_string()));
         assert_eq!(why, ["the device has gone"; 6]);
+    }
+
+    #[test]
+    fn a_bug_that_a_batch_meets_fails_its_frames_and_no_others() {
+        /// Cannot bear one frame.
+        struct Touchy;
+        impl Computes for Touchy {
+            fn compute(&self, frames: &[&[u8]]) -> Result<Vec<f32>> {
+                assert!(!frames.contains(&&[3][..]), "not that one");
+                Ok(vec![0.0; frames.len()])
+            }
+        }
+        let batches = Batches::new(2, 2);
+        (0..6).for_each(|n| batches.push(Numbered([n])));
+        batches.close();
+        let mut failed = Vec::new();
+        batches.serve(&Touchy, |frame, feature| {
+            if feature.is_err_and(|why| why.contains("a bug of lift's own")) {
+                failed.push(frame.0[0]);
+            }
+        });
+        assert_eq!(failed, [2, 3]);
     }
 
     #[test]

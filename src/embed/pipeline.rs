@@ -57,8 +57,13 @@ pub fn run<E>(
     let threads = settings.threads.get().min(most);
     let (sender, receiver) = channel();
     let shared = Arc::new(Shared::new(Box::new(inputs), engine, settings, stop, threads, sender));
-    let mut crew =
-        Crew { shared: shared.clone(), desks: Vec::new(), limit: settings.timeout, watched: Instant::now() };
+    let mut crew = Crew {
+        shared: shared.clone(),
+        desks: Vec::new(),
+        lost: 0,
+        limit: settings.timeout,
+        watched: Instant::now(),
+    };
     // Where the system gives no more threads, fewer do the work; one is needed.
     crew.hire();
     let wanted = threads;
@@ -68,7 +73,7 @@ pub fn run<E>(
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     let mut left = 0;
-    while left < crowd {
+    while left + crew.lost < crowd {
         match crew.next(&receiver) {
             Some(Message::Left) => left += 1,
             Some(Message::Done(position, outcome)) => {
@@ -85,6 +90,8 @@ pub fn run<E>(
             shared.emitted(next);
         }
     }
+    // A thread that died with an input in hand must not pass for a run that is complete.
+    assert_eq!(next, shared.taken(), "inputs that were begun have no outcome");
     Ok(())
 }
 
@@ -92,6 +99,8 @@ pub fn run<E>(
 struct Crew {
     shared: Arc<Shared>,
     desks: Vec<Arc<Mutex<Desk>>>,
+    /// Workers whose place nobody took.
+    lost: usize,
     limit: Option<Duration>,
     watched: Instant,
 }
@@ -131,7 +140,11 @@ impl Crew {
         self.desks.retain(|desk| !lock(desk).is_abandoned());
         for clip in late {
             self.shared.give_up(&clip, self.limit.unwrap_or_default());
-            self.hire();
+            if !self.try_hire() {
+                self.shared.missing(1);
+                self.lost += 1;
+            }
         }
+        assert!(!self.desks.is_empty(), "{NO_THREAD}");
     }
 }

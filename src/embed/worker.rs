@@ -1,7 +1,6 @@
 //! What the threads of a run do. A worker encodes a frame that waits, else reads the next video, else leaves. On a device
 //! workers only read, lanes encode in batches, and finishers run LiFT on what the lanes have completed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch::Batches;
-use super::work::{ClipWork, FrameWork, Queue, lock};
+use super::work::{ClipWork, FrameWork, Queue, guarded, lock};
 use super::{Embedded, Engine, Next, Outcome, Settings, Source, StageError};
 use crate::inputs::Input;
 use crate::model::cause;
@@ -149,7 +148,9 @@ impl Shared {
 
     /// Says that so many workers were not to be had.
     pub(super) fn missing(&self, workers: usize) {
-        self.reading.fetch_sub(workers, Ordering::SeqCst);
+        if self.reading.fetch_sub(workers, Ordering::SeqCst) == workers {
+            self.batches.iter().for_each(Batches::close);
+        }
     }
 
     /// Sends everyone away.
@@ -157,6 +158,11 @@ impl Shared {
         self.quit.store(true, Ordering::Relaxed);
         self.wake.notify_all();
         self.batches.iter().for_each(Batches::abandon);
+    }
+
+    /// How many inputs were taken.
+    pub(super) fn taken(&self) -> usize {
+        lock(&self.inputs).1
     }
 
     /// Says how many outcomes the sink has taken.
@@ -425,10 +431,4 @@ fn failure(input: &Input, info: Option<&VideoInfo>, stage: &str, error: String) 
         stage: stage.into(),
         error,
     }
-}
-
-/// A panic is a bug of ours; it costs the video that it met and not the run.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| "lift failed on it (a bug of lift's own, please report it with the file)".into())
 }

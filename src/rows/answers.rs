@@ -71,8 +71,12 @@ impl Answers {
     ///
     /// # Errors
     /// `Row` if it does not fit: the caller answers with a failure. `Closed` and `Write` end the run.
-    pub fn row(&mut self, row: &Row) -> Result<(), RowsError> {
-        self.layout.check(row)?;
+    pub fn rows(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+        self.layout.check_all(rows)?;
+        rows.iter().try_for_each(|row| self.row(row))
+    }
+
+    fn row(&mut self, row: &Row) -> Result<(), RowsError> {
         match &mut self.form {
             Form::Jsonl(line) => {
                 line.clear();

@@ -71,6 +71,15 @@ impl Layout {
         Ok(())
     }
 
+    /// [`check`](Self::check) for all rows of one input: if one is refused, none counts.
+    ///
+    /// # Errors
+    /// `Row`, of the first that does not fit.
+    pub(crate) fn check_all(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+        let first = self.first.clone();
+        rows.iter().try_for_each(|row| self.check(row)).inspect_err(|_| self.first = first)
+    }
+
     fn other_shape(&self, row: &Row, part: Part, frames: usize) -> String {
         let here = part.shape(row.frames, self.dims);
         let there = part.shape(frames, self.dims);

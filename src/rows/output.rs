@@ -126,30 +126,39 @@ pub struct Written {
 }
 
 impl Output {
-    /// Writes an embedded video. Inputs, embedded or failed, come in the order of their index.
+    /// Writes a video's only row, as [`push_all`](Self::push_all).
     ///
     /// # Errors
-    /// `Row` if a value is not finite or the shape is not that of the rows before: the output is as it was and the caller may
-    /// record the video with [`fail`](Self::fail). `Write` or `Closed` end the run.
+    /// As there.
     pub fn push(&mut self, row: &Row) -> Result<(), RowsError> {
-        // The windows of one clip share its index.
-        if !(row.window.is_some_and(|w| w > 0) && row.index + 1 == self.next) {
-            self.in_order(row.index)?;
+        self.push_all(std::slice::from_ref(row))
+    }
+
+    /// Writes the rows of an embedded video, one or one per window. Inputs, embedded or failed, come in the order of their
+    /// index.
+    ///
+    /// # Errors
+    /// `Row` if a value is not finite or a shape is not that of the rows before: the output is as it was and the caller may
+    /// record the video with [`fail`](Self::fail). `Write` or `Closed` end the run.
+    pub fn push_all(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+        let Some(index) = rows.first().map(|row| row.index) else { return Ok(()) };
+        self.in_order(index)?;
+        self.layout.check_all(rows)?;
+        for row in rows {
+            self.writer.push(row, &self.layout)?;
+            if let Some(companion) = &mut self.companion {
+                companion.push(&CompanionRow::embedded(row, self.rows))?;
+            }
+            self.rows += 1;
         }
-        self.layout.check(row)?;
-        self.writer.push(row, &self.layout)?;
-        if let Some(companion) = &mut self.companion {
-            companion.push(&CompanionRow::embedded(row, self.rows))?;
-        }
-        self.next = row.index + 1;
-        self.rows += 1;
+        self.next = index + 1;
         Ok(())
     }
 
     /// Records a video that failed (in the companion; standard output has none).
     ///
     /// # Errors
-    /// `Write` ends the run.
+    /// `Row` if it comes out of order. `Write` ends the run.
     pub fn fail(&mut self, failure: &Failure) -> Result<(), RowsError> {
         self.in_order(failure.index)?;
         if let Some(companion) = &mut self.companion {

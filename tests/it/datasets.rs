@@ -238,7 +238,7 @@ fn too_many_failures_stop_the_run_and_what_is_done_is_kept() {
     let env = TestEnv::new();
     folder(&env);
     let args = [&EMBED[..], &["--max-failures", "1", "--threads", "1"]].concat();
-    env.embed(&args).code(1).says(&["more than 1 inputs failed", "--max-failures"]);
+    env.embed(&args).code(1).says(&["more than 1 input failed", "--max-failures"]);
     let dry = env.embed(&[&EMBED[..], &["--dry-run"]].concat()).code(0).stdout;
     assert!(!dry.starts_with("12 to embed") && dry.contains("done"), "{dry}");
 }
@@ -263,6 +263,23 @@ fn windows_are_rows_of_their_own_and_equal_the_clip_cut_there() {
     env.embed(&["a.mp4", "-o", "d/", "--window", "0.8", "-q"]).code(0);
     env.embed(&["a.mp4", "-o", "d/", "--window", "0.8", "-q"]).code(0);
     env.lift(&["verify", "d"]).code(0);
+}
+
+#[test]
+fn windows_that_do_not_fit_one_array_cost_their_clip_and_no_other() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "a.mp4");
+    env.clip("ball_rising.mp4", "b.mp4");
+    let args = ["a.mp4", "b.mp4", "--frames", "all", "--window", "0.37", "--parts", "frames"];
+    env.embed(&[&args[..], &["-o", "w.npz"]].concat()).code(1).says(&[
+        "a.mp4",
+        "b.mp4",
+        "one shape for all clips",
+    ]);
+    // Nothing of a refused clip decides the shape of the next.
+    env.embed(&["a.mp4", "b.mp4", "--frames", "all", "--window", "9", "--parts", "frames", "-o", "o.npz"])
+        .code(0);
+    env.embed(&[&args[..], &["-o", "w.jsonl"]].concat()).code(0);
 }
 
 #[test]
@@ -310,6 +327,14 @@ fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
     let streamed: Vec<f32> =
         first["concat"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
     assert_eq!(streamed, file.only().unwrap().row(0));
+}
+
+#[test]
+fn a_stream_says_that_its_input_broke() {
+    let env = TestEnv::new();
+    let folder = fs::File::open(env.path(".")).unwrap();
+    let ran = env.command(&["embed", "--model", "mini", "--stream"]).stdin(folder).output().unwrap();
+    Ran::from(ran).code(3).says(&["standard input cannot be read", "directory"]);
 }
 
 #[test]

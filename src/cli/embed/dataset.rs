@@ -55,7 +55,10 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
             take(&mut filler, &mut teller, outcome)?;
             match limit.filter(|&limit| teller.failed() > limit) {
-                Some(limit) => Err(too_many(limit, Some(&folder))),
+                Some(limit) => {
+                    let kept = format!("what is embedded is kept in {}", display_path(&folder));
+                    Err(too_many(limit, &kept))
+                }
                 None => Ok(()),
             }
         });

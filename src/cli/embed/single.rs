@@ -26,7 +26,10 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         rows::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
     }
-    let to_stdout = destination == Destination::Stdout;
+    let kept = match destination {
+        Destination::Stdout => "the lines that are out are whole",
+        _ => "nothing was written",
+    };
     let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
     let teller = Teller::new(inputs.len(), quiet);
     teller.notes(&inputs.notes);
@@ -41,14 +44,13 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {
         run.take(outcome).map_err(Fatal::from)?;
         match limit.filter(|&limit| run.teller.failed() > limit) {
-            Some(limit) => Err(too_many(limit, None)),
+            Some(limit) => Err(too_many(limit, kept)),
             None => Ok(()),
         }
     });
     ended?;
     if let Some(exit) = signals.received() {
-        let told = if to_stdout { "the lines that are out are whole" } else { "nothing was written" };
-        return Err(Fatal { exit, error: Some(anyhow!("interrupted: {told}")) });
+        return Err(Fatal { exit, error: Some(anyhow!("interrupted: {kept}")) });
     }
     run.finish()
 }
@@ -90,13 +92,12 @@ impl Run {
     fn take(&mut self, outcome: Outcome) -> Result<(), RowsError> {
         match outcome.result {
             Ok(Embedded { rows, notes }) => {
-                for row in &rows {
-                    match self.output.push(row) {
-                        Ok(()) => {}
-                        // One row that does not fit (another number of frames, say) is that video's failure.
-                        Err(RowsError::Row(error)) => return self.failed(&Failure::unfit(row, error)),
-                        Err(error) => return Err(error),
+                match (self.output.push_all(&rows), rows.first()) {
+                    // One row that does not fit (another number of frames, say) is that video's failure.
+                    (Err(RowsError::Row(error)), Some(row)) => {
+                        return self.failed(&Failure::unfit(row, error));
                     }
+                    (written, _) => written?,
                 }
                 self.embedded += 1;
                 self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);

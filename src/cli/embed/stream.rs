@@ -1,12 +1,13 @@
 //! Requests on standard input, answers on standard output, in order: the models are loaded once, and a failed input is an
 //! answer like any other.
 
-use std::io::{BufRead, stdin};
+use std::io::{self, BufRead, stdin};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use anyhow::anyhow;
 use serde::Deserialize;
 
 use super::args::StreamFormat;
@@ -51,14 +52,21 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
     // No bar: how many will come is not known, and each answer tells.
     let mut teller = Teller::new(0, true);
     let wrong = Arc::new(Mutex::new(Vec::new()));
-    let requests = Requests { lines: listen(args), wrong: wrong.clone(), index: 0 };
+    let broken = Arc::new(OnceLock::new());
+    let requests = Requests { lines: listen(args, &broken), wrong: wrong.clone(), index: 0 };
     embed::run(requests, &engine, &settings, &signals.stop, |outcome| {
         answer(&mut answers, &mut teller, outcome, &wrong)
     })?;
     answers.finish()?;
+    if let Some(cause) = broken.get() {
+        return Err(Fatal::input(anyhow!(
+            "standard input cannot be read: {cause}; what was read before is answered"
+        )));
+    }
     match signals.received() {
         Some(exit) => {
-            Err(Fatal { exit, error: Some(anyhow::anyhow!("stopped: every request read was answered")) })
+            let error = anyhow!("stopped: requests that were begun are answered, later ones are not");
+            Err(Fatal { exit, error: Some(error) })
         }
         None if teller.failed() > 0 => Ok(Exit::SomeFailed),
         None => Ok(Exit::Success),
@@ -75,23 +83,10 @@ fn answer(
     wrong: &Wrong,
 ) -> Result<(), RowsError> {
     let failure = match outcome.result {
-        Ok(Embedded { rows, .. }) => {
-            let mut refused = None;
-            for row in &rows {
-                match answers.row(row) {
-                    Ok(()) => {}
-                    Err(RowsError::Row(error)) => {
-                        refused = Some(Failure::unfit(row, error));
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            match refused {
-                Some(failure) => failure,
-                None => return Ok(()),
-            }
-        }
+        Ok(Embedded { rows, .. }) => match (answers.rows(&rows), rows.first()) {
+            (Err(RowsError::Row(error)), Some(row)) => Failure::unfit(row, error),
+            (answered, _) => return answered,
+        },
         Err(failure) => {
             let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
             let at = wrong.iter().position(|(index, _)| *index == failure.index);
@@ -105,17 +100,22 @@ fn answer(
     answers.failure(&failure)
 }
 
-/// Reads lines on a thread of its own, which waits so that no worker has to.
-fn listen(args: &EmbedArgs) -> Receiver<Result<Asked, String>> {
+/// Reads lines on a thread of its own, which waits so that no worker has to; `broken` says why it ended before they did.
+fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Asked, String>> {
     let (sender, receiver) = sync_channel(AHEAD);
+    let broken = broken.clone();
     let (start, end) = (args.sampling.start, args.sampling.end);
     thread::spawn(move || {
         for line in stdin().lock().lines() {
             let asked = match line {
                 Ok(line) if line.trim().is_empty() => continue,
                 Ok(line) => parse(&line, start, end),
-                Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Err("the line is not UTF-8".into()),
-                Err(_) => break,
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => Err("the line is not UTF-8".into()),
+                Err(e) => {
+                    // Before the channel closes, which is when somebody looks.
+                    let _ = broken.set(e);
+                    break;
+                }
             };
             if sender.send(asked).is_err() {
                 break;

@@ -65,8 +65,7 @@ fn videos(
     signals: &Signals,
     quiet: bool,
 ) -> Result<(Clips, usize), Fatal> {
-    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())
-        .map_err(Fatal::input)?;
+    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }

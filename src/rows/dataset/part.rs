@@ -64,7 +64,7 @@ impl PartWriter {
     /// # Errors
     /// `Row` if one does not fit; then the part is as it was. `Write` ends the run.
     pub fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), RowsError> {
-        rows.iter().try_for_each(|row| self.layout.check(row))?;
+        self.layout.check_all(rows)?;
         for row in rows {
             self.writer.push(row, &self.layout)?;
             if let Some(columns) = &mut self.columns {
