@@ -235,7 +235,11 @@ impl Parts {
                 }
                 (piece.map(|piece| vec![piece]), "part `frames` (lift embed --parts frames)")
             }
-            _ => (None, "a matrix of that name (--features NAME=FILE)"),
+            _ => (
+                None,
+                "a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, dynamic, frames-mean and \
+                 frames-concat are representations",
+            ),
         };
         found.ok_or_else(|| {
             let names: Vec<&str> = self.own.keys().chain(self.external.keys()).map(String::as_str).collect();
@@ -367,7 +371,8 @@ mod tests {
         let message = |name: &str| parts().representation(name).err().unwrap().to_string();
         assert_eq!(
             message("lift+vjepa"),
-            "representation `vjepa` needs a matrix of that name (--features NAME=FILE); there is concat, frames, clip"
+            "representation `vjepa` needs a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, \
+             dynamic, frames-mean and frames-concat are representations; there is concat, frames, clip"
         );
         let lift = parts().representation("lift").unwrap();
         assert!(!lift.has("c"));

@@ -36,7 +36,7 @@ pub(super) struct ComputeArgs {
     device: DeviceChoice,
     /// Frames that a GPU takes at once, of however many videos [default: fitted to its memory]
     ///
-    /// Halved when they do not fit. On the CPU a frame is computed by itself, and this says nothing.
+    /// Halved when they do not fit. On the CPU a frame is computed by itself, and this has no effect.
     ///
     /// Example: --batch 256
     #[arg(long, value_name = "N")]

@@ -79,9 +79,10 @@ pub(crate) struct Verbosity {
     /// Example: --log-format json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
     log_format: report::LogFormat,
-    /// Take flags from this TOML file where the command line does not give them [default: none]
+    /// Take the command's own flags from this TOML file where the command line does not give them [default: none]
     ///
-    /// Example: --config run.toml, with the lines [embed] and frames = 8 in it
+    /// Those common to all commands stay on the command line. Example: --config run.toml, with the lines [embed] and frames = 8
+    /// in it
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
     /// Print the flags in force as such a file, and do nothing

@@ -53,8 +53,8 @@ pub enum InputsError {
     NoVideos(Vec<String>),
     /// Two inputs have one id.
     #[error(
-        "two inputs have the id '{}': {first} and {second}; give them ids of their own in a list (--list, columns \
-         path and id), or leave one out", display_text(.id)
+        "two inputs have the id '{}': {first} and {second}; name the folder that holds both (within it ids are paths), give \
+         them ids of their own in a list (--list, columns path and id), or leave one out", display_text(.id)
     )]
     SameId {
         /// The id.

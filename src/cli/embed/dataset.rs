@@ -123,9 +123,10 @@ fn dry_run(
         }
         let Plan { wanted, done, failed, changed, .. } =
             Plan::new(&dataset, files(members), args.runs.retry_failed)?;
-        text += &format!(
-            "{wanted} to embed ({changed} of them changed), {done} done ({failed} of them failed)\n"
-        );
+        let of_them =
+            |n: usize, what: &str| if n > 0 { format!(" ({n} of them {what})") } else { String::new() };
+        let (changed, failed) = (of_them(changed, "changed"), of_them(failed, "failed"));
+        text += &format!("{wanted} to embed{changed}, {done} done{failed}\n");
     } else {
         text += &format!("{} to embed, none done\n", manifest.own_inputs());
     }

@@ -78,12 +78,14 @@ pub struct EvalCiaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Videos")]
 pub(super) struct VideoArgs {
-    /// Folder of the videos, embedded by way of the feature cache [default: none, --embeddings serve]
+    /// Folder of the videos, embedded by way of the feature cache [default: none; --embeddings are used]
     ///
     /// NAME=DIR is for one data set alone. Example: --videos ssv2=ssv2/videos
     #[arg(long, value_name = "[NAME=]DIR")]
     pub(super) videos: Vec<String>,
     /// Where a video lies, made of {dir}, {id}, {video} and {ext} [default: {dir}/{id}.{ext}]
+    ///
+    /// {ext} is webm for ssv2, MP4 for epic, mp4 for charades and other tables; {video} stands in the --video-column.
     ///
     /// Example: --template '{dir}/{video}/{id}.{ext}'
     #[arg(long, value_name = "TEXT")]

@@ -31,8 +31,8 @@ pub fn is_features(path: &Path) -> bool {
 pub fn from_features(path: &Path, ids: &[String], most: usize) -> anyhow::Result<Vec<ClipPaths>> {
     let table = rows::read(path, None, None)?;
     let need = "write it with lift embed --parts frames,reconstructed";
-    let frames = table.array(Part::Frames.name()).context(need)?;
-    let reconstructed = table.array(Part::Reconstructed.name()).context(need)?;
+    let needed = |part: Part| table.array(part.name()).map_err(|e| anyhow!("{e}; {need}"));
+    let (frames, reconstructed) = (needed(Part::Frames)?, needed(Part::Reconstructed)?);
     let chosen: Vec<(usize, String)> = if ids.is_empty() {
         let name = |row: usize| table.ids().ok().and_then(|ids| ids.get(row).cloned());
         (0..table.rows()).map(|row| (row, name(row).unwrap_or_else(|| format!("row {row}")))).collect()

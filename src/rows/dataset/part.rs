@@ -122,7 +122,10 @@ impl PartWriter {
 }
 
 fn damaged(path: &Path, cause: impl std::fmt::Display) -> RowsError {
-    RowsError::read(path, format!("not a whole part of a dataset: {cause}; remove it and run again"))
+    RowsError::read(
+        path,
+        format!("not a whole part of a dataset: {cause}; delete this file and run the same lift embed again"),
+    )
 }
 
 /// The ledger of a part, without its rows.
@@ -209,7 +212,10 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows,
     let mut layout = Layout::new(parts.to_vec(), dims, Format::Parquet);
     let mut checked = move |row: Result<Row, String>| {
         let row = row.map_err(|e| damaged(&owned, e))?;
-        layout.check(&row).map_err(|e| damaged(&owned, e))?;
+        // What the check advises is for a row that is being written.
+        layout
+            .check(&row)
+            .map_err(|_| damaged(&owned, "its rows have other shapes than its run, or are not finite"))?;
         Ok(row)
     };
     match Format::of(path) {
@@ -383,7 +389,7 @@ mod tests {
             for cut in [0, 7, whole.len() / 2, whole.len() - 1] {
                 std::fs::write(&path, &whole[..cut]).unwrap();
                 let error = read_part(&path, &PARTS, DIMS).unwrap_err().to_string();
-                assert!(error.contains("part-00000") && error.contains("remove it"), "{error}");
+                assert!(error.contains("part-00000") && error.contains("delete this file"), "{error}");
             }
         }
         let path = dir.path().join("part-1.parquet");

@@ -171,8 +171,14 @@ fn check_shards(pieces: &[Dataset]) -> Result<(), RowsError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let reason = format!("of {count} shards these are missing: {}", missing.join(", "));
-    Err(RowsError::read(pieces[0].folder(), reason))
+    let reason = format!(
+        "of {count} shards these are missing: {}; run them with --shard {}/{count} and so on",
+        missing.join(", "),
+        missing[0]
+    );
+    let beside = pieces[0].folder();
+    let run = beside.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(beside);
+    Err(RowsError::read(run, reason))
 }
 
 /// Checks that every part of the inputs is there.
