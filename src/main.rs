@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     // back after the usual 10 ms, a step of training takes 200,000 page faults. candle reads the variables when it
     // computes: we share out frames and shards of batches, and its own threads would spin beside ours. Without the second one
     // it counts the machine's cores in /proc/cpuinfo at every matrix product: 27 times a clip, a twentieth of a run. Our own
-    // pools are made of so many threads as they need, and do not read it.
+    // pools are made of as many threads as they need, and do not read it.
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
         for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {

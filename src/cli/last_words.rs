@@ -8,10 +8,10 @@ use signal_hook::consts::{SIGABRT, SIGBUS};
 
 use crate::exit::Exit;
 
-const OUT_OF_MEMORY: &str = "error: out of memory, or a bug that a line above tells: nothing was written; free some memory, \
-    use fewer --threads, or leave out the video that was being read\n";
-const SHORTER: &str = "error: a file of weights or features became shorter while it was read: nothing was written; wait until \
-    it is complete and run again\n";
+const OUT_OF_MEMORY: &str = "error: out of memory, or a bug that a line above tells: no unfinished output was kept; free some \
+    memory, use fewer --threads, or leave out the video that was being read\n";
+const SHORTER: &str = "error: a file of weights or features became shorter while it was read: no unfinished output was kept; wait \
+    until it is complete and run again\n";
 
 /// Starts to listen for the signals that end a process by itself.
 ///

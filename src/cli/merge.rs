@@ -43,6 +43,12 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let (rows, failed) = if folders == args.inputs.len() {
         let pieces = Pieces::open(&args.inputs)?;
         if is_folder(&args.output) { into_dataset(&args.output, &pieces)? } else { into_file(args, &pieces)? }
+    } else if folders == 0 && is_folder(&args.output) {
+        let error = anyhow!(
+            "{}: files are joined into one file; name one (.npz, .parquet, ...)",
+            display_path(&args.output)
+        );
+        return Err(Fatal::usage(error));
     } else if folders == 0 {
         join(args)?
     } else {
@@ -102,8 +108,12 @@ fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
             None => shape = Some(here),
             Some(first) if *first == here => {}
             Some(first) => {
-                let reason =
-                    format!("it holds {here:?} where {} holds {first:?}", display_path(&args.inputs[0]));
+                let reason = format!(
+                    "it holds {} where {} holds {}; merge files of the same parts and sizes",
+                    described(&here),
+                    display_path(&args.inputs[0]),
+                    described(first)
+                );
                 return Err(RowsError::Read { path: path.clone(), reason });
             }
         }
@@ -130,6 +140,12 @@ fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
     }
     let written = output.finish()?;
     Ok((written.rows, written.failed))
+}
+
+/// `frames [16, 384], concat [768]`.
+fn described((parts, dims): &(Vec<Part>, Dims)) -> String {
+    let part = |part: &Part| format!("{part} {:?}", part.shape(dims.frames.unwrap_or(0), *dims));
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.

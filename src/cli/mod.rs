@@ -76,6 +76,8 @@ pub(crate) struct Verbosity {
     verbose: u8,
     /// Lines for people, or a JSON object a line, on standard error
     ///
+    /// A wrong command line is told as text in either case.
+    ///
     /// Example: --log-format json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
     log_format: report::LogFormat,
@@ -156,8 +158,19 @@ fn start_log(verbosity: &Verbosity) {
         (_, 1) => "lift=info,warn",
         _ => "lift=debug,info",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     report::set_format(verbosity.log_format);
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|asked| !asked.is_empty());
+    let filter = asked.and_then(|asked| match EnvFilter::try_new(&asked) {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            report::note(&format!(
+                "{}={asked} is not understood ({error}) and ignored",
+                EnvFilter::DEFAULT_ENV
+            ));
+            None
+        }
+    });
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     match verbosity.log_format {
         report::LogFormat::Text => log.with_ansi(report::colour_on_stderr()).init(),

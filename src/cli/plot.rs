@@ -123,7 +123,7 @@ struct Line<'a> {
     measures: &'a Measures,
 }
 
-/// Parses nothing, does everything: the contents page of the command.
+/// Reads or embeds the clips, draws the figure, tells the measures.
 pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     if !args.clips.id.is_empty()
         && let Some(video) = args.inputs.iter().find(|input| !is_features(input))

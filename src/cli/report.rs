@@ -36,7 +36,7 @@ pub(super) fn colour_on_stderr() -> bool {
     stderr().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
-/// Prints what ends a run.
+/// Prints an error: a failed input's, or what ends a run.
 pub(super) fn error(message: &str) {
     line("error", "31", message);
 }

@@ -160,11 +160,6 @@ impl Engine {
         }
     }
 
-    /// LiFT, if a part needs it.
-    pub fn lift(&self) -> Option<&Lift> {
-        self.lift.as_ref()
-    }
-
     /// The most frames that a clip may have.
     pub fn max_frames(&self) -> Option<usize> {
         self.lift.as_ref().map(|l| l.config().max_len)

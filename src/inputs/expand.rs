@@ -79,8 +79,11 @@ fn folder(root: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
                         found.take(below(root, path.to_path_buf()));
                     }
                 }
-                _ => notes
-                    .push(format!("{}: could not be searched: {e}", display_path(e.path().unwrap_or(root)))),
+                _ => notes.push(format!(
+                    "{}: could not be searched: {}",
+                    display_path(e.path().unwrap_or(root)),
+                    words(&e)
+                )),
             },
         }
     }
@@ -98,6 +101,11 @@ fn is_hidden(entry: &DirEntry) -> bool {
 
 fn hidden_name(path: &Path) -> bool {
     path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+}
+
+/// What the system says, without the path that stands in front already; a loop of links has words of walkdir's own.
+fn words(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn is_dangling(path: &Path) -> bool {

@@ -94,7 +94,7 @@ mod tests {
             sizes[own[0]] += 1;
         }
         assert!(sizes.iter().all(|n| (180..320).contains(n)), "{sizes:?}");
-        // Known values: a dataset begun by one version is gone on with by the next.
+        // Known values: nodes with builds of different days must agree.
         let place = |id: &str| shards.iter().position(|s| s.holds(id));
         assert_eq!([place("a"), place("76198"), place("")], [Some(10), Some(7), Some(3)]);
     }

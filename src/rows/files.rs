@@ -19,7 +19,7 @@ pub fn is_features(path: &Path) -> bool {
 /// `Read` if the folder cannot be searched.
 pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, RowsError> {
     let mut parts = Vec::new();
-    // DIR/part-* and DIR/shard-*/part-*: no deeper, so that a tree of videos is not searched for nothing.
+    // DIR/part-* and DIR/*/part-*: no deeper, so that a tree of videos is not searched for nothing.
     for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
         let entry = entry.map_err(|e| RowsError::read(folder, e.to_string()))?;
         let name = entry.file_name().to_string_lossy();

@@ -161,12 +161,13 @@ impl Opened {
             *self = next;
             return Ok(());
         }
-        let shapes = |opened: &Opened| -> Vec<(String, Vec<usize>)> {
-            opened.arrays.iter().map(|array| (array.name.clone(), array.shape.clone())).collect()
+        let shapes = |opened: &Opened| {
+            let shape = |array: &Lying| format!("{} {:?}", array.name, array.shape);
+            opened.arrays.iter().map(shape).collect::<Vec<_>>().join(", ")
         };
         let (first, here) = (shapes(self), shapes(&next));
         if first != here {
-            let reason = format!("it holds {here:?} per row, and the files before it {first:?}");
+            let reason = format!("it holds {here} per row, and the files before it {first}");
             return Err(RowsError::read(file, reason));
         }
         for (array, more) in self.arrays.iter_mut().zip(next.arrays) {

@@ -42,7 +42,6 @@ impl Element {
     }
 
     fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
-        // chunks_exact gives slices of exactly the size that is copied.
         fn each<const N: usize>(bytes: &[u8], values: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
             values.extend(bytes.as_chunks::<N>().0.iter().map(|b| value(*b)));
         }

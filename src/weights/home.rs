@@ -71,6 +71,8 @@ impl Record {
         write_whole(&path, &mut &text[..])
     }
 
+    /// A file that is shorter or longer than recorded need not be read to be known as wrong.
+    ///
     /// # Errors
     /// If the file has not the size that was recorded.
     pub(super) fn check_size(&self, file: &Path) -> Result<(), WeightsError> {

@@ -139,12 +139,14 @@ impl Shelf {
 
 /// A link as the hub's library makes it, or a copy where there are none.
 fn link(relative: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
     if std::os::unix::fs::symlink(relative, pointer).is_ok() {
         return Ok(());
     }
-    let _ = relative;
-    fs::copy(blob, pointer).map(drop)
+    // Under another name first: what stands under this one counts as whole.
+    let begun = pointer.with_extension("copying");
+    fs::copy(blob, &begun).and_then(|_| fs::rename(&begun, pointer)).inspect_err(|_| {
+        let _ = fs::remove_file(&begun);
+    })
 }
 
 /// The path of a file of a model's repository ([`HUB_FILE`] or its settings), from the cache or else downloaded into it;
@@ -164,8 +166,12 @@ pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result
         vision::FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
         _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
+    let tree = match id.revision.as_str() {
+        "main" => String::new(),
+        revision => format!("/tree/{}", revision.replace('/', "%2F")),
+    };
     let remedy = format!(
-        "{carry}bring {files} of {}/{} here and pass it with {flag} FILE{without}",
+        "{carry}bring {files} of {}/{}{tree} here and pass it with {flag} FILE{without}",
         endpoint(),
         id.repo
     );

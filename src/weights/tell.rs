@@ -37,7 +37,7 @@ pub(super) fn tell() -> &'static dyn Tell {
     TELL.get().map_or(&Silent, |listener| &**listener)
 }
 
-/// `"88.2 MB"`, `"12 kB"`.
+/// `"88.2 MB"`, `"12.0 kB"`.
 pub fn size_text(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),

@@ -225,8 +225,8 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     Ok(removed)
 }
 
-/// The pointer, the bytes and what was begun of a hub file, with the locks that guard them. Other files of the repository,
-/// which other programs may have put there, stay.
+/// The pointer and the bytes of a hub file and every begun download of its repository, with the locks that guard them.
+/// Other whole files of the repository, which other programs may have put there, stay.
 fn in_hub(id: &HubId, paths: &mut Vec<PathBuf>, locks: &mut Vec<PathBuf>) {
     let shelf = Shelf::of(id, RepoType::Model);
     let blobs = shelf.folder().join("blobs");

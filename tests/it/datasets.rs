@@ -291,7 +291,6 @@ fn pictures_beyond_the_limit_are_refused() {
         .says(&["over the limit of 100 pixels"]);
 }
 
-/// A request, as a person would type it, and its answer.
 #[test]
 fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
     let env = TestEnv::new();

@@ -46,7 +46,7 @@ pub struct EvalCiaArgs {
     /// NAME=PATH is for one data set alone. Example: --embeddings ssv2=ssv2.npz
     #[arg(long, value_name = "[NAME=]PATH", help_heading = "Features")]
     pub(super) embeddings: Vec<String>,
-    /// A matrix of other making to probe beside, with ids as lift embed writes them [default: none]
+    /// Features from elsewhere, probed as well; ids as lift embed writes them [default: none]
     ///
     /// Example: --features clip=clip.npy
     #[arg(long, value_name = "NAME=FILE", help_heading = "Features")]

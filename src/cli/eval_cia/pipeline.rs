@@ -17,7 +17,7 @@ use crate::cli::{Verbosity, report};
 use crate::embed::{Engine, ModelChoice, Settings, cache};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::Input;
-use crate::rows::{Part, display_text};
+use crate::rows::{Part, display_path, display_text};
 use crate::video::Request;
 use crate::weights;
 
@@ -73,8 +73,11 @@ impl Pipeline<'_> {
 impl Embedder for Pipeline<'_> {
     fn hub_file(&mut self, repository: &str, name: &str) -> anyhow::Result<PathBuf> {
         let offline = self.args.models.offline();
-        let remedy = "bring the CSVs here and name their folder with --splits DIR";
-        Ok(weights::hub_dataset_file(repository, name, offline, remedy)?)
+        let remedy = format!(
+            "bring the data set's CSVs, for training and for validation, from {repository} on the hub and name their folder with \
+             --splits DIR"
+        );
+        Ok(weights::hub_dataset_file(repository, name, offline, &remedy)?)
     }
 
     fn embed(&mut self, dataset: &str, clips: &[Clip]) -> anyhow::Result<Parts> {
@@ -110,6 +113,16 @@ impl Embedder for Pipeline<'_> {
         progress.into_inner().finish();
         if self.signals.received().is_some() {
             bail!("interrupted");
+        }
+        if let (true, Some(first)) = (cached.files.is_empty(), clips.first())
+            && !clips.iter().any(|clip| clip.path.exists())
+        {
+            bail!(
+                "{dataset}: none of {} videos is there; the first looked for is {} (--videos names the folder, --template the way \
+                 from it to a video)",
+                clips.len(),
+                display_path(&first.path)
+            );
         }
         for failure in &cached.failures {
             report::error(&format!("{}: {}", display_text(&failure.path), failure.error));

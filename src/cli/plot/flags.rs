@@ -105,10 +105,10 @@ pub(super) struct ClipArgs {
     /// Take the frames that are there of a truncated or damaged file
     #[arg(long)]
     pub(super) allow_truncated: bool,
-    /// Beside each clip its mirror in time
+    /// Draw each clip mirrored in time as well
     #[arg(long)]
     pub(super) with_reverse: bool,
-    /// Of a file of features, only this clip; may be repeated [default: every clip]
+    /// Draw only this clip of a file of features; may be repeated [default: every clip]
     ///
     /// Example: --id door_opening --id door_closing
     #[arg(long, value_name = "ID")]

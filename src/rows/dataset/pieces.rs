@@ -1,7 +1,7 @@
 //! The datasets of one run, its shards, read as one in the order of the inputs.
 //!
 //! That they are one run's, all of them and complete, is checked before a row is given. A piece is walked part by part,
-//! a batch of rows at a time; where a later part says something else of an input, that is what is given.
+//! a .parquet part a batch of rows at a time; where a later part says something else of an input, that is what is given.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -116,6 +116,8 @@ pub fn stop_downloads_on(signal: Arc<AtomicI32>) {
     let _ = SIGNAL.set(signal);
 }
 
+/// Asked between pieces of a download.
+///
 /// # Errors
 /// If a signal came.
 fn go_on() -> Result<(), NetError> {
