@@ -94,9 +94,6 @@ fn arguments(chosen: &Chosen<'_>, settings: &Table) -> Result<Vec<OsString>, Str
         }
         match value {
             Value::Boolean(on) if !takes_value(arg) => all.extend(on.then(|| format!("--{key}").into())),
-            Value::Integer(n) if matches!(arg.get_action(), ArgAction::Count) => {
-                all.extend((0..*n).map(|_| OsString::from(format!("--{key}"))));
-            }
             _ if !takes_value(arg) => return Err(format!("'{key}' is true or false, not {value}")),
             Value::Array(values) => {
                 for value in values {
@@ -127,12 +124,10 @@ fn name_of(arg: &Arg) -> String {
     arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_string)
 }
 
-/// What can stand in a file.
+/// What can stand in a file: the command's own arguments. Those common to all are not among them before clap has built the
+/// command, and stay on the command line.
 fn listed(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|arg| {
-        let never = ["help", "version", "config", "print-config"];
-        !never.contains(&name_of(arg).as_str())
-    })
+    command.get_arguments()
 }
 
 /// What stands behind a flag that is not set and has no default.
@@ -149,7 +144,6 @@ pub(super) fn print(chosen: &Chosen<'_>) -> String {
         let mark = if matches.value_source(id) == Some(ValueSource::CommandLine) { "" } else { "# " };
         let _ = match arg.get_action() {
             ArgAction::SetTrue => writeln!(text, "{mark}{name} = {}", matches.get_flag(id)),
-            ArgAction::Count => writeln!(text, "{mark}{name} = {}", matches.get_count(id)),
             action => {
                 let raw = matches.get_raw(id).into_iter().flatten();
                 let values: Vec<String> = raw.map(|v| toml_value(&v.to_string_lossy())).collect();

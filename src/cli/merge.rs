@@ -78,7 +78,7 @@ fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), RowsEr
         let folder = display_path(folder);
         return Err(RowsError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
     }
-    let (kind, size) = (dataset.manifest().kind()?, dataset.manifest().shard_size.max(1));
+    let (kind, size) = (dataset.kind(), dataset.manifest().shard_size.max(1));
     let (parts, dims) = pieces.layout();
     let mut open: Option<(usize, PartWriter)> = None;
     let close = |open: Option<(usize, PartWriter)>| match open {

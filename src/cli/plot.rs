@@ -264,12 +264,15 @@ fn table(measures: &Measures) -> String {
     let degrees = |mean: Option<f64>| mean.map_or_else(|| "none".into(), |mean| format!("{mean:.1} degrees"));
     let mean = measures.distance.iter().sum::<f64>() / measures.distance.len() as f64;
     let curvature = &measures.curvature;
-    let pixels = curvature.pixels.as_ref().and_then(|curve| curve.mean);
+    let pixels = curvature
+        .pixels
+        .as_ref()
+        .map_or_else(|| "unknown: a file of features has no pixels".into(), |curve| degrees(curve.mean));
     format!(
         "{}\n  distance from the line's decoding, mean  {mean:.3}\n  curvature of the pixels                  {}\n  \
          curvature of the frame features          {}\n  curvature of the reconstruction          {}\n",
         crate::rows::display_text(&measures.title),
-        degrees(pixels),
+        pixels,
         degrees(curvature.features.mean),
         degrees(curvature.reconstruction.mean)
     )

@@ -10,8 +10,8 @@ use super::report;
 /// Seconds between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted, with `{rate}` beside; none where standard
-/// error is for programs.
+/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted and with a `{rate}`; none
+/// where standard error is for programs.
 pub(super) fn bar(total: Option<u64>, template: &str) -> Option<ProgressBar> {
     if !stderr().is_terminal() || report::is_for_programs() {
         return None;

@@ -209,7 +209,7 @@ impl Bar {
     fn new(quiet: bool, epochs: u64) -> Self {
         let bar = match quiet {
             true => None,
-            false => progress::bar(None, "{wide_bar} {pos}/{len} {msg}, {eta} left"),
+            false => progress::bar(None, "{wide_bar} {pos}/{len}{msg}, {eta} left"),
         };
         Self { bar, quiet, epochs }
     }
@@ -226,7 +226,7 @@ impl Watcher for Bar {
         if let Some(bar) = &self.bar {
             bar.set_length(all);
             bar.set_position(done);
-            bar.set_message(format!("loss {:.4}, rate {lr:.1e}", loss.total));
+            bar.set_message(format!(", loss {:.4}, rate {lr:.1e}", loss.total));
         }
     }
 

@@ -46,7 +46,7 @@ impl Filler {
     /// # Errors
     /// `Read` if the manifest's parts are none.
     pub fn new(dataset: Dataset, plan: Plan) -> Result<Self, RowsError> {
-        let (parts, dims) = dataset.manifest().layout()?;
+        let (parts, dims) = dataset.layout()?;
         let whole = dataset.parts()?;
         for number in dataset.partials()? {
             if whole.binary_search(&number).is_ok() {
@@ -128,7 +128,7 @@ impl Filler {
                 kept.retain(|done| wanted.binary_search(&done.entry.index).is_err());
             }
         }
-        let kind = self.dataset.manifest().kind()?;
+        let kind = self.dataset.kind();
         let writer = PartWriter::create(&path, kind, &self.parts, self.dims)?;
         self.open = Some(Open { task, writer, kept, received: 0, rewrites });
         Ok(())

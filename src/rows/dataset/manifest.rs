@@ -104,14 +104,13 @@ impl Manifest {
     /// The parts and their sizes.
     ///
     /// # Errors
-    /// `Read` if it names a part that is none.
-    pub fn layout(&self) -> Result<(Vec<Part>, Dims), RowsError> {
-        let bad = |reason: String| RowsError::read(Path::new(super::MANIFEST), reason);
+    /// If it names a part that is none; the caller knows whose manifest it is.
+    pub fn layout(&self) -> Result<(Vec<Part>, Dims), String> {
         let mut dims = Dims::default();
         let mut parts = Vec::new();
         for PartShape { name, shape } in &self.parts {
-            let part: Part = name.parse().map_err(bad)?;
-            dims.take(part, shape).map_err(bad)?;
+            let part: Part = name.parse()?;
+            dims.take(part, shape)?;
             parts.push(part);
         }
         Ok((parts, dims))
@@ -120,19 +119,18 @@ impl Manifest {
     /// The format of the parts.
     ///
     /// # Errors
-    /// `Read` if it is none that datasets have, or the layout is newer than this program.
-    pub fn kind(&self) -> Result<Format, RowsError> {
-        let bad = |reason: String| RowsError::read(Path::new(super::MANIFEST), reason);
+    /// If it is none that datasets have, or the layout is not this program's; the caller knows whose manifest it is.
+    pub fn kind(&self) -> Result<Format, String> {
         if self.layout != LAYOUT {
-            return Err(bad(format!(
+            return Err(format!(
                 "its layout is version {}, this program reads version {LAYOUT}; use the lift that wrote it ({})",
                 self.layout, self.lift
-            )));
+            ));
         }
         match self.format.as_str() {
             "parquet" => Ok(Format::Parquet),
             "safetensors" => Ok(Format::Safetensors),
-            other => Err(bad(format!("its parts are '{other}', not parquet or safetensors"))),
+            other => Err(format!("its parts are '{other}', not parquet or safetensors")),
         }
     }
 

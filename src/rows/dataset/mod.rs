@@ -28,7 +28,7 @@ pub use part::{PartWriter, read_ledger, read_part};
 pub use pieces::Pieces;
 pub use plan::{Plan, TaskInputs};
 
-use super::{AtomicFile, Format, RowsError, display_path};
+use super::{AtomicFile, Dims, Format, Part, RowsError, display_path};
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
@@ -54,7 +54,7 @@ impl Dataset {
     /// `Usage` if it holds another run's rows: the message has the differences. `Write` if another run fills it at the moment, or
     /// the folder cannot be written.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, RowsError> {
-        let kind = manifest.kind()?;
+        let kind = manifest.kind().map_err(|e| RowsError::read(folder, e))?;
         fs::create_dir_all(folder).map_err(|e| RowsError::write(folder, e))?;
         let lock = lock(folder)?;
         let path = folder.join(MANIFEST);
@@ -86,8 +86,9 @@ impl Dataset {
     /// # Errors
     /// `Read` if it has no sound manifest.
     pub fn read(folder: &Path) -> Result<Self, RowsError> {
-        let manifest = Manifest::read(&folder.join(MANIFEST))?;
-        let kind = manifest.kind()?;
+        let path = folder.join(MANIFEST);
+        let manifest = Manifest::read(&path)?;
+        let kind = manifest.kind().map_err(|e| RowsError::read(&path, e))?;
         Ok(Self { folder: folder.to_path_buf(), manifest, kind, _lock: None })
     }
 
@@ -99,6 +100,19 @@ impl Dataset {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The format of its parts.
+    pub fn kind(&self) -> Format {
+        self.kind
+    }
+
+    /// The parts of its rows and their sizes.
+    ///
+    /// # Errors
+    /// `Read` if the manifest names a part that is none.
+    pub fn layout(&self) -> Result<(Vec<Part>, Dims), RowsError> {
+        self.manifest.layout().map_err(|e| RowsError::read(&self.folder.join(MANIFEST), e))
     }
 
     /// What the run is.

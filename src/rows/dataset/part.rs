@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::reader::{FileReader, Length as _, SerializedFileReader};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array as _, RecordBatch};
@@ -15,6 +15,7 @@ use super::super::layout::Layout;
 use super::super::output::RowWriter;
 use super::super::parquet::ParquetWriter;
 use super::super::parquet_read::check_places;
+use super::super::parquet_source::Source;
 use super::super::safetensors::{SafetensorsWriter, read_metadata};
 use super::super::{AtomicFile, Dims, Format, Part, Row, RowsError, Stamp, known, safetensors};
 use super::ledger::{Done, Entry, FailedInput, KEY, Ledger, Settled};
@@ -138,10 +139,12 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, RowsError> {
             read_metadata(path).map_err(|e| damaged(path, e))?.and_then(|mut texts| texts.remove(KEY))
         }
         _ => {
-            let file = File::open(path).map_err(|e| damaged(path, e))?;
-            let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
-            let notes = reader.metadata().file_metadata().key_value_metadata();
-            notes.and_then(|notes| notes.iter().find(|note| note.key == KEY)?.value.clone())
+            let noted = guarded(|| {
+                let reader = SerializedFileReader::new(opened(path)?).map_err(|e| e.to_string())?;
+                let notes = reader.metadata().file_metadata().key_value_metadata();
+                Ok(notes.and_then(|notes| notes.iter().find(|note| note.key == KEY)?.value.clone()))
+            });
+            noted.map_err(|e| damaged(path, e))?
         }
     };
     let text = text.ok_or_else(|| damaged(path, "it has no ledger of inputs"))?;
@@ -227,16 +230,24 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows,
     }
 }
 
+/// The library asserts some sizes of a damaged file: a panic becomes a reason.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_panic(work).unwrap_or_else(|| Err("the Parquet reader gave up on it".into()))
+}
+
+/// A part as the library may read it: no size in it is believed beyond the file's.
+fn opened(path: &Path) -> Result<Source, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+    Ok(Source::new(file, bytes))
+}
+
 /// The rows of a `.parquet` part, batch by batch.
 fn columns(path: &Path, parts: &[Part]) -> Result<impl Iterator<Item = Result<Row, String>> + use<>, String> {
-    // The library asserts some sizes of a damaged file: a panic becomes a reason.
-    fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        catch_panic(work).unwrap_or_else(|| Err("the Parquet reader gave up on it".into()))
-    }
     let mut reader = guarded(|| {
-        let file = File::open(path).map_err(|e| e.to_string())?;
-        let bytes = file.metadata().map_err(|e| e.to_string())?.len();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+        let source = opened(path)?;
+        let bytes = source.len();
+        let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(|e| e.to_string())?;
         check_places(builder.metadata(), bytes)?;
         builder.with_batch_size(BATCH_ROWS).build().map_err(|e| e.to_string())
     })?;

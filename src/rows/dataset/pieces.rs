@@ -69,7 +69,7 @@ impl Pieces {
     fn finished(pieces: Vec<Dataset>, alone: bool) -> Result<Self, RowsError> {
         pieces.iter().try_for_each(check_finished)?;
         let whole = pieces[0].manifest().whole();
-        let (parts, dims) = whole.layout()?;
+        let (parts, dims) = pieces[0].layout()?;
         Ok(Self { pieces, alone, whole, parts, dims })
     }
 
