@@ -105,6 +105,12 @@ pub fn run(
         if !whole {
             ended = Ended::WithoutSome;
         }
+        for shots in &args.probe.shots {
+            let enough = |class: &[String]| class.len() >= shots.get();
+            if !splits.groups.iter().any(|g| enough(&g.train.forward) && enough(&g.train.reverse)) {
+                note(&format!("{}: no group has {shots} training videos of each direction", benchmark.name));
+            }
+        }
         let reversed = match args.probe.reverse_control {
             true => Some(reverse(&parts, &representations, &splits, embedder).map_err(Stop::Input)?),
             false => None,
@@ -263,7 +269,14 @@ fn present(
     let more =
         if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };
     let some = missing[..missing.len().min(NAMED)].join(", ");
-    let what = format!("{name}: {} of {} videos have no embedding: {some}{more}", missing.len(), ids.len());
+    let lacking = representations.iter().filter(|one| !ids.iter().all(|id| one.has(id)));
+    let lacking: Vec<&str> = lacking.map(|one| one.name.as_str()).collect();
+    let of = match lacking.len() < representations.len() {
+        true => format!(" ({})", lacking.join(", ")),
+        false => String::new(),
+    };
+    let what =
+        format!("{name}: {} of {} videos have no embedding{of}: {some}{more}", missing.len(), ids.len());
     if missing.len() > NAMED {
         missing.chunks(NAMED).for_each(|some| note(&format!("{name}: no embedding of {}", some.join(", "))));
     }

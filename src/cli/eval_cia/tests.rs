@@ -193,7 +193,9 @@ fn the_reverse_control_tells_who_reads_time() {
     let out = folder.path().join("r.json");
     all.extend(flags(["--reverse-control", "--retrieval", "--shots", "1,6,7", "-o", &out.to_string_lossy()]));
     let mut fake = Fake { parts, ..Fake::default() };
-    assert_eq!(eval(&all, &mut fake), (Ok(Ended::Whole), vec![]));
+    let (ended, notes) = eval(&all, &mut fake);
+    assert_eq!(ended, Ok(Ended::Whole));
+    assert_eq!(notes, ["train: no group has 7 training videos of each direction"]);
     assert_eq!(fake.asked.len(), 32);
     assert_eq!(fake.asked[0].path, Path::new("clips/0-00.mp4"));
     let report = json(&out);
