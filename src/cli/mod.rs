@@ -125,7 +125,7 @@ pub fn main() -> Exit {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, config::values(&settings)),
-        Command::Train(args) => train::run(&args, &cli.verbosity),
+        Command::Train(args) => train::run(&args, &cli.verbosity, config::values(&settings)),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),
         Command::Completions(args) => completions::run(&args, command),

@@ -26,7 +26,11 @@ use crate::weights;
 pub(super) use args::TrainArgs;
 
 /// Reads the features, trains, writes the curves.
-pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+pub(super) fn run(
+    args: &TrainArgs,
+    verbosity: &Verbosity,
+    flags: BTreeMap<String, serde_json::Value>,
+) -> Result<Exit, Fatal> {
     if let Some(log) = &args.plot {
         return plot(log, args.output.as_deref(), args.overwrite);
     }
@@ -78,6 +82,7 @@ pub(super) fn run(args: &TrainArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
             .map(|mut probe| Box::new(move |embed: &crate::train::Embed<'_>| probe.accuracy(embed)) as _),
         save_every: args.save_every.map(|steps| steps.get()),
         log_every: args.log_every.get(),
+        flags,
         device,
         stop: &signals.stop,
     };

@@ -1,5 +1,6 @@
 //! The log of a run: a JSON object per line, flushed as it is written, readable while the run goes on.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,10 @@ pub enum Record {
     Begin {
         /// The program's version.
         lift: String,
-        /// The settings in force.
+        /// What decides the numbers.
         settings: Box<Settings>,
+        /// The flags in force, by their names.
+        flags: BTreeMap<String, serde_json::Value>,
     },
     /// After some of the steps.
     Step {

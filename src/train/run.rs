@@ -3,6 +3,7 @@
 //! Whatever a run computes is a function of its settings, its data and the step's number, so a run that goes on from
 //! `state.safetensors`, at the end of an epoch or in the middle of one, arrives at the same bytes as one never stopped.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -51,6 +52,8 @@ pub struct Run<'a> {
     pub save_every: Option<u64>,
     /// A step is logged every so many steps.
     pub log_every: u64,
+    /// Flags that were in force, by their names: the log begins with them.
+    pub flags: BTreeMap<String, serde_json::Value>,
     /// Where it runs.
     pub device: Device,
     /// Set from outside, it ends the run after the step under way.
@@ -103,7 +106,7 @@ impl Run<'_> {
         };
         let mut log = Log::create(&self.folder.join(LOG))?;
         let (lift, settings) = (env!("CARGO_PKG_VERSION").into(), Box::new(self.settings.clone()));
-        log.add(&Record::Begin { lift, settings })?;
+        log.add(&Record::Begin { lift, settings, flags: self.flags.clone() })?;
         self.go(params, adam, progress, log, watcher)
     }
 

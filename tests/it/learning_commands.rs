@@ -92,6 +92,7 @@ fn what_is_trained_embeds_and_the_probe_is_told_each_epoch() {
         (&first["settings"]["batch"], &first["settings"]["model"]["max_len"]),
         (&4.into(), &32.into())
     );
+    assert_eq!((&first["flags"]["epochs"], &first["flags"]["inputs"][0]), (&2.into(), &"frames.npy".into()));
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert!(last["probe"].as_f64().is_some_and(|p| (0.0..=100.0).contains(&p)), "{last}");
     assert!(bytes(&env, "run/curves.png").starts_with(b"\x89PNG"));

@@ -57,6 +57,7 @@ fn run<'a>(folder: &'a Path, data: &'a Clips, rows: &'a [Vec<usize>; 2], stop: &
         probe: None,
         save_every: None,
         log_every: 1,
+        flags: BTreeMap::new(),
         device: Device::Cpu,
         stop,
     }
