@@ -1,12 +1,11 @@
 //! `--config FILE`: flags of a long run from a TOML file; `--print-config`: the flags in force, as such a file.
 //!
 //! A file has a table per command (`[embed]`, `[weights.pull]`), whose keys are the names of its flags (and of its positional
-//! arguments, in lower case). They become arguments of the command line, where it does not give them itself, so one definition of the flags checks
-//! both; what the command line says holds.
+//! arguments, in lower case). They become arguments of the command line, where it does not give them itself, so one
+//! definition of the flags checks both; what the command line says holds.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -86,7 +85,7 @@ fn arguments(chosen: &Chosen<'_>, settings: &Table) -> Result<Vec<OsString>, Str
     let mut all = Vec::new();
     for (key, value) in settings {
         let arg = chosen.command.get_arguments().find(|arg| name_of(arg) == *key).ok_or_else(|| {
-            let names: Vec<String> = listed(chosen.command).map(name_of).collect();
+            let names: Vec<String> = chosen.command.get_arguments().map(name_of).collect();
             format!("lift {} has no setting '{key}'; it has {}", chosen.names.join(" "), names.join(", "))
         })?;
         if chosen.given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
@@ -124,60 +123,73 @@ fn name_of(arg: &Arg) -> String {
     arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_string)
 }
 
-/// What can stand in a file: the command's own arguments. Those common to all are not among them before clap has built the
-/// command, and stay on the command line.
-fn listed(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments()
+/// The flags in force of one command.
+pub(super) struct InForce {
+    /// The table's name in a file: `weights.pull`.
+    table: String,
+    settings: Vec<Setting>,
 }
 
-/// What stands behind a flag that is not set and has no default.
-const UNSET: &str = " is not set";
+struct Setting {
+    name: String,
+    /// In TOML; none where it is not set and has no default.
+    value: Option<String>,
+    /// By the command line or its file.
+    given: bool,
+}
 
-/// The flags in force, as a file for `--config`; defaults, and what is not set, stand there as comments.
-pub(super) fn print(chosen: &Chosen<'_>) -> String {
-    let mut text = format!("[{}]\n", chosen.names.join("."));
-    let matches = chosen.given;
-    for arg in listed(chosen.command) {
-        let name = name_of(arg);
-        let id = arg.get_id().as_str();
-        // A default may not stand beside what replaces it (--frames beside --fps).
-        let mark = if matches.value_source(id) == Some(ValueSource::CommandLine) { "" } else { "# " };
-        let _ = match arg.get_action() {
-            ArgAction::SetTrue => writeln!(text, "{mark}{name} = {}", matches.get_flag(id)),
-            action => {
-                let raw = matches.get_raw(id).into_iter().flatten();
-                let values: Vec<String> = raw.map(|v| toml_value(&v.to_string_lossy())).collect();
-                match (&values[..], action) {
-                    ([], _) => writeln!(text, "# {name}{UNSET}"),
-                    ([one], ArgAction::Set) => writeln!(text, "{mark}{name} = {one}"),
-                    (several, _) => writeln!(text, "{mark}{name} = [{}]", several.join(", ")),
+impl InForce {
+    /// Of the command's own arguments. Those common to all are not among them before clap has built the command, and stay on
+    /// the command line.
+    pub(super) fn of(chosen: &Chosen<'_>) -> Self {
+        let setting = |arg: &Arg| {
+            let id = arg.get_id().as_str();
+            let value = match arg.get_action() {
+                ArgAction::SetTrue => Some(chosen.given.get_flag(id).to_string()),
+                action => {
+                    let raw = chosen.given.get_raw(id).into_iter().flatten();
+                    let values: Vec<String> = raw.map(|v| toml_value(&v.to_string_lossy())).collect();
+                    match (&values[..], action) {
+                        ([], _) => None,
+                        ([one], ArgAction::Set) => Some(one.clone()),
+                        (several, _) => Some(format!("[{}]", several.join(", "))),
+                    }
                 }
-            }
+            };
+            let given = chosen.given.value_source(id) == Some(ValueSource::CommandLine);
+            Setting { name: name_of(arg), value, given }
         };
+        let settings = chosen.command.get_arguments().map(setting).collect();
+        Self { table: chosen.names.join("."), settings }
     }
-    text
-}
 
-/// The settings of [`print`] in one line, defaults too.
-pub(super) fn in_force(printed: &str) -> String {
-    set(printed).collect::<Vec<_>>().join(", ")
-}
+    /// A file for `--config`; defaults, and what is not set, stand there as comments.
+    pub(super) fn file(&self) -> String {
+        let line = |Setting { name, value, given }: &Setting| match value {
+            Some(value) if *given => format!("{name} = {value}\n"),
+            // A default may not stand beside what replaces it (--frames beside --fps).
+            Some(value) => format!("# {name} = {value}\n"),
+            None => format!("# {name} is not set\n"),
+        };
+        format!("[{}]\n", self.table) + &self.settings.iter().map(line).collect::<String>()
+    }
 
-/// The settings of [`print`] by their names, defaults too.
-pub(super) fn values(printed: &str) -> BTreeMap<String, serde_json::Value> {
-    let lines: Vec<&str> = set(printed).skip(1).collect();
-    // What was printed as TOML is TOML.
-    lines
-        .join("\n")
-        .parse::<Table>()
-        .ok()
-        .and_then(|t| serde_json::from_value(serde_json::json!(t)).ok())
-        .unwrap_or_default()
-}
+    /// One line for the log, defaults too.
+    pub(super) fn line(&self) -> String {
+        let table = format!("[{}]", self.table);
+        std::iter::once(table).chain(self.set()).collect::<Vec<_>>().join(", ")
+    }
 
-fn set(printed: &str) -> impl Iterator<Item = &str> {
-    let set = printed.lines().filter(|line| !line.ends_with(UNSET));
-    set.map(|line| line.strip_prefix("# ").unwrap_or(line))
+    /// By their names, defaults too.
+    pub(super) fn values(&self) -> BTreeMap<String, serde_json::Value> {
+        let table = self.set().collect::<Vec<_>>().join("\n").parse::<Table>().ok();
+        // What is written as TOML is TOML.
+        table.and_then(|table| serde_json::from_value(serde_json::json!(table)).ok()).unwrap_or_default()
+    }
+
+    fn set(&self) -> impl Iterator<Item = String> {
+        self.settings.iter().filter_map(|s| Some(format!("{} = {}", s.name, s.value.as_ref()?)))
+    }
 }
 
 /// A number where it is one, as it stands; else a text.
@@ -195,6 +207,10 @@ mod tests {
     use clap::CommandFactory;
 
     fn parsed(file: &str, args: &[&str]) -> Result<String, String> {
+        in_force(file, args).map(|settings| settings.file())
+    }
+
+    fn in_force(file: &str, args: &[&str]) -> Result<InForce, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.toml");
         std::fs::write(&path, file).unwrap();
@@ -203,7 +219,7 @@ mod tests {
         all.insert(2, "--config".into());
         all.insert(3, path.into());
         let matches = parse(&command, all).map_err(|e| e.to_string())?;
-        Ok(print(&Chosen::of(&command, &matches)))
+        Ok(InForce::of(&Chosen::of(&command, &matches)))
     }
 
     fn has(text: &str, lines: &[&str]) {
@@ -249,8 +265,8 @@ mod tests {
 
     #[test]
     fn the_values_in_force_are_those_given_and_the_defaults() {
-        let printed = parsed("[embed]\ninputs = [\"a\\nb\"]\n", &["lift", "embed", "--fps", "2.5"]).unwrap();
-        let values = values(&printed);
+        let file = "[embed]\ninputs = [\"a\\nb\"]\n";
+        let values = in_force(file, &["lift", "embed", "--fps", "2.5"]).unwrap().values();
         assert_eq!(values["inputs"], serde_json::json!(["a\nb"]));
         assert_eq!(values["fps"], 2.5);
         assert_eq!(values["parts"], serde_json::json!(["concat"]));

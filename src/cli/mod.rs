@@ -111,11 +111,12 @@ pub fn main() -> Exit {
     };
     last_words::prepare();
     start_log(&cli.verbosity);
-    let settings = config::print(&config::Chosen::of(&command, &matches));
+    let settings = config::InForce::of(&config::Chosen::of(&command, &matches));
     if cli.verbosity.print_config {
-        return crate::rows::print(settings.as_bytes()).map_or_else(|e| ended(e.into()), |()| Exit::Success);
+        return crate::rows::print(settings.file().as_bytes())
+            .map_or_else(|e| ended(e.into()), |()| Exit::Success);
     }
-    tracing::info!("settings: {}", config::in_force(&settings));
+    tracing::info!("settings: {}", settings.line());
     crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
@@ -124,8 +125,8 @@ pub fn main() -> Exit {
     let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
-        Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, config::values(&settings)),
-        Command::Train(args) => train::run(&args, &cli.verbosity, config::values(&settings)),
+        Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, settings.values()),
+        Command::Train(args) => train::run(&args, &cli.verbosity, settings.values()),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),
         Command::Completions(args) => completions::run(&args, command),

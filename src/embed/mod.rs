@@ -36,10 +36,9 @@ impl Outcome {
         let failure = match result {
             Ok(embedded) => {
                 let Some(first) = embedded.rows.first() else { return Ok(Ok(embedded)) };
-                match filler.embedded(first.index, stamp, &embedded.rows) {
-                    Ok(()) => return Ok(Ok(embedded)),
-                    Err(RowsError::Row(error)) => Failure::unfit(first, error),
-                    Err(error) => return Err(error),
+                match embedded.written(filler.embedded(first.index, stamp, &embedded.rows))? {
+                    None => return Ok(Ok(embedded)),
+                    Some(failure) => failure,
                 }
             }
             Err(failure) => failure,
@@ -56,6 +55,19 @@ pub struct Embedded {
     pub rows: Vec<Row>,
     /// What was approximated while reading it.
     pub notes: Vec<String>,
+}
+
+impl Embedded {
+    /// What came of writing its rows: one that does not fit (another number of frames, say) is that video's failure.
+    ///
+    /// # Errors
+    /// What ends the run.
+    pub fn written(&self, written: Result<(), RowsError>) -> Result<Option<Failure>, RowsError> {
+        match (written, self.rows.first()) {
+            (Err(RowsError::Row(error)), Some(row)) => Ok(Some(Failure::unfit(row, error))),
+            (written, _) => written.map(|()| None),
+        }
+    }
 }
 
 /// What a source answers.

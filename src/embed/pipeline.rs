@@ -65,7 +65,7 @@ pub fn run<E>(
         watched: Instant::now(),
     };
     // Where the system gives no more threads, fewer do the work; one is needed.
-    crew.hire();
+    assert!(crew.try_hire(), "{NO_THREAD}");
     let wanted = threads;
     let threads = 1 + (1..wanted).take_while(|_| crew.try_hire()).count();
     shared.missing(wanted - threads);
@@ -106,10 +106,6 @@ struct Crew {
 }
 
 impl Crew {
-    fn hire(&mut self) {
-        assert!(self.try_hire(), "{NO_THREAD}");
-    }
-
     /// False if the system gives no thread.
     fn try_hire(&mut self) -> bool {
         let desk = Arc::new(Mutex::new(Desk::default()));

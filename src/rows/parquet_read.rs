@@ -1,11 +1,11 @@
 //! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
 
-use std::fs::File;
 use std::path::Path;
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::reader::Length as _;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array as _, ArrayRef};
@@ -41,9 +41,8 @@ fn read_columns(
     only: Option<&str>,
     each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
 ) -> Result<Raw, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
-    let source = Source::new(file, bytes);
+    let source = Source::open(path)?;
+    let bytes = source.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(readable)?;
     check_places(builder.metadata(), bytes)?;
     let schema = builder.schema().clone();

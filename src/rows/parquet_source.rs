@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::reader::{ChunkReader, Length};
@@ -20,8 +21,10 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(file: File, length: u64) -> Self {
-        Self { file, length }
+    pub(crate) fn open(path: &Path) -> std::result::Result<Self, String> {
+        let file = File::open(path).map_err(|e| e.to_string())?;
+        let length = file.metadata().map_err(|e| e.to_string())?.len();
+        Ok(Self { file, length })
     }
 
     fn at(&self, start: u64) -> Result<File> {

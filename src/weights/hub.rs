@@ -127,7 +127,7 @@ impl Shelf {
         if !pointer.is_file() {
             // What is there and leads nowhere is of no use.
             let _ = fs::remove_file(&pointer);
-            link(&blob, &self.blob(etag), &pointer).map_err(|e| NetError::write(&pointer, e))?;
+            link(&blob, &self.blob(etag), &pointer)?;
         }
         if self.revision != commit {
             let reference = self.reference();
@@ -138,15 +138,12 @@ impl Shelf {
 }
 
 /// A link as the hub's library makes it, or a copy where there are none.
-fn link(relative: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
+fn link(relative: &Path, blob: &Path, pointer: &Path) -> Result<(), NetError> {
     if std::os::unix::fs::symlink(relative, pointer).is_ok() {
         return Ok(());
     }
-    // Under another name first: what stands under this one counts as whole.
-    let begun = pointer.with_extension("copying");
-    fs::copy(blob, &begun).and_then(|_| fs::rename(&begun, pointer)).inspect_err(|_| {
-        let _ = fs::remove_file(&begun);
-    })
+    let mut blob = fs::File::open(blob).map_err(|e| NetError::write(pointer, e))?;
+    write_whole(pointer, &mut blob)
 }
 
 /// The path of a file of a model's repository ([`HUB_FILE`] or its settings), from the cache or else downloaded into it;

@@ -91,14 +91,11 @@ struct Run {
 impl Run {
     fn take(&mut self, outcome: Outcome) -> Result<(), RowsError> {
         match outcome.result {
-            Ok(Embedded { rows, notes }) => {
-                match (self.output.push_all(&rows), rows.first()) {
-                    // One row that does not fit (another number of frames, say) is that video's failure.
-                    (Err(RowsError::Row(error)), Some(row)) => {
-                        return self.failed(&Failure::unfit(row, error));
-                    }
-                    (written, _) => written?,
+            Ok(embedded) => {
+                if let Some(failure) = embedded.written(self.output.push_all(&embedded.rows))? {
+                    return self.failed(&failure);
                 }
+                let Embedded { rows, notes } = embedded;
                 self.embedded += 1;
                 self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
                 Ok(())

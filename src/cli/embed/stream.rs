@@ -15,7 +15,7 @@ use super::teller::Teller;
 use super::{EmbedArgs, check_length, settings};
 use crate::cli::Verbosity;
 use crate::cli::signals::Signals;
-use crate::embed::{self, Embedded, Engine, Next, Outcome, Source};
+use crate::embed::{self, Engine, Next, Outcome, Source};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::Input;
 use crate::rows::{Answers, Failure, RowsError};
@@ -83,9 +83,9 @@ fn answer(
     wrong: &Wrong,
 ) -> Result<(), RowsError> {
     let failure = match outcome.result {
-        Ok(Embedded { rows, .. }) => match (answers.rows(&rows), rows.first()) {
-            (Err(RowsError::Row(error)), Some(row)) => Failure::unfit(row, error),
-            (answered, _) => return answered,
+        Ok(embedded) => match embedded.written(answers.rows(&embedded.rows))? {
+            Some(failure) => failure,
+            None => return Ok(()),
         },
         Err(failure) => {
             let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);

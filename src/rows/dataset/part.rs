@@ -1,7 +1,6 @@
 //! One part of a dataset, written and read back.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -140,7 +139,7 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, RowsError> {
         }
         _ => {
             let noted = guarded(|| {
-                let reader = SerializedFileReader::new(opened(path)?).map_err(|e| e.to_string())?;
+                let reader = SerializedFileReader::new(Source::open(path)?).map_err(|e| e.to_string())?;
                 let notes = reader.metadata().file_metadata().key_value_metadata();
                 Ok(notes.and_then(|notes| notes.iter().find(|note| note.key == KEY)?.value.clone()))
             });
@@ -235,17 +234,10 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_panic(work).unwrap_or_else(|| Err("the Parquet reader gave up on it".into()))
 }
 
-/// A part as the library may read it: no size in it is believed beyond the file's.
-fn opened(path: &Path) -> Result<Source, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
-    Ok(Source::new(file, bytes))
-}
-
 /// The rows of a `.parquet` part, batch by batch.
 fn columns(path: &Path, parts: &[Part]) -> Result<impl Iterator<Item = Result<Row, String>> + use<>, String> {
     let mut reader = guarded(|| {
-        let source = opened(path)?;
+        let source = Source::open(path)?;
         let bytes = source.len();
         let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(|e| e.to_string())?;
         check_places(builder.metadata(), bytes)?;
