@@ -60,10 +60,10 @@ impl Fatal {
 
     /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights or rows say so.
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
-        use crate::rows::{ErrorKind, RowsError};
+        use crate::files::{ErrorKind, FileError};
         use crate::weights::WeightsError;
         let error = error.into();
-        if error.downcast_ref().is_some_and(|rows: &RowsError| rows.kind() == ErrorKind::Write) {
+        if error.downcast_ref().is_some_and(|rows: &FileError| rows.kind() == ErrorKind::Write) {
             return Self { exit: Exit::Write, error: Some(error) };
         }
         let exit = match error.downcast_ref() {
@@ -76,9 +76,9 @@ impl Fatal {
     }
 }
 
-impl From<crate::rows::RowsError> for Fatal {
-    fn from(error: crate::rows::RowsError) -> Self {
-        use crate::rows::ErrorKind;
+impl From<crate::files::FileError> for Fatal {
+    fn from(error: crate::files::FileError) -> Self {
+        use crate::files::ErrorKind;
         let exit = match error.kind() {
             ErrorKind::Usage => Exit::Usage,
             // Whoever reads our output may stop early, as `head` does: that is no failure.

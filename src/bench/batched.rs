@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Backbone, Measured, Peak, Plan, median, stage};
 use crate::embed::batch::{Batches, encode_clip};
+use crate::guard::lock;
 use crate::model::composed::ComposedEncoder;
 
 /// Batches that each lane computes in one measurement, so that lanes overlap as they do in a run.
@@ -83,8 +84,7 @@ fn whole(plan: &Plan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64
                 scope.spawn(move || {
                     batches.serve(lane, |_, feature| {
                         if let Err(why) = feature {
-                            *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                                Some(why.to_string());
+                            *lock(&failed) = Some(why.to_string());
                         }
                     });
                 });

@@ -12,8 +12,9 @@ use plotters::style::FontStyle;
 
 use super::report::{Outcome, Report};
 use crate::plot::palette::{GREY, GRID, INK, RULE, Rgb, clip_colour};
-use crate::plot::scene::{Anchor, Area, Font, Scene};
+use crate::plot::scene::{Area, Scene};
 use crate::plot::sheet::{BODY, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH};
+use crate::plot::text::{Anchor, Font};
 use crate::plot::{raster, svg, text};
 
 /// Width of the column of names.

@@ -8,6 +8,22 @@ use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, Par};
 
+/// A linear decision `w·x + b`, forward where it is positive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// `w`, `(D,)`.
+    pub weights: Vec<f64>,
+    /// `b`.
+    pub intercept: f64,
+}
+
+impl Linear {
+    /// The decision value of one video `(D,)`.
+    pub fn decision(&self, row: &[f32]) -> f64 {
+        dot(&self.weights, row) + self.intercept
+    }
+}
+
 /// A borrowed row-major matrix of `(N, D)` f32, a video a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {

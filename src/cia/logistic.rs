@@ -10,8 +10,8 @@
 
 use faer::{Mat, Par};
 
+use super::linalg::Linear;
 use super::linalg::{Cholesky, NotPositiveDefinite, Rows, gram};
-use super::probe::Linear;
 
 /// Newton steps at most; it takes about ten.
 const STEPS: usize = 200;

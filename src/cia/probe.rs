@@ -2,7 +2,7 @@
 
 use faer::Par;
 
-use super::linalg::{Rows, dot};
+use super::linalg::{Linear, Rows};
 use super::{logistic, ridge, svm};
 
 /// Which classifier, with its one setting.
@@ -14,22 +14,6 @@ pub enum Probe {
     Logistic(f64),
     /// SVM with an RBF kernel: the cost `C`.
     Svm(f64),
-}
-
-/// A linear decision `w·x + b`, forward where it is positive.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Linear {
-    /// `w`, `(D,)`.
-    pub weights: Vec<f64>,
-    /// `b`.
-    pub intercept: f64,
-}
-
-impl Linear {
-    /// The decision value of one video `(D,)`.
-    pub fn decision(&self, row: &[f32]) -> f64 {
-        dot(&self.weights, row) + self.intercept
-    }
 }
 
 /// A fitted probe.

@@ -6,8 +6,8 @@
 
 use faer::Par;
 
+use super::linalg::Linear;
 use super::linalg::{Cholesky, NotPositiveDefinite, Rows, gram, scatter};
-use super::probe::Linear;
 
 /// Fits on `(N, D)` with `N` labels, `true` for the class +1.
 ///

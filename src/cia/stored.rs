@@ -8,17 +8,20 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::representations::{Matrix, Parts, RowSource};
-use crate::rows::{self, Lying, Opened, RowsError, Values, display_path};
+use crate::files::{FileError, display_path};
+use crate::guard::lock;
+use crate::rows;
+use crate::rows::{Lying, Opened, Values};
 
 /// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A lone array of a foreign name counts as
 /// `concat` where it has a row of numbers per video and as `frames` where it has frames.
 ///
 /// # Errors
 /// What [`rows::open()`] says.
-pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<Parts, RowsError> {
+pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<Parts, FileError> {
     named(rows::open(path, ids, None, &std::env::temp_dir())?)
 }
 
@@ -26,11 +29,11 @@ pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<Parts, RowsError> {
 ///
 /// # Errors
 /// What [`rows::open_all`] says.
-pub fn several(origin: &Path, files: &[PathBuf]) -> Result<Parts, RowsError> {
+pub fn several(origin: &Path, files: &[PathBuf]) -> Result<Parts, FileError> {
     named(rows::open_all(origin, files, None, None, &std::env::temp_dir())?)
 }
 
-fn named(opened: Opened) -> Result<Parts, RowsError> {
+fn named(opened: Opened) -> Result<Parts, FileError> {
     let lone = opened.arrays.len() == 1;
     let index = Arc::new(opened.index()?);
     let mut parts = Parts::default();
@@ -50,14 +53,14 @@ fn named(opened: Opened) -> Result<Parts, RowsError> {
 ///
 /// # Errors
 /// What [`rows::open()`] says, and that the file holds several arrays.
-pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, RowsError> {
+pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
     let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
     let index = Arc::new(opened.index()?);
     match (opened.arrays.pop(), opened.arrays.len()) {
         (Some(array), 0) => Ok(matrix(path, array, &index)),
         (_, more) => {
             let reason = format!("it holds {} arrays; a file for --features has one", more + 1);
-            Err(RowsError::read(path, reason))
+            Err(FileError::read(path, reason))
         }
     }
 }
@@ -112,7 +115,7 @@ impl RowSource for OnDisk {
         let at = self.offset + (row * bytes.len()) as u64;
         {
             // A thread that died while it read left the file as good as before.
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut file = lock(&self.file);
             file.seek(SeekFrom::Start(at))?;
             file.read_exact(&mut bytes)?;
         }
@@ -131,7 +134,8 @@ mod tests {
     use safetensors::Dtype;
 
     use super::*;
-    use crate::rows::{Stretch, npy};
+    use crate::rows::Stretch;
+    use crate::rows::formats::npy;
 
     fn fixture() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cia/features.safetensors")

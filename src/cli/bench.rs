@@ -12,12 +12,12 @@ use super::compute::{Compute, ComputeArgs};
 use super::{Verbosity, report};
 use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
 use crate::exit::{Exit, Fatal};
+use crate::files;
 use crate::model::Family;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
-use crate::rows;
 use crate::weights::{Source, load_encoder};
 
 /// A clip to read where none is named.
@@ -90,12 +90,12 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     let report = bench::run(&plan, &encoder, &lift, &video, folder.path()).map_err(Fatal::input)?;
     if args.json {
         let line = serde_json::to_string(&report).map_err(Fatal::input)? + "\n";
-        rows::print(line.as_bytes())?;
+        files::print(line.as_bytes())?;
     } else {
         if !verbosity.quiet && args.dinov2.is_none() {
             report::note("random weights of the published shape: speed does not depend on the numbers");
         }
-        rows::print(table(&report).as_bytes())?;
+        files::print(table(&report).as_bytes())?;
     }
     Ok(Exit::Success)
 }

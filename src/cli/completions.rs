@@ -4,7 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::exit::{Exit, Fatal};
-use crate::rows;
+use crate::files;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -23,6 +23,6 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Exit, Fatal> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "lift", &mut text);
-    rows::print(&text)?;
+    files::print(&text)?;
     Ok(Exit::Success)
 }

@@ -2,9 +2,9 @@
 
 mod args;
 mod dataset;
+mod run_report;
 mod single;
 mod stream;
-mod teller;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -21,7 +21,7 @@ use crate::cia::report::{Counts, Outcome, Report, Settings};
 use crate::cia::representations::{Matrix, Parts, Representation};
 use crate::cia::splits::Splits;
 use crate::cia::{figure, shots, stored};
-use crate::rows::{AtomicFile, RowsError, display_text, stdout_error};
+use crate::files::{AtomicFile, FileError, display_text, stdout_error};
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -60,7 +60,7 @@ pub enum Stop {
     Input(anyhow::Error),
     /// Reading or writing rows and files; its kind says which.
     #[error(transparent)]
-    Rows(#[from] RowsError),
+    Rows(#[from] FileError),
 }
 
 /// How it ended.
@@ -385,7 +385,7 @@ impl Outputs {
 
 fn put(mut file: AtomicFile, bytes: &[u8]) -> Result<(), Stop> {
     let written = file.write_all(bytes);
-    written.map_err(|error| RowsError::write(file.target(), error))?;
+    written.map_err(|error| FileError::write(file.target(), error))?;
     Ok(file.commit()?)
 }
 

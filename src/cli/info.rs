@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
+use crate::files;
+use crate::files::display_path;
 use crate::inputs;
-use crate::rows::{self, display_path};
 use crate::video::{Request, Video, VideoError, VideoInfo};
 
 /// Show what is in a video, and which 16 frames it would give
@@ -55,7 +56,7 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
         } else {
             seen.map_or_else(|_| String::new(), |(info, sample)| table(&input.path, &info, &sample, i > 0))
         };
-        rows::print(text.as_bytes())?;
+        files::print(text.as_bytes())?;
     }
     Ok(exit)
 }

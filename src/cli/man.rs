@@ -8,7 +8,8 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 
 use crate::exit::{Exit, Fatal};
-use crate::rows::{self, AtomicFile, RowsError};
+use crate::files;
+use crate::files::{AtomicFile, FileError};
 
 /// Print the manual page of lift or of one of its commands, or write all of them into a folder
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
         let names: Vec<_> = names.filter(|name| *name != HELP).collect();
         Fatal::usage(anyhow!("lift has no command '{given}'; it has {}", names.join(", ")))
     })?;
-    rows::print(&page(found))?;
+    files::print(&page(found))?;
     Ok(Exit::Success)
 }
 
@@ -71,13 +72,13 @@ fn page(command: &Command) -> Vec<u8> {
     text
 }
 
-fn write(folder: &Path, name: &str, text: &[u8]) -> Result<(), RowsError> {
+fn write(folder: &Path, name: &str, text: &[u8]) -> Result<(), FileError> {
     let path = folder.join(name);
     let mut file = AtomicFile::create(&path, true)?;
     file.write_all(text).map_err(|e| failed(&path, e))?;
     file.commit()
 }
 
-fn failed(path: &Path, cause: std::io::Error) -> RowsError {
-    RowsError::Write { path: path.to_path_buf(), cause }
+fn failed(path: &Path, cause: std::io::Error) -> FileError {
+    FileError::Write { path: path.to_path_buf(), cause }
 }

@@ -8,12 +8,11 @@ use clap::Args;
 
 use super::signals::Signals;
 use super::{Verbosity, is_folder, report};
+use crate::dataset::{Dataset, PartWriter, Pieces, Settled, write_failures};
 use crate::exit::{Exit, Fatal};
-use crate::rows::dataset::{Dataset, PartWriter, Pieces, Settled, write_failures};
-use crate::rows::{
-    self, CompanionRow, Destination, Dims, Failure, Format, Part, Prepared, Row, RowsError, Status, Table,
-    display_path, display_text,
-};
+use crate::files::{FileError, display_path, display_text};
+use crate::rows;
+use crate::rows::{CompanionRow, Destination, Dims, Failure, Format, Part, Prepared, Row, Status, Table};
 
 /// Join the shards of a run, or several files, into one file or dataset
 ///
@@ -61,7 +60,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }
 
-fn into_file(args: &MergeArgs, pieces: &Pieces) -> Result<(usize, usize), RowsError> {
+fn into_file(args: &MergeArgs, pieces: &Pieces) -> Result<(usize, usize), FileError> {
     let (parts, dims) = pieces.layout();
     let mut output = Prepared::new(&Destination::parse(&args.output)?, parts, args.overwrite)?.start(dims)?;
     pieces.each(|done| match done.settled {
@@ -72,11 +71,11 @@ fn into_file(args: &MergeArgs, pieces: &Pieces) -> Result<(usize, usize), RowsEr
     Ok((written.rows, written.failed))
 }
 
-fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), RowsError> {
+fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), FileError> {
     let dataset = Dataset::open(folder, pieces.manifest().clone())?;
     if !dataset.parts()?.is_empty() {
         let folder = display_path(folder);
-        return Err(RowsError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
+        return Err(FileError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
     }
     let (kind, size) = (dataset.kind(), dataset.manifest().shard_size.max(1));
     let (parts, dims) = pieces.layout();
@@ -100,7 +99,7 @@ fn into_dataset(folder: &Path, pieces: &Pieces) -> Result<(usize, usize), RowsEr
 }
 
 /// Files one after the other; their companions tell what is beside the values.
-fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
+fn join(args: &MergeArgs) -> Result<(usize, usize), FileError> {
     let mut shape: Option<(Vec<Part>, Dims)> = None;
     for path in &args.inputs {
         let here = layout(&rows::read(path, None, None)?)?;
@@ -114,7 +113,7 @@ fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
                     display_path(&args.inputs[0]),
                     described(first)
                 );
-                return Err(RowsError::Read { path: path.clone(), reason });
+                return Err(FileError::Read { path: path.clone(), reason });
             }
         }
     }
@@ -129,7 +128,7 @@ fn join(args: &MergeArgs) -> Result<(usize, usize), RowsError> {
             if let Some(before) = ids.insert(line.id.clone(), file) {
                 let (id, other) = (display_text(&line.id), display_path(&args.inputs[before]));
                 let reason = format!("its id '{id}' is in {other} too; leave one out");
-                return Err(RowsError::Read { path: path.clone(), reason });
+                return Err(FileError::Read { path: path.clone(), reason });
             }
             match line.row {
                 Some(at) => output.push(&row(index, line, &table, at, &parts, dims))?,
@@ -149,8 +148,8 @@ fn described((parts, dims): &(Vec<Part>, Dims)) -> String {
 }
 
 /// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.
-fn layout(table: &Table) -> Result<(Vec<Part>, Dims), RowsError> {
-    let bad = |reason| RowsError::Read { path: table.path.clone(), reason };
+fn layout(table: &Table) -> Result<(Vec<Part>, Dims), FileError> {
+    let bad = |reason| FileError::Read { path: table.path.clone(), reason };
     let mut dims = Dims::default();
     let mut parts = Vec::new();
     for array in &table.arrays {
@@ -167,7 +166,7 @@ fn layout(table: &Table) -> Result<(Vec<Part>, Dims), RowsError> {
 }
 
 /// What the companion says, or what can be said without one.
-fn lines(path: &Path, table: &Table) -> Result<Vec<CompanionRow>, RowsError> {
+fn lines(path: &Path, table: &Table) -> Result<Vec<CompanionRow>, FileError> {
     if let Some(lines) = rows::read_companion(path)? {
         return Ok(lines);
     }

@@ -9,8 +9,8 @@ mod compute;
 mod config;
 mod embed;
 mod eval_cia;
+mod fatal_signals;
 mod info;
-mod last_words;
 mod man;
 mod merge;
 mod models;
@@ -109,11 +109,11 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
         }
     };
-    last_words::prepare();
+    fatal_signals::prepare();
     start_log(&cli.verbosity);
     let settings = config::InForce::of(&config::Chosen::of(&command, &matches));
     if cli.verbosity.print_config {
-        return crate::rows::print(settings.file().as_bytes())
+        return crate::files::print(settings.file().as_bytes())
             .map_or_else(|e| ended(e.into()), |()| Exit::Success);
     }
     tracing::info!("settings: {}", settings.line());

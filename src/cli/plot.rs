@@ -14,6 +14,8 @@ use self::sources::{Videos, default_output, from_features, is_features};
 use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
+use crate::files;
+use crate::files::{AtomicFile, FileError, display_path};
 use crate::inputs;
 use crate::plot::animation::Animation;
 use crate::plot::compare::Compared;
@@ -25,7 +27,6 @@ use crate::plot::{
     ClipPaths, Half, Method, Projection, ProjectionSettings, compare, gif, line, mp4, project, raster,
     similarity, svg, trajectory,
 };
-use crate::rows::{self, AtomicFile, RowsError, display_path};
 use crate::video::{Request, Sampling};
 
 /// CSS pixels per inch: what `--dpi` counts against.
@@ -253,9 +254,9 @@ fn tell(args: &PlotArgs, clips: &[Drawn]) -> Result<(), Fatal> {
             text.push_str(&table(&measure(&clip.paths)));
         }
     }
-    match rows::print(text.as_bytes()) {
+    match files::print(text.as_bytes()) {
         // The picture is still to be drawn.
-        Err(RowsError::Closed) => Ok(()),
+        Err(FileError::Closed) => Ok(()),
         printed => Ok(printed?),
     }
 }
@@ -271,7 +272,7 @@ fn table(measures: &Measures) -> String {
     format!(
         "{}\n  distance from the line's decoding, mean  {mean:.3}\n  curvature of the pixels                  {}\n  \
          curvature of the frame features          {}\n  curvature of the reconstruction          {}\n",
-        crate::rows::display_text(&measures.title),
+        crate::files::display_text(&measures.title),
         pixels,
         degrees(curvature.features.mean),
         degrees(curvature.reconstruction.mean)

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::rows::display_text;
+use crate::files::display_text;
 
 /// How lines on standard error are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::report;
 use crate::exit::{Exit, Fatal};
-use crate::rows::remove_unfinished;
+use crate::files::remove_unfinished;
 
 /// The first SIGINT or SIGTERM stops the run in order; a second one ends the process at once.
 pub(super) struct Signals {

@@ -11,7 +11,8 @@ use super::progress::Progress;
 use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
-use crate::rows::display_path;
+use crate::files::display_path;
+use crate::guard::lock;
 use crate::synth::{self, Config, Contrast};
 
 /// How far objects stand out from their backgrounds.
@@ -104,7 +105,7 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let written = pool.install(|| {
         synth::write(&config, &args.output, args.overwrite, |now| {
             // A thread that panicked has only miscounted the bar.
-            let mut shown = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shown = lock(&progress);
             while shown.1 < now {
                 shown.0.step(true);
                 shown.1 += 1;

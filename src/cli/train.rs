@@ -16,7 +16,8 @@ use super::signals::Signals;
 use super::{Verbosity, progress, report};
 use crate::cia::figure::Kind;
 use crate::exit::{Exit, Fatal};
-use crate::rows::{self, AtomicFile, RowsError, display_path};
+use crate::files;
+use crate::files::{AtomicFile, FileError, display_path};
 use crate::train::{
     BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, STATE, Settings, TrainError, Watcher,
     curves, read_log, split,
@@ -50,7 +51,7 @@ pub(super) fn run(
     }
     let new = !output.exists();
     std::fs::create_dir_all(output)
-        .map_err(|cause| Fatal::from(RowsError::Write { path: output.into(), cause }))?;
+        .map_err(|cause| Fatal::from(FileError::Write { path: output.into(), cause }))?;
     let (clips, left_out) =
         data::read(args, &compute, output, &signals, verbosity.quiet).inspect_err(|_| {
             if new {
@@ -136,7 +137,7 @@ fn plot(log: &Path, output: Option<&Path>, overwrite: bool) -> Result<Exit, Fata
     let beside = log.with_extension("png");
     let output = output.unwrap_or(&beside);
     draw(&records, output, overwrite)?;
-    rows::print(format!("{}\n", display_path(output)).as_bytes())?;
+    files::print(format!("{}\n", display_path(output)).as_bytes())?;
     Ok(Exit::Success)
 }
 
@@ -144,7 +145,7 @@ fn draw(log: &[Record], path: &Path, overwrite: bool) -> Result<(), Fatal> {
     let kind = Kind::of(path).map_err(Fatal::usage)?;
     let mut file = AtomicFile::create(path, overwrite)?;
     let picture = curves::draw(log, kind).map_err(Fatal::input)?;
-    file.write_all(&picture).map_err(|cause| RowsError::Write { path: path.into(), cause })?;
+    file.write_all(&picture).map_err(|cause| FileError::Write { path: path.into(), cause })?;
     Ok(file.commit()?)
 }
 

@@ -6,9 +6,11 @@ use clap::Args;
 
 use super::Verbosity;
 use super::report;
+use crate::dataset::{Counts, Pieces, Settled};
 use crate::exit::{Exit, Fatal};
-use crate::rows::dataset::{Counts, Pieces, Settled};
-use crate::rows::{self, RowsError, Status, companion_path, display_path};
+use crate::files::{FileError, display_path};
+use crate::rows;
+use crate::rows::{Status, companion_path};
 
 /// Check outputs: every value, every id, every input accounted for
 ///
@@ -38,7 +40,7 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
                     embedded + failed
                 );
                 if !verbosity.quiet {
-                    rows::print(line.as_bytes())?;
+                    crate::files::print(line.as_bytes())?;
                 }
             }
             Err(error) => {
@@ -50,7 +52,7 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     Ok(exit)
 }
 
-fn dataset(path: &Path) -> Result<Counts, RowsError> {
+fn dataset(path: &Path) -> Result<Counts, FileError> {
     let pieces = Pieces::open_one(path)?;
     let mut counts = Counts::default();
     pieces.each(|done| {
@@ -66,10 +68,10 @@ fn dataset(path: &Path) -> Result<Counts, RowsError> {
     Ok(counts)
 }
 
-fn file(path: &Path) -> Result<Counts, RowsError> {
+fn file(path: &Path) -> Result<Counts, FileError> {
     let table = rows::read(path, None, None)?;
     table.index()?;
-    let wrong = |reason: String| RowsError::Read { path: companion_path(path), reason };
+    let wrong = |reason: String| FileError::Read { path: companion_path(path), reason };
     let Some(lines) = rows::read_companion(path)? else {
         return Ok(Counts { embedded: table.rows(), rows: table.rows(), failed: 0 });
     };

@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
+use crate::files;
+use crate::files::display_path;
 use crate::model::Family;
-use crate::rows::{self, display_path};
 use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
 
 /// Fetch, list, check, convert and remove the weights
@@ -162,7 +163,7 @@ pub(super) fn run(args: WeightsArgs, verbosity: &Verbosity) -> Result<Exit, Fata
 /// A line of `--json`, or the text.
 fn print(json: bool, value: &impl Serialize, text: &str) -> Result<(), Fatal> {
     let line = if json { serde_json::to_string(value).map_err(Fatal::input)? } else { text.to_string() };
-    Ok(rows::print((line + "\n").as_bytes())?)
+    Ok(files::print((line + "\n").as_bytes())?)
 }
 
 /// The items named, each once; `all` stands for `everything`.

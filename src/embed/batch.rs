@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Error, Result};
 
-use super::work::{guarded, lock};
+use crate::guard::{guarded, lock};
 use crate::model::composed::{ComposedEncoder, Lane};
 use crate::model::{cause, device};
 

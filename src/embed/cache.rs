@@ -1,6 +1,6 @@
 //! Frame features computed once: `lift train` and `lift eval-cia` on videos read them again on the next run.
 //!
-//! The cache is a folder of datasets ([`crate::rows::dataset`]), each named by a digest of its manifest: the inputs, the
+//! The cache is a folder of datasets ([`crate::dataset`]), each named by a digest of its manifest: the inputs, the
 //! frame encoder, the sampling. So an interrupted run goes on where it ended, a changed video is computed anew, and every
 //! command that reads features reads the cache too.
 
@@ -12,9 +12,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, ModelChoice, Outcome, Settings, run};
+use crate::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
+use crate::files::{FileError, hexadecimal};
 use crate::inputs::Input;
-use crate::rows::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
-use crate::rows::{Format, Part, RowsError, hexadecimal};
+use crate::rows::{Format, Part};
 use crate::video::Sampling;
 use crate::weights::WeightsError;
 
@@ -37,7 +38,7 @@ pub struct Cached {
 ///
 /// # Errors
 /// If the cache cannot be written or read, another run fills it, or the frame encoder does not load.
-pub fn features<E: From<RowsError> + From<WeightsError>>(
+pub fn features<E: From<FileError> + From<WeightsError>>(
     inputs: &[Input],
     folder: &Path,
     choice: &ModelChoice,

@@ -6,13 +6,13 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::StageError;
+use crate::dataset::ModelDigest;
 use crate::kernels::Backend;
 use crate::model::composed::Batched;
 use crate::model::device::Place;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
 use crate::model::{Family, cause};
-use crate::rows::dataset::ModelDigest;
 use crate::rows::{Dims, Part};
 use crate::video::transform::Framing;
 use crate::weights::{self, Source, Store, WeightsError};

@@ -13,9 +13,10 @@ mod worker;
 pub use engine::{Embedding, Engine, ModelChoice};
 pub use pipeline::{Settings, run};
 
+use crate::dataset::Filler;
+use crate::files::{FileError, Stamp};
 use crate::inputs::Input;
-use crate::rows::dataset::Filler;
-use crate::rows::{Failure, Row, RowsError, Stamp};
+use crate::rows::{Failure, Row};
 
 /// What became of one input.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Outcome {
     ///
     /// # Errors
     /// Those that end the run.
-    pub fn fill(self, filler: &mut Filler) -> Result<Result<Embedded, Failure>, RowsError> {
+    pub fn fill(self, filler: &mut Filler) -> Result<Result<Embedded, Failure>, FileError> {
         let Self { stamp, result } = self;
         let failure = match result {
             Ok(embedded) => {
@@ -62,9 +63,9 @@ impl Embedded {
     ///
     /// # Errors
     /// What ends the run.
-    pub fn written(&self, written: Result<(), RowsError>) -> Result<Option<Failure>, RowsError> {
+    pub fn written(&self, written: Result<(), FileError>) -> Result<Option<Failure>, FileError> {
         match (written, self.rows.first()) {
-            (Err(RowsError::Row(error)), Some(row)) => Ok(Some(Failure::unfit(row, error))),
+            (Err(FileError::Row(error)), Some(row)) => Ok(Some(Failure::unfit(row, error))),
             (written, _) => written.map(|()| None),
         }
     }

@@ -13,9 +13,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::work::lock;
 use super::worker::{Desk, Message, NO_THREAD, Shared, start};
 use super::{Engine, Outcome, Source};
+use crate::guard::lock;
 use crate::rows::Part;
 use crate::video::Request;
 

@@ -5,8 +5,9 @@
 //! a clip is, and never more threads run than were asked for.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::guard::lock;
 
 /// A clip whose frames are being encoded.
 pub struct ClipWork<I> {
@@ -35,17 +36,6 @@ pub struct FrameWork<I> {
     pub frame: Vec<u8>,
     slots: Vec<usize>,
     visit: u64,
-}
-
-/// A panic is a bug of ours; it costs the video that it met and not the run.
-pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| "lift failed on it (a bug of lift's own, please report it with the file)".into())
-}
-
-/// A lock whose data stays usable if another worker panicked: every change under it is complete in itself.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<I> ClipWork<I> {

@@ -8,11 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch::Batches;
-use super::work::{ClipWork, FrameWork, Queue, guarded, lock};
+use super::work::{ClipWork, FrameWork, Queue};
 use super::{Embedded, Engine, Next, Outcome, Settings, Source, StageError};
+use crate::files::{Stamp, display_path};
+use crate::guard::{guarded, lock};
 use crate::inputs::Input;
 use crate::model::cause;
-use crate::rows::{Failure, Row, Stamp, display_path};
+use crate::rows::{Failure, Row};
 use crate::video::{ClipInfo, Span, Strategy, Video, VideoError, VideoInfo, transform::Transform};
 
 /// Frames that wait for a free worker: enough that no worker idles while another opens a file.

@@ -151,7 +151,7 @@ impl Collector {
         let records = into_file(self.records)?;
         // SAFETY: the file has no name and is ours alone, so nobody shortens it while it is mapped.
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
-        let digest = crate::rows::hexadecimal(&self.digest.finalize());
+        let digest = crate::files::hexadecimal(&self.digest.finalize());
         let listing = Listing { records: Arc::new(records), count: self.count, digest, notes };
         Ok((listing, into_file(self.ids)?))
     }

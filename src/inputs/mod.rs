@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use crate::rows::{display_path, display_text};
+pub use crate::files::{display_path, display_text};
 pub use listing::{Items, Listing};
 pub use shard::Shard;
 

@@ -11,8 +11,9 @@ use candle_core::{Result, bail};
 use super::fold::{BYTE_CENTRE, VitWeights};
 use super::stages::{Probe, Stage};
 use super::vit::Config;
-use super::workers::{lock, share};
+use super::workers::share;
 use super::{Family, IMAGE_SIZE as SIDE};
+use crate::guard::lock;
 use crate::kernels::{
     Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, attention, layer_norm,
     linear, linear_activation, linear_residual, standardize, to_operand,

@@ -3,18 +3,7 @@
 //! timm resamples with PyTorch's `interpolate(mode="bicubic", antialias=True, align_corners=False)`: a separable
 //! filter, a = -0.5, widened by the scale where it shrinks. Done once at load, in f64.
 
-/// The cubic convolution kernel with a = -0.5 (Keys 1981, equation 4), the one PyTorch and Pillow use to antialias.
-fn cubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    let x = x.abs();
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
-    }
-}
+use crate::bicubic::cubic;
 
 /// For each of `output` samples, the first of the `input` samples it reads and their weights, which add up to 1.
 fn filter(input: usize, output: usize) -> Vec<(usize, Vec<f64>)> {

@@ -1,7 +1,6 @@
 //! Threads that share numbered work without waiting for one another.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Does `work` for every number below `count`, the calling thread among up to `threads`, each with a state of its own.
 pub(super) fn share<S>(
@@ -29,14 +28,11 @@ pub(super) fn share<S>(
     });
 }
 
-/// Locks what no panic can leave half done: a result that is there or not, memory that the next user overwrites.
-pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::lock;
+    use std::sync::Mutex;
 
     #[test]
     fn every_number_is_worked_on_once() {

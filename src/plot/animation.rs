@@ -5,9 +5,10 @@
 use super::palette::{Half, INK, RULE};
 use super::plane::{Plane, marker_radius};
 use super::raster::{rasterise, samples};
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{Entry, MARGIN, SMALL, aspect, legend, time};
 use super::text;
+use super::text::{Anchor, Font};
 use super::trajectory::{draw_half, half_of};
 use super::{ClipPaths, Projection};
 use image::RgbImage;

@@ -2,8 +2,9 @@
 
 use super::palette::{GRID, RULE};
 use super::plane::nice_step;
-use super::scene::{Anchor, Area, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{SMALL, strip_frames};
+use super::text::Anchor;
 
 /// Frames along x (numbered from 1), a quantity along y.
 #[derive(Debug, Clone, Copy)]

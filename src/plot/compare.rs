@@ -5,9 +5,10 @@
 
 use super::palette::{Half, INK, clip_colour, clip_colour_at, mix};
 use super::plane::{PathLook, Plane, draw_path, marker_radius, rim_colour};
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, WIDTH, header, strip};
 use super::text;
+use super::text::{Anchor, Font};
 use super::trajectory::half_of;
 use super::{ClipPaths, Projection};
 

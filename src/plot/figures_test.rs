@@ -2,7 +2,8 @@
 
 use super::raster::rasterise;
 use super::samples::{made_up, sample, still};
-use super::scene::{Anchor, Area, Scene, Shape};
+use super::scene::{Area, Scene, Shape};
+use super::text::Anchor;
 use super::*;
 
 const BOTH: [Half; 2] = [Half::Features, Half::Reconstruction];

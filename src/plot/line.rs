@@ -4,8 +4,9 @@ use super::ClipPaths;
 use super::axes::FrameAxes;
 use super::measures::{Curvature, Measures};
 use super::palette::{Half, INK, Rgb, mix};
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, header, strip, time};
+use super::text::{Anchor, Font};
 
 const PIXELS: Rgb = [90, 90, 90];
 

@@ -4,8 +4,9 @@
 //! on top of its own smoothing. Text goes through [`super::text`], since plotters drops the glyphs' side bearings.
 
 use super::palette::{Rgb, WHITE};
-use super::scene::{Area, Font, Scene, Shape};
+use super::scene::{Area, Scene, Shape};
 use super::text;
+use super::text::Font;
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{FilterType, resize, thumbnail};

@@ -3,31 +3,9 @@
 //! Units are CSS pixels (1/96 inch), y down, fractions allowed; an output decides about the density.
 
 use super::palette::{Rgb, WHITE};
-use super::text;
+use super::text::{self, Anchor, Font};
 use image::RgbImage;
 use std::sync::Arc;
-
-/// Where a text's `x` is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
-    /// At its start.
-    Start,
-    /// At its middle.
-    Middle,
-    /// At its end.
-    End,
-}
-
-/// How a text looks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Font {
-    /// Em size in CSS pixels.
-    pub size: f64,
-    /// Bold or regular.
-    pub bold: bool,
-    /// Ink.
-    pub colour: Rgb,
-}
 
 /// An upright rectangle.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,8 +2,9 @@
 
 use super::ClipPaths;
 use super::palette::{GREY, Half, INK, RULE, Rgb};
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::text;
+use super::text::{Anchor, Font};
 use image::RgbImage;
 use std::sync::Arc;
 

@@ -4,8 +4,9 @@ use super::ClipPaths;
 use super::measures::similarity as cosines;
 use super::palette::{Half, RULE, cividis};
 use super::plane::nice_step;
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, SMALL, header, strip, strip_frames};
+use super::text::{Anchor, Font};
 
 /// Draws the matrices of one clip, `halves` of it, under `title`.
 pub fn similarity(clip: &ClipPaths, title: &str, halves: &[Half]) -> Scene {

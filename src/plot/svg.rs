@@ -5,7 +5,8 @@
 
 use super::encode::{data_address, escape};
 use super::palette::Rgb;
-use super::scene::{Anchor, Scene, Shape};
+use super::scene::{Scene, Shape};
+use super::text::Anchor;
 use std::fmt::Write as _;
 
 /// Pictures keep this many pixels per CSS pixel, so that they stay sharp when zoomed.
@@ -107,7 +108,8 @@ fn points(through: &[[f64; 2]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::scene::{Area, Font};
+    use crate::plot::scene::Area;
+    use crate::plot::text::Font;
     use std::sync::Arc;
 
     #[test]

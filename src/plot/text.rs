@@ -4,8 +4,7 @@
 //! box, so that a title keeps its length and nothing fails. SVG and HTML keep the characters themselves.
 
 use super::palette::Rgb;
-use super::scene::{Anchor, Font as Look};
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont, point};
 use image::RgbImage;
 use std::sync::LazyLock;
 
@@ -17,6 +16,28 @@ static BOLD: LazyLock<Option<FontRef<'static>>> =
 /// Drawn for a character that the font lacks.
 const MISSING: char = '\u{25a1}';
 const ELLIPSIS: char = '\u{2026}';
+
+/// Where a text's `x` is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    /// At its start.
+    Start,
+    /// At its middle.
+    Middle,
+    /// At its end.
+    End,
+}
+
+/// How a text looks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Font {
+    /// Em size in CSS pixels.
+    pub size: f64,
+    /// Bold or regular.
+    pub bold: bool,
+    /// Ink.
+    pub colour: Rgb,
+}
 
 /// The text on one line: line breaks and tabs become spaces, characters that may not stand in XML, and
 /// those that would turn the direction of the text around them, are dropped.
@@ -59,12 +80,12 @@ fn layout(face: &FontRef<'_>, text: &str, em: f64) -> (Vec<(ab_glyph::GlyphId, f
 }
 
 /// Width of one line of `text` in CSS pixels.
-pub fn width(text: &str, font: Look) -> f64 {
+pub fn width(text: &str, font: Font) -> f64 {
     face(font.bold).map_or(0.0, |face| f64::from(layout(face, text, font.size).1))
 }
 
 /// `text` broken at spaces into at most `lines` lines no wider than `room`, the last cut with an ellipsis if need be.
-pub fn wrap(text: &str, font: Look, room: f64, lines: usize) -> Vec<String> {
+pub fn wrap(text: &str, font: Font, room: f64, lines: usize) -> Vec<String> {
     let text = clean(text);
     let mut done: Vec<String> = Vec::new();
     let mut line = String::new();
@@ -86,7 +107,7 @@ pub fn wrap(text: &str, font: Look, room: f64, lines: usize) -> Vec<String> {
 }
 
 /// `text` cut with an ellipsis if it is wider than `room`.
-pub fn shorten(text: &str, font: Look, room: f64) -> String {
+pub fn shorten(text: &str, font: Font, room: f64) -> String {
     if width(text, font) <= room {
         return text.to_string();
     }
@@ -101,7 +122,7 @@ pub fn shorten(text: &str, font: Look, room: f64) -> String {
 }
 
 /// Draws one line of `text` into `image`, `at` in its pixels, the font's size in pixels as well.
-pub fn draw(image: &mut RgbImage, text: &str, at: [f64; 2], anchor: Anchor, font: Look) {
+pub fn draw(image: &mut RgbImage, text: &str, at: [f64; 2], anchor: Anchor, font: Font) {
     let Some(face) = face(font.bold) else { return };
     let (glyphs, width) = layout(face, text, font.size);
     let shift = match anchor {
@@ -136,7 +157,7 @@ fn blend(pixel: &mut Rgb, ink: Rgb, coverage: f32) {
 mod tests {
     use super::*;
 
-    const FONT: Look = Look { size: 20.0, bold: false, colour: [0, 0, 0] };
+    const FONT: Font = Font { size: 20.0, bold: false, colour: [0, 0, 0] };
 
     fn ink(text: &str) -> Vec<u8> {
         let mut image = RgbImage::from_pixel(400, 40, image::Rgb([255; 3]));

@@ -2,8 +2,9 @@
 
 use super::palette::{Half, INK, RULE, WHITE};
 use super::plane::{PathLook, Plane, draw_path, ink_of, marker_radius, place_near, rim_colour};
-use super::scene::{Anchor, Area, Font, Scene};
+use super::scene::{Area, Scene};
 use super::sheet::{Entry, INNER, MARGIN, Marker, SMALL, WIDTH, aspect, header, legend, picture, strip};
+use super::text::{Anchor, Font};
 use super::{ClipPaths, PlanePaths, Projection};
 
 /// Below this share of the picture a reconstruction gets an inset that shows it enlarged.

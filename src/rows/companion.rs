@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::AtomicFile;
-use super::error::RowsError;
 use super::{Failure, Row, known};
+use crate::files::AtomicFile;
+use crate::files::FileError;
 
 /// What became of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,21 +105,21 @@ pub(crate) struct CompanionWriter {
 }
 
 impl CompanionWriter {
-    pub(crate) fn new(file: AtomicFile) -> Result<Self, RowsError> {
+    pub(crate) fn new(file: AtomicFile) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
-        csv.write_record(COLUMNS).map_err(|e| RowsError::write(&path, e.into()))?;
+        csv.write_record(COLUMNS).map_err(|e| FileError::write(&path, e.into()))?;
         Ok(Self { csv, path })
     }
 
-    pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), RowsError> {
-        self.csv.serialize(row).map_err(|e| RowsError::write(&self.path, e.into()))
+    pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), FileError> {
+        self.csv.serialize(row).map_err(|e| FileError::write(&self.path, e.into()))
     }
 
-    pub(crate) fn finish(self) -> Result<AtomicFile, RowsError> {
+    pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
         let Self { csv, path } = self;
-        let buffer = csv.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))?;
-        buffer.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))
+        let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
+        buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))
     }
 }
 
@@ -127,12 +127,12 @@ impl CompanionWriter {
 ///
 /// # Errors
 /// `Read` if it is not a companion, with the line.
-pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, RowsError> {
+pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileError> {
     let path = companion_path(data);
     if !path.exists() {
         return Ok(None);
     }
-    let fail = |e: csv::Error| RowsError::read(&path, format!("not a companion of rows: {e}"));
+    let fail = |e: csv::Error| FileError::read(&path, format!("not a companion of rows: {e}"));
     let mut reader = csv::Reader::from_path(&path).map_err(fail)?;
     let rows = reader.deserialize().collect::<Result<Vec<CompanionRow>, _>>().map_err(fail)?;
     Ok(Some(rows))
@@ -142,7 +142,7 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, RowsErro
 ///
 /// # Errors
 /// `Read` if the companion is damaged or its `row` column does not count 0, 1, 2, ...
-pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, RowsError> {
+pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, FileError> {
     let Some(rows) = read_companion(data)? else {
         return Ok(None);
     };
@@ -151,7 +151,7 @@ pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, RowsErro
     if let Some(gap) = placed.iter().enumerate().position(|(i, (at, _))| i != *at) {
         let reason =
             format!("its column 'row' does not count 0, 1, 2, ...: {gap} is missing or stands twice");
-        return Err(RowsError::read(&companion_path(data), reason));
+        return Err(FileError::read(&companion_path(data), reason));
     }
     Ok(Some(placed.into_iter().map(|(_, id)| id).collect()))
 }

@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use super::error::RowsError;
 use super::format::Format;
 use super::open::{Lying, Stretch, Values};
 use super::read::{Array, missing};
-use super::text::display_text;
 use super::values::Spool;
-use super::{jsonl, parquet_read};
+use crate::files::FileError;
+use crate::files::display_text;
+use crate::rows::formats::{jsonl, parquet};
 
 /// The arrays of a `.parquet` or `.jsonl`, copied into the folder `scratch`, and the ids the file has.
 ///
@@ -21,20 +21,20 @@ pub(super) fn copied(
     format: Format,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<(Vec<Lying>, Option<Vec<String>>), RowsError> {
+) -> Result<(Vec<Lying>, Option<Vec<String>>), FileError> {
     let mut copy = Copy { scratch, spools: Vec::new(), failed: None };
     let read = match format {
-        Format::Parquet => parquet_read::read_batches(path, only, &mut |arrays| copy.take(arrays)),
+        Format::Parquet => parquet::read::read_batches(path, only, &mut |arrays| copy.take(arrays)),
         _ => jsonl::read_lines(path, only, &mut |arrays| copy.take(arrays)),
     };
     if let Some(failed) = copy.failed {
         return Err(failed);
     }
-    let raw = read.map_err(|reason| RowsError::read(path, reason))?;
+    let raw = read.map_err(|reason| FileError::read(path, reason))?;
     if raw.arrays.is_empty() && !raw.ids.as_ref().is_some_and(Vec::is_empty) {
         return Err(match only {
             Some(name) => missing(path, name, &[]),
-            None => RowsError::read(path, "it holds no array of numbers with a row per video"),
+            None => FileError::read(path, "it holds no array of numbers with a row per video"),
         });
     }
     let mut spools = copy.spools.into_iter();
@@ -46,7 +46,7 @@ pub(super) fn copied(
         };
         Ok(Lying { name, shape, stretches: vec![Stretch { rows, values }] })
     };
-    Ok((raw.arrays.into_iter().map(lying).collect::<Result<_, RowsError>>()?, raw.ids))
+    Ok((raw.arrays.into_iter().map(lying).collect::<Result<_, FileError>>()?, raw.ids))
 }
 
 /// A spool per array.
@@ -54,7 +54,7 @@ struct Copy<'a> {
     scratch: &'a Path,
     spools: Vec<Spool>,
     /// Why writing failed: the reader carries reasons for its own file alone.
-    failed: Option<RowsError>,
+    failed: Option<FileError>,
 }
 
 impl Copy<'_> {
@@ -73,7 +73,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn push(&mut self, at: usize, values: &[f32]) -> Result<(), RowsError> {
+    fn push(&mut self, at: usize, values: &[f32]) -> Result<(), FileError> {
         if at == self.spools.len() {
             self.spools.push(Spool::new(self.scratch, self.scratch)?);
         }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::RowsError;
 use super::format::Format;
+use crate::files::FileError;
 
 /// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
 pub fn is_features(path: &Path) -> bool {
@@ -17,11 +17,11 @@ pub fn is_features(path: &Path) -> bool {
 ///
 /// # Errors
 /// `Read` if the folder cannot be searched.
-pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, RowsError> {
+pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut parts = Vec::new();
     // DIR/part-* and DIR/*/part-*: no deeper, so that a tree of videos is not searched for nothing.
     for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
-        let entry = entry.map_err(|e| RowsError::read(folder, e.to_string()))?;
+        let entry = entry.map_err(|e| FileError::read(folder, e.to_string()))?;
         let name = entry.file_name().to_string_lossy();
         let format = Format::of(entry.path());
         if !entry.file_type().is_dir()
@@ -38,14 +38,14 @@ pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, RowsError> {
 ///
 /// # Errors
 /// `Read` for a folder that is no dataset.
-pub fn files(path: &Path) -> Result<Vec<PathBuf>, RowsError> {
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let parts = parts(path)?;
     if parts.is_empty() {
         let reason = "it is a folder and no dataset: it holds no part-*.parquet or part-*.safetensors";
-        return Err(RowsError::read(path, reason));
+        return Err(FileError::read(path, reason));
     }
     Ok(parts)
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::RowsError;
-use super::text::{display_path, display_text};
+use crate::files::FileError;
+use crate::files::{display_path, display_text};
 
 /// The single-file formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Destination {
     ///
     /// # Errors
     /// `Usage` if the extension is unknown; the message lists the known ones.
-    pub fn parse(output: &Path) -> Result<Self, RowsError> {
+    pub fn parse(output: &Path) -> Result<Self, FileError> {
         if output == Path::new("-") {
             return Ok(Self::Stdout);
         }
@@ -80,7 +80,7 @@ impl Destination {
                     Some(e) => format!("the extension .{} is unknown", display_text(&e.to_string_lossy())),
                     None => "it has no extension".to_string(),
                 };
-                Err(RowsError::Usage(format!(
+                Err(FileError::Usage(format!(
                     "{}: {ending}; the format follows from it: {}, - for JSON lines on standard output, DIR/ for a dataset",
                     display_path(output),
                     Format::ALL.map(Format::extension).join(" ")
@@ -100,7 +100,7 @@ impl Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::ErrorKind;
+    use crate::files::ErrorKind;
 
     #[test]
     fn an_unknown_extension_lists_the_known_ones() {

@@ -6,8 +6,9 @@
 use std::path::PathBuf;
 
 use super::format::Format;
-use super::text::display_path;
-use super::{Dims, Part, Row, RowsError};
+use crate::files::FileError;
+use crate::files::display_path;
+use crate::rows::{Dims, Part, Row};
 
 /// The parts of an output and the shapes they have.
 #[derive(Debug)]
@@ -42,24 +43,24 @@ impl Layout {
     ///
     /// # Errors
     /// `Row`, with both shapes and the remedy; the path is put in front by whoever reports the video.
-    pub(crate) fn check(&mut self, row: &Row) -> Result<(), RowsError> {
+    pub(crate) fn check(&mut self, row: &Row) -> Result<(), FileError> {
         let per_frame = self.parts.iter().find(|p| p.per_frame());
         if let (Some(part), Some(frames), true) = (per_frame, self.frames(), self.format.is_rectangular())
             && frames != row.frames
         {
-            return Err(RowsError::Row(self.other_shape(row, *part, frames)));
+            return Err(FileError::Row(self.other_shape(row, *part, frames)));
         }
         for &part in &self.parts {
             let values = row.values(part);
             let shape = part.shape(row.frames, self.dims);
             if values.len() != shape.iter().product::<usize>() {
-                return Err(RowsError::Row(format!(
+                return Err(FileError::Row(format!(
                     "the part {part} has {} values where its shape {shape:?} needs another number",
                     values.len()
                 )));
             }
             if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                return Err(RowsError::Row(format!(
+                return Err(FileError::Row(format!(
                     "value {at} of the part {part} is {}, not a finite number; check the weights",
                     values[at]
                 )));
@@ -75,7 +76,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Row`, of the first that does not fit.
-    pub(crate) fn check_all(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+    pub(crate) fn check_all(&mut self, rows: &[Row]) -> Result<(), FileError> {
         let first = self.first.clone();
         rows.iter().try_for_each(|row| self.check(row)).inspect_err(|_| self.first = first)
     }

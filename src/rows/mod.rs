@@ -5,49 +5,31 @@
 //! disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every
 //! input.
 
-mod answers;
-mod atomic;
 mod companion;
 mod copied;
-pub mod dataset;
-mod error;
 mod files;
 mod format;
-mod jsonl;
-mod layout;
-pub(crate) mod npy;
-mod npz;
+pub(crate) mod formats;
+pub(crate) mod layout;
 mod open;
-mod output;
-mod pair;
-mod parquet;
-mod parquet_read;
-mod parquet_source;
 mod read;
-mod safetensors;
-mod stamp;
-mod stdout;
-mod text;
+mod stream;
 mod values;
+pub(crate) mod write;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use answers::Answers;
-pub use atomic::{AtomicFile, remove_unfinished};
+use crate::files::{FileError, display_text};
+
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
-pub use error::{ErrorKind, RowsError};
 pub use files::{files, is_features};
 pub use format::{Destination, Format};
 pub use open::{Lying, Opened, Stretch, Values, open, open_all};
-pub use output::{Output, Prepared, Written};
 pub use read::{Array, Table, read};
-pub use stamp::Stamp;
-pub use stdout::print;
-pub(crate) use stdout::stdout_error;
-pub(crate) use text::hexadecimal;
-pub use text::{display_path, display_text};
+pub use stream::Answers;
+pub use write::{Output, Prepared, Written};
 
 /// What of a video is written. Letters: `W` the latent width, `D` the frame feature's width, `T` the frames of the clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,9 +65,9 @@ impl Part {
     ///
     /// # Errors
     /// `Usage`, naming it.
-    pub fn check_single(parts: &[Part]) -> Result<(), RowsError> {
+    pub fn check_single(parts: &[Part]) -> Result<(), FileError> {
         match parts.iter().enumerate().find(|(i, part)| parts[..*i].contains(part)) {
-            Some((_, part)) => Err(RowsError::Usage(format!("the part {part} is listed twice"))),
+            Some((_, part)) => Err(FileError::Usage(format!("the part {part} is listed twice"))),
             None => Ok(()),
         }
     }

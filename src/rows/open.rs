@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use super::companion::{companion_ids, companion_path};
 use super::copied::copied;
-use super::error::RowsError;
 use super::files::files;
 use super::format::Format;
 use super::read::{Array, index_of, missing, read, read_ids};
-use super::text::{display_path, display_text};
-use super::{npy, npz, safetensors};
+use crate::files::FileError;
+use crate::files::{display_path, display_text};
+use crate::rows::formats::{npy, npz, safetensors};
 
 /// Files that are together larger than this many bytes are not read into memory.
 const LARGE: u64 = 256 << 20;
@@ -75,19 +75,19 @@ impl Opened {
     ///
     /// # Errors
     /// `Read` if there are no ids, or one stands twice.
-    pub fn index(&self) -> Result<HashMap<String, usize>, RowsError> {
+    pub fn index(&self) -> Result<HashMap<String, usize>, FileError> {
         let ids = self.ids.as_deref().ok_or_else(|| without_ids(&self.origin))?;
         index_of(&self.origin, ids)
     }
 }
 
 /// What to do about a file whose rows have no ids.
-pub(crate) fn without_ids(path: &Path) -> RowsError {
+pub(crate) fn without_ids(path: &Path) -> FileError {
     let companion = display_path(&companion_path(path));
     let reason = format!(
         "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)"
     );
-    RowsError::read(path, reason)
+    FileError::read(path, reason)
 }
 
 /// Opens a file of features, or a dataset's folder. `ids` and `only` as for [`read`]; copies go into the folder `scratch`.
@@ -99,7 +99,7 @@ pub fn open(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Opened, RowsError> {
+) -> Result<Opened, FileError> {
     open_all(path, &files(path)?, ids, only, scratch)
 }
 
@@ -113,7 +113,7 @@ pub fn open_all(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Opened, RowsError> {
+) -> Result<Opened, FileError> {
     let bytes: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
     join(origin, files, ids, only, (bytes > LARGE).then_some(scratch))
 }
@@ -125,7 +125,7 @@ fn join(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: Option<&Path>,
-) -> Result<Opened, RowsError> {
+) -> Result<Opened, FileError> {
     let mut all: Option<Opened> = None;
     for file in files {
         let lone = ids.filter(|_| files.len() == 1);
@@ -142,7 +142,7 @@ fn join(
             Some(all) => all.extend(file, next)?,
         }
     }
-    let mut all = all.ok_or_else(|| RowsError::read(origin, "there is no file to read"))?;
+    let mut all = all.ok_or_else(|| FileError::read(origin, "there is no file to read"))?;
     all.origin = origin.to_owned();
     if let (Some(ids), true) = (ids, files.len() > 1) {
         all.ids = Some(counted(origin, read_ids(ids)?, ids, all.rows())?);
@@ -152,7 +152,7 @@ fn join(
 
 impl Opened {
     /// Appends the rows of the next file.
-    fn extend(&mut self, file: &Path, next: Opened) -> Result<(), RowsError> {
+    fn extend(&mut self, file: &Path, next: Opened) -> Result<(), FileError> {
         // A file of JSON lines without a line has no arrays, and no rows either.
         if next.arrays.is_empty() {
             return Ok(());
@@ -168,7 +168,7 @@ impl Opened {
         let (first, here) = (shapes(self), shapes(&next));
         if first != here {
             let reason = format!("it holds {here} per row, and the files before it {first}");
-            return Err(RowsError::read(file, reason));
+            return Err(FileError::read(file, reason));
         }
         for (array, more) in self.arrays.iter_mut().zip(next.arrays) {
             array.stretches.extend(more.stretches);
@@ -181,7 +181,7 @@ impl Opened {
     }
 }
 
-fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Opened, RowsError> {
+fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Opened, FileError> {
     let table = read(path, ids, only)?;
     let (arrays, ids) = table.into_parts();
     let arrays = arrays.into_iter().map(|array| {
@@ -210,8 +210,8 @@ fn on_disk(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Option<Opened>, RowsError> {
-    let fail = |reason: String| RowsError::read(path, reason);
+) -> Result<Option<Opened>, FileError> {
+    let fail = |reason: String| FileError::read(path, reason);
     let places = match Format::of(path) {
         Some(Format::Npy) => npy::places(path),
         Some(Format::Npz) => npz::places(path, only),
@@ -251,12 +251,12 @@ fn finish(
     arrays: Vec<Lying>,
     ids: Option<&Path>,
     own: Option<Vec<String>>,
-) -> Result<Opened, RowsError> {
+) -> Result<Opened, FileError> {
     let count = |array: &Lying| array.stretches.iter().map(|stretch| stretch.rows).sum::<usize>();
     let rows = arrays.first().map_or(0, count);
     if let Some(other) = arrays.iter().find(|array| count(array) != rows) {
         let (first, name) = (display_text(&arrays[0].name), display_text(&other.name));
-        return Err(RowsError::read(
+        return Err(FileError::read(
             path,
             format!("'{name}' has {} rows and '{first}' has {rows}", count(other)),
         ));
@@ -272,12 +272,12 @@ fn finish(
     Ok(Opened { origin: path.to_owned(), arrays, ids })
 }
 
-fn counted(path: &Path, ids: Vec<String>, from: &Path, rows: usize) -> Result<Vec<String>, RowsError> {
+fn counted(path: &Path, ids: Vec<String>, from: &Path, rows: usize) -> Result<Vec<String>, FileError> {
     if ids.len() == rows {
         return Ok(ids);
     }
     let (from, ids) = (display_path(from), ids.len());
-    Err(RowsError::read(
+    Err(FileError::read(
         path,
         format!("it has {rows} rows and {from} has {ids} ids; they do not belong together"),
     ))
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn every_format_gives_the_same_rows_from_disk_as_from_memory() {
         let dir = tempfile::tempdir().unwrap();
-        let count = super::super::parquet::BATCH_ROWS + 3;
+        let count = crate::rows::formats::parquet::write::BATCH_ROWS + 3;
         for format in Format::ALL {
             let path = written(dir.path(), &format!("x{format}"), 0, count);
             let files = [path.clone()];

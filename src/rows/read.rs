@@ -10,11 +10,12 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::companion::{companion_ids, companion_path};
-use super::error::RowsError;
 use super::format::Format;
 use super::open::without_ids;
-use super::text::{display_path, display_text};
-use super::{Part, jsonl, npy, npz, parquet_read, safetensors};
+use crate::files::FileError;
+use crate::files::{display_path, display_text};
+use crate::rows::Part;
+use crate::rows::formats::{jsonl, npy, npz, parquet, safetensors};
 
 /// One array, a row per video.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +72,7 @@ impl Table {
     ///
     /// # Errors
     /// `Read` if the file carries none and has no companion.
-    pub fn ids(&self) -> Result<&[String], RowsError> {
+    pub fn ids(&self) -> Result<&[String], FileError> {
         self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
     }
 
@@ -84,7 +85,7 @@ impl Table {
     ///
     /// # Errors
     /// `Read` if there are no ids, or one stands twice.
-    pub fn index(&self) -> Result<HashMap<&str, usize>, RowsError> {
+    pub fn index(&self) -> Result<HashMap<&str, usize>, FileError> {
         index_of(&self.path, self.ids()?)
     }
 
@@ -92,7 +93,7 @@ impl Table {
     ///
     /// # Errors
     /// `Read` if there is none; the message lists the names there are.
-    pub fn array(&self, name: &str) -> Result<&Array, RowsError> {
+    pub fn array(&self, name: &str) -> Result<&Array, FileError> {
         let named = |a: &&Array| a.name == name || a.name == npy::UNNAMED;
         self.arrays.iter().find(named).ok_or_else(|| missing(&self.path, name, &self.arrays))
     }
@@ -101,12 +102,12 @@ impl Table {
     ///
     /// # Errors
     /// `Read` if there are several; the message lists their names.
-    pub fn only(&self) -> Result<&Array, RowsError> {
+    pub fn only(&self) -> Result<&Array, FileError> {
         match self.arrays.as_slice() {
             [array] => Ok(array),
             several => {
                 let reason = format!("it holds {} arrays ({}); say which", several.len(), names(several));
-                Err(RowsError::read(&self.path, reason))
+                Err(FileError::read(&self.path, reason))
             }
         }
     }
@@ -117,8 +118,8 @@ fn names(arrays: &[Array]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-pub(crate) fn missing(path: &Path, name: &str, arrays: &[Array]) -> RowsError {
-    RowsError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
+pub(crate) fn missing(path: &Path, name: &str, arrays: &[Array]) -> FileError {
+    FileError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
 }
 
 /// The part a column stands for; other columns keep their name.
@@ -130,7 +131,7 @@ pub(crate) fn part_name(column: &str) -> &str {
 ///
 /// # Errors
 /// `Read` if an id stands twice.
-pub(super) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, RowsError>
+pub(super) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, FileError>
 where
     Id: Eq + Hash + From<&'a str>,
 {
@@ -138,7 +139,7 @@ where
     for (row, id) in ids.iter().enumerate() {
         if let Some(before) = index.insert(Id::from(id), row) {
             let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
-            return Err(RowsError::read(path, reason));
+            return Err(FileError::read(path, reason));
         }
     }
     Ok(index)
@@ -152,8 +153,8 @@ where
 /// # Errors
 /// `Read` if the file is missing, damaged, not of the format its extension names, has arrays of different lengths, values
 /// that are not finite, or another number of ids than rows.
-pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, RowsError> {
-    let fail = |reason: String| RowsError::read(path, reason);
+pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, FileError> {
+    let fail = |reason: String| FileError::read(path, reason);
     let Some(format) = Format::of(path) else {
         if !path.exists() {
             return Err(fail("there is no such file or folder".to_owned()));
@@ -169,7 +170,7 @@ pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table
         Format::Npy => npy::read(path),
         Format::Npz => npz::read(path, only),
         Format::Safetensors => safetensors::read(path, only),
-        Format::Parquet => parquet_read::read(path, only),
+        Format::Parquet => parquet::read::read(path, only),
         Format::Jsonl => jsonl::read(path, only),
     }
     .map_err(fail)?;
@@ -221,13 +222,13 @@ fn check_arrays(arrays: &[Array]) -> Result<(), String> {
 }
 
 /// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
-pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, RowsError> {
-    let text = fs::read_to_string(path).map_err(|e| RowsError::read(path, e.to_string()))?;
+pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
+    let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
     let header = text.lines().next().unwrap_or_default();
     let delimiter = if header.contains('\t') { b'\t' } else { b',' };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let fail = |e: csv::Error| RowsError::read(path, e.to_string());
+    let fail = |e: csv::Error| FileError::read(path, e.to_string());
     let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h.trim() == name);
     let headers = reader.headers().map_err(fail)?.clone();
     let Some(id) = column("id", &headers) else {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 
-use super::error::RowsError;
+use crate::files::FileError;
 
 /// Values converted at a time.
 const CHUNK: usize = 8192;
@@ -83,19 +83,19 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    pub(crate) fn new(folder: &Path, target: &Path) -> Result<Self, RowsError> {
-        let file = tempfile::tempfile_in(folder).map_err(|e| RowsError::write(target, e))?;
+    pub(crate) fn new(folder: &Path, target: &Path) -> Result<Self, FileError> {
+        let file = tempfile::tempfile_in(folder).map_err(|e| FileError::write(target, e))?;
         Ok(Self { file: BufWriter::new(file), target: target.to_path_buf() })
     }
 
-    pub(crate) fn push(&mut self, values: &[f32]) -> Result<(), RowsError> {
-        write_f32(&mut self.file, values).map_err(|e| RowsError::write(&self.target, e))
+    pub(crate) fn push(&mut self, values: &[f32]) -> Result<(), FileError> {
+        write_f32(&mut self.file, values).map_err(|e| FileError::write(&self.target, e))
     }
 
     /// The unnamed file itself, little-endian f32 from its first byte.
-    pub(crate) fn into_file(self) -> Result<File, RowsError> {
+    pub(crate) fn into_file(self) -> Result<File, FileError> {
         let Self { file, target } = self;
-        file.into_inner().map_err(|e| RowsError::write(&target, e.into_error()))
+        file.into_inner().map_err(|e| FileError::write(&target, e.into_error()))
     }
 
     /// Copies everything into the file proper; the space is free afterwards.

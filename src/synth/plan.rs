@@ -79,7 +79,7 @@ impl Plan {
                         split.name()
                     );
                     let digest = Sha256::digest(stream.as_bytes());
-                    let hex: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+                    let hex = crate::files::hexadecimal(&digest[..6]);
                     items.push(Item {
                         id: format!("g{index:02}-{hex}"),
                         stream,

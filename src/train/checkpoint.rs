@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::rows::AtomicFile;
+use crate::files::AtomicFile;
 
 use super::{Adam, LossValues, Params, Plateau, Settings, TrainError, exact};
 

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use super::random::{Purpose, Stream};
-use crate::rows::{Opened, RowsError, Values};
+use crate::files::FileError;
+use crate::rows::{Opened, Values};
 
 /// Rows that the digest looks at, evenly spread.
 const DIGEST_ROWS: usize = 256;
@@ -29,7 +30,7 @@ pub struct Clips {
     origin: PathBuf,
     /// The first row of each source, and the source.
     sources: Vec<(usize, Source)>,
-    index: Result<HashMap<String, usize>, RowsError>,
+    index: Result<HashMap<String, usize>, FileError>,
     count: usize,
     frames: usize,
     width: usize,
@@ -46,7 +47,7 @@ impl Clips {
         if needed != Some(values.len()) {
             return Err(fail(format!("{} values for the shape {shape:?}", values.len())));
         }
-        let index = Err(RowsError::read(origin, "its rows have no ids"));
+        let index = Err(FileError::read(origin, "its rows have no ids"));
         Self::new(origin, vec![(0, Source::Memory(values))], index, shape[0], &shape[1..])
     }
 
@@ -87,7 +88,7 @@ impl Clips {
     fn new(
         origin: &Path,
         sources: Vec<(usize, Source)>,
-        index: Result<HashMap<String, usize>, RowsError>,
+        index: Result<HashMap<String, usize>, FileError>,
         count: usize,
         shape: &[usize],
     ) -> Result<Self, TrainError> {
@@ -134,7 +135,7 @@ impl Clips {
     ///
     /// # Errors
     /// If the rows have no ids, or one stands twice.
-    pub fn index(&self) -> Result<&HashMap<String, usize>, &RowsError> {
+    pub fn index(&self) -> Result<&HashMap<String, usize>, &FileError> {
         self.index.as_ref()
     }
 
@@ -180,7 +181,7 @@ impl Clips {
         for place in 0..looked_at {
             digest.update(bytemuck::cast_slice::<f32, u8>(&self.row(place * self.count / looked_at)));
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::files::hexadecimal(&digest.finalize())
     }
 }
 
@@ -236,7 +237,7 @@ mod tests {
         for (shape, reason) in
             [(&[3, 8][..], "--parts frames"), (&[24, 1, 1], "two frames"), (&[0, 2, 4], "two frames")]
         {
-            let mut bytes = rows::npy::header(shape);
+            let mut bytes = rows::formats::npy::header(shape);
             bytes.resize(bytes.len() + 4 * shape.iter().product::<usize>(), 0);
             std::fs::write(&path, bytes).unwrap();
             let opened = rows::open(&path, None, Some("frames"), folder.path()).unwrap();

@@ -34,7 +34,7 @@ pub enum TrainError {
     Write { path: PathBuf, cause: std::io::Error },
     /// Reading or writing rows.
     #[error(transparent)]
-    Rows(#[from] crate::rows::RowsError),
+    Rows(#[from] crate::files::FileError),
     /// candle's own.
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rows::AtomicFile;
+use crate::files::AtomicFile;
 
 use super::{LossValues, Progress, Settings, TrainError};
 

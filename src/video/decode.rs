@@ -11,9 +11,9 @@
 use ffmpeg_next::{Error as FfError, Packet, decoder, ffi, frame};
 
 use super::demux::{Demuxer, Read};
-use super::ear::Ear;
 use super::error::VideoError;
 use super::probe::{Index, NO_TIME};
+use crate::video::ffmpeg_log::Ear;
 
 /// How a pass moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! FFmpeg reads the file through [`super::source`] and opens nothing itself: any name works, none is taken for a protocol or
 //! a pattern, and what a playlist names stays unread. Its log is not printed: what it tells of this file is heard
-//! ([`super::ear`]) and said once, in our words.
+//! ([`super::ffmpeg_log`]) and said once, in our words.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -14,11 +14,12 @@ use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
 use super::damage::{Sizes, declared_sizes, lost_end};
-use super::ear::{self, Ear};
 use super::error::VideoError;
 use super::names::static_text;
 use super::orient::Orientation;
 use super::source::{self, Watch};
+use crate::video::ffmpeg_log;
+use crate::video::ffmpeg_log::Ear;
 
 /// Demuxers that make pictures out of anything, such as a text file.
 const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
@@ -56,7 +57,7 @@ impl Demuxer {
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         static WORDS: Once = Once::new();
         WORDS.call_once(ffmpeg_next::util::error::register_all);
-        ear::quiet();
+        ffmpeg_log::quiet();
         let (reader, watch) = source::open(path)?;
         let opened = open_input(reader, path).and_then(|(input, ear)| {
             let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {

@@ -11,8 +11,9 @@ mod convert;
 mod damage;
 mod decode;
 mod demux;
-mod ear;
 mod error;
+mod ffmpeg_log;
+mod frame;
 mod names;
 mod orient;
 mod probe;
@@ -24,9 +25,9 @@ pub mod transform;
 #[cfg(test)]
 mod tests;
 
-pub use convert::RgbFrame;
 pub use decode::Strategy;
 pub use error::VideoError;
+pub use frame::RgbFrame;
 pub use probe::{VideoInfo, probe};
 pub use reader::{Clip, ClipInfo, Video, read_clip, read_transformed};
 pub use sample::{Request, Sampling, Span, Window};

@@ -1,6 +1,6 @@
 //! The display matrix of a stream: how a stored picture is turned and mirrored to stand upright.
 
-use super::convert::RgbFrame;
+use super::frame::RgbFrame;
 
 /// One of the eight ways to lay a rectangle on a rectangle: stored `(x, y)` goes to
 /// `(xx·x + yx·y, xy·x + yy·y)`, moved back into the picture.

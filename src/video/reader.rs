@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame;
 
-use super::convert::{Converter, RgbFrame};
+use super::convert::Converter;
 use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
+use super::frame::RgbFrame;
 use super::probe::{Index, NO_TIME, Probed, VideoInfo, scan};
 use super::sample::{Chosen, Request, Span};
 use super::transform::Transform;

@@ -9,10 +9,11 @@
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::error::VideoError;
+use crate::guard::lock;
 
 /// A file's size and time of change: another pair means another content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Watch {
     /// # Errors
     /// [`VideoError::Reading`] or [`VideoError::Changed`].
     pub fn check(&self) -> Result<(), VideoError> {
-        if let Some(cause) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(cause) = lock(&self.failure).clone() {
             return Err(VideoError::Reading { cause });
         }
         match self.file.metadata() {
@@ -130,7 +131,7 @@ impl Read for Reader {
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Interrupted
         {
-            let mut failure = self.watch.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failure = lock(&self.watch.failure);
             failure.get_or_insert_with(|| error.to_string());
         }
         result

@@ -12,7 +12,8 @@
 //! per instruction set, which it does for loops over indices and not for chains of iterators.
 #![allow(clippy::needless_range_loop)]
 
-use super::convert::RgbFrame;
+use super::frame::RgbFrame;
+use crate::bicubic::cubic;
 
 /// Side of the square that is kept, in pixels.
 pub const CROP: usize = 224;
@@ -61,19 +62,6 @@ impl Framing {
     }
 }
 
-/// Keys' cubic kernel with a = -0.5.
-fn bicubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    let x = x.abs();
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
-    }
-}
-
 /// The coefficients of `CROP` neighbouring outputs along one axis.
 struct Axis {
     /// First input of each output.
@@ -100,7 +88,7 @@ impl Axis {
             let start = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(input);
             let mut taps: Vec<f64> =
-                (start..end).map(|x| bicubic((x as f64 - center + 0.5) * (1.0 / filter_scale))).collect();
+                (start..end).map(|x| cubic((x as f64 - center + 0.5) * (1.0 / filter_scale))).collect();
             let sum: f64 = taps.iter().sum();
             if sum != 0.0 {
                 taps.iter_mut().for_each(|tap| *tap /= sum);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Store, WeightsError};
-use crate::rows::{AtomicFile, RowsError};
+use crate::files::{AtomicFile, FileError};
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -143,12 +143,12 @@ pub fn convert(
         out.put(&bytes, target)?;
     }
     let Hashing { to, hash, size } = out;
-    let file = to.into_inner().map_err(|e| RowsError::write(target, e.into_error()))?;
+    let file = to.into_inner().map_err(|e| FileError::write(target, e.into_error()))?;
     file.commit()?;
     Ok(Converted {
         tensors: store.names().count(),
         size,
-        sha256: crate::rows::hexadecimal(&hash.finalize()),
+        sha256: crate::files::hexadecimal(&hash.finalize()),
         largest_error: largest,
         largest_in,
         mean_error: sum / count.max(1) as f64,
@@ -164,10 +164,10 @@ struct Hashing {
 }
 
 impl Hashing {
-    fn put(&mut self, bytes: &[u8], target: &Path) -> Result<(), RowsError> {
+    fn put(&mut self, bytes: &[u8], target: &Path) -> Result<(), FileError> {
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
-        self.to.write_all(bytes).map_err(|e| RowsError::write(target, e))
+        self.to.write_all(bytes).map_err(|e| FileError::write(target, e))
     }
 }
 
@@ -179,7 +179,7 @@ pub enum ConvertError {
     Weights(#[from] WeightsError),
     /// The target.
     #[error(transparent)]
-    Rows(#[from] RowsError),
+    Rows(#[from] FileError),
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::convert::{ConvertError, Converted, Storage, convert};
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
-use super::tell::{size_text, tell};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, drive, load};
 use crate::model::Family;
+use crate::weights::progress::{size_text, tell};
 
 /// The converted LiFT.
 pub const LIFT_FILE: &str = "lift.safetensors";
@@ -212,7 +212,7 @@ fn keep(source: &Store, target: &Path, from: &str) -> Result<(), Kept> {
     let file = folder.join(LIFT_FILE);
     let written = convert(source, &file, Storage::F32, false).map_err(|error| match error {
         ConvertError::Weights(error) => Kept::Wrong(error),
-        ConvertError::Rows(crate::rows::RowsError::Write { cause, .. }) => {
+        ConvertError::Rows(crate::files::FileError::Write { cause, .. }) => {
             NetError::write(target, cause).into()
         }
         ConvertError::Rows(other) => NetError::Wrong(other.to_string()).into(),
@@ -225,7 +225,7 @@ fn keep(source: &Store, target: &Path, from: &str) -> Result<(), Kept> {
 
 /// Where the file of a URL is kept: `downloads/<digest of the URL>/<name>`.
 pub(super) fn place_of(url: &str) -> PathBuf {
-    let digest = crate::rows::hexadecimal(&Sha256::digest(url));
+    let digest = crate::files::hexadecimal(&Sha256::digest(url));
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
     let safe: String = last

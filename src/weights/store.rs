@@ -182,7 +182,7 @@ impl Store {
 
     /// SHA-256 of the whole file, in hexadecimal.
     pub fn digest(&self) -> String {
-        crate::rows::hexadecimal(&Sha256::digest(self.bytes.all()))
+        crate::files::hexadecimal(&Sha256::digest(self.bytes.all()))
     }
 
     /// Bytes of the whole file.

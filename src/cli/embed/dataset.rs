@@ -8,15 +8,17 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::args::{PartFormat, ShardArg};
-use super::teller::Teller;
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
+use crate::cli::embed::run_report::Teller;
 use crate::cli::signals::Signals;
+use crate::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
 use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
+use crate::files;
+use crate::files::{FileError, display_path};
 use crate::inputs::{Input, Listing, Shard};
-use crate::rows::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
-use crate::rows::{self, Format, Part, RowsError, display_path};
+use crate::rows::{Format, Part};
 use crate::video::Sampling;
 
 /// Gathers, compares with what is there, embeds what is missing, reports.
@@ -79,7 +81,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     Ok(if counts.failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }
 
-fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), RowsError> {
+fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), FileError> {
     match outcome.fill(filler)? {
         Ok(Embedded { rows, notes }) => {
             if let Some(first) = rows.first() {
@@ -130,7 +132,7 @@ fn dry_run(
     } else {
         text += &format!("{} to embed, none done\n", manifest.own_inputs());
     }
-    rows::print(text.as_bytes())?;
+    files::print(text.as_bytes())?;
     Ok(Exit::Success)
 }
 

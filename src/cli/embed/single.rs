@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::teller::Teller;
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
+use crate::cli::embed::run_report::Teller;
 use crate::cli::signals::Signals;
 use crate::embed::{self, Embedded, Engine, Outcome};
 use crate::exit::{Exit, Fatal};
+use crate::files;
+use crate::files::{FileError, display_path};
 use crate::inputs::Listing;
-use crate::rows::{
-    self, Destination, Failure, Format, Output, Prepared, Row, RowsError, Written, display_path,
-};
+use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, Written};
 
 /// Gathers, claims the output, loads, embeds, reports.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
@@ -23,7 +23,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let inputs = gather(args)?;
     let destination = destination(args, &inputs)?;
     if args.runs.dry_run {
-        rows::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
+        files::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
     }
     let kept = match destination {
@@ -89,7 +89,7 @@ struct Run {
 }
 
 impl Run {
-    fn take(&mut self, outcome: Outcome) -> Result<(), RowsError> {
+    fn take(&mut self, outcome: Outcome) -> Result<(), FileError> {
         match outcome.result {
             Ok(embedded) => {
                 if let Some(failure) = embedded.written(self.output.push_all(&embedded.rows))? {
@@ -104,7 +104,7 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, failure: &Failure) -> Result<(), RowsError> {
+    fn failed(&mut self, failure: &Failure) -> Result<(), FileError> {
         self.output.fail(failure)?;
         self.teller.failure(failure);
         Ok(())

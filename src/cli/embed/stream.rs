@@ -4,21 +4,23 @@
 use std::io::{self, BufRead, stdin};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use anyhow::anyhow;
 use serde::Deserialize;
 
 use super::args::StreamFormat;
-use super::teller::Teller;
 use super::{EmbedArgs, check_length, settings};
 use crate::cli::Verbosity;
+use crate::cli::embed::run_report::Teller;
 use crate::cli::signals::Signals;
 use crate::embed::{self, Engine, Next, Outcome, Source};
 use crate::exit::{Exit, Fatal};
+use crate::files::FileError;
+use crate::guard::lock;
 use crate::inputs::Input;
-use crate::rows::{Answers, Failure, RowsError};
+use crate::rows::{Answers, Failure};
 
 /// Lines read ahead.
 const AHEAD: usize = 64;
@@ -81,14 +83,14 @@ fn answer(
     teller: &mut Teller,
     outcome: Outcome,
     wrong: &Wrong,
-) -> Result<(), RowsError> {
+) -> Result<(), FileError> {
     let failure = match outcome.result {
         Ok(embedded) => match embedded.written(answers.rows(&embedded.rows))? {
             Some(failure) => failure,
             None => return Ok(()),
         },
         Err(failure) => {
-            let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut wrong = lock(&wrong);
             let at = wrong.iter().position(|(index, _)| *index == failure.index);
             match at.map(|at| wrong.swap_remove(at)) {
                 Some((_, error)) => Failure { stage: "request".into(), error, ..failure },
@@ -159,7 +161,7 @@ impl Source for Requests {
             }
             Err(why) => {
                 // It takes the way of all inputs, so that its answer has its place; a path that cannot be opened fails there.
-                self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push((index, why));
+                lock(&self.wrong).push((index, why));
                 Input { index, id: String::new(), path: PathBuf::new(), start: None, end: None }
             }
         })

@@ -16,8 +16,9 @@ use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
 use crate::embed::{Engine, ModelChoice, Settings, cache};
 use crate::exit::{Exit, Fatal};
+use crate::files::{display_path, display_text};
 use crate::inputs::Input;
-use crate::rows::{Part, display_path, display_text};
+use crate::rows::Part;
 use crate::video::Request;
 use crate::weights;
 

@@ -273,7 +273,7 @@ fn ids_are_named_for_a_matrix_that_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let table = crate::rows::read(Path::new(&small("features.safetensors")), None, None).unwrap();
     let bare = folder.path().join("bare.npy").to_string_lossy().into_owned();
-    let mut bytes = crate::rows::npy::header(&table.arrays[0].shape);
+    let mut bytes = crate::rows::formats::npy::header(&table.arrays[0].shape);
     bytes.extend(table.arrays[0].data.iter().flat_map(|x| x.to_le_bytes()));
     std::fs::write(&bare, bytes).unwrap();
     let ids = folder.path().join("ids.txt").to_string_lossy().into_owned();

@@ -9,10 +9,12 @@ use rayon::prelude::*;
 
 use crate::embed::batch::encode_clip;
 use crate::embed::{Engine, ModelChoice};
+use crate::files::display_path;
 use crate::inputs::Input;
 use crate::model::encoder::FrameEncoder;
 use crate::plot::{ClipPaths, Features};
-use crate::rows::{self, Format, Part, display_path};
+use crate::rows;
+use crate::rows::{Format, Part};
 use crate::video::transform::Transform;
 use crate::video::{Request, RgbFrame, Video};
 

@@ -13,7 +13,7 @@ use crate::cia::probe;
 use crate::cia::representations::{Matrix, Parts};
 use crate::cia::splits::Splits;
 use crate::exit::Fatal;
-use crate::rows::display_path;
+use crate::files::display_path;
 use crate::train::{Clips, Embed};
 
 /// The splits and the frame features of their videos.

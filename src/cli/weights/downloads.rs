@@ -1,11 +1,12 @@
 //! How downloads are shown: a line for each, then a bar on a terminal, else a line every so often, nothing if quiet.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
 use crate::cli::{progress, report};
+use crate::guard::lock;
 use crate::weights::{Tell, size_text};
 
 /// Time between two lines where there is no terminal.
@@ -33,7 +34,7 @@ impl Downloads {
     fn with(&self, act: impl FnOnce(&mut Option<Shown>)) {
         if !self.quiet {
             // What is shown is only that; a thread that died while showing it spoils nothing.
-            act(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+            act(&mut lock(&self.now));
         }
     }
 }

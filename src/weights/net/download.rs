@@ -17,7 +17,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 
 use super::client::{Answer, page};
 use super::{Client, NetError, Tries, go_on, host, text_header};
-use crate::weights::tell::{size_text, tell};
+use crate::weights::progress::{size_text, tell};
 
 /// What to fetch and where to put it.
 pub(in crate::weights) struct Job<'a> {
@@ -147,7 +147,7 @@ impl Partial {
     fn finish(self, job: &Job<'_>) -> Result<Arrived, NetError> {
         let fail = |e| NetError::write(job.part, e);
         self.file.sync_all().map_err(fail)?;
-        let sha256 = crate::rows::hexadecimal(&self.hash.finalize());
+        let sha256 = crate::files::hexadecimal(&self.hash.finalize());
         let wrong = match job.sha256 {
             Some(wanted) if !wanted.eq_ignore_ascii_case(&sha256) => Err(format!(
                 "{} sent {} whose SHA-256 is {sha256}, not {wanted}",

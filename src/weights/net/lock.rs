@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{NetError, sleep};
-use crate::weights::tell::tell;
+use crate::weights::progress::tell;
 
 /// A lock, held until dropped.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ pub(super) use lock::Lock;
 use tries::Tries;
 
 use super::WeightsError;
-use crate::rows::{AtomicFile, RowsError};
+use crate::files::{AtomicFile, FileError};
 
 /// Seconds without a byte after which a connection counts as lost, if `LIFT_HTTP_TIMEOUT` does not say.
 const PATIENCE: f64 = 30.0;
@@ -79,8 +79,8 @@ impl NetError {
 
 /// Writes a file whole or not at all, over what is there.
 pub(super) fn write_whole(path: &Path, bytes: &mut dyn Read) -> Result<(), NetError> {
-    let words = |error: RowsError| match error {
-        RowsError::Write { cause, .. } => NetError::write(path, cause),
+    let words = |error: FileError| match error {
+        FileError::Write { cause, .. } => NetError::write(path, cause),
         other => NetError::Wrong(other.to_string()),
     };
     if let Some(folder) = path.parent() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{NetError, PAUSE, patience, sleep};
-use crate::weights::tell::tell;
+use crate::weights::progress::tell;
 
 /// Tries in a row that bring nothing.
 const TRIES: u32 = 5;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-use super::super::{AtomicFile, RowsError};
-use super::{Dataset, FailedInput, read_ledger};
+use crate::dataset::{Dataset, FailedInput, read_ledger};
+use crate::files::{AtomicFile, FileError};
 
 /// The list's name.
 pub const FAILURES: &str = "failures.csv";
@@ -34,7 +34,7 @@ struct Looked<'a> {
 }
 
 impl Looked<'_> {
-    fn failure(&mut self, number: usize, index: usize) -> Result<Option<FailedInput>, RowsError> {
+    fn failure(&mut self, number: usize, index: usize) -> Result<Option<FailedInput>, FileError> {
         if self.part.as_ref().is_none_or(|(looked, _)| *looked != number) {
             let ledger = read_ledger(&self.dataset.part(number))?;
             self.part = Some((number, ledger.failures.into_iter().map(|f| (f.index, f)).collect()));
@@ -47,8 +47,8 @@ impl Looked<'_> {
 /// parts.
 pub(super) fn walk(
     dataset: &Dataset,
-    mut each: impl FnMut(&FailedInput) -> Result<(), RowsError>,
-) -> Result<Counts, RowsError> {
+    mut each: impl FnMut(&FailedInput) -> Result<(), FileError>,
+) -> Result<Counts, FileError> {
     let base = dataset.base_parts();
     let mut later: HashMap<usize, Last> = HashMap::new();
     let numbers = dataset.parts()?;
@@ -90,7 +90,7 @@ pub(super) fn walk(
 ///
 /// # Errors
 /// `Read` if a part is damaged.
-pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, RowsError> {
+pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, FileError> {
     let mut all = Vec::new();
     walk(dataset, |failure| {
         all.push(failure.clone());
@@ -103,18 +103,18 @@ pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, RowsError> {
 ///
 /// # Errors
 /// `Write` if the disk refuses, `Read` if a part is damaged.
-pub fn write_failures(dataset: &Dataset) -> Result<Counts, RowsError> {
+pub fn write_failures(dataset: &Dataset) -> Result<Counts, FileError> {
     let path = dataset.folder().join(FAILURES);
     let file = BufWriter::new(AtomicFile::create(&path, true)?);
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-    let fail = |e: csv::Error| RowsError::write(&path, e.into());
+    let fail = |e: csv::Error| FileError::write(&path, e.into());
     csv.write_record(["index", "id", "path", "stage", "error", "attempts"]).map_err(fail)?;
     let counts = walk(dataset, |f| {
         let FailedInput { index, id, path: file, stage, error, attempts, .. } = f;
         csv.serialize((index, id, file, stage, error, attempts)).map_err(fail)
     })?;
-    let buffer = csv.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))?;
-    let file = buffer.into_inner().map_err(|e| RowsError::write(&path, e.into_error()))?;
+    let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
+    let file = buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
     file.commit()?;
     Ok(counts)
 }

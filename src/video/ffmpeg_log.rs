@@ -5,8 +5,9 @@
 //! printed but listened to, at the level of errors, for the one demuxer and the one decoder that read the file.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 
+use crate::guard::lock;
 use ffmpeg_next::ffi;
 
 /// The first words of an error; nothing before it.
@@ -39,10 +40,6 @@ pub fn quiet() {
     static ONCE: Once = Once::new();
     // SAFETY: the callback is a function of this program, and FFmpeg may call it from any thread.
     ONCE.call_once(|| unsafe { av_log_set_callback(Some(hear)) });
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Hears what one context of FFmpeg says for as long as this lives.

@@ -14,8 +14,8 @@ mod fill;
 mod ledger;
 mod manifest;
 mod part;
-mod pieces;
 mod plan;
+mod shards;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,10 +25,11 @@ pub use fill::Filler;
 pub use ledger::{Done, Entry, FailedInput, Ledger, Settled};
 pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
 pub use part::{PartWriter, read_ledger, read_part};
-pub use pieces::Pieces;
 pub use plan::{Plan, TaskInputs};
+pub use shards::Pieces;
 
-use super::{AtomicFile, Dims, Format, Part, RowsError, display_path};
+use crate::files::{AtomicFile, FileError, display_path};
+use crate::rows::{Dims, Format, Part};
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
@@ -53,23 +54,23 @@ impl Dataset {
     /// # Errors
     /// `Usage` if it holds another run's rows: the message has the differences. `Write` if another run fills it at the moment, or
     /// the folder cannot be written.
-    pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, RowsError> {
-        let kind = manifest.kind().map_err(|e| RowsError::read(folder, e))?;
-        fs::create_dir_all(folder).map_err(|e| RowsError::write(folder, e))?;
+    pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, FileError> {
+        let kind = manifest.kind().map_err(|e| FileError::read(folder, e))?;
+        fs::create_dir_all(folder).map_err(|e| FileError::write(folder, e))?;
         let lock = lock(folder)?;
         let path = folder.join(MANIFEST);
         if path.exists() {
             let there = Manifest::read(&path)?;
             let differences = there.differences(&manifest);
             if !differences.is_empty() {
-                return Err(RowsError::Usage(format!(
+                return Err(FileError::Usage(format!(
                     "{}: it was begun with other settings ({}); write to another folder, or run it as it was begun",
                     display_path(folder),
                     differences.join("; ")
                 )));
             }
         } else if !parts_of(folder, "part-", kind)?.is_empty() {
-            return Err(RowsError::Usage(format!(
+            return Err(FileError::Usage(format!(
                 "{}: it holds parts but no {MANIFEST}, so whose they are is unknown; write to another folder",
                 display_path(folder)
             )));
@@ -85,10 +86,10 @@ impl Dataset {
     ///
     /// # Errors
     /// `Read` if it has no sound manifest.
-    pub fn read(folder: &Path) -> Result<Self, RowsError> {
+    pub fn read(folder: &Path) -> Result<Self, FileError> {
         let path = folder.join(MANIFEST);
         let manifest = Manifest::read(&path)?;
-        let kind = manifest.kind().map_err(|e| RowsError::read(&path, e))?;
+        let kind = manifest.kind().map_err(|e| FileError::read(&path, e))?;
         Ok(Self { folder: folder.to_path_buf(), manifest, kind, _lock: None })
     }
 
@@ -111,8 +112,8 @@ impl Dataset {
     ///
     /// # Errors
     /// `Read` if the manifest names a part that is none.
-    pub fn layout(&self) -> Result<(Vec<Part>, Dims), RowsError> {
-        self.manifest.layout().map_err(|e| RowsError::read(&self.folder.join(MANIFEST), e))
+    pub fn layout(&self) -> Result<(Vec<Part>, Dims), FileError> {
+        self.manifest.layout().map_err(|e| FileError::read(&self.folder.join(MANIFEST), e))
     }
 
     /// What the run is.
@@ -139,31 +140,31 @@ impl Dataset {
     ///
     /// # Errors
     /// `Read` if the folder cannot be listed.
-    pub fn parts(&self) -> Result<Vec<usize>, RowsError> {
+    pub fn parts(&self) -> Result<Vec<usize>, FileError> {
         parts_of(&self.folder, "part-", self.kind)
     }
 
     /// Those of them that hold later attempts.
-    fn later_parts(&self) -> Result<Vec<usize>, RowsError> {
+    fn later_parts(&self) -> Result<Vec<usize>, FileError> {
         let base = self.base_parts();
         Ok(self.parts()?.into_iter().filter(|number| *number >= base).collect())
     }
 
     /// The numbers of the partial parts, ascending.
-    fn partials(&self) -> Result<Vec<usize>, RowsError> {
+    fn partials(&self) -> Result<Vec<usize>, FileError> {
         parts_of(&self.folder, "partial-", self.kind)
     }
 }
 
 /// Takes the folder's lock, which the system gives back however the process ends.
-fn lock(folder: &Path) -> Result<File, RowsError> {
+fn lock(folder: &Path) -> Result<File, FileError> {
     let path = folder.join(LOCK);
     let file =
-        File::options().create(true).append(true).open(&path).map_err(|e| RowsError::write(&path, e))?;
+        File::options().create(true).append(true).open(&path).map_err(|e| FileError::write(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         // A task that is started twice comes too early, and not for nothing: its code is one of those that are tried again.
-        Err(fs::TryLockError::WouldBlock) => Err(RowsError::write(
+        Err(fs::TryLockError::WouldBlock) => Err(FileError::write(
             folder,
             std::io::Error::other(
                 "another run writes into it at the moment; wait for it, or write to another folder",
@@ -178,8 +179,8 @@ fn lock(folder: &Path) -> Result<File, RowsError> {
 }
 
 /// The numbers in names of the form `part-00012.parquet`, ascending.
-fn parts_of(folder: &Path, prefix: &str, kind: Format) -> Result<Vec<usize>, RowsError> {
-    let fail = |e: std::io::Error| RowsError::read(folder, e.to_string());
+fn parts_of(folder: &Path, prefix: &str, kind: Format) -> Result<Vec<usize>, FileError> {
+    let fail = |e: std::io::Error| FileError::read(folder, e.to_string());
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use tempfile::TempPath;
 
-use super::atomic::{AtomicFile, appeared, kept_name, new_temp};
-use super::error::RowsError;
+use crate::files::atomic::{AtomicFile, appeared, kept_name, new_temp};
+use crate::files::error::FileError;
 
 /// Names a data file and its companion, so that a data file that has its name has **its own** companion.
 ///
@@ -17,7 +17,7 @@ use super::error::RowsError;
 ///
 /// # Errors
 /// As [`AtomicFile::commit`].
-pub(crate) fn commit_pair(companion: AtomicFile, data: AtomicFile) -> Result<(), RowsError> {
+pub(crate) fn commit_pair(companion: AtomicFile, data: AtomicFile) -> Result<(), FileError> {
     companion.sync()?;
     data.sync()?;
     if data.collides() || companion.collides() {
@@ -55,12 +55,12 @@ struct SetAside {
 }
 
 impl SetAside {
-    fn take(file: &AtomicFile) -> Result<Self, RowsError> {
+    fn take(file: &AtomicFile) -> Result<Self, FileError> {
         let place = file.place.clone();
         if fs::symlink_metadata(&place).is_err() {
             return Ok(Self { old: None, place });
         }
-        let fail = |e| RowsError::write(&file.target, e);
+        let fail = |e| FileError::write(&file.target, e);
         let old = new_temp(file.folder()).map_err(fail)?.into_temp_path();
         fs::rename(&place, &old).map_err(fail)?;
         Ok(Self { old: Some(old), place })
@@ -78,9 +78,9 @@ impl SetAside {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ErrorKind;
-    use super::super::atomic::tests::{file_with, names};
     use super::*;
+    use crate::files::ErrorKind;
+    use crate::files::atomic::tests::{file_with, names};
 
     #[test]
     fn a_pair_replaces_a_pair() {

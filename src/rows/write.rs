@@ -6,15 +6,19 @@
 
 use std::path::PathBuf;
 
-use super::atomic::AtomicFile;
-use super::companion::{CompanionRow, CompanionWriter, companion_path};
-use super::format::{Destination, Format};
-use super::layout::Layout;
-use super::pair::commit_pair;
-use super::safetensors::SafetensorsWriter;
-use super::text::display_path;
-use super::{Dims, Failure, Part, Row, RowsError};
-use super::{jsonl::JsonlWriter, npy::NpyWriter, npz::NpzWriter, parquet::ParquetWriter};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::files::commit_pair;
+use crate::files::display_path;
+use crate::rows::companion::{CompanionRow, CompanionWriter, companion_path};
+use crate::rows::format::{Destination, Format};
+use crate::rows::formats::jsonl::JsonlWriter;
+use crate::rows::formats::npy::NpyWriter;
+use crate::rows::formats::npz::NpzWriter;
+use crate::rows::formats::parquet::write::ParquetWriter;
+use crate::rows::formats::safetensors::SafetensorsWriter;
+use crate::rows::layout::Layout;
+use crate::rows::{Dims, Failure, Part, Row};
 
 /// An output that is known to be writable, before any work; nothing has its name yet.
 pub struct Prepared {
@@ -30,7 +34,7 @@ impl Prepared {
     /// # Errors
     /// `Usage` if the parts are none, listed twice or too many for the format, if the file or its companion exists and
     /// `overwrite` is false, or if the folder is missing; `Write` if the folder cannot be written.
-    pub fn new(destination: &Destination, parts: &[Part], overwrite: bool) -> Result<Self, RowsError> {
+    pub fn new(destination: &Destination, parts: &[Part], overwrite: bool) -> Result<Self, FileError> {
         let format = destination.format();
         check_parts(destination, parts)?;
         let files = match destination {
@@ -48,7 +52,7 @@ impl Prepared {
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub fn start(self, dims: Dims) -> Result<Output, RowsError> {
+    pub fn start(self, dims: Dims) -> Result<Output, FileError> {
         let Self { parts, format, files } = self;
         let layout = Layout::new(parts, dims, format);
         let mut paths = None;
@@ -71,15 +75,15 @@ impl Prepared {
     }
 }
 
-fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), RowsError> {
+fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), FileError> {
     Part::check_single(parts)?;
     if parts.is_empty() {
         let all = Part::ALL.map(Part::name).join(", ");
-        return Err(RowsError::Usage(format!("no part to write; name at least one of {all}")));
+        return Err(FileError::Usage(format!("no part to write; name at least one of {all}")));
     }
     if let (Destination::File(path, Format::Npy), true) = (destination, parts.len() > 1) {
         let names: Vec<&str> = parts.iter().map(|p| p.name()).collect();
-        return Err(RowsError::Usage(format!(
+        return Err(FileError::Usage(format!(
             "{}: .npy holds one array and {} parts were asked for ({}); write {} instead, which holds one per part",
             display_path(path),
             parts.len(),
@@ -93,11 +97,11 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), RowsErro
 /// One format's way of writing rows that are known to fit.
 pub(crate) trait RowWriter: Send {
     /// Takes the next row.
-    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError>;
+    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError>;
     /// Puts a text into the file's own metadata, for formats that have some.
     fn note(&mut self, _key: &'static str, _text: String) {}
     /// Completes the bytes and gives the file back, still without its name; `None` for standard output.
-    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError>;
+    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError>;
 }
 
 /// An output that takes rows. Dropped before [`finish`](Self::finish), it leaves no trace.
@@ -130,7 +134,7 @@ impl Output {
     ///
     /// # Errors
     /// As there.
-    pub fn push(&mut self, row: &Row) -> Result<(), RowsError> {
+    pub fn push(&mut self, row: &Row) -> Result<(), FileError> {
         self.push_all(std::slice::from_ref(row))
     }
 
@@ -140,7 +144,7 @@ impl Output {
     /// # Errors
     /// `Row` if a value is not finite or a shape is not that of the rows before: the output is as it was and the caller may
     /// record the video with [`fail`](Self::fail). `Write` or `Closed` end the run.
-    pub fn push_all(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+    pub fn push_all(&mut self, rows: &[Row]) -> Result<(), FileError> {
         let Some(index) = rows.first().map(|row| row.index) else { return Ok(()) };
         self.in_order(index)?;
         self.layout.check_all(rows)?;
@@ -159,7 +163,7 @@ impl Output {
     ///
     /// # Errors
     /// `Row` if it comes out of order. `Write` ends the run.
-    pub fn fail(&mut self, failure: &Failure) -> Result<(), RowsError> {
+    pub fn fail(&mut self, failure: &Failure) -> Result<(), FileError> {
         self.in_order(failure.index)?;
         if let Some(companion) = &mut self.companion {
             companion.push(&CompanionRow::failed(failure))?;
@@ -173,7 +177,7 @@ impl Output {
     ///
     /// # Errors
     /// `Write` if the disk is full or a rename fails: then neither is there (or the old pair still is).
-    pub fn finish(self) -> Result<Written, RowsError> {
+    pub fn finish(self) -> Result<Written, FileError> {
         let data = self.writer.finish(&self.layout)?;
         let companion = self.companion.map(CompanionWriter::finish).transpose()?;
         if let (Some(data), Some(companion)) = (data, companion) {
@@ -183,10 +187,10 @@ impl Output {
         Ok(Written { data, companion, rows: self.rows, failed: self.failed })
     }
 
-    fn in_order(&self, index: usize) -> Result<(), RowsError> {
+    fn in_order(&self, index: usize) -> Result<(), FileError> {
         if index < self.next {
             let next = self.next;
-            return Err(RowsError::Row(format!("input {index} came after input {}", next - 1)));
+            return Err(FileError::Row(format!("input {index} came after input {}", next - 1)));
         }
         Ok(())
     }
@@ -194,13 +198,14 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, failure, row};
     use super::*;
-    use crate::rows::{ErrorKind, read};
+    use crate::files::ErrorKind;
+    use crate::rows::read;
+    use crate::rows::testing::{DIMS, failure, row};
     use std::fs;
     use std::path::Path;
 
-    fn prepared(path: &Path, parts: &[Part], overwrite: bool) -> Result<Prepared, RowsError> {
+    fn prepared(path: &Path, parts: &[Part], overwrite: bool) -> Result<Prepared, FileError> {
         Prepared::new(&Destination::parse(path)?, parts, overwrite)
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::cli::progress::Progress;
 use crate::cli::report;
-use crate::rows::{Failure, display_path};
+use crate::files::display_path;
+use crate::rows::Failure;
 
 /// The lines of a run.
 pub(super) struct Teller {

@@ -12,14 +12,15 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::atomic::AtomicFile;
-use super::layout::Layout;
-use super::npy;
-use super::open::{Place, Places};
-use super::output::RowWriter;
-use super::read::Raw;
-use super::values::{Element, Spool};
-use super::{Part, Row, RowsError};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::rows::formats::npy;
+use crate::rows::layout::Layout;
+use crate::rows::open::{Place, Places};
+use crate::rows::read::Raw;
+use crate::rows::values::{Element, Spool};
+use crate::rows::write::RowWriter;
+use crate::rows::{Part, Row};
 
 /// Writes an array per part.
 pub(crate) struct NpzWriter {
@@ -30,16 +31,16 @@ pub(crate) struct NpzWriter {
 }
 
 impl NpzWriter {
-    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, RowsError> {
+    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
         let target = file.target().to_path_buf();
         let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, RowsError>>()?;
+        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
         Ok(Self { file, target, spools, rows: 0 })
     }
 }
 
 impl RowWriter for NpzWriter {
-    fn push(&mut self, row: &Row, _: &Layout) -> Result<(), RowsError> {
+    fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
         for (part, spool) in &mut self.spools {
             spool.push(row.values(*part))?;
         }
@@ -47,9 +48,9 @@ impl RowWriter for NpzWriter {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
         let Self { file, target, spools, rows } = *self;
-        let fail = |e: ZipError| RowsError::write(&target, e.into());
+        let fail = |e: ZipError| FileError::write(&target, e.into());
         let mut zip = ZipWriter::new(BufWriter::with_capacity(1 << 16, file));
         // The date is the zip format's first, so that equal rows make equal files.
         let options = SimpleFileOptions::default()
@@ -61,12 +62,12 @@ impl RowWriter for NpzWriter {
             let mut shape = vec![rows];
             shape.extend(layout.shape(part));
             let copied = zip.write_all(&npy::header(&shape)).and_then(|()| spool.copy_into(&mut zip));
-            copied.map_err(|e| RowsError::write(&target, e))?;
+            copied.map_err(|e| FileError::write(&target, e))?;
         }
         let buffer = zip.finish().map_err(fail)?;
         match buffer.into_inner() {
             Ok(file) => Ok(Some(file)),
-            Err(e) => Err(RowsError::write(&target, e.into_error())),
+            Err(e) => Err(FileError::write(&target, e.into_error())),
         }
     }
 }
@@ -84,7 +85,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             continue;
         }
         let size = entry.size();
-        let in_entry = |e: String| format!("array '{}': {e}", super::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -118,7 +119,7 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
         }
         let (size, start) = (entry.size(), entry.data_start());
         let stored = entry.compression() == CompressionMethod::Stored;
-        let in_entry = |e: String| format!("array '{}': {e}", super::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -162,8 +163,8 @@ fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, row};
     use super::*;
+    use crate::rows::testing::{DIMS, row};
     use crate::rows::{Destination, Prepared, read as read_table};
 
     fn sample(dir: &Path) -> PathBuf {

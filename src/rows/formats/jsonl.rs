@@ -1,7 +1,7 @@
 //! JSON lines: an object per video, the clip's columns and a list per part (a list of lists where it has a row per frame).
 //!
 //! On standard output a line is flushed per row, so that a pipe's reader sees each video when it is done, and a reader that
-//! left is [`RowsError::Closed`]. Numbers have the fewest digits that give the same f32 back.
+//! left is [`FileError::Closed`]. Numbers have the fewest digits that give the same f32 back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::atomic::AtomicFile;
-use super::layout::Layout;
-use super::output::RowWriter;
-use super::read::{Array, Raw, part_name};
-use super::stdout::{print, stdout_error};
-use super::{Row, RowsError, known};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::files::{print, stdout_error};
+use crate::rows::layout::Layout;
+use crate::rows::read::{Array, Raw, part_name};
+use crate::rows::write::RowWriter;
+use crate::rows::{Row, known};
 
 /// Writes a line per row.
 pub(crate) struct JsonlWriter {
@@ -43,14 +44,14 @@ impl JsonlWriter {
 }
 
 impl RowWriter for JsonlWriter {
-    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError> {
+    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError> {
         self.line.clear();
         let encoded = serde_json::to_writer(&mut self.line, &Line { row, layout, status: None });
         self.line.push(b'\n');
         match &mut self.target {
             Target::File(file, path) => {
                 let written = encoded.map_err(io::Error::from).and_then(|()| file.write_all(&self.line));
-                written.map_err(|e| RowsError::write(path, e))
+                written.map_err(|e| FileError::write(path, e))
             }
             Target::Stdout => {
                 encoded.map_err(|e| stdout_error(e.into()))?;
@@ -59,11 +60,11 @@ impl RowWriter for JsonlWriter {
         }
     }
 
-    fn finish(self: Box<Self>, _: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+    fn finish(self: Box<Self>, _: &Layout) -> Result<Option<AtomicFile>, FileError> {
         match self.target {
             Target::File(file, path) => match file.into_inner() {
                 Ok(file) => Ok(Some(file)),
-                Err(e) => Err(RowsError::write(&path, e.into_error())),
+                Err(e) => Err(FileError::write(&path, e.into_error())),
             },
             Target::Stdout => Ok(None),
         }
@@ -71,11 +72,11 @@ impl RowWriter for JsonlWriter {
 }
 
 /// One row as a JSON object, keys in a fixed order.
-pub(super) struct Line<'a> {
-    pub(super) row: &'a Row,
-    pub(super) layout: &'a Layout,
+pub(crate) struct Line<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) layout: &'a Layout,
     /// What became of it, where failures stand between the rows.
-    pub(super) status: Option<&'static str>,
+    pub(crate) status: Option<&'static str>,
 }
 
 impl Serialize for Line<'_> {
@@ -273,8 +274,8 @@ fn add(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, row};
     use super::*;
+    use crate::rows::testing::{DIMS, row};
     use crate::rows::{Dims, Format, Part};
 
     fn line(row: &Row, parts: &[Part]) -> String {

@@ -1,4 +1,4 @@
-//! What is done with the weights that [`super::shelf`] knows: fetched, carried elsewhere, verified, removed.
+//! What is done with the weights that [`super::inventory`] knows: fetched, carried elsewhere, verified, removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use hf_hub::RepoType;
 use serde::Serialize;
 
-use super::convert::{ConvertError, Storage, convert};
-use super::home::{beside, encoder_file, lift_home, lift_lock, lift_part, place_of};
-use super::hub::{HubId, Shelf};
-use super::net::{Lock, NetError, write_whole};
-use super::shelf::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
-use super::vision::{self, CONFIG_FILE};
-use super::{HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load};
+use crate::files::FileError;
 use crate::model::Family;
-use crate::rows::RowsError;
+use crate::weights::convert::{ConvertError, Storage, convert};
+use crate::weights::home::{beside, encoder_file, lift_home, lift_lock, lift_part, place_of};
+use crate::weights::hub::{HubId, Shelf};
+use crate::weights::inventory::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
+use crate::weights::net::{Lock, NetError, write_whole};
+use crate::weights::vision;
+use crate::weights::vision::CONFIG_FILE;
+use crate::weights::{HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load};
 
 /// Fetches what is missing of an item; where it is then.
 ///
@@ -67,7 +68,7 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
         let tower = model_in(store, &path)?;
         let done = convert(&tower, &target, Storage::F32, true).map_err(|error| match error {
             ConvertError::Weights(error) => error,
-            ConvertError::Rows(RowsError::Write { cause, .. }) => write(NetError::write(&target, cause)),
+            ConvertError::Rows(FileError::Write { cause, .. }) => write(NetError::write(&target, cause)),
             ConvertError::Rows(other) => WeightsError::Absent(other.to_string()),
         })?;
         Record::of_converted(&tower, &state(item).source, done).write(&target).map_err(write)?;

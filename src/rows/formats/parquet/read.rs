@@ -11,10 +11,10 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
-use super::parquet::SHAPE;
-use super::parquet_source::Source;
-use super::read::{Array, Raw, part_name};
 use crate::guard::catch_panic;
+use crate::rows::formats::parquet::source::Source;
+use crate::rows::formats::parquet::write::SHAPE;
+use crate::rows::read::{Array, Raw, part_name};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -184,11 +184,11 @@ fn floats(column: &ArrayRef, data: &mut Vec<f32>, width: &mut Option<usize>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::row;
     use super::*;
     use crate::rows::Part;
-    use crate::rows::parquet::BATCH_ROWS;
-    use crate::rows::parquet::tests::sample;
+    use crate::rows::formats::parquet::write::BATCH_ROWS;
+    use crate::rows::formats::parquet::write::tests::sample;
+    use crate::rows::testing::row;
     use std::io::{Seek, SeekFrom, Write};
 
     #[test]

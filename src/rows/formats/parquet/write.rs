@@ -19,10 +19,11 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::atomic::AtomicFile;
-use super::layout::Layout;
-use super::output::RowWriter;
-use super::{Part, Row, RowsError, known};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::rows::layout::Layout;
+use crate::rows::write::RowWriter;
+use crate::rows::{Part, Row, known};
 
 /// The metadata key of a part's shape in one row.
 pub(crate) const SHAPE: &str = "shape";
@@ -69,12 +70,12 @@ impl ParquetWriter {
         Self { target, state: State::Claimed(file), batch: Batch::default(), notes: vec![] }
     }
 
-    fn fail(&self, e: ParquetError) -> RowsError {
-        RowsError::write(&self.target, io_error(e))
+    fn fail(&self, e: ParquetError) -> FileError {
+        FileError::write(&self.target, io_error(e))
     }
 
     /// Writes the gathered rows, opening the file if they are the first.
-    fn flush(&mut self, layout: &Layout) -> Result<(), RowsError> {
+    fn flush(&mut self, layout: &Layout) -> Result<(), FileError> {
         if let State::Claimed(_) = self.state
             && let State::Claimed(file) = std::mem::replace(&mut self.state, State::Failed)
         {
@@ -95,7 +96,7 @@ impl ParquetWriter {
 }
 
 impl RowWriter for ParquetWriter {
-    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError> {
+    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError> {
         self.batch.push(row, layout);
         let values: usize = self.batch.parts.iter().map(Vec::len).sum();
         if values >= BATCH_VALUES || self.batch.id.len() >= BATCH_ROWS {
@@ -108,7 +109,7 @@ impl RowWriter for ParquetWriter {
         self.notes.push(KeyValue::new(key.to_string(), text));
     }
 
-    fn finish(mut self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+    fn finish(mut self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
         self.flush(layout)?;
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Open(mut writer, _) => {
@@ -214,8 +215,8 @@ fn io_error(e: ParquetError) -> std::io::Error {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::testing::{DIMS, row};
     use super::*;
+    use crate::rows::testing::{DIMS, row};
     use crate::rows::{Destination, Prepared};
     use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs::File;

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{AtomicFile, Dims, Format, Part, RowsError};
+use crate::files::{AtomicFile, FileError};
+use crate::rows::{Dims, Format, Part};
 
 /// The layout of folder and ledgers; a change that older programs cannot read counts it up.
 const LAYOUT: u32 = 1;
@@ -138,21 +139,21 @@ impl Manifest {
     ///
     /// # Errors
     /// `Read` if the file is missing or not a manifest.
-    pub fn read(path: &Path) -> Result<Self, RowsError> {
+    pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read(path)
-            .map_err(|e| RowsError::read(path, format!("{e}; a dataset of lift embed -o DIR/ has one")))?;
-        serde_json::from_slice(&text).map_err(|e| RowsError::read(path, format!("not a manifest: {e}")))
+            .map_err(|e| FileError::read(path, format!("{e}; a dataset of lift embed -o DIR/ has one")))?;
+        serde_json::from_slice(&text).map_err(|e| FileError::read(path, format!("not a manifest: {e}")))
     }
 
     /// Writes it, whole or not at all.
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub fn write(&self, path: &Path) -> Result<(), RowsError> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(|e| RowsError::write(path, e.into()))?;
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| FileError::write(path, e.into()))?;
         text.push(b'\n');
         let mut file = AtomicFile::create(path, true)?;
-        file.write_all(&text).map_err(|e| RowsError::write(path, e))?;
+        file.write_all(&text).map_err(|e| FileError::write(path, e))?;
         file.commit()
     }
 

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::super::{Dims, Part, RowsError, display_path};
-use super::part::{Rows, open_rows, read_inputs, rows_of};
-use super::{Dataset, Done, Entry, FailedInput, MANIFEST, Manifest, read_ledger};
+use crate::dataset::part::{Rows, open_rows, read_inputs, rows_of};
+use crate::dataset::{Dataset, Done, Entry, FailedInput, MANIFEST, Manifest, read_ledger};
+use crate::files::{FileError, display_path};
+use crate::rows::{Dims, Part};
 
 /// All pieces of a run.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Pieces {
     ///
     /// # Errors
     /// `Read` if one is no dataset, of another run, missing, twice there, or not finished.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, RowsError> {
+    pub fn open(paths: &[PathBuf]) -> Result<Self, FileError> {
         let mut pieces = Vec::new();
         for path in paths {
             for folder in folders(path)? {
@@ -35,7 +36,7 @@ impl Pieces {
             }
         }
         let Some(first) = pieces.first() else {
-            return Err(RowsError::Usage("nothing to read: name datasets or folders of shards".into()));
+            return Err(FileError::Usage("nothing to read: name datasets or folders of shards".into()));
         };
         let whole = first.manifest().whole();
         for piece in &pieces[1..] {
@@ -46,7 +47,7 @@ impl Pieces {
                     display_path(first.folder()),
                     differences.join("; ")
                 );
-                return Err(RowsError::read(piece.folder(), reason));
+                return Err(FileError::read(piece.folder(), reason));
             }
         }
         check_shards(&pieces)?;
@@ -57,7 +58,7 @@ impl Pieces {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_one(path: &Path) -> Result<Self, RowsError> {
+    pub fn open_one(path: &Path) -> Result<Self, FileError> {
         if !Dataset::is_at(path) {
             return Self::open(&[path.to_path_buf()]);
         }
@@ -66,7 +67,7 @@ impl Pieces {
         Self::finished(vec![piece], alone)
     }
 
-    fn finished(pieces: Vec<Dataset>, alone: bool) -> Result<Self, RowsError> {
+    fn finished(pieces: Vec<Dataset>, alone: bool) -> Result<Self, FileError> {
         pieces.iter().try_for_each(check_finished)?;
         let whole = pieces[0].manifest().whole();
         let (parts, dims) = pieces[0].layout()?;
@@ -87,7 +88,7 @@ impl Pieces {
     ///
     /// # Errors
     /// `Read` if a part is damaged or an input is missing or there twice; else what `each` returns.
-    pub fn each(&self, mut each: impl FnMut(Done) -> Result<(), RowsError>) -> Result<(), RowsError> {
+    pub fn each(&self, mut each: impl FnMut(Done) -> Result<(), FileError>) -> Result<(), FileError> {
         let mut cursors = self
             .pieces
             .iter()
@@ -102,7 +103,7 @@ impl Pieces {
         while let Some((index, (at, done))) = heads.pop_first() {
             if index != expected && !self.alone {
                 let reason = format!("input {expected} is missing; run the same lift embed again");
-                return Err(RowsError::read(cursors[at].dataset.folder(), reason));
+                return Err(FileError::read(cursors[at].dataset.folder(), reason));
             }
             expected += 1;
             each(done)?;
@@ -113,7 +114,7 @@ impl Pieces {
             return Ok(());
         }
         let reason = format!("it ends after {expected} of {count} inputs; run the same lift embed again");
-        Err(RowsError::read(self.pieces[0].folder(), reason))
+        Err(FileError::read(self.pieces[0].folder(), reason))
     }
 }
 
@@ -121,35 +122,35 @@ fn advance(
     cursor: &mut Cursor,
     at: usize,
     heads: &mut BTreeMap<usize, (usize, Done)>,
-) -> Result<(), RowsError> {
+) -> Result<(), FileError> {
     if let Some(done) = cursor.next()? {
         let index = done.entry.index;
         if heads.insert(index, (at, done)).is_some() {
             let reason = format!("input {index} is in another piece too");
-            return Err(RowsError::read(cursor.dataset.folder(), reason));
+            return Err(FileError::read(cursor.dataset.folder(), reason));
         }
     }
     Ok(())
 }
 
 /// The datasets at a path: itself, or its shards.
-fn folders(path: &Path) -> Result<Vec<PathBuf>, RowsError> {
+fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if Dataset::is_at(path) {
         return Ok(vec![path.to_path_buf()]);
     }
-    let entries = std::fs::read_dir(path).map_err(|e| RowsError::read(path, e.to_string()))?;
+    let entries = std::fs::read_dir(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let mut shards: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| Dataset::is_at(p)).collect();
     shards.sort();
     if shards.is_empty() {
         let reason =
             format!("it is no dataset and holds none (no {MANIFEST}); name what lift embed -o DIR/ filled");
-        return Err(RowsError::read(path, reason));
+        return Err(FileError::read(path, reason));
     }
     Ok(shards)
 }
 
 /// Checks that every shard is there once.
-fn check_shards(pieces: &[Dataset]) -> Result<(), RowsError> {
+fn check_shards(pieces: &[Dataset]) -> Result<(), FileError> {
     let count = pieces[0].manifest().shard.map_or(1, |shard| shard.count);
     let mut seen: Vec<Option<&Path>> = vec![None; count];
     for piece in pieces {
@@ -164,7 +165,7 @@ fn check_shards(pieces: &[Dataset]) -> Result<(), RowsError> {
             }
             None => format!("there is no shard {index} of {count}"),
         };
-        return Err(RowsError::read(piece.folder(), reason));
+        return Err(FileError::read(piece.folder(), reason));
     }
     let missing: Vec<String> =
         seen.iter().enumerate().filter(|(_, s)| s.is_none()).map(|(i, _)| i.to_string()).collect();
@@ -178,11 +179,11 @@ fn check_shards(pieces: &[Dataset]) -> Result<(), RowsError> {
     );
     let beside = pieces[0].folder();
     let run = beside.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(beside);
-    Err(RowsError::read(run, reason))
+    Err(FileError::read(run, reason))
 }
 
 /// Checks that every part of the inputs is there.
-fn check_finished(piece: &Dataset) -> Result<(), RowsError> {
+fn check_finished(piece: &Dataset) -> Result<(), FileError> {
     let there = piece.parts()?;
     let base = piece.base_parts();
     let missing: Vec<usize> = (0..base).filter(|n| there.binary_search(n).is_err()).collect();
@@ -191,7 +192,7 @@ fn check_finished(piece: &Dataset) -> Result<(), RowsError> {
         "it is not finished: {} of {base} parts are missing, the first is number {first}; run the same lift embed again",
         missing.len()
     );
-    Err(RowsError::read(piece.folder(), reason))
+    Err(FileError::read(piece.folder(), reason))
 }
 
 /// A walk over one piece.
@@ -216,7 +217,7 @@ struct OpenPart {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(dataset: &'a Dataset, parts: &'a [Part], dims: Dims) -> Result<Self, RowsError> {
+    fn new(dataset: &'a Dataset, parts: &'a [Part], dims: Dims) -> Result<Self, FileError> {
         let base = dataset.base_parts();
         let mut later = HashMap::new();
         for number in dataset.later_parts()? {
@@ -226,7 +227,7 @@ impl<'a> Cursor<'a> {
         Ok(Self { dataset, parts, dims, numbers: 0..base, open: None, later, looked: None })
     }
 
-    fn next(&mut self) -> Result<Option<Done>, RowsError> {
+    fn next(&mut self) -> Result<Option<Done>, FileError> {
         loop {
             let Some(open) = &mut self.open else {
                 let Some(number) = self.numbers.next() else { return Ok(None) };
@@ -251,13 +252,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// What a later part says of an input.
-    fn look(&mut self, number: usize, index: usize) -> Result<Done, RowsError> {
+    fn look(&mut self, number: usize, index: usize) -> Result<Done, FileError> {
         let path = self.dataset.part(number);
         if self.looked.as_ref().is_none_or(|(looked, _)| *looked != number) {
             let inputs = read_inputs(&path, self.parts, self.dims)?;
             self.looked = Some((number, inputs.into_iter().map(|done| (done.entry.index, done)).collect()));
         }
         let done = self.looked.as_mut().and_then(|(_, inputs)| inputs.remove(&index));
-        done.ok_or_else(|| RowsError::read(&path, format!("input {index} stands twice in the ledgers")))
+        done.ok_or_else(|| FileError::read(&path, format!("input {index} stands twice in the ledgers")))
     }
 }

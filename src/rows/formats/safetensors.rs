@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 
-use super::atomic::AtomicFile;
-use super::layout::Layout;
-use super::open::{Place, Places};
-use super::output::RowWriter;
-use super::read::{Array, Raw};
-use super::values::{Element, Spool, count, read_values};
-use super::{Part, Row, RowsError};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::rows::layout::Layout;
+use crate::rows::open::{Place, Places};
+use crate::rows::read::{Array, Raw};
+use crate::rows::values::{Element, Spool, count, read_values};
+use crate::rows::write::RowWriter;
+use crate::rows::{Part, Row};
 
 /// The metadata key of the ids.
 const IDS: &str = "ids";
@@ -33,10 +34,10 @@ pub(crate) struct SafetensorsWriter {
 }
 
 impl SafetensorsWriter {
-    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, RowsError> {
+    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
         let target = file.target().to_path_buf();
         let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, RowsError>>()?;
+        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
         Ok(Self { file, target, spools, ids: Vec::new(), notes: Vec::new() })
     }
 }
@@ -65,7 +66,7 @@ fn header(
 }
 
 impl RowWriter for SafetensorsWriter {
-    fn push(&mut self, row: &Row, _: &Layout) -> Result<(), RowsError> {
+    fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
         for (part, spool) in &mut self.spools {
             spool.push(row.values(*part))?;
         }
@@ -77,7 +78,7 @@ impl RowWriter for SafetensorsWriter {
         self.notes.push((key, text));
     }
 
-    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
         let Self { file, target, spools, ids, notes } = *self;
         let mut tensors = Vec::new();
         let mut start = 0;
@@ -89,7 +90,7 @@ impl RowWriter for SafetensorsWriter {
             tensors.push((part.name().to_string(), info));
             start = end;
         }
-        let fail = |e| RowsError::write(&target, e);
+        let fail = |e| FileError::write(&target, e);
         let header = header(&ids, notes, tensors).map_err(|e| fail(std::io::Error::other(e)))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(&header).map_err(fail)?;
@@ -207,8 +208,8 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, row};
     use super::*;
+    use crate::rows::testing::{DIMS, row};
     use crate::rows::{Destination, Prepared};
 
     #[test]

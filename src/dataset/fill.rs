@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::{Dims, Failure, Part, Row, RowsError, Stamp};
-use super::failures::Counts;
-use super::part::read_inputs;
-use super::plan::{Task, TaskInputs};
-use super::{Dataset, Done, FailedInput, PartWriter, Plan, write_failures};
+use crate::dataset::failures::Counts;
+use crate::dataset::part::read_inputs;
+use crate::dataset::plan::{Task, TaskInputs};
+use crate::dataset::{Dataset, Done, FailedInput, PartWriter, Plan, write_failures};
+use crate::files::{FileError, Stamp};
+use crate::rows::{Dims, Failure, Part, Row};
 
 /// A dataset being filled. Dropped before [`finish`](Self::finish), it leaves the finished parts and nothing else.
 pub struct Filler {
@@ -31,7 +32,7 @@ struct Open {
 
 impl Open {
     /// Writes what is kept of the inputs before `index`.
-    fn write_kept(&mut self, index: usize) -> Result<(), RowsError> {
+    fn write_kept(&mut self, index: usize) -> Result<(), FileError> {
         while self.kept.front().is_some_and(|done| done.entry.index < index) {
             let Some(done) = self.kept.pop_front() else { break };
             self.writer.input(done)?;
@@ -45,7 +46,7 @@ impl Filler {
     ///
     /// # Errors
     /// `Read` if the manifest's parts are none.
-    pub fn new(dataset: Dataset, plan: Plan) -> Result<Self, RowsError> {
+    pub fn new(dataset: Dataset, plan: Plan) -> Result<Self, FileError> {
         let (parts, dims) = dataset.layout()?;
         let whole = dataset.parts()?;
         for number in dataset.partials()? {
@@ -61,7 +62,7 @@ impl Filler {
     ///
     /// # Errors
     /// `Row` if one does not fit: the caller then records it as failed. Others end the run.
-    pub fn embedded(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), RowsError> {
+    pub fn embedded(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
         let open = self.open_for(index)?;
         open.writer.rows(index, stamp, rows)?;
         self.received()
@@ -71,7 +72,7 @@ impl Filler {
     ///
     /// # Errors
     /// Those that end the run.
-    pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), RowsError> {
+    pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), FileError> {
         let attempts = self.attempts.get(&failure.index).copied().unwrap_or(0) + 1;
         let open = self.open_for(failure.index)?;
         open.writer.failure(stamp, FailedInput::new(failure, attempts));
@@ -83,7 +84,7 @@ impl Filler {
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub fn finish(mut self) -> Result<Counts, RowsError> {
+    pub fn finish(mut self) -> Result<Counts, FileError> {
         if self.open.is_none() {
             self.close_empty()?;
         }
@@ -103,20 +104,20 @@ impl Filler {
         write_failures(&self.dataset)
     }
 
-    fn open_for(&mut self, index: usize) -> Result<&mut Open, RowsError> {
+    fn open_for(&mut self, index: usize) -> Result<&mut Open, FileError> {
         if self.open.is_none() {
             self.close_empty()?;
             self.open_next()?;
         }
         let Some(open) = &mut self.open else {
             let text = format!("input {index} was not asked for");
-            return Err(RowsError::Read { path: self.dataset.folder().into(), reason: text });
+            return Err(FileError::Read { path: self.dataset.folder().into(), reason: text });
         };
         open.write_kept(index)?;
         Ok(open)
     }
 
-    fn open_next(&mut self) -> Result<(), RowsError> {
+    fn open_next(&mut self) -> Result<(), FileError> {
         let Some(task) = self.tasks.pop_front() else { return Ok(()) };
         let path = self.dataset.part(task.number);
         let rewrites = path.exists();
@@ -134,7 +135,7 @@ impl Filler {
         Ok(())
     }
 
-    fn received(&mut self) -> Result<(), RowsError> {
+    fn received(&mut self) -> Result<(), FileError> {
         if let Some(open) = &mut self.open {
             open.received += 1;
             if open.received == open.task.count {
@@ -145,7 +146,7 @@ impl Filler {
     }
 
     /// Names the parts that only lacked their name.
-    fn close_empty(&mut self) -> Result<(), RowsError> {
+    fn close_empty(&mut self) -> Result<(), FileError> {
         while self.tasks.front().is_some_and(|task| task.count == 0) {
             self.open_next()?;
             self.close()?;
@@ -153,7 +154,7 @@ impl Filler {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), RowsError> {
+    fn close(&mut self) -> Result<(), FileError> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         open.write_kept(usize::MAX)?;
         let number = open.task.number;

@@ -11,12 +11,13 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tempfile::NamedTempFile;
 
-use super::error::RowsError;
-use super::text::display_path;
+use crate::files::error::FileError;
+use crate::files::text::display_path;
+use crate::guard::lock;
 
 /// How the names of temporary files begin and end.
 const PREFIX: &str = ".lift-";
@@ -44,7 +45,7 @@ impl Drop for Listed {
 
 /// A set of paths is whole after every change, so a panic elsewhere does not spoil it.
 fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&UNFINISHED)
 }
 
 /// Removes the temporary files of outputs under construction, for a process that ends without unwinding.
@@ -58,13 +59,13 @@ pub fn remove_unfinished() {
 /// A file under construction; it gets its name at [`commit`](Self::commit).
 #[derive(Debug)]
 pub struct AtomicFile {
-    pub(super) temp: NamedTempFile,
+    pub(crate) temp: NamedTempFile,
     /// Gone after the temporary file is, or has its name.
     listed: Listed,
     /// The name asked for, for messages.
-    pub(super) target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Where the bytes go: the target, or what it points to if it is a symbolic link.
-    pub(super) place: PathBuf,
+    pub(crate) place: PathBuf,
     overwrite: bool,
 }
 
@@ -74,17 +75,17 @@ impl AtomicFile {
     /// # Errors
     /// `Usage` if the target exists and `overwrite` is false, if it is not a regular file, or if its folder does not
     /// exist; `Write` if the folder cannot be written.
-    pub fn create(target: &Path, overwrite: bool) -> Result<Self, RowsError> {
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, FileError> {
         let place = resolve(target, overwrite)?;
         let folder = folder_of(&place);
         if !folder.is_dir() {
             let folder = display_path(folder);
-            return Err(RowsError::Usage(format!(
+            return Err(FileError::Usage(format!(
                 "{}: the folder {folder} does not exist; create it first (mkdir -p) or choose another",
                 display_path(target)
             )));
         }
-        let temp = new_temp(folder).map_err(|e| RowsError::write(target, e))?;
+        let temp = new_temp(folder).map_err(|e| FileError::write(target, e))?;
         let listed = Listed::new(temp.path());
         Ok(Self { temp, listed, target: target.to_path_buf(), place, overwrite })
     }
@@ -115,30 +116,30 @@ impl AtomicFile {
     /// `Write` if the disk is full or the rename fails (the temporary file is removed). If another process made the
     /// target meanwhile and overwriting was not asked for, that file stays, and the finished bytes are kept under the
     /// temporary name, which the message gives.
-    pub fn commit(self) -> Result<(), RowsError> {
+    pub fn commit(self) -> Result<(), FileError> {
         self.sync()?;
         self.rename()
     }
 
-    pub(super) fn sync(&self) -> Result<(), RowsError> {
-        self.temp.as_file().sync_all().map_err(|e| RowsError::write(&self.target, e))
+    pub(crate) fn sync(&self) -> Result<(), FileError> {
+        self.temp.as_file().sync_all().map_err(|e| FileError::write(&self.target, e))
     }
 
-    pub(super) fn rename(self) -> Result<(), RowsError> {
+    pub(crate) fn rename(self) -> Result<(), FileError> {
         let Self { temp, listed: _listed, target, place, overwrite } = self;
         if overwrite {
-            temp.persist(&place).map_err(|e| RowsError::write(&target, e.error))?;
+            temp.persist(&place).map_err(|e| FileError::write(&target, e.error))?;
         } else if let Err(e) = temp.persist_noclobber(&place) {
             return Err(match e.error.kind() {
                 io::ErrorKind::AlreadyExists => kept_aside(&target, e.file),
-                _ => RowsError::write(&target, e.error),
+                _ => FileError::write(&target, e.error),
             });
         }
         sync_folder(folder_of(&place));
         Ok(())
     }
 
-    pub(super) fn collides(&self) -> bool {
+    pub(crate) fn collides(&self) -> bool {
         !self.overwrite && fs::symlink_metadata(&self.place).is_ok()
     }
 }
@@ -160,10 +161,10 @@ impl Seek for AtomicFile {
 }
 
 /// The name the bytes go to: through a symbolic link, onto regular files only.
-fn resolve(target: &Path, overwrite: bool) -> Result<PathBuf, RowsError> {
+fn resolve(target: &Path, overwrite: bool) -> Result<PathBuf, FileError> {
     let shown = display_path(target);
     if target.file_name().is_none() {
-        return Err(RowsError::Usage(format!("{shown}: not a file name")));
+        return Err(FileError::Usage(format!("{shown}: not a file name")));
     }
     let Ok(meta) = fs::symlink_metadata(target) else {
         return Ok(target.to_path_buf());
@@ -175,19 +176,19 @@ fn resolve(target: &Path, overwrite: bool) -> Result<PathBuf, RowsError> {
             // A dangling link: the file is made where it points.
             Err(_) => match fs::read_link(target) {
                 Ok(link) => folder_of(target).join(link),
-                Err(e) => return Err(RowsError::write(target, e)),
+                Err(e) => return Err(FileError::write(target, e)),
             },
         };
     }
     match fs::symlink_metadata(&place) {
         Err(_) => Ok(place),
         Ok(meta) if meta.is_dir() => {
-            Err(RowsError::Usage(format!("{shown}: is a folder; name a file in it")))
+            Err(FileError::Usage(format!("{shown}: is a folder; name a file in it")))
         }
-        Ok(meta) if !meta.is_file() => Err(RowsError::Usage(format!(
+        Ok(meta) if !meta.is_file() => Err(FileError::Usage(format!(
             "{shown}: exists and is not a regular file; name another, or write to standard output with -"
         ))),
-        Ok(_) if !overwrite => Err(RowsError::Usage(format!(
+        Ok(_) if !overwrite => Err(FileError::Usage(format!(
             "{shown}: exists already; pass --overwrite to replace it, or name another"
         ))),
         Ok(_) => Ok(place),
@@ -203,7 +204,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// A hidden temporary file. Its name does not grow with the target's, which may be as long as names can be.
-pub(super) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
@@ -222,40 +223,40 @@ fn sync_folder(folder: &Path) {
     }
 }
 
-pub(super) fn kept_name(temp: NamedTempFile) -> Result<String, RowsError> {
+pub(crate) fn kept_name(temp: NamedTempFile) -> Result<String, FileError> {
     match temp.keep() {
         Ok((_, path)) => Ok(display_path(&path)),
-        Err(e) => Err(RowsError::write(e.file.path(), e.error)),
+        Err(e) => Err(FileError::write(e.file.path(), e.error)),
     }
 }
 
-fn kept_aside(target: &Path, temp: NamedTempFile) -> RowsError {
+fn kept_aside(target: &Path, temp: NamedTempFile) -> FileError {
     match kept_name(temp) {
         Ok(name) => appeared(target, &name),
         Err(e) => e,
     }
 }
 
-pub(super) fn appeared(target: &Path, kept: &str) -> RowsError {
+pub(crate) fn appeared(target: &Path, kept: &str) -> FileError {
     let text = format!(
         "another process made it meanwhile; it is left alone, and this run's result is kept as {kept}"
     );
-    RowsError::write(target, io::Error::new(io::ErrorKind::AlreadyExists, text))
+    FileError::write(target, io::Error::new(io::ErrorKind::AlreadyExists, text))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::rows::ErrorKind;
+    use crate::files::ErrorKind;
 
-    pub(in crate::rows) fn names(folder: &Path) -> Vec<String> {
+    pub(in crate::files) fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    pub(in crate::rows) fn file_with(path: &Path, text: &str, overwrite: bool) -> AtomicFile {
+    pub(in crate::files) fn file_with(path: &Path, text: &str, overwrite: bool) -> AtomicFile {
         let mut file = AtomicFile::create(path, overwrite).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Failure, Row, Stamp, known};
+use crate::files::Stamp;
+use crate::rows::{Failure, Row, known};
 
 /// The metadata key of a part's ledger (JSON).
 pub(super) const KEY: &str = "lift.ledger";

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::super::testing::{DIMS, failure, row};
-use super::super::{FAILURES, InputsDigest, Manifest, read_part};
-use super::*;
-use crate::rows::{Format, Stamp};
+use crate::dataset::fill::*;
+use crate::dataset::{FAILURES, InputsDigest, Manifest, read_part};
+use crate::files::Stamp;
+use crate::rows::Format;
+use crate::rows::testing::{DIMS, failure, row};
 
 const PARTS: [Part; 1] = [Part::Concat];
 const INPUTS: usize = 10;
@@ -38,7 +39,7 @@ impl Bench {
         (0..INPUTS).map(|i| (i, self.file(i))).collect::<Vec<_>>().into_iter()
     }
 
-    fn open(&self) -> Result<Dataset, RowsError> {
+    fn open(&self) -> Result<Dataset, FileError> {
         let inputs = InputsDigest { count: INPUTS, sha256: "x".into() };
         Dataset::open(&self.out(), Manifest::new(inputs, None, SIZE, self.kind).with_parts(&PARTS, DIMS))
     }

@@ -8,10 +8,10 @@ use std::str::FromStr;
 use hf_hub::RepoType;
 use serde::Serialize;
 
-use super::home::{beside, encoder_file, lift_home, lift_part, place_of};
-use super::hub::{HubId, Shelf, cache};
-use super::{HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load, vision};
 use crate::model::Family;
+use crate::weights::home::{beside, encoder_file, lift_home, lift_part, place_of};
+use crate::weights::hub::{HubId, Shelf, cache};
+use crate::weights::{HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load, vision};
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

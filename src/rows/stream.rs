@@ -9,12 +9,13 @@ use arrow_array::{
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
-use super::format::Format;
-use super::jsonl::Line;
-use super::layout::Layout;
-use super::parquet::part_field;
-use super::stdout::{print, stdout_error};
-use super::{Dims, Failure, Part, Row, RowsError, known};
+use crate::files::FileError;
+use crate::files::{print, stdout_error};
+use crate::rows::format::Format;
+use crate::rows::formats::jsonl::Line;
+use crate::rows::formats::parquet::write::part_field;
+use crate::rows::layout::Layout;
+use crate::rows::{Dims, Failure, Part, Row, known};
 
 /// The answers of a run.
 pub struct Answers {
@@ -54,15 +55,15 @@ impl Answers {
     ///
     /// # Errors
     /// `Usage` if a part has a row per frame and `dims` fixes no number of frames; `Closed` and `Write` as any writing.
-    pub fn arrow(parts: &[Part], dims: Dims) -> Result<Self, RowsError> {
+    pub fn arrow(parts: &[Part], dims: Dims) -> Result<Self, FileError> {
         if let Some(part) = parts.iter().find(|p| p.per_frame()).filter(|_| dims.frames.is_none()) {
-            return Err(RowsError::Usage(format!(
+            return Err(FileError::Usage(format!(
                 "the part {part} has a row per frame, and an Arrow column holds one shape; fix the number with \
                  --frames N, or answer in jsonl"
             )));
         }
         let layout = Layout::new(parts.to_vec(), dims, Format::Parquet);
-        let schema = schema(&layout).map_err(RowsError::Usage)?;
+        let schema = schema(&layout).map_err(FileError::Usage)?;
         let writer = StreamWriter::try_new(io::stdout(), &schema).map_err(arrow_error)?;
         Ok(Self { layout, form: Form::Arrow(Box::new(writer), schema) })
     }
@@ -71,12 +72,12 @@ impl Answers {
     ///
     /// # Errors
     /// `Row` if it does not fit: the caller answers with a failure. `Closed` and `Write` end the run.
-    pub fn rows(&mut self, rows: &[Row]) -> Result<(), RowsError> {
+    pub fn rows(&mut self, rows: &[Row]) -> Result<(), FileError> {
         self.layout.check_all(rows)?;
         rows.iter().try_for_each(|row| self.row(row))
     }
 
-    fn row(&mut self, row: &Row) -> Result<(), RowsError> {
+    fn row(&mut self, row: &Row) -> Result<(), FileError> {
         match &mut self.form {
             Form::Jsonl(line) => {
                 line.clear();
@@ -95,7 +96,7 @@ impl Answers {
     ///
     /// # Errors
     /// `Closed` and `Write` end the run.
-    pub fn failure(&mut self, failure: &Failure) -> Result<(), RowsError> {
+    pub fn failure(&mut self, failure: &Failure) -> Result<(), FileError> {
         match &mut self.form {
             Form::Jsonl(line) => {
                 let object = Failed {
@@ -125,7 +126,7 @@ impl Answers {
     ///
     /// # Errors
     /// `Closed` and `Write`.
-    pub fn finish(self) -> Result<(), RowsError> {
+    pub fn finish(self) -> Result<(), FileError> {
         match self.form {
             Form::Jsonl(_) => Ok(()),
             Form::Arrow(mut writer, _) => {
@@ -136,12 +137,12 @@ impl Answers {
     }
 }
 
-fn send(writer: &mut StreamWriter<io::Stdout>, batch: RecordBatch) -> Result<(), RowsError> {
+fn send(writer: &mut StreamWriter<io::Stdout>, batch: RecordBatch) -> Result<(), FileError> {
     writer.write(&batch).map_err(arrow_error)?;
     writer.get_mut().flush().map_err(stdout_error)
 }
 
-fn arrow_error(e: ArrowError) -> RowsError {
+fn arrow_error(e: ArrowError) -> FileError {
     stdout_error(match e {
         ArrowError::IoError(_, io) => io,
         other => io::Error::other(other),
@@ -208,8 +209,8 @@ fn batch(schema: &SchemaRef, layout: &Layout, answer: Answer) -> Result<RecordBa
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, failure, row};
     use super::*;
+    use crate::rows::testing::{DIMS, failure, row};
     use arrow_array::Array;
 
     #[test]

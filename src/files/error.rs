@@ -7,11 +7,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::text::display_path;
+use crate::files::text::display_path;
 
 /// A failure while writing or reading rows.
 #[derive(Debug, thiserror::Error)]
-pub enum RowsError {
+pub enum FileError {
     /// The request cannot be carried out as asked (unknown extension, existing file, missing folder). Nothing was written.
     #[error("{0}")]
     Usage(String),
@@ -40,7 +40,7 @@ pub enum RowsError {
     },
 }
 
-/// The classes of [`RowsError`], for choosing an exit code.
+/// The classes of [`FileError`], for choosing an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Exit code 2.
@@ -55,7 +55,7 @@ pub enum ErrorKind {
     Read,
 }
 
-impl RowsError {
+impl FileError {
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_a_writing_failure_with_a_remedy() {
-        let error = RowsError::write(Path::new("x.npy"), io::Error::from(io::ErrorKind::StorageFull));
+        let error = FileError::write(Path::new("x.npy"), io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(error.kind(), ErrorKind::Write);
         let text = error.to_string();
         assert!(text.starts_with("x.npy: writing failed: ") && text.ends_with("another disk"), "{text}");

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 
-use super::super::{RowsError, Stamp};
-use super::{Dataset, Entry, read_ledger};
+use crate::dataset::{Dataset, Entry, read_ledger};
+use crate::files::{FileError, Stamp};
 
 /// What is to be done, part by part.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ impl Plan {
         dataset: &Dataset,
         members: impl Iterator<Item = (usize, PathBuf)>,
         retry_failed: bool,
-    ) -> Result<Self, RowsError> {
+    ) -> Result<Self, FileError> {
         let size = dataset.manifest().shard_size.max(1);
         let mut plan = Self { base_size: size, ..Self::default() };
         let later = Later::read(dataset)?;
@@ -189,7 +189,7 @@ struct Later {
 }
 
 impl Later {
-    fn read(dataset: &Dataset) -> Result<Self, RowsError> {
+    fn read(dataset: &Dataset) -> Result<Self, FileError> {
         let mut entries = HashMap::new();
         for number in dataset.later_parts()? {
             let ledger = read_ledger(&dataset.part(number))?;
@@ -212,7 +212,7 @@ fn known(
     dataset: &Dataset,
     number: usize,
     chunk: &[(usize, PathBuf)],
-) -> Result<HashMap<usize, (Entry, usize)>, RowsError> {
+) -> Result<HashMap<usize, (Entry, usize)>, FileError> {
     let path = match dataset.part(number) {
         whole if whole.exists() => whole,
         _ => match dataset.partial(number) {
@@ -225,7 +225,7 @@ fn known(
     let tried = |index: usize| attempts.get(&index).copied().unwrap_or(1);
     let known: HashMap<_, _> = ledger.entries.iter().map(|e| (e.index, (*e, tried(e.index)))).collect();
     if ledger.entries.iter().any(|e| chunk.binary_search_by_key(&e.index, |(index, _)| *index).is_err()) {
-        return Err(RowsError::read(&path, "it holds inputs of another part; remove it and run again"));
+        return Err(FileError::read(&path, "it holds inputs of another part; remove it and run again"));
     }
     Ok(known)
 }

@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::atomic::AtomicFile;
-use super::layout::Layout;
-use super::open::{Place, Places};
-use super::output::RowWriter;
-use super::read::{Array, Raw};
-use super::values::{Element, count, read_values, write_f32};
-use super::{Row, RowsError};
+use crate::files::AtomicFile;
+use crate::files::FileError;
+use crate::rows::Row;
+use crate::rows::layout::Layout;
+use crate::rows::open::{Place, Places};
+use crate::rows::read::{Array, Raw};
+use crate::rows::values::{Element, count, read_values, write_f32};
+use crate::rows::write::RowWriter;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// The whole header as written here: room for four 20-digit numbers, and numpy wants a multiple of 64.
@@ -45,32 +46,32 @@ pub(crate) struct NpyWriter {
 }
 
 impl NpyWriter {
-    pub(crate) fn new(file: AtomicFile) -> Result<Self, RowsError> {
+    pub(crate) fn new(file: AtomicFile) -> Result<Self, FileError> {
         let target = file.target().to_path_buf();
         let mut file = BufWriter::with_capacity(1 << 16, file);
-        file.write_all(&[0; HEADER]).map_err(|e| RowsError::write(&target, e))?;
+        file.write_all(&[0; HEADER]).map_err(|e| FileError::write(&target, e))?;
         Ok(Self { file, target, rows: 0 })
     }
 }
 
 impl RowWriter for NpyWriter {
-    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), RowsError> {
+    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError> {
         for &part in &layout.parts {
-            write_f32(&mut self.file, row.values(part)).map_err(|e| RowsError::write(&self.target, e))?;
+            write_f32(&mut self.file, row.values(part)).map_err(|e| FileError::write(&self.target, e))?;
         }
         self.rows += 1;
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, RowsError> {
+    fn finish(mut self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
         let mut shape = vec![self.rows];
         shape.extend(layout.parts.first().map(|&part| layout.shape(part)).unwrap_or_default());
         let file = &mut self.file;
         let patched = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header(&shape)));
-        patched.map_err(|e| RowsError::write(&self.target, e))?;
+        patched.map_err(|e| FileError::write(&self.target, e))?;
         match self.file.into_inner() {
             Ok(file) => Ok(Some(file)),
-            Err(e) => Err(RowsError::write(&self.target, e.into_error())),
+            Err(e) => Err(FileError::write(&self.target, e.into_error())),
         }
     }
 }

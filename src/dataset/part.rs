@@ -10,15 +10,17 @@ use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array as _, RecordBatch};
 use serde::{Deserialize, Serialize};
 
-use super::super::layout::Layout;
-use super::super::output::RowWriter;
-use super::super::parquet::ParquetWriter;
-use super::super::parquet_read::check_places;
-use super::super::parquet_source::Source;
-use super::super::safetensors::{SafetensorsWriter, read_metadata};
-use super::super::{AtomicFile, Dims, Format, Part, Row, RowsError, Stamp, known, safetensors};
-use super::ledger::{Done, Entry, FailedInput, KEY, Ledger, Settled};
+use crate::dataset::ledger::{Done, Entry, FailedInput, KEY, Ledger, Settled};
+use crate::files::{AtomicFile, FileError, Stamp};
 use crate::guard::catch_panic;
+use crate::rows::formats::parquet::read::check_places;
+use crate::rows::formats::parquet::source::Source;
+use crate::rows::formats::parquet::write::ParquetWriter;
+use crate::rows::formats::safetensors;
+use crate::rows::formats::safetensors::{SafetensorsWriter, read_metadata};
+use crate::rows::layout::Layout;
+use crate::rows::write::RowWriter;
+use crate::rows::{Dims, Format, Part, Row, known};
 
 /// The metadata key under which a `.safetensors` part keeps the columns of its rows (JSON).
 const COLUMNS: &str = "lift.rows";
@@ -49,7 +51,7 @@ impl PartWriter {
     ///
     /// # Errors
     /// `Write` if the folder cannot be written.
-    pub fn create(path: &Path, kind: Format, parts: &[Part], dims: Dims) -> Result<Self, RowsError> {
+    pub fn create(path: &Path, kind: Format, parts: &[Part], dims: Dims) -> Result<Self, FileError> {
         let file = AtomicFile::create(path, true)?;
         let layout = Layout::new(parts.to_vec(), dims, kind);
         let (writer, columns): (Box<dyn RowWriter>, _) = match kind {
@@ -63,7 +65,7 @@ impl PartWriter {
     ///
     /// # Errors
     /// `Row` if one does not fit; then the part is as it was. `Write` ends the run.
-    pub fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), RowsError> {
+    pub fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
         self.layout.check_all(rows)?;
         for row in rows {
             self.writer.push(row, &self.layout)?;
@@ -87,7 +89,7 @@ impl PartWriter {
     ///
     /// # Errors
     /// As [`rows`](Self::rows).
-    pub fn input(&mut self, Done { entry, settled }: Done) -> Result<(), RowsError> {
+    pub fn input(&mut self, Done { entry, settled }: Done) -> Result<(), FileError> {
         match settled {
             Settled::Rows(rows) => self.rows(entry.index, entry.stamp, &rows),
             Settled::Failed(failure) => {
@@ -107,8 +109,8 @@ impl PartWriter {
     ///
     /// # Errors
     /// `Write` if the disk refuses; then nothing is there.
-    pub fn commit(mut self, path: &Path) -> Result<(), RowsError> {
-        let json = |e: serde_json::Error| RowsError::write(path, e.into());
+    pub fn commit(mut self, path: &Path) -> Result<(), FileError> {
+        let json = |e: serde_json::Error| FileError::write(path, e.into());
         if let Some(columns) = &self.columns {
             self.writer.note(COLUMNS, serde_json::to_string(columns).map_err(json)?);
         }
@@ -121,8 +123,8 @@ impl PartWriter {
     }
 }
 
-fn damaged(path: &Path, cause: impl std::fmt::Display) -> RowsError {
-    RowsError::read(
+fn damaged(path: &Path, cause: impl std::fmt::Display) -> FileError {
+    FileError::read(
         path,
         format!("not a whole part of a dataset: {cause}; delete this file and run the same lift embed again"),
     )
@@ -132,7 +134,7 @@ fn damaged(path: &Path, cause: impl std::fmt::Display) -> RowsError {
 ///
 /// # Errors
 /// `Read` if the file is missing, damaged, or no part of a dataset.
-pub fn read_ledger(path: &Path) -> Result<Ledger, RowsError> {
+pub fn read_ledger(path: &Path) -> Result<Ledger, FileError> {
     let text = match Format::of(path) {
         Some(Format::Safetensors) => {
             read_metadata(path).map_err(|e| damaged(path, e))?.and_then(|mut texts| texts.remove(KEY))
@@ -154,13 +156,13 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, RowsError> {
 const BATCH_ROWS: usize = 64;
 
 /// The rows of a part as they lie, one after the other.
-pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, RowsError>>>;
+pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, FileError>>>;
 
 /// The rows of a part, in its order, each checked, with its ledger.
 ///
 /// # Errors
 /// `Read` if the file is missing, damaged, no part of a dataset, or its ledger speaks of other rows.
-pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec<Row>), RowsError> {
+pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec<Row>), FileError> {
     let ledger = read_ledger(path)?;
     let mut rows = open_rows(path, parts, dims)?;
     let mut all = Vec::new();
@@ -177,7 +179,7 @@ pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec
 ///
 /// # Errors
 /// As [`read_part`].
-pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec<Done>, RowsError> {
+pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec<Done>, FileError> {
     let (ledger, rows) = read_part(path, parts, dims)?;
     let mut failures: HashMap<_, _> = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
     let mut rows = rows.into_iter();
@@ -192,7 +194,7 @@ pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec
 ///
 /// # Errors
 /// `Read` if others come.
-pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec<Row>, RowsError> {
+pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec<Row>, FileError> {
     let row = |number: usize| {
         let foreign = || damaged(path, "its rows are not those of its ledger");
         let row = rows.next().ok_or_else(foreign)??;
@@ -208,7 +210,7 @@ pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec
 ///
 /// # Errors
 /// `Read` if the file is missing, damaged, or no part of a dataset.
-pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows, RowsError> {
+pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows, FileError> {
     let fail = |e: String| damaged(path, e);
     let owned = path.to_path_buf();
     let mut layout = Layout::new(parts.to_vec(), dims, Format::Parquet);
@@ -345,8 +347,8 @@ fn tensors(path: &Path, parts: &[Part]) -> Result<Vec<Row>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::{DIMS, failure, row};
     use super::*;
+    use crate::rows::testing::{DIMS, failure, row};
 
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
 

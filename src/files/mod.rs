@@ -1,0 +1,17 @@
+//! The ground: files that appear whole or not at all, their errors, names that are safe to show, digests and stamps.
+
+mod atomic;
+mod error;
+mod pair;
+mod stamp;
+mod stdout;
+mod text;
+
+pub use atomic::{AtomicFile, remove_unfinished};
+pub use error::{ErrorKind, FileError};
+pub(crate) use pair::commit_pair;
+pub use stamp::Stamp;
+pub use stdout::print;
+pub(crate) use stdout::stdout_error;
+pub(crate) use text::hexadecimal;
+pub use text::{display_path, display_text};

@@ -1,0 +1,7 @@
+//! A file per format of rows.
+
+pub(crate) mod jsonl;
+pub(crate) mod npy;
+pub(crate) mod npz;
+pub(crate) mod parquet;
+pub(crate) mod safetensors;

@@ -1,0 +1,5 @@
+//! Parquet, as DuckDB and pandas read it.
+
+pub(crate) mod read;
+pub(crate) mod source;
+pub(crate) mod write;
