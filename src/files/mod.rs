@@ -1,6 +1,7 @@
 //! The ground: files that appear whole or not at all, their errors, names that are safe to show, digests and stamps.
 
 mod atomic;
+mod beside;
 mod error;
 mod pair;
 mod stamp;
@@ -8,6 +9,7 @@ mod stdout;
 mod text;
 
 pub use atomic::{AtomicFile, remove_unfinished};
+pub(crate) use beside::beside;
 pub use error::{ErrorKind, FileError};
 pub(crate) use pair::commit_pair;
 pub use stamp::Stamp;

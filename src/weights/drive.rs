@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::net::{Arrived, Client, Job, NetError, download, setting};
+use crate::files::beside;
 
 /// The server that hands out files.
 const SERVER: &str = "https://drive.usercontent.google.com";
@@ -48,7 +49,7 @@ pub(super) fn fetch(
 ) -> Result<Arrived, NetError> {
     let client = Client::new(None)?;
     let mut url = format!("{}/download?id={id}&export=download&confirm=t", server());
-    let memo = super::home::beside(part, ".json");
+    let memo = beside(part, ".json");
     for confirmed in [false, true] {
         let job =
             Job { what, url: &url, target, part, memo: Some(memo.clone()), size: None, sha256: None, check };

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::convert::{ConvertError, Converted, Storage, convert};
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
-use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, drive, load};
+use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, check, drive, open};
+use crate::files::beside;
 use crate::model::Family;
 use crate::weights::progress::{size_text, tell};
 
@@ -89,13 +90,6 @@ impl Record {
     }
 }
 
-/// A path with something put behind its name.
-pub(super) fn beside(path: &Path, behind: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(behind);
-    path.with_file_name(name)
-}
-
 /// A file in `LIFT_HOME`, its size held against its record.
 pub(super) fn kept(path: &Path) -> Result<Store, WeightsError> {
     if let Some(record) = Record::of(path) {
@@ -131,7 +125,7 @@ pub(super) fn published_lift(offline: bool) -> Result<Store, WeightsError> {
             Err(Kept::NotWritten(cause)) => {
                 // A folder of the system's that others only read: the checkpoint serves as it is.
                 tracing::info!("{}: used as it is: {cause}", checkpoint.display());
-                load::checked_lift(&checkpoint)
+                check::checked_lift(&checkpoint)
             }
         };
     }
@@ -180,7 +174,7 @@ fn convert_kept(home: &Path, checkpoint: &Path) -> Result<(), Kept> {
         return Ok(());
     }
     tell().line(&format!("converting {} to {LIFT_FILE}, once", checkpoint.display()));
-    let source = load::checked_lift(checkpoint).map_err(Kept::Wrong)?;
+    let source = check::checked_lift(checkpoint).map_err(Kept::Wrong)?;
     keep(&source, &home.join(LIFT_FILE), LIFT_CHECKPOINT)
 }
 
@@ -190,9 +184,9 @@ fn bring_lift(home: &Path) -> Result<(), Kept> {
         return Ok(());
     }
     let arrived = home.join(LIFT_CHECKPOINT);
-    let check = |path: &Path| load::checked_lift(path).map(drop).map_err(|e| e.to_string());
-    drive::fetch(LIFT_DRIVE_ID, "the LiFT checkpoint", &arrived, &lift_part(home), &check)?;
-    let source = load::checked_lift(&arrived).map_err(Kept::Wrong)?;
+    let sound = |path: &Path| check::checked_lift(path).map(drop).map_err(|e| e.to_string());
+    drive::fetch(LIFT_DRIVE_ID, "the LiFT checkpoint", &arrived, &lift_part(home), &sound)?;
+    let source = check::checked_lift(&arrived).map_err(Kept::Wrong)?;
     let from = format!("Google Drive {LIFT_DRIVE_ID}, {LIFT_CHECKPOINT}");
     keep(&source, &home.join(LIFT_FILE), &from)?;
     drop(source);
@@ -271,7 +265,7 @@ fn bring_url(url: &str, path: &Path) -> Result<(), NetError> {
         return Ok(());
     }
     let part = beside(path, ".part");
-    let check = |path: &Path| load::open(path).map(drop).map_err(|e| e.to_string());
+    let check = |path: &Path| open(path).map(drop).map_err(|e| e.to_string());
     let Arrived { size, sha256 } = match drive::id_in(url) {
         Some(id) => drive::fetch(id, &what, path, &part, &check)?,
         None => {

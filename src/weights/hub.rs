@@ -15,44 +15,9 @@ use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
     write_whole,
 };
-use super::vision::{self, CONFIG_FILE};
-use super::{Store, WeightsError};
+use super::source::{CONFIG_FILE, ENCODER_FLAG, HubId, plain, published};
+use super::{HUB_FILE, Store, WeightsError};
 use crate::model::Family;
-
-/// The file that holds the weights in a repository.
-pub const HUB_FILE: &str = "model.safetensors";
-
-/// A repository on the hub at one revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubId {
-    /// `owner/name`.
-    pub repo: String,
-    /// A branch, tag or commit; `main` by default.
-    pub revision: String,
-}
-
-impl std::fmt::Display for HubId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.repo)?;
-        if self.revision == "main" { Ok(()) } else { write!(f, "@{}", self.revision) }
-    }
-}
-
-impl HubId {
-    /// Reads `owner/name[@revision]`.
-    pub fn parse(s: &str) -> Option<Self> {
-        let (repo, revision) = s.split_once('@').unwrap_or((s, "main"));
-        let (owner, name) = repo.split_once('/')?;
-        let branch = revision.split('/').all(plain);
-        (plain(owner) && plain(name) && branch).then(|| Self { repo: repo.into(), revision: revision.into() })
-    }
-}
-
-/// Whether a text is a single, ordinary name: such parts go into paths.
-fn plain(part: &str) -> bool {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !part.is_empty() && part.chars().all(safe) && part != "." && part != ".."
-}
 
 pub(super) fn cache() -> Cache {
     let hub = |name: &str, below: &str| Some(PathBuf::from(setting(name)?).join(below));
@@ -152,7 +117,7 @@ fn link(relative: &Path, blob: &Path, pointer: &Path) -> Result<(), NetError> {
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
 pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
-    let family = Family::ALL.into_iter().find(|family| *id == super::load::published(*family));
+    let family = Family::ALL.into_iter().find(|family| *id == published(*family));
     let carry = match family {
         Some(family) => format!(
             "run `lift weights pull {family} --to DIR` where there is a network and bring DIR here as LIFT_HOME, or "
@@ -160,7 +125,7 @@ pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result
         None => format!("run `lift weights pull {id} --to DIR` where there is a network, or "),
     };
     let (files, without) = match flag {
-        vision::FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
+        ENCODER_FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
         _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
     let tree = match id.revision.as_str() {
@@ -299,17 +264,4 @@ fn explain(error: NetError, page: &str) -> NetError {
         _ => detail,
     };
     NetError::Status { host, status, detail, page: body }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_holds_nothing_that_leaves_the_cache() {
-        assert_eq!(HubId::parse("a/b@v1/x").map(|id| id.revision), Some("v1/x".into()));
-        for bad in ["a/b@", "a/b@..", "a/b@x/../../y", "a/b@/etc", "a/..", "../b", "a/b/c", "a", "a/b@x\\y"] {
-            assert_eq!(HubId::parse(bad), None, "{bad}");
-        }
-    }
 }

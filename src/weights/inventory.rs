@@ -8,10 +8,12 @@ use std::str::FromStr;
 use hf_hub::RepoType;
 use serde::Serialize;
 
+use crate::files::beside;
 use crate::model::Family;
-use crate::weights::home::{beside, encoder_file, lift_home, lift_part, place_of};
-use crate::weights::hub::{HubId, Shelf, cache};
-use crate::weights::{HUB_FILE, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, load, vision};
+use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
+use crate::weights::hub::{Shelf, cache};
+use crate::weights::source::published;
+use crate::weights::{HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, vision};
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +148,7 @@ fn cached_models() -> Vec<Item> {
         };
         for revision in names_in(&cache.path().join(&folder).join("refs")) {
             let Some(id) = HubId::parse(&format!("{repo}@{revision}")) else { continue };
-            if Family::ALL.into_iter().any(|family| id == load::published(family)) {
+            if Family::ALL.into_iter().any(|family| id == published(family)) {
                 continue;
             }
             let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
@@ -231,7 +233,7 @@ pub fn state(item: &Item) -> State {
             if carried.is_file() {
                 recorded(carried, "put there by hand")
             } else {
-                in_hub(&load::published(*family))
+                in_hub(&published(*family))
             }
         }
         Item::Lift => {

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use hf_hub::RepoType;
 use serde::Serialize;
 
-use crate::files::FileError;
+use crate::files::{FileError, beside};
 use crate::model::Family;
 use crate::weights::convert::{ConvertError, Storage, convert};
-use crate::weights::home::{beside, encoder_file, lift_home, lift_lock, lift_part, place_of};
-use crate::weights::hub::{HubId, Shelf};
+use crate::weights::home::{encoder_file, lift_home, lift_lock, lift_part, place_of};
+use crate::weights::hub::Shelf;
 use crate::weights::inventory::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
 use crate::weights::net::{Lock, NetError, write_whole};
-use crate::weights::vision;
-use crate::weights::vision::CONFIG_FILE;
-use crate::weights::{HUB_FILE, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, home, hub, load};
+use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG, published};
+use crate::weights::{
+    HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, check, home, hub, load, open,
+    vision,
+};
 
 /// Fetches what is missing of an item; where it is then.
 ///
@@ -31,7 +33,7 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
         Item::Hub(id) => {
             let path = hub::fetch(id, HUB_FILE, "--dinov2", false)?;
             if vision::recognised(&Store::map(&path)?).is_some() {
-                hub::fetch(id, CONFIG_FILE, vision::FLAG, false)?;
+                hub::fetch(id, CONFIG_FILE, ENCODER_FLAG, false)?;
             }
             Ok(path)
         }
@@ -62,7 +64,7 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     };
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
-    let store = load::open(&path)?;
+    let store = open(&path)?;
     if vision::recognised(&store).is_some() {
         fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
         let tower = model_in(store, &path)?;
@@ -118,7 +120,7 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
     let recorded = Record::of(&path).map(|record| (record.sha256, "its record"));
     let told = recorded.or_else(|| Some((told_digest(&path)?, "the hub's name for it")));
     let against = told.as_ref().map(|(_, by)| *by);
-    let store = match load::open(&path) {
+    let store = match open(&path) {
         Ok(store) => store,
         Err(error) => {
             let problem = Some(error.to_string());
@@ -143,11 +145,11 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
 pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
     match kind_of(&store) {
         // The number of heads, which a file need not tell, changes no shape.
-        Some(Kind::Encoder(Family::Dinov2)) => load::check_dinov2(&store, Some(1)).map(|_| store),
+        Some(Kind::Encoder(Family::Dinov2)) => check::check_dinov2(&store, Some(1)).map(|_| store),
         Some(Kind::Encoder(family)) => {
             load::encoder_of(store, file, family, None).map(load::Encoder::into_store)
         }
-        Some(Kind::Lift) => load::check_lift(&store).map(|_| store),
+        Some(Kind::Lift) => check::check_lift(&store).map(|_| store),
         None => Err(WeightsError::Unclear {
             origin: store.origin().into(),
             cause: "holds no model that is known here: a DINOv2 with registers by timm's names, a CLIP or SigLIP by \
@@ -180,7 +182,7 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     match item {
         Item::Encoder(family) => {
             with_record(home.join(encoder_file(*family)));
-            in_hub(&load::published(*family), &mut paths, &mut locks);
+            in_hub(&published(*family), &mut paths, &mut locks);
         }
         Item::Lift => {
             with_record(home.join(LIFT_FILE));

@@ -12,20 +12,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{dims, divides, layers};
+use super::check::{dims, divides, layers};
+use super::source::{CONFIG_FILE, ENCODER_FLAG};
 use super::{Store, WeightsError};
 use crate::kernels::Activation;
 use crate::model::fold::Tensors;
 use crate::model::{Family, IMAGE_SIZE, vit};
 
-/// The settings' file of a model of transformers.
-pub(super) const CONFIG_FILE: &str = "config.json";
-
 /// The metadata key that holds the same.
 const CONFIG_KEY: &str = "config";
-
-/// The flag that names such files.
-pub(super) const FLAG: &str = "--encoder-weights";
 
 /// The settings that the tensors do not tell, by transformers' names; what a file leaves out has the value that
 /// transformers gives it.
@@ -142,15 +137,15 @@ fn checked(store: &Store, family: Family) -> Result<(vit::Config, &'static str),
             let what =
                 found.map_or("no such tensors".into(), |(found, _)| format!("those of a {found} instead"));
             let origin = store.origin().into();
-            return Err(WeightsError::Tensors { origin, model, differences: what, flag: FLAG });
+            return Err(WeightsError::Tensors { origin, model, differences: what, flag: ENCODER_FLAG });
         }
     };
     let named = |name: &str| format!("{prefix}{name}");
-    let [width, _, patch, _] = dims(store, &named("embeddings.patch_embedding.weight"), model, FLAG)?;
-    let [positions, _] = dims(store, &named("embeddings.position_embedding.weight"), model, FLAG)?;
-    let [hidden, _] = dims(store, &named("encoder.layers.0.mlp.fc1.weight"), model, FLAG)?;
+    let [width, _, patch, _] = dims(store, &named("embeddings.patch_embedding.weight"), model, ENCODER_FLAG)?;
+    let [positions, _] = dims(store, &named("embeddings.position_embedding.weight"), model, ENCODER_FLAG)?;
+    let [hidden, _] = dims(store, &named("encoder.layers.0.mlp.fc1.weight"), model, ENCODER_FLAG)?;
     let output = match family {
-        Family::Clip => dims::<2>(store, PROJECTION, model, FLAG)?[0],
+        Family::Clip => dims::<2>(store, PROJECTION, model, ENCODER_FLAG)?[0],
         Family::Dinov2 | Family::Siglip => width,
     };
     let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
@@ -182,7 +177,7 @@ fn checked(store: &Store, family: Family) -> Result<(vit::Config, &'static str),
         grid,
         registers: 0,
     };
-    store.check(&tensors(&config, prefix), |name| is_towers(name, prefix), model, FLAG)?;
+    store.check(&tensors(&config, prefix), |name| is_towers(name, prefix), model, ENCODER_FLAG)?;
     Ok((config, prefix))
 }
 

@@ -6,7 +6,8 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
-use super::{NetError, Tries, patience, setting};
+use super::tries::Tries;
+use super::{NetError, patience, setting};
 
 /// How many redirects lead to a file.
 pub(in crate::weights) const MOST_REDIRECTS: usize = 10;

@@ -16,7 +16,8 @@ use ureq::Body;
 use ureq::http::{HeaderMap, Response, StatusCode};
 
 use super::client::{Answer, page};
-use super::{Client, NetError, Tries, go_on, host, text_header};
+use super::tries::Tries;
+use super::{Client, NetError, go_on, host, text_header};
 use crate::weights::progress::{size_text, tell};
 
 /// What to fetch and where to put it.

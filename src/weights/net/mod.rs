@@ -21,7 +21,6 @@ use ureq::http::StatusCode;
 pub(super) use client::{Client, MOST_REDIRECTS, host, joined, text_header};
 pub(super) use download::{Arrived, Job, download};
 pub(super) use lock::Lock;
-use tries::Tries;
 
 use super::WeightsError;
 use crate::files::{AtomicFile, FileError};
