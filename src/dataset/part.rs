@@ -19,7 +19,7 @@ use crate::rows::formats::parquet::write::ParquetWriter;
 use crate::rows::formats::safetensors;
 use crate::rows::formats::safetensors::{SafetensorsWriter, read_metadata};
 use crate::rows::layout::Layout;
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Dims, Format, Part, Row, known};
 
 /// The metadata key under which a `.safetensors` part keeps the columns of its rows (JSON).

@@ -4,9 +4,8 @@
 
 use std::path::Path;
 
+use super::array::{Array, Lying, Stretch, Values, missing};
 use super::format::Format;
-use super::open::{Lying, Stretch, Values};
-use super::read::{Array, missing};
 use super::values::Spool;
 use crate::files::FileError;
 use crate::files::display_text;

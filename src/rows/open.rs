@@ -9,46 +9,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::array::{Array, Lying, Place, Stretch, Values, missing};
 use super::companion::{companion_ids, companion_path};
 use super::copied::copied;
 use super::files::files;
 use super::format::Format;
-use super::read::{Array, index_of, missing, read, read_ids};
-use crate::files::FileError;
-use crate::files::{display_path, display_text};
+use super::ids::{counted, index_of, read_ids, without_ids};
+use super::read::read;
+use crate::files::{FileError, display_text};
 use crate::rows::formats::{npy, npz, safetensors};
 
 /// Files that are together larger than this many bytes are not read into memory.
 const LARGE: u64 = 256 << 20;
-
-/// Where the values of an array of one file are.
-#[derive(Debug)]
-pub enum Values {
-    /// In memory, row-major.
-    Memory(Vec<f32>),
-    /// Little-endian f32, row-major, from this byte of the file on; not aligned. All of them are there.
-    File(File, u64),
-}
-
-/// Some rows of an array: those of one file.
-#[derive(Debug)]
-pub struct Stretch {
-    /// How many rows.
-    pub rows: usize,
-    /// Their values.
-    pub values: Values,
-}
-
-/// An array, a row per video, in one file or in several one after the other.
-#[derive(Debug)]
-pub struct Lying {
-    /// The part's name, or what a foreign file calls it; `array` from an `.npy`.
-    pub name: String,
-    /// The shape of one row.
-    pub shape: Vec<usize>,
-    /// The files' rows in their order.
-    pub stretches: Vec<Stretch>,
-}
 
 /// Files of features, opened. All arrays have the same number of rows, and as many ids if every file has ids.
 #[derive(Debug)]
@@ -79,15 +51,6 @@ impl Opened {
         let ids = self.ids.as_deref().ok_or_else(|| without_ids(&self.origin))?;
         index_of(&self.origin, ids)
     }
-}
-
-/// What to do about a file whose rows have no ids.
-pub(crate) fn without_ids(path: &Path) -> FileError {
-    let companion = display_path(&companion_path(path));
-    let reason = format!(
-        "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)"
-    );
-    FileError::read(path, reason)
 }
 
 /// Opens a file of features, or a dataset's folder. `ids` and `only` as for [`read`]; copies go into the folder `scratch`.
@@ -193,17 +156,6 @@ fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Open
     Ok(Opened { origin: path.to_owned(), arrays: arrays.collect(), ids })
 }
 
-/// An array of a file with where its values begin.
-pub(crate) struct Place {
-    pub(crate) name: String,
-    /// `(B, ...)`.
-    pub(crate) shape: Vec<usize>,
-    pub(crate) offset: u64,
-}
-
-/// The places of a file's arrays, and the ids it has itself.
-pub(crate) type Places = (Vec<Place>, Option<Vec<String>>);
-
 /// The arrays of a file without reading them whole; `None` where that must be.
 fn on_disk(
     path: &Path,
@@ -270,17 +222,6 @@ fn finish(
         }
     };
     Ok(Opened { origin: path.to_owned(), arrays, ids })
-}
-
-fn counted(path: &Path, ids: Vec<String>, from: &Path, rows: usize) -> Result<Vec<String>, FileError> {
-    if ids.len() == rows {
-        return Ok(ids);
-    }
-    let (from, ids) = (display_path(from), ids.len());
-    Err(FileError::read(
-        path,
-        format!("it has {rows} rows and {from} has {ids} ids; they do not belong together"),
-    ))
 }
 
 #[cfg(test)]

@@ -5,46 +5,14 @@
 //! they are when writing, so that no analysis meets them.
 
 use std::collections::HashMap;
-use std::fs;
-use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
+use super::array::{Array, UNNAMED, missing, names};
 use super::companion::{companion_ids, companion_path};
 use super::format::Format;
-use super::open::without_ids;
-use crate::files::FileError;
-use crate::files::{display_path, display_text};
-use crate::rows::Part;
+use super::ids::{index_of, read_ids, without_ids};
+use crate::files::{FileError, display_path, display_text};
 use crate::rows::formats::{jsonl, npy, npz, parquet, safetensors};
-
-/// One array, a row per video.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Array {
-    /// The part's name, or what a foreign file calls it; `array` from an `.npy`.
-    pub name: String,
-    /// `(B, ...)`.
-    pub shape: Vec<usize>,
-    /// The values, row-major.
-    pub data: Vec<f32>,
-}
-
-impl Array {
-    /// `B`.
-    pub fn rows(&self) -> usize {
-        self.shape.first().copied().unwrap_or(0)
-    }
-
-    /// The number of values of one row.
-    pub fn width(&self) -> usize {
-        self.shape.iter().skip(1).product()
-    }
-
-    /// The values of a row, all axes in one; empty beyond the last.
-    pub fn row(&self, at: usize) -> &[f32] {
-        let width = self.width();
-        self.data.get(at * width..(at + 1) * width).unwrap_or(&[])
-    }
-}
 
 /// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,12 +22,6 @@ pub struct Table {
     /// The arrays, in the file's order.
     pub arrays: Vec<Array>,
     ids: Option<Vec<String>>,
-}
-
-/// What a format gives: arrays, and ids if it carries them itself.
-pub(crate) struct Raw {
-    pub(crate) ids: Option<Vec<String>>,
-    pub(crate) arrays: Vec<Array>,
 }
 
 impl Table {
@@ -94,7 +56,7 @@ impl Table {
     /// # Errors
     /// `Read` if there is none; the message lists the names there are.
     pub fn array(&self, name: &str) -> Result<&Array, FileError> {
-        let named = |a: &&Array| a.name == name || a.name == npy::UNNAMED;
+        let named = |a: &&Array| a.name == name || a.name == UNNAMED;
         self.arrays.iter().find(named).ok_or_else(|| missing(&self.path, name, &self.arrays))
     }
 
@@ -111,38 +73,6 @@ impl Table {
             }
         }
     }
-}
-
-fn names(arrays: &[Array]) -> String {
-    let names: Vec<String> = arrays.iter().map(|a| display_text(&a.name)).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-pub(crate) fn missing(path: &Path, name: &str, arrays: &[Array]) -> FileError {
-    FileError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
-}
-
-/// The part a column stands for; other columns keep their name.
-pub(crate) fn part_name(column: &str) -> &str {
-    if column == Part::Frames.column() { Part::Frames.name() } else { column }
-}
-
-/// The row of each id; `path` is whose rows they are.
-///
-/// # Errors
-/// `Read` if an id stands twice.
-pub(super) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, FileError>
-where
-    Id: Eq + Hash + From<&'a str>,
-{
-    let mut index = HashMap::with_capacity(ids.len());
-    for (row, id) in ids.iter().enumerate() {
-        if let Some(before) = index.insert(Id::from(id), row) {
-            let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
-            return Err(FileError::read(path, reason));
-        }
-    }
-    Ok(index)
 }
 
 /// Reads a file of rows.
@@ -221,33 +151,10 @@ fn check_arrays(arrays: &[Array]) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
-pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
-    let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let header = text.lines().next().unwrap_or_default();
-    let delimiter = if header.contains('\t') { b'\t' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let fail = |e: csv::Error| FileError::read(path, e.to_string());
-    let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h.trim() == name);
-    let headers = reader.headers().map_err(fail)?.clone();
-    let Some(id) = column("id", &headers) else {
-        return Ok(text.lines().filter(|l| !l.is_empty()).map(str::to_string).collect());
-    };
-    let row = column("row", &headers);
-    let mut ids = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(fail)?;
-        let has_data = row.and_then(|c| record.get(c)).is_none_or(|cell| !cell.is_empty());
-        if let Some(id) = record.get(id).filter(|_| has_data) {
-            ids.push(id.to_string());
-        }
-    }
-    Ok(ids)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn npy_file(dir: &Path, shape: &[usize], values: &[f32]) -> PathBuf {

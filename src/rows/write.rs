@@ -18,6 +18,7 @@ use crate::rows::formats::npz::NpzWriter;
 use crate::rows::formats::parquet::write::ParquetWriter;
 use crate::rows::formats::safetensors::SafetensorsWriter;
 use crate::rows::layout::Layout;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Dims, Failure, Part, Row};
 
 /// An output that is known to be writable, before any work; nothing has its name yet.
@@ -92,16 +93,6 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), FileErro
         )));
     }
     Ok(())
-}
-
-/// One format's way of writing rows that are known to fit.
-pub(crate) trait RowWriter: Send {
-    /// Takes the next row.
-    fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError>;
-    /// Puts a text into the file's own metadata, for formats that have some.
-    fn note(&mut self, _key: &'static str, _text: String) {}
-    /// Completes the bytes and gives the file back, still without its name; `None` for standard output.
-    fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError>;
 }
 
 /// An output that takes rows. Dropped before [`finish`](Self::finish), it leaves no trace.

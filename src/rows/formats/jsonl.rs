@@ -15,9 +15,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::files::AtomicFile;
 use crate::files::FileError;
 use crate::files::{print, stdout_error};
+use crate::rows::array::{Array, Raw, part_name};
 use crate::rows::layout::Layout;
-use crate::rows::read::{Array, Raw, part_name};
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Row, known};
 
 /// Writes a line per row.

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::files::AtomicFile;
 use crate::files::FileError;
 use crate::rows::Row;
+use crate::rows::array::{Array, Place, Places, Raw, UNNAMED};
 use crate::rows::layout::Layout;
-use crate::rows::open::{Place, Places};
-use crate::rows::read::{Array, Raw};
 use crate::rows::values::{Element, count, read_values, write_f32};
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// The whole header as written here: room for four 20-digit numbers, and numpy wants a multiple of 64.
@@ -184,9 +183,6 @@ pub(crate) fn read_array(
     let data = read_values(from, count, element).map_err(|e| e.to_string())?;
     Ok(Array { name: name.to_string(), shape: header.shape, data })
 }
-
-/// The name of the array of an `.npy`, which itself has none.
-pub(crate) const UNNAMED: &str = "array";
 
 /// Where the array lies, and no ids; `None` if it is of another type than f32 and must be read.
 pub(crate) fn places(path: &Path) -> Result<Option<Places>, String> {

@@ -14,12 +14,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::files::AtomicFile;
 use crate::files::FileError;
+use crate::rows::array::{Place, Places, Raw};
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
-use crate::rows::open::{Place, Places};
-use crate::rows::read::Raw;
 use crate::rows::values::{Element, Spool};
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Part, Row};
 
 /// Writes an array per part.

@@ -12,11 +12,10 @@ use ::safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::files::AtomicFile;
 use crate::files::FileError;
+use crate::rows::array::{Array, Place, Places, Raw};
 use crate::rows::layout::Layout;
-use crate::rows::open::{Place, Places};
-use crate::rows::read::{Array, Raw};
 use crate::rows::values::{Element, Spool, count, read_values};
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Part, Row};
 
 /// The metadata key of the ids.

@@ -12,9 +12,9 @@ use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
 use crate::guard::catch_panic;
+use crate::rows::array::{Array, Raw, part_name};
 use crate::rows::formats::parquet::source::Source;
 use crate::rows::formats::parquet::write::SHAPE;
-use crate::rows::read::{Array, Raw, part_name};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;

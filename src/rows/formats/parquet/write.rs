@@ -22,7 +22,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use crate::files::AtomicFile;
 use crate::files::FileError;
 use crate::rows::layout::Layout;
-use crate::rows::write::RowWriter;
+use crate::rows::writer::RowWriter;
 use crate::rows::{Part, Row, known};
 
 /// The metadata key of a part's shape in one row.

@@ -1,0 +1,77 @@
+//! The ids of rows: from a list of ids, and what is wrong with them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::hash::Hash;
+use std::path::Path;
+
+use crate::files::{FileError, display_path, display_text};
+use crate::rows::companion::companion_path;
+
+/// What to do about a file whose rows have no ids.
+pub(crate) fn without_ids(path: &Path) -> FileError {
+    let companion = display_path(&companion_path(path));
+    let reason = format!(
+        "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)"
+    );
+    FileError::read(path, reason)
+}
+
+pub(crate) fn counted(
+    path: &Path,
+    ids: Vec<String>,
+    from: &Path,
+    rows: usize,
+) -> Result<Vec<String>, FileError> {
+    if ids.len() == rows {
+        return Ok(ids);
+    }
+    let (from, ids) = (display_path(from), ids.len());
+    Err(FileError::read(
+        path,
+        format!("it has {rows} rows and {from} has {ids} ids; they do not belong together"),
+    ))
+}
+
+/// The row of each id; `path` is whose rows they are.
+///
+/// # Errors
+/// `Read` if an id stands twice.
+pub(crate) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, FileError>
+where
+    Id: Eq + Hash + From<&'a str>,
+{
+    let mut index = HashMap::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        if let Some(before) = index.insert(Id::from(id), row) {
+            let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
+            return Err(FileError::read(path, reason));
+        }
+    }
+    Ok(index)
+}
+
+/// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
+pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
+    let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let header = text.lines().next().unwrap_or_default();
+    let delimiter = if header.contains('\t') { b'\t' } else { b',' };
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let fail = |e: csv::Error| FileError::read(path, e.to_string());
+    let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h.trim() == name);
+    let headers = reader.headers().map_err(fail)?.clone();
+    let Some(id) = column("id", &headers) else {
+        return Ok(text.lines().filter(|l| !l.is_empty()).map(str::to_string).collect());
+    };
+    let row = column("row", &headers);
+    let mut ids = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(fail)?;
+        let has_data = row.and_then(|c| record.get(c)).is_none_or(|cell| !cell.is_empty());
+        if let Some(id) = record.get(id).filter(|_| has_data) {
+            ids.push(id.to_string());
+        }
+    }
+    Ok(ids)
+}

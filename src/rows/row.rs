@@ -1,0 +1,220 @@
+//! One row of an output: a video's description and its values, or why it has none.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::files::{FileError, display_text};
+
+/// What of a video is written. Letters: `W` the latent width, `D` the frame feature's width, `T` the frames of the clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// `[static, dynamic]`, `(2W)`: the embedding.
+    Concat,
+    /// What stays over the clip, `(W)`.
+    Static,
+    /// The direction of change, `(W)`.
+    Dynamic,
+    /// The frame features as decoded from the straight line, `(T, D)`.
+    Reconstructed,
+    /// The frame encoder's features, `(T, D)`.
+    Frames,
+}
+
+impl Part {
+    /// Every part, in the order they are documented.
+    pub const ALL: [Part; 5] = [Part::Concat, Part::Static, Part::Dynamic, Part::Reconstructed, Part::Frames];
+
+    /// The name on the command line and in every format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Concat => "concat",
+            Part::Static => "static",
+            Part::Dynamic => "dynamic",
+            Part::Reconstructed => "reconstructed",
+            Part::Frames => "frames",
+        }
+    }
+
+    /// Refuses a list in which a part stands twice.
+    ///
+    /// # Errors
+    /// `Usage`, naming it.
+    pub fn check_single(parts: &[Part]) -> Result<(), FileError> {
+        match parts.iter().enumerate().find(|(i, part)| parts[..*i].contains(part)) {
+            Some((_, part)) => Err(FileError::Usage(format!("the part {part} is listed twice"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the part has a row per frame, so that its shape depends on `T`.
+    pub fn per_frame(self) -> bool {
+        matches!(self, Part::Reconstructed | Part::Frames)
+    }
+
+    /// The name of its column where the clips' columns stand beside it (`.parquet`, `.jsonl`): there `frames` is the
+    /// number of frames already, so the features of the part `frames` are called `frame_features`.
+    pub fn column(self) -> &'static str {
+        match self {
+            Part::Frames => "frame_features",
+            other => other.name(),
+        }
+    }
+
+    /// The shape of this part for one clip of `frames` frames.
+    pub fn shape(self, frames: usize, dims: Dims) -> Vec<usize> {
+        match self {
+            Part::Concat => vec![2 * dims.width],
+            Part::Static | Part::Dynamic => vec![dims.width],
+            Part::Reconstructed | Part::Frames => vec![frames, dims.features],
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Part::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            format!(
+                "unknown part '{}'; the parts are {}",
+                display_text(name),
+                Part::ALL.map(Part::name).join(", ")
+            )
+        })
+    }
+}
+
+/// The sizes that the models and the flags fix for a whole run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dims {
+    /// `T` where it is fixed (`--frames N`); `None` where each clip has its own (`--frames all`, `--fps`).
+    pub frames: Option<usize>,
+    /// `W`: the width of the static and the dynamic latent.
+    pub width: usize,
+    /// `D`: the width of a frame's feature.
+    pub features: usize,
+}
+
+impl Dims {
+    /// Takes what the shape of a part in one row tells of the sizes.
+    ///
+    /// # Errors
+    /// If the part cannot have that shape.
+    pub fn take(&mut self, part: Part, shape: &[usize]) -> Result<(), String> {
+        match (part, shape) {
+            (Part::Concat, &[both]) => self.width = both / 2,
+            (Part::Static | Part::Dynamic, &[width]) => self.width = width,
+            (Part::Frames | Part::Reconstructed, &[frames, features]) => {
+                (self.frames, self.features) = (Some(frames), features);
+            }
+            _ => return Err(format!("the part {part} cannot have rows of shape {shape:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// A video that was embedded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its place among the inputs, from 0.
+    pub index: usize,
+    /// Its id, unique in the run.
+    pub id: String,
+    /// The file, as given (written lossily where it is not UTF-8).
+    pub path: PathBuf,
+    /// Where the clip was asked to start, in seconds; `None` for the beginning.
+    pub start: Option<f64>,
+    /// Where the clip was asked to end, in seconds; `None` for the end.
+    pub end: Option<f64>,
+    /// Which window of the clip it is, from 0, where the clip was cut into windows: then `start` and `end` are the window's.
+    pub window: Option<usize>,
+    /// How many frames were embedded (`T`).
+    pub frames: usize,
+    /// The container's average frame rate, per second; `None` if it tells none.
+    pub fps: Option<f64>,
+    /// The video's duration in seconds; `None` if unknown.
+    pub duration: Option<f64>,
+    /// The values, row-major, for every part the output was prepared for.
+    pub parts: Vec<(Part, Vec<f32>)>,
+}
+
+impl Row {
+    /// The values of a part; empty if the row has none (which [`Output::push`] refuses).
+    pub(crate) fn values(&self, part: Part) -> &[f32] {
+        self.parts.iter().find(|(p, _)| *p == part).map_or(&[], |(_, values)| values)
+    }
+}
+
+/// A video that was not embedded: it has a line in the companion and none in the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// Its place among the inputs, from 0.
+    pub index: usize,
+    /// Its id, unique in the run.
+    pub id: String,
+    /// The file, as given.
+    pub path: PathBuf,
+    /// Where the clip was asked to start, in seconds.
+    pub start: Option<f64>,
+    /// Where the clip was asked to end, in seconds.
+    pub end: Option<f64>,
+    /// The frame rate, if the run came far enough to know it.
+    pub fps: Option<f64>,
+    /// The duration in seconds, if the run came far enough to know it.
+    pub duration: Option<f64>,
+    /// Where it failed: `open`, `decode`, ...
+    pub stage: String,
+    /// What went wrong.
+    pub error: String,
+}
+
+impl Failure {
+    /// The failure of an input whose row an output refused.
+    pub fn unfit(row: &Row, error: String) -> Self {
+        Self {
+            index: row.index,
+            id: row.id.clone(),
+            path: row.path.clone(),
+            start: row.start,
+            end: row.end,
+            fps: row.fps,
+            duration: row.duration,
+            stage: "write".into(),
+            error,
+        }
+    }
+}
+
+/// A number as the formats have it: JSON has no NaN, and an unknown rate is not a number either.
+pub(crate) fn known(value: Option<f64>) -> Option<f64> {
+    value.filter(|v| v.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_by_their_names() {
+        for part in Part::ALL {
+            assert_eq!(part.to_string().parse::<Part>(), Ok(part));
+        }
+        let error = "Concat".parse::<Part>().unwrap_err();
+        assert!(error.contains("concat, static, dynamic, reconstructed, frames"), "{error}");
+    }
+
+    #[test]
+    fn shapes_follow_the_letters() {
+        let dims = Dims { frames: None, width: 5, features: 7 };
+        assert_eq!(Part::Concat.shape(3, dims), [10]);
+        assert_eq!(Part::Dynamic.shape(3, dims), [5]);
+        assert_eq!(Part::Reconstructed.shape(3, dims), [3, 7]);
+    }
+}
