@@ -19,9 +19,9 @@ out="${1:-$target/dist}"
 stage="$(mktemp -d)"
 trap 'rm -rf "$stage"' EXIT
 
-mkdir -p "$stage/$name/completions" "$stage/$name/man/man1" "$out"
+mkdir -p "$stage/$name/completions" "$out"
 cp "$lift" LICENSE README.md "$stage/$name/"
-"$lift" man -o "$stage/$name/man/man1"
+"$lift" man -o "$stage/$name/man"
 for shell in bash zsh fish powershell elvish; do
     "$lift" completions "$shell" >"$stage/$name/completions/lift.$shell"
 done

@@ -3,6 +3,7 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::help;
 use crate::exit::{Exit, Fatal};
 use crate::files;
 
@@ -21,6 +22,13 @@ pub(super) struct CompletionsArgs {
 
 /// Prints them.
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Exit, Fatal> {
+    // clap's own `help` knows the commands only. What is added once it is built needs its names.
+    command.build();
+    let topics = help::TOPICS.iter().map(|topic| {
+        let name = format!("lift help {}", topic.name);
+        Command::new(topic.name).about(topic.summary()).bin_name(&name).display_name(&name)
+    });
+    let mut command = command.mut_subcommand("help", |help| help.subcommands(topics));
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "lift", &mut text);
     files::print(&text)?;

@@ -1,4 +1,4 @@
-//! `lift man`: the manual pages, from the flags' one definition.
+//! `lift man`: the manual pages, of the commands from the flags' one definition, of the topics from their files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,45 +7,66 @@ use anyhow::anyhow;
 use clap::{Args, Command};
 use clap_mangen::Man;
 
+use super::help;
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{AtomicFile, FileError};
 
-/// Print the manual page of lift or of one of its commands, or write all of them into a folder
+/// Print the manual page of lift, of a command or of a topic, or write all pages into a folder
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift man | man -l -\n  lift man embed | man -l -\n  lift man weights pull | man -l -\n  \
-    lift man -o ~/.local/share/man/man1"
+    lift man formats | man -l -\n  lift man -o ~/.local/share/man"
 )]
 pub(super) struct ManArgs {
-    /// The command; lift itself if none
-    #[arg(value_name = "COMMAND")]
+    /// The command or the topic; without one, the page of lift itself
+    #[arg(value_name = "COMMAND|TOPIC")]
     command: Vec<String>,
-    /// Write lift.1, lift-embed.1, ... into this folder instead [default: standard output]
+    /// Write all pages into the folders man1 and man7 of this folder [default: print one page on standard output]
     ///
-    /// Example: -o ~/.local/share/man/man1
+    /// The pages of the commands are man1/lift.1, man1/lift-embed.1 and so on; those of the topics (see lift help) are
+    /// man7/lift-formats.7 and so on. The command man finds them if this folder is in its search path.
+    ///
+    /// Example: -o ~/.local/share/man
     #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
     output: Option<PathBuf>,
 }
 
-/// clap's own command, which prints what stands in the others' pages.
+/// clap's own command, which has no page: it prints what stands in the others' pages.
 const HELP: &str = "help";
 
-/// Prints one page or writes all.
+/// Prints one page, or writes all of them.
 pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
     command.build();
     if let Some(folder) = &args.output {
-        std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-        for sub in pages(&command) {
-            write(folder, &format!("{}.1", title(sub)), &page(sub))?;
+        let (commands, topics) = (folder.join("man1"), folder.join("man7"));
+        for folder in [&commands, &topics] {
+            std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
         }
+        for sub in pages(&command) {
+            write(&commands.join(format!("{}.1", title(sub))), &page(sub))?;
+        }
+        for topic in &help::TOPICS {
+            write(&topics.join(format!("lift-{}.7", topic.name)), &help::page(topic))?;
+        }
+        return Ok(Exit::Success);
+    }
+    if let [name] = &args.command[..]
+        && let Some(topic) = help::Topic::named(name)
+    {
+        files::print(&help::page(topic))?;
         return Ok(Exit::Success);
     }
     let wanted = [&["lift".to_string()], &args.command[..]].concat().join("-");
     let found = pages(&command).into_iter().find(|page| title(page) == wanted).ok_or_else(|| {
         let (given, names) = (args.command.join(" "), command.get_subcommands().map(Command::get_name));
         let names: Vec<_> = names.filter(|name| *name != HELP).collect();
-        Fatal::usage(anyhow!("lift has no command '{given}'; it has {}", names.join(", ")))
+        let topics: Vec<_> = help::TOPICS.iter().map(|topic| topic.name).collect();
+        Fatal::usage(anyhow!(
+            "lift has no command '{given}' and no topic of that name; its commands are {}; its topics are {}",
+            names.join(", "),
+            topics.join(", ")
+        ))
     })?;
     files::print(&page(found))?;
     Ok(Exit::Success)
@@ -72,10 +93,9 @@ fn page(command: &Command) -> Vec<u8> {
     text
 }
 
-fn write(folder: &Path, name: &str, text: &[u8]) -> Result<(), FileError> {
-    let path = folder.join(name);
-    let mut file = AtomicFile::create(&path, true)?;
-    file.write_all(text).map_err(|e| failed(&path, e))?;
+fn write(path: &Path, text: &[u8]) -> Result<(), FileError> {
+    let mut file = AtomicFile::create(path, true)?;
+    file.write_all(text).map_err(|e| failed(path, e))?;
     file.commit()
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod embed;
 mod eval_cia;
 mod fatal_signals;
+mod help;
 mod info;
 mod man;
 mod merge;
@@ -23,6 +24,8 @@ mod synth;
 mod train;
 mod verify;
 mod weights;
+
+use std::io::Write;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -40,7 +43,7 @@ const EXAMPLES: &str = "Examples:\n  lift embed video.mp4              into vide
 /// lift embeds a video as LiFT (NeurIPS 2025) does: DINOv2 features of 16 frames, pulled straight by a small auto-encoder
 /// into [static, dynamic].
 #[derive(Debug, Parser)]
-#[command(name = "lift", version, after_help = format!("{EXAMPLES}\n\n{}", Exit::HELP), disable_help_flag = true)]
+#[command(name = "lift", version, after_help = format!("{EXAMPLES}\n\n{}\n\n{}", help::list(), Exit::HELP), disable_help_flag = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -99,13 +102,20 @@ pub(crate) struct Verbosity {
 /// Parses the arguments of this process, runs the command and says how it ended.
 pub fn main() -> Exit {
     let command = Cli::command();
-    let parsed = config::parse(&command, std::env::args_os().collect())
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(topic) = help::asked(&args) {
+        return print(topic.text.as_bytes());
+    }
+    let parsed = config::parse(&command, args.clone())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are answers, not errors; a closed pipe is no reason to complain.
             let _ = error.print();
+            if args.get(1).is_some_and(|arg| arg == "help") && error.use_stderr() {
+                let _ = writeln!(std::io::stderr(), "\n{}", help::list());
+            }
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
         }
     };
@@ -113,8 +123,7 @@ pub fn main() -> Exit {
     start_log(&cli.verbosity);
     let settings = config::InForce::of(&config::Chosen::of(&command, &matches));
     if cli.verbosity.print_config {
-        return crate::files::print(settings.file().as_bytes())
-            .map_or_else(|e| ended(e.into()), |()| Exit::Success);
+        return print(settings.file().as_bytes());
     }
     tracing::info!("settings: {}", settings.line());
     crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
@@ -137,6 +146,11 @@ pub fn main() -> Exit {
         Command::Weights(args) => weights::run(args, &cli.verbosity),
     };
     done.unwrap_or_else(ended)
+}
+
+/// Prints an answer that needs no run.
+fn print(text: &[u8]) -> Exit {
+    crate::files::print(text).map_or_else(|e| ended(e.into()), |()| Exit::Success)
 }
 
 /// Tells what ended a run.

@@ -53,10 +53,31 @@ fn completions_and_manual_pages_know_every_flag_of_the_help() {
     }
     env.lift(&["man", "-o", "pages"]).code(0);
     // lift's own page, and one for each of the six actions of lift weights.
-    assert_eq!(fs::read_dir(env.path("pages")).unwrap().count(), COMMANDS.len() + 7);
+    assert_eq!(fs::read_dir(env.path("pages/man1")).unwrap().count(), COMMANDS.len() + 7);
     let pull = env.lift(&["man", "weights", "pull"]).code(0).stdout;
     assert!(pull.contains("\\-\\-to") && pull.contains("lift\\-weights\\-pull"), "{pull}");
     env.lift(&["man", "nothing"]).code(2).says(&["no command 'nothing'"]);
+}
+
+#[test]
+fn every_topic_is_printed_listed_and_made_a_manual_page() {
+    let env = TestEnv::new();
+    let texts = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/help")).unwrap();
+    let texts: Vec<_> = texts.map(|entry| entry.unwrap().path()).collect();
+    assert!(texts.len() > 10, "{texts:?}");
+    let list = env.lift(&["help"]).code(0).stdout;
+    assert_eq!(list, env.lift(&["--help"]).code(0).stdout);
+    env.lift(&["man", "-o", "pages"]).code(0);
+    assert_eq!(fs::read_dir(env.path("pages/man7")).unwrap().count(), texts.len());
+    for path in &texts {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(env.lift(&["help", name]).code(0).stdout, fs::read_to_string(path).unwrap());
+        assert!(list.contains(&format!("\n  {name} ")), "{name} is not in the list");
+        let page = env.lift(&["man", name]).code(0).stdout;
+        assert_eq!(page, fs::read_to_string(env.path(&format!("pages/man7/lift-{name}.7"))).unwrap());
+        assert!(page.contains(&format!(".TH lift-{name} 7")), "{page}");
+    }
+    env.lift(&["help", "nothing"]).code(2).says(&["'nothing'", "formats", "settings"]);
 }
 
 #[test]
