@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds lift and tells the whole story with the bundled models and clips, with no network beyond the build: embeds clips,
-# draws a chiral data set, shows that time is read, draws the figure.
+# Builds lift and shows what it does with the bundled models and clips. After the build it uses no network. It embeds clips,
+# draws a set of clips in opposite pairs, shows that the embedding reads time, and draws the figure.
 #
-#     scripts/demo.sh [OUT_DIR]      everything goes into OUT_DIR, demo/ by default
+#     scripts/demo.sh [OUT_DIR]      writes into OUT_DIR (default: demo/)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -21,7 +21,7 @@ echo "== what lift sees in a file"
 "$lift" info assets/clips/door_opening.mp4
 
 echo
-echo "== four bundled clips embedded"
+echo "== the four bundled clips are embedded"
 "$lift" embed assets/clips --model mini -o "$out/embeddings.npy" --overwrite
 cut -d, -f1-8 "$out/embeddings.npy.rows.csv" | table
 if python3 -c 'import numpy' 2>/dev/null; then
@@ -30,15 +30,15 @@ if python3 -c 'import numpy' 2>/dev/null; then
 fi
 
 echo
-echo "== a chiral data set drawn: every clip has an opposite, its mirror in time"
+echo "== a chiral set of clips is drawn: every clip has an opposite, which is its mirror in time"
 "$lift" synth -o "$out/synth" --groups 9 --per-class 10 --valid-per-class 5 --seed 3 --overwrite
 
 echo
-echo "== embedded, and probed: can a linear classifier tell opening from closing?"
+echo "== it is embedded and probed: can a linear classifier tell opening from closing?"
 "$lift" embed "$out/synth/clips" --model mini --parts concat,static,dynamic,frames -o "$out/synth.npz" --overwrite -q
 "$lift" eval-cia --train "$out/synth/cia-synth-train.csv" --valid "$out/synth/cia-synth-validation.csv" \
     --embeddings "$out/synth.npz" --figure "$out/cia.png" --overwrite
-echo "frames-mean, the average of the frames, cannot: it sits near chance. lift reads time."
+echo "frames-mean, the average of the frames, cannot: its accuracy is near chance. lift reads time."
 
 echo
 echo "== the path of a door through feature space, and the line LiFT makes of it"

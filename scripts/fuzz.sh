@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of foreign files with libFuzzer: scripts/fuzz.sh [SECONDS [TARGET...]], SECONDS for each target.
+# Fuzzes the code that reads foreign files, with libFuzzer: scripts/fuzz.sh [SECONDS [TARGET...]], SECONDS for each target.
 #
-# Coverage-guided on the stable compiler: libFuzzer's counters are an LLVM pass that `-C passes` switches on, so neither
-# cargo-fuzz nor a nightly compiler is needed; `cc` builds libFuzzer itself. The build is a tree of its own
-# (LIFT_FUZZ_BUILD, default target/fuzz); the working corpus grows under it, findings land beside it. A finding that is
-# fixed is kept, cut small, in tests/fuzz/corpus/TARGET, where the tests replay it.
+# The fuzzing is guided by coverage and needs the stable compiler only: `-C passes` turns on the LLVM pass with libFuzzer's
+# counters, so neither cargo-fuzz nor a nightly compiler is needed, and `cc` builds libFuzzer itself. The build has a folder of
+# its own (LIFT_FUZZ_BUILD, default target/fuzz). The working corpus and the findings are written there too. A finding that is
+# fixed is made small and kept in tests/fuzz/corpus/TARGET, where the tests replay it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -19,7 +19,7 @@ build="${LIFT_FUZZ_BUILD:-target/fuzz}"
 mkdir -p "$build"
 build="$(cd "$build" && pwd)"
 
-# The counters go into our own crates alone, by a wrapper, so that the dependencies' ordinary build serves.
+# A wrapper adds the counters to our own crates only, so that the ordinary build of the dependencies can be used.
 cat >"$build/rustc" <<'WRAPPER'
 #!/bin/sh
 counters="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
@@ -34,11 +34,11 @@ RUSTC_WRAPPER="$build/rustc" CARGO_TARGET_DIR="${LIFT_FUZZ_TARGET_DIR:-$build/ta
     cargo build --release --manifest-path tests/fuzz/Cargo.toml
 program="${LIFT_FUZZ_TARGET_DIR:-$build/target}/release/lift-fuzz"
 
-# The files of a target stand in memory where there is such a folder.
+# The files of a target are kept in memory if there is a folder for this.
 folder="$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" lift-fuzz.XXXXXX)"
 trap 'rm -rf "$folder"' EXIT
 
-# The seeds are files that lift itself writes.
+# The seeds are files that lift itself writes. The program is built for that.
 cargo build --release --locked --bin lift
 export LIFT="${CARGO_TARGET_DIR:-target}/release/lift"
 

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Draws the small clips of tests/data/clips with the ffmpeg command line (x264, x265, libvpx inside).
+# Draws the small clips of tests/data/clips with the program ffmpeg (with x264, x265 and libvpx).
 #
-# Fifty frames of 96x64 at 25 per second: above, FFmpeg's moving test picture; below, a grey that grows by four levels a
-# frame, so that a test can tell each frame's number from its pixels. Run from the repository's root; it overwrites.
+# A clip has fifty frames of 96x64 at 25 per second. The upper half is FFmpeg's moving test picture. The lower half is a grey that
+# grows by four levels per frame, so that a test can tell the number of a frame from its pixels. Run it from the repository's
+# root; it overwrites the clips.
 set -eu
 
 out=tests/data/clips
@@ -16,7 +17,7 @@ source="$out/tmp/source.mkv"
 tone="-f lavfi -i sine=frequency=440:duration=6"
 x264="-c:v libx264 -preset veryfast -crf 26 -threads 1"
 
-# Where decoding can start.
+# Clips that differ in where decoding can start.
 encode -i "$source" $x264 -bf 0 -g 250 "$out/one_key.mp4"
 encode -i "$source" $x264 -bf 0 -g 5 -movflags +faststart "$out/many_keys.mp4"
 encode -i "$source" $x264 -bf 3 -g 10 "$out/b_frames.mp4"
@@ -26,17 +27,17 @@ encode -ss 0.5 -i "$out/tmp/open_gop.ts" -c copy "$out/open_start.ts"
 encode -i "$source" $x264 -bf 3 -g 25 -x264-params intra-refresh=1 "$out/intra_refresh.mkv"
 encode -i "$source" -c:v libx265 -preset veryfast -x265-params log-level=none:keyint=10:open-gop=1:pools=1 "$out/open_gop_hevc.mkv"
 
-# Times.
+# Clips with unusual times.
 encode -ss 0.5 -i "$out/b_frames.mp4" -c copy "$out/edit_list.mp4"
 encode -i "$out/b_frames.mp4" -c copy -output_ts_offset 100 "$out/late_start.ts"
 encode -i "$source" -vf "select='not(mod(n,3))+gt(n,30)'" -vsync vfr $x264 -bf 2 -g 10 "$out/variable_rate.mp4"
 encode -i "$source" $tone $x264 -bf 2 -g 10 -c:a aac -b:a 16k "$out/long_audio.mp4"
 encode -i "$source" $x264 -bf 3 -g 10 -f h264 "$out/no_times.h264"
 
-# Headers that lie: 100 frames declared for 50, hidden frames among the packets.
+# False headers: 100 frames are declared for 50, or there are hidden frames among the packets.
 encode -i "$out/one_key.mp4" -c copy -r 50 "$out/lying_count.avi"
 encode -i "$out/b_frames.mp4" -c copy "$out/b_frames.avi"
-# VP8 hides a frame only where little moves: a still picture, the grey in the lowest eight rows alone.
+# VP8 hides a frame only if little moves. So this is a still picture, with the grey in the lowest eight rows only.
 encode -f lavfi -i "testsrc2=size=400x400:rate=25,loop=loop=60:size=1,boxblur=2,crop=96:64:60:60,format=yuv420p,\
 geq=lum='if(lt(Y,56),lum(X,Y),20+4*N)':cb=128:cr=128" -frames:v 50 -c:v ffv1 "$out/tmp/still.mkv"
 for pass in 1 2; do
@@ -46,7 +47,7 @@ done
 encode -i "$source" -c:v libvpx-vp9 -b:v 60k -g 10 -cpu-used 8 "$out/vp9.webm"
 encode -i "$source" -c:v mpeg4 -bf 2 -g 10 -q:v 2 "$out/mpeg4.avi"
 
-# Pixels.
+# Pixel formats.
 encode -i "$source" $x264 -pix_fmt yuv422p10 -g 10 "$out/ten_bit_422.mp4"
 encode -i "$source" $x264 -pix_fmt yuv444p -g 10 "$out/chroma_444.mp4"
 encode -i "$source" -vf "format=yuva420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "$out/alpha.webm"
@@ -54,7 +55,7 @@ encode -i "$source" -vf "scale=97:65,format=yuv420p" -c:v libvpx-vp9 -b:v 60k -c
 encode -i "$source" -c:v libx265 -preset veryfast -pix_fmt yuv420p10 -x265-params log-level=none:pools=1 \
     -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc "$out/pq.mp4"
 
-# Not a video.
+# Files that are not videos.
 encode $tone -t 1 -c:a aac -b:a 16k "$out/audio_only.m4a"
 encode -i "$source" -frames:v 1 "$out/tmp/cover.png"
 encode -f lavfi -i "sine=frequency=440:duration=1" -i "$out/tmp/cover.png" -map 0 -map 1 -c:a libmp3lame -b:a 16k -c:v copy \

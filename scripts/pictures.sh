@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Draws the README's pictures into assets/pictures: a door's path and the line LiFT makes of it and the benchmark's dot plot, as
-# scripts/demo.sh draws them, and the same clip beside its mirror in time and as an animation.
+# Draws the README's pictures into assets/pictures: the path of a door with the line LiFT makes of it, and the benchmark's dot
+# plot, as scripts/demo.sh draws them; the same clip with its mirror in time; and the clip as an animation.
 #
 #     scripts/pictures.sh [WORK_DIR]
 #
-# The clips are drawn by lift synth from another seed than those the bundled LiFT was trained on. It has seen no other
-# kind: of the clips in assets/clips, which have textures and light of their own, it makes a poor line.
+# lift synth draws the clips, from another seed than the clips that the bundled LiFT was trained on. The bundled LiFT knows only
+# drawn clips: for the clips in assets/clips, which have other textures and other light, its line is poor.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Runs the unsafe code under a checker of memory: scripts/sanitize.sh [address|valgrind] [CORPUS].
+# Runs the unsafe code under a memory checker: scripts/sanitize.sh [address|valgrind] [CORPUS].
 #
-#   address   AddressSanitizer, with leaks and with what the compiler itself checks of unsafe code (null and unaligned
-#             pointers, the conditions of std's unchecked functions, overflow): the unit tests of the kernels, the decoding
-#             and the mapped files, and the integration tests that decode, embed and read foreign files
-#   valgrind  memcheck, which sees into FFmpeg too: `lift embed --model mini` over healthy clips, and the unit tests of the
-#             kernels; valgrind's own processor has AVX2 and no more, so it is that backend and the portable one
+#   address   AddressSanitizer with leak detection, and the compiler's own checks of unsafe code (null and unaligned pointers,
+#             the conditions of std's unchecked functions, overflow). It runs the unit tests of the kernels, the decoding and
+#             the mapped files, and the integration tests that decode, embed and read foreign files.
+#   valgrind  memcheck, which checks FFmpeg too. It runs `lift embed --model mini` over healthy clips, and the unit tests of
+#             the kernels. valgrind supports AVX2 at most, so it checks the AVX2 and the portable kernels.
 #
-# CORPUS is a folder of scripts/hostile_corpus.py: all its files then go through the program (`address`), or a score of the
+# CORPUS is a folder made by scripts/hostile_corpus.py. The program then reads all its files (`address`), or twenty of the
 # damaged ones (`valgrind`).
 #
-# Neither wants a nightly compiler. Checked are our own crates: a wrapper hands them the flags, the dependencies are built as
-# ever, in trees of their own (LIFT_SANITIZE_BUILD, default target/sanitize). No checker can see into mimalloc's pages, so
-# the program keeps the system's allocator there (`--cfg lift_sanitize`, see src/main.rs). Inline assembly (AMX) is out of
-# AddressSanitizer's sight; Miri is not in the stable toolchain and stops at FFmpeg's door; MemorySanitizer wants the
-# standard library and FFmpeg instrumented: memcheck stands in for it.
+# Neither needs a nightly compiler. Only our own crates are checked: a wrapper passes them the flags, and the dependencies are
+# built as usual, in a folder of their own (LIFT_SANITIZE_BUILD, default target/sanitize). The checkers cannot follow mimalloc,
+# so the program keeps the system's allocator in these builds (`--cfg lift_sanitize`, see src/main.rs). AddressSanitizer does
+# not see inline assembly (AMX). Miri is not in the stable toolchain and cannot run FFmpeg. MemorySanitizer needs an instrumented
+# standard library and FFmpeg; memcheck replaces it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 kind="${1:-address}"
 corpus="${2:-}"
 case "$kind" in
-# Less optimised: an access that the optimiser takes away is not checked.
+# With less optimisation, because an access that the optimiser removes is not checked.
 address) flags="-Zsanitizer=address -Copt-level=1 -Cdebug-assertions=on -Coverflow-checks=on" ;;
 valgrind) flags="" ;;
 *)
@@ -46,15 +46,16 @@ WRAPPER
 chmod +x "$build/rustc"
 export RUSTC_WRAPPER="$build/rustc" CARGO_TARGET_DIR="$build/target" CARGO_PROFILE_RELEASE_LTO=off
 export CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1
-# The models of full size have nothing that the small ones lack.
+# The full-size models run the same code as the small ones.
 unset LIFT_SHARED
 lift="$CARGO_TARGET_DIR/release/lift"
 
 address() {
-    # The program answers for SIGBUS itself (a mapped file that became shorter), as a test pins; and under abort_on_error its
-    # handler of SIGABRT would have the last word.
+    # The program handles SIGBUS itself (a mapped file that became shorter), and a test checks that. With abort_on_error, the
+    # program's handler of SIGABRT would choose the exit code.
     export ASAN_OPTIONS="exitcode=86:handle_sigbus=0:detect_stack_use_after_return=1:strict_string_checks=1:${ASAN_OPTIONS:-}"
-    # Not: limits of address space, which the checker's own shadow is over, and what the checker's own memory would decide.
+    # Skipped: tests that limit the address space, which the checker's shadow memory exceeds, and tests that depend on how much
+    # memory is used.
     cargo test --release --locked --test it -- hostile:: fuzz_corpus:: faults:: embed_command:: weights_files:: \
         --skip without_memory --skip no_more_memory
     cargo test --release --locked --lib -- kernels:: video:: weights:: rows:: inputs:: model:: train::clips
@@ -63,7 +64,7 @@ address() {
     fi
 }
 
-# Twenty of a corpus's damaged files, evenly spread.
+# Prints twenty of the damaged files of the corpus, evenly spread.
 damaged() {
     python3 - "$corpus" <<'PYTHON'
 import json, pathlib, sys
@@ -75,7 +76,7 @@ PYTHON
 }
 
 memcheck() {
-    # What is still reachable at the end is FFmpeg's tables and the threads that the end does not wait for.
+    # What is still reachable at the end are FFmpeg's tables, and threads that the program does not wait for.
     valgrind -q --fair-sched=yes --error-exitcode=86 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
         --num-callers=30 "$@"
 }
@@ -89,11 +90,11 @@ memory() {
         mapfile -t -O "${#clips[@]}" clips < <(damaged)
     fi
     folder="$(mktemp -d)"
-    # shellcheck disable=SC2064 # the folder of now
+    # shellcheck disable=SC2064 # the folder as it is named now
     trap "rm -rf '$folder'" EXIT
     for clip in "${clips[@]}"; do
         code=0
-        # Two frames take every way that sixteen do.
+        # Two frames run the same code as sixteen.
         LIFT_OFFLINE=1 LIFT_HOME="$folder" memcheck "$lift" embed --model mini --threads 1 --frames 2 --overwrite -o "$folder/x.npy" \
             -- "$clip" >"$folder/log" 2>&1 || code=$?
         echo "$clip: exit code $code, $(tail -n 1 "$folder/log")"

@@ -1,6 +1,7 @@
-# Sourced by the other scripts: brings what a fresh Debian or Ubuntu lacks to build lift, and says elsewhere what to install.
+# The other scripts source this file. On Debian and Ubuntu it installs what the build of lift needs; elsewhere it says what to
+# install.
 
-# Installs packages by apt-get; false where there is none.
+# Installs packages with apt-get; returns false if there is no apt-get.
 bring() {
     command -v apt-get >/dev/null || return 1
     local as_root=""
@@ -13,7 +14,7 @@ bring() {
     fi
     echo "installing: $*"
     $as_root apt-get update -qq
-    # Not every sudo hands the environment on.
+    # Not every sudo passes the environment on.
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
 }
 
@@ -32,12 +33,12 @@ if ! have_build_tools; then
     fi
 fi
 
-# rustup puts this into the shells that start after it.
+# rustup adds cargo to the PATH of new shells only.
 if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
     # shellcheck disable=SC1091 # not part of this repository
     . "$HOME/.cargo/env"
 fi
-# A distribution's Rust is often too old, and its message about that does not say what to do.
+# The Rust of a distribution is often too old, and its error message does not say what to do.
 needed="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
 if ! command -v cargo >/dev/null; then
     echo "lift is written in Rust ($needed or later): install it from https://rustup.rs and run this again" >&2

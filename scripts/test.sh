@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs all tests, in release mode: one build of the dependencies serves the program and the tests.
+# Runs all tests in release mode, so that the program and the tests share one build of the dependencies.
 #
-# LIFT_SHARED=DIR adds the checks against the full set of goldens; the full-size random models they need are written by a
-# script that wants numpy, which goes into an environment of its own in the cache folder.
+# LIFT_SHARED=DIR adds the checks against the full set of golden files. They need full-size random models; the script that writes
+# them needs numpy, which is installed into an environment in the cache folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -12,7 +12,7 @@ if [ -n "${LIFT_SHARED:-}" ] && [ -z "${LIFT_PYTHON:-}" ]; then
     if ! python3 -c 'import numpy' 2>/dev/null; then
         env="${XDG_CACHE_HOME:-$HOME/.cache}/lift-tests/python"
         if ! "$env/bin/python" -c 'import numpy' 2>/dev/null; then
-            # Debian and Ubuntu keep what makes environments in a package of its own.
+            # On Debian and Ubuntu, the module venv is in a package of its own.
             if ! python3 -c 'import ensurepip' 2>/dev/null && ! bring python3-venv; then
                 echo "the checks against LIFT_SHARED need Python 3 with its venv module, or LIFT_PYTHON with numpy" >&2
                 exit 1

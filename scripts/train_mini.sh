@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains the bundled LiFT, assets/mini/lift.safetensors, on clips drawn by lift synth, and checks it on others.
+# Trains the bundled LiFT, assets/mini/lift.safetensors, on clips that lift synth draws, and checks it on other clips.
 #
 #     scripts/train_mini.sh [WORK_DIR]
 #
-# The bundled frame encoder stays as scripts/make_mini.py made it: random, never trained. Everything follows from the seeds
-# below; minutes on two cores. The held-out clips are drawn from another seed: other objects, textures and motions.
+# The bundled frame encoder stays as scripts/make_mini.py made it: random, never trained. The seeds below decide everything. The
+# script takes minutes on two cores. The held-out clips come from another seed: other objects, textures and motions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Repeats what scripts/cluster/README.md reports, as far as this machine can: what is missing is said and skipped.
+# Repeats the tests that scripts/cluster/README.md reports. If a program is missing, the script says so and skips its test.
 #
 #   scripts/cluster/check.sh [kubernetes] [slurm] [ray]        # default: all three
 #
-# kubernetes  the manifest against its schema, its exit-code policy against the program's codes (check_kubernetes.py)
-# slurm       one node of Debian's packages slurmctld, slurmd, slurm-client, munge, set up in a temporary folder and torn down: an
-#             array of 8 over 216 clips; one task's lift gets kill -9, another task is requeued from outside
-# ray         two actors over the same clips; one's lift gets kill -9, then the other actor itself
+# kubernetes  compares the manifest with its schema, and its exit-code policy with the program's codes (check_kubernetes.py)
+# slurm       starts one node (Debian's packages slurmctld, slurmd, slurm-client, munge) in a temporary folder and stops it at the
+#             end. It runs an array of 8 over 216 clips; the lift of one task gets kill -9, another task is requeued from outside
+# ray         runs two actors over the same clips; the lift of one actor gets kill -9, then the other actor itself
 #
-# LIFT names the program (default: lift on PATH); Python libraries go into an environment in the cache folder, or are those of
-# LIFT_CLUSTER_PYTHON.
+# LIFT names the program (default: lift on PATH). The Python libraries are installed into an environment in the cache folder, or
+# LIFT_CLUSTER_PYTHON names a Python that has them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 LIFT=$(realpath -e "$(command -v "${LIFT:-lift}")" 2>/dev/null) || { echo "no lift on PATH; set LIFT=" >&2; exit 1; }
@@ -35,7 +35,7 @@ python() {
     "$LIFT_CLUSTER_PYTHON" "$@"
 }
 
-# 216 drawn clips, 4 of them broken, listed with absolute paths; the run in one process to compare with.
+# Draws 216 clips, breaks 4 of them, lists them with absolute paths, and embeds them in one process for comparison.
 clips() {
     [ -e "$work/list.csv" ] && return
     "$LIFT" synth -q -o "$work/set" --per-class 8 --valid-per-class 4 --size 160
@@ -53,7 +53,7 @@ status() {
     [ $code = "$wanted" ] || { echo "FAILED: exit code $code, expected $wanted: $*" >&2; exit 1; }
 }
 
-# Waits up to so many seconds until a command succeeds; on failure shows the ends of the logs.
+# until_true SECONDS COMMAND...: waits at most so long until the command succeeds; if it does not, shows the ends of the logs.
 until_true() {
     local end=$((SECONDS + $1))
     shift
@@ -116,14 +116,14 @@ CONF
         --model mini --shard-size 3)
     merge=$(sbatch --parsable --dependency="afterok:$job" --kill-on-invalid-dep=yes --output="$s/merge.log" \
         "$here/slurm.sbatch" list.csv out)
-    # Task 1 dies with its second part under way; task 4 is taken away from outside.
+    # Task 1 is killed while it writes its second part; task 4 is requeued from outside.
     until_true 300 test -e out/shard-00001-of-00008/part-00001.parquet
     kill -9 "$(pgrep -f "^$LIFT embed --list list.csv" | while read -r pid; do
         if tr '\0' '\n' <"/proc/$pid/environ" | grep -qx SLURM_ARRAY_TASK_ID=1; then echo "$pid"; fi
     done)"
     until_true 300 test -e out/shard-00004-of-00008/part-00001.parquet
     scontrol requeue "${job}_4"
-    # Slurm holds a requeued task back for a while.
+    # Slurm delays a requeued task for a while.
     until_true 900 sh -c "! squeue -h -j $job,$merge | grep -q ."
     grep -h 'exit code' "$s"/task-*.log
     cat "$s/merge.log"

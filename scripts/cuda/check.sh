@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs what build_cuda.sh has built on machines that are not there: one without a driver, then pretend GPUs (pretend.c) that are
-# absent, broken or full. It wants a machine without NVIDIA's driver, a C compiler, and the program's path if it is another
-# than target/release/lift.
+# Runs the program that build_cuda.sh built without a driver, and then with pretend GPUs (pretend.c) that are absent, broken or
+# full. The machine must have a C compiler and no NVIDIA driver. The argument is the path of the program (default:
+# target/release/lift).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 lift="$(realpath "${1:-target/release/lift}")"
@@ -13,7 +13,8 @@ for i in $(seq 20); do cp assets/clips/ball_rising.mp4 "$work/clips/$i.mp4"; don
 cc -O1 -fPIC -shared -Wno-unused-parameter scripts/cuda/pretend.c -o "$work/pretend/libcuda.so.1"
 for name in libcublas.so.12 libcublas.so.13 libcurand.so.10; do ln -s libcuda.so.1 "$work/pretend/$name"; done
 
-# expect TEXT ROWS FLAG..., with whatever PRETEND_* is set: what lift says, and how many of the 20 clips have a row
+# expect TEXT ROWS FLAG...: runs lift with the PRETEND_* variables that are set, and checks what it says and how many of the 20
+# clips have a row
 expect() {
     local text="$1" rows="$2" said written
     shift 2
