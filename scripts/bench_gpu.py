@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""Measures lift on a GPU beside PyTorch on the same GPU, and checks its features against the CPU's.
+"""Compares the speed of lift and of PyTorch on one GPU, and checks lift's features against those of the CPU.
 
     scripts/build_cuda.sh && python3 scripts/bench_gpu.py [--json]
 
 Sections (`--only` picks some):
 
-  parity   lift embed on the GPU in each precision against lift embed on the CPU in f32, one clip, random full-size weights; with
-           LIFT_SHARED against the golden features of the authors' code too. f32 within 1e-3, bf16 and f16 by a cosine above 0.999;
-           anything else is an error.
-  encoder  frames per second of the frame encoder alone, by batch and precision: lift, PyTorch eager, PyTorch compiled. Frames are
-           on the GPU already, and all passes are waited for. They run in turns, `--rounds` times: figures are medians over the
-           rounds, ratios the medians of each round's ratio. `from memory` is lift from frames in the host's memory to features in
-           it. `peak` is the share of what the matrix library reaches on one product of 8192 x 8192 in the same run.
-  embed    lift embed of many clips, whole process, decoding included; `running` leaves out what the process takes for one clip.
-  train    steps per second of lift train and PyTorch, by bench_train.py.
+  parity   compares lift embed on the GPU in each precision with lift embed on the CPU in f32, for one clip and random full-size
+           weights. With LIFT_SHARED it also compares with the golden features of the authors' code. f32 must agree within 1e-3,
+           bf16 and f16 with a cosine above 0.999; anything else is an error.
+  encoder  measures frames per second of the frame encoder alone, by batch and precision: lift, PyTorch eager, PyTorch compiled.
+           The frames are on the GPU already, and the time ends when all passes are done. The programs run in turns, `--rounds`
+           times. The figures are medians over the rounds; the ratios are medians of the ratio of each round. `from memory` is
+           lift from frames in the host's memory to features in the host's memory. `peak` is the share of the speed that the
+           matrix library reaches on one product of 8192 x 8192 in the same run.
+  embed    measures lift embed of many clips as a whole process, with decoding; `running` leaves out the time for one clip.
+  train    measures steps per second of lift train and PyTorch, with bench_train.py.
 
-What fails is said and left out, the rest goes on, and the script ends with an error. PyTorch comes from PyPI into the environment that bench_peers.py uses. `--device cpu` runs the same on the CPU, to see that the
-script works where there is no GPU; with `--tiny` it takes minutes, and its figures mean nothing.
+If a section fails, the script says so, continues with the next one, and ends with an error. PyTorch is installed from PyPI into the
+environment that bench_peers.py uses. `--device cpu` runs the same on the CPU, to test the script where there is no GPU; with `--tiny`
+this takes minutes, and the figures mean nothing.
 """
 
 import argparse

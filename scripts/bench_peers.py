@@ -3,18 +3,17 @@
 
     python3 scripts/bench_peers.py [--lift target/release/lift | --lift none] [--json]
 
-The first run makes an environment of its own outside the repository (`--env`), with the peers from PyPI; on Linux that is some
-6 GB, because PyPI's PyTorch brings CUDA. A peer that cannot be had or run is named in a line and left out.
+The first run makes an environment outside the repository (`--env`) and installs the peers from PyPI; on Linux this takes about
+6 GB, because PyPI's PyTorch brings CUDA. If a peer cannot be installed or run, a line says so and it is left out.
 
-What is compared: one ViT-S/14 with 4 registers (the one in peer_process.py, in plain PyTorch; the others run its ONNX export), one
-file of random full-size weights, the same 16 frames of 224x224 for all peers, `--threads` threads. Every peer lives in a process
-of its own that is ready and idle while the others work. A round runs each of them and `lift bench` once: a pass to warm
-up, then `--repeat` timed ones. Figures are medians over the rounds, ratios the medians of each round's ratio, so a machine
-whose speed drifts is the same for all. The peers' outputs are compared with PyTorch eager's; those of lift are held to
-goldens by its own tests.
+All peers run one ViT-S/14 with 4 registers (the one in peer_process.py, in plain PyTorch; the others run its ONNX export), with one
+file of random full-size weights, the same 16 frames of 224x224 and `--threads` threads. Every peer has a process of its own, which
+waits while the others work. A round runs each of them and `lift bench` once: one pass to warm up, then `--repeat` timed passes. The
+figures are medians over the rounds; the ratios are medians of the ratio of each round, so that a machine whose speed changes is the
+same for all. The outputs of the peers are compared with those of PyTorch eager; the tests of lift compare its outputs with golden files.
 
-Last, whole processes: `lift embed` of one clip, and a Python process that imports PyTorch, decodes the same clip with PyAV and
-runs the eager ViT. That one is a stand-in, and a lean one: it is not the authors' program, imports less and runs no LiFT.
+At the end the script times whole processes: `lift embed` of one clip, and a Python process that imports PyTorch, decodes the same clip
+with PyAV and runs the eager ViT. This process does less than the authors' program: it imports less and runs no LiFT.
 """
 
 import argparse

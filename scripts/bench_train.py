@@ -3,16 +3,16 @@
 
     python3 scripts/bench_train.py [--lift target/release/lift] [--width 384] [--batch 128] [--steps N] [--rounds 3]
 
-The first run makes an environment of its own outside the repository (`--env`), with PyTorch from PyPI; on Linux that is some
-5 GB, because PyPI's PyTorch brings CUDA. `bench_peers.py` uses the same one.
+The first run makes an environment outside the repository (`--env`) and installs PyTorch from PyPI; on Linux this takes about 5 GB,
+because PyPI's PyTorch brings CUDA. `bench_peers.py` uses the same environment.
 
 Both train the paper's model (4 layers, 8 heads, torch's Adam with weight decay 1e-5, rate 1e-4) from the same weights on the
 same features, in the order `lift train` shuffles them, f32 on `--threads` threads. A round is an epoch of `--steps` steps of
-each, dropout on. Time is that of the steps: reading features, starting up and checkpoints are left out on both sides. Before
-that, an epoch without dropout shows that both compute the same: the largest difference between their losses of a step.
+each, with dropout. Only the steps are timed: reading features, starting and checkpoints are left out on both sides. Before the rounds,
+an epoch without dropout shows that both compute the same: it prints the largest difference between their losses of one step.
 
-On a GPU (`--device cuda`) a process first loads and compiles its kernels; there lift's time is that of an epoch less that of one
-with a tenth of the steps.
+On a GPU (`--device cuda`) a process first loads and compiles its kernels. There the time of lift is that of an epoch, minus that of an
+epoch with a tenth of the steps.
 """
 
 import argparse

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Opens what `lift embed` wrote with the libraries people use and asserts that all forms agree.
+"""Opens outputs of `lift embed` with common libraries, and checks that all formats agree.
 
     scripts/check_outputs.py FOLDER [--venv DIR]
 
-FOLDER holds one run in several forms: NAME.npz, NAME.safetensors, NAME.parquet, NAME.jsonl (any of them, any number of
-names) and NAME.PART.npy for single parts. Every form is read by numpy, pandas, the safetensors library and DuckDB; parts
-must be equal bit for bit, ids equal and in one order, and each file's companion must list the same rows.
+FOLDER has one run in several formats: NAME.npz, NAME.safetensors, NAME.parquet, NAME.jsonl (any of them, any number of names),
+and NAME.PART.npy for single parts. numpy, pandas, the safetensors library and DuckDB read them. The parts must be equal bit for bit,
+the ids must be equal and in the same order, and each file's companion must list the same rows.
 
-The libraries come from a virtual environment in the platform's cache folder, made on the first run and kept.
+The first run installs the libraries into a virtual environment in the platform's cache folder.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Opens a page that `lift plot VIDEO -o page.html` wrote (of one video) in a headless Chromium, works it, and takes screenshots.
+"""Opens a page of `lift plot VIDEO -o page.html` (of one video) in a headless Chromium, uses it, and takes screenshots.
 
 usage: check_page.py PAGE.html [FOLDER]
 
 Checks that the script runs, that hovering a point, the slider, the keys and the choices show the right frame, that
 nothing is wider than a phone, and that the page asks the network for nothing. Screenshots at phone and desktop width
-go to FOLDER (default: the working directory), to be looked at. Needs only Python and a Chromium on the PATH.
+are written into FOLDER (default: the working directory), so that someone can look at them. It needs Python and a Chromium on the PATH.
 """
 
 import html

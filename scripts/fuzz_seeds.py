@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the fuzzer's seeds: small, valid files of each kind, with the byte in front that chooses a target's variant.
+"""Writes the fuzzer's seeds: small, valid files of each kind. A first byte chooses the variant of the target.
 
     scripts/fuzz_seeds.py TARGET FOLDER
 
-Standard library only. The files of rows are made by the program itself (LIFT names it; default target/release/lift).
+It needs the standard library only. The program itself writes the files of rows (LIFT names it; default target/release/lift).
 """
 
 import io

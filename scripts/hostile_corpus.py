@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Writes a corpus of hostile video files: damaged, lying, strange and misnamed ones, the same from the same seed.
+"""Writes a corpus of hostile video files: damaged files, false headers, unusual and misnamed files. One seed gives one corpus.
 
     scripts/hostile_corpus.py FOLDER [--seed N] [--only WORD]
 
-Standard library and the ffmpeg command line, whose encoders decide which pairs of codec and container there are.
-FOLDER/cases.json lists every file with what is known of it; scripts/hostile_run.py runs the program over them.
+It needs the standard library and the program ffmpeg, whose encoders decide which pairs of codec and container exist.
+FOLDER/cases.json lists every file and what is known of it. scripts/hostile_run.py runs lift over the files.
 
-A case is `whole` (a healthy video of its own), `copy` (the bytes of a whole one under another name), `damaged` (made from the
-whole file that `base` names), or `none` (there is no video to be had).
+A case is `whole` (a healthy video), `copy` (the bytes of a whole file under another name), `damaged` (made from the whole file that
+`base` names), or `none` (there is no video in it).
 """
 
 import argparse

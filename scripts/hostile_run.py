@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Runs `lift embed --model mini` over the hostile corpus, a process for each file, and says what came of it.
+"""Runs `lift embed --model mini` over the hostile corpus, with one process per file, and reports the results.
 
     scripts/hostile_run.py FOLDER [--lift PROGRAM] [--limit SECONDS] [--memory MB] [--table FILE.md] [--only WORD]
 
-FOLDER is what scripts/hostile_corpus.py wrote. The run fails (exit code 1) if any file makes the program end by a signal or
-with a code other than 0 and 1, run into the limit of time, take more memory than stated, say nothing of a refusal, or give
-an embedding that is not right. An embedding is right if
+scripts/hostile_corpus.py wrote FOLDER. The run fails (exit code 1) if for any file the program ends by a signal or with a code other
+than 0 and 1, exceeds the time limit or the memory limit, refuses the file without a message, or gives an embedding that is not right.
+An embedding is right if
   - the file is whole (a healthy video of its own), or
   - it is, bit for bit, that of the undamaged file, or
-  - a note on standard error says what is missing of it, or
-  - the file is a valid video of another content: FFmpeg's own command line, told to stop at any error and to report every
-    warning, decodes it to its end in silence. What no decoder can tell from a healthy file nobody can refuse.
-Whatever else it does with a file without a video in it, or a damaged one, the program must refuse it; a whole one it must
-embed, unless its pictures are over the limit of pixels.
+  - a note on standard error says what is missing, or
+  - the file is a valid video of another content: the program ffmpeg, told to stop at any error and to report every warning,
+    decodes it to its end without a message. No decoder can tell such a file from a healthy one.
+The program must refuse every other damaged file, and every file without a video. It must embed a whole file, unless its pictures
+exceed the limit of pixels.
 """
 
 import argparse

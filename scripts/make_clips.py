@@ -8,9 +8,9 @@ door_closing.webm  VP9    another door swings shut
 ball_rising.mp4    H.264  a ball rises over hills at dusk
 wheel_turning.webm VP9    a painted wheel turns clockwise by a third
 
-Every pixel is computed here from plane geometry: no footage, no picture, no font. Shapes are drawn as signed distances (negative
-inside) on a canvas of twice the size, which is then averaged down. Runs are deterministic; the bytes of the files depend
-on the encoders' versions.
+Every pixel is computed here from plane geometry; no footage, picture or font is used. Shapes are drawn as signed distances (negative
+inside) on a canvas of twice the size, which is then averaged down. Every run computes the same pixels; the bytes of the files depend on
+the versions of the encoders.
 """
 
 import math

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the small CLIP and SigLIP that the tests load, and what transformers computes with them.
+"""Makes the small CLIP and SigLIP that the tests load, and the features that transformers computes with them.
 
     python3 scripts/make_encoder_goldens.py tests/data/encoders      # needs torch, transformers (5), safetensors, Pillow, numpy
 
-Both are 48 wide with random weights: `clip/` as a whole CLIPModel is saved (its tower for texts left out but for one tensor),
-`siglip/` as a tower for pictures by itself. The weights are drawn wider than transformers initialises them, so that every
-part of the network shows in the answer. `features.safetensors` has `features (2, D)`, get_image_features of two pictures of
-noise by the formula of make_transform_golden.py, computed in f64 and rounded to f32.
+Both have width 48 and random weights. `clip/` is saved like a whole CLIPModel (without its text tower, except for one tensor), and
+`siglip/` is an image tower alone. The weights have a larger spread than transformers' initialisation, so that every part of the network
+changes the result. `features.safetensors` has `features (2, D)`: get_image_features of two pictures of noise (the formula of
+make_transform_golden.py), computed in f64 and rounded to f32.
 """
 
 import sys

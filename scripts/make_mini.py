@@ -3,18 +3,18 @@
 
     python3 scripts/make_mini.py [OUT_DIR]
 
-Both are random with a fixed seed: the frame encoder is never trained, LiFT until `lift train` has trained it. They are
-for trying the program, not for results.
+Both are random with a fixed seed. The frame encoder is never trained; `lift train` trains LiFT afterwards. They are for trying the
+program, not for results.
 
 The frame encoder has the shape of DINOv2 with registers (timm names): 4 blocks, 128 wide, 4 heads of 32, patches of 14,
-positions on a 16x16 grid, so a frame of 224 px needs no resampling. At 192 wide the pair would take 8 MB instead of 4; 128
-random features tell where a shape is and how large (`check` below says how well), which is all the synthetic clips ask.
-Three choices make them useful although nothing is learnt:
-- patch filters are smooth (random mixtures of the lowest cosines), so that they answer to light and colour, not to noise;
-- positions are random Fourier features of low frequency, so that a shape that moves draws a smooth path;
-- the final norm is centred on the mean over synthetic pictures, so that what a picture changes is not lost in a constant.
+positions on a 16x16 grid, so a frame of 224 px needs no resampling. At width 192 the pair would take 8 MB instead of 4.
+The 128 random features tell where a shape is and how large it is (`check` below says how well), which is enough for the synthetic
+clips. Three choices make them useful although nothing is learnt:
+- patch filters are smooth (random mixtures of the lowest cosines), so that they respond to light and colour, not to noise;
+- positions are random Fourier features of low frequency, so that a moving shape gives a smooth path;
+- the final norm is centred on the mean over synthetic pictures, so that the differences between pictures are not small beside a constant.
 
-Matrices are stored in half precision, vectors and the tables of positions in single: half the bytes, and random numbers
+Matrices are stored in half precision, vectors and the position tables in single precision. This halves the file, and random numbers
 lose nothing by it. LiFT is initialised as PyTorch initialises it, with a table of 256 positions.
 """
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Prints the table in the tests of src/video/transform.rs: what Pillow makes of pictures of odd sizes.
+"""Prints the table in the tests of src/video/transform.rs: digests of pictures of odd sizes as Pillow transforms them.
 
     python3 scripts/make_transform_golden.py      # needs numpy, Pillow, torch and transformers (5)
 
-A picture is noise by a formula that the tests repeat, so that nothing but a digest of each answer is kept. Three digests a
+A picture is noise from a formula that the tests repeat, so that only a digest of each result is kept. There are three digests per
 picture: DINOv2's, resized and cropped as torchvision's `Resize(256, BICUBIC)` and `CenterCrop(224)` do it on Pillow images;
-CLIP's by transformers' image processor, the Pillow one, before it scales and normalises; SigLIP's by Pillow as transformers
-calls it, but across first and then down. Pillow 12.3 does the same in one call but for very tall pictures (here 3 x 501), 13.0
-for none that is taller than wide: it goes down first, which on noise is up to 20 levels off.
+CLIP's by transformers' image processor, the Pillow one, before it scales and normalises; SigLIP's, by Pillow as
+transformers calls it, but resized horizontally first and then vertically. Pillow 12.3 does this in one call, except for very tall
+pictures (here 3 x 501). Pillow 13.0 does not do it for pictures that are taller than wide: it resizes vertically first, which
+differs by up to 20 levels on noise.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""One peer in a process of its own; bench_peers.py starts it, with a job in JSON as its argument.
+"""Runs one peer in a process of its own. bench_peers.py starts it, with a job in JSON as the argument.
 
-Holds what every peer shares: the frame encoder in plain PyTorch, written from its tensor names and shapes, random
+It has what all peers share: the frame encoder in plain PyTorch, written from its tensor names and shapes, random
 full-size weights for it, and the frames.
 """
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What a list of a million costs: listing, failing, resuming, merging, verifying; and the system's calls per clip.
+"""Measures what a list of a million costs (listing, failing, resuming, merging, verifying), and the system calls per clip.
 
     scripts/scale.py rows [--rows 100000 1000000]      seconds and peak memory of each step, for each number of rows
-    scripts/scale.py calls                             file-system calls per clip and per part (wants strace)
+    scripts/scale.py calls                             file-system calls per clip and per part (needs strace)
 
-A million videos are stood in for by a million rows that name one missing file: each goes the whole way of an input that
-fails at once, into parts, ledgers, failures.csv and the merge, and costs no decoding. A hundred rows that name one tiny clip come
-first, so that parts have values too. `lift` is taken from PATH, or from LIFT. Peak memory is what the kernel says of
-the process (ru_maxrss). In it are the pages of the listing, a mapped temporary file that the kernel may take back at any time;
-the last column is the most that was seen, every 10 ms, of what is not (RssAnon, Linux).
+A million rows that name one missing file replace a million videos. Each goes the whole way of an input that fails at once, into parts,
+ledgers, failures.csv and the merge, and costs no decoding. A hundred rows that name one tiny clip come first, so that the parts have
+values too. `lift` is taken from PATH, or from LIFT. Peak memory is what the kernel reports for
+the process (ru_maxrss). It includes the pages of the listing, a mapped temporary file; the kernel may take these pages back at any time.
+The last column is the largest value, sampled every 10 ms, of the memory without mapped files (RssAnon, Linux).
 """
 
 import argparse

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""A long run with broken files, and a run that is killed again and again, checked to the byte.
+"""Checks a long run with broken files, and a run that is killed again and again, to the byte.
 
-    scripts/soak.py broken [--clips 2000]                  3 % broken: who is embedded, who is listed, memory over time
-    scripts/soak.py kills [--clips 300] [--kills 60]       kill -9 at random moments, then compared with a run left alone
+    scripts/soak.py broken [--clips 2000]                  3 % broken clips: which are embedded, which are listed, and the memory over time
+    scripts/soak.py kills [--clips 300] [--kills 60]       kill -9 at random moments, then compared with an undisturbed run
     scripts/soak.py flat [--seconds 3600]                  one process over the bundled clips again and again: memory, file
-                                                           handles and processor time per clip stay what they were
+                                                           handles and processor time per clip must not grow
 
 `lift` is taken from PATH, or from LIFT; the clips are drawn by `lift synth` (306 of them, taken again under other names) and
-the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is what the process holds of
-its own (RssAnon in /proc, so Linux): pages of mapped files, the program's code among them, come and go as the system
-likes. Exits 1 on the first thing that is not as it must be.
+the bundled model embeds them. Everything is in a temporary folder (--folder keeps it). Memory is the memory of the
+process without mapped files (RssAnon in /proc, so Linux only), because the system loads and drops the pages of mapped files as it
+needs. The script exits with 1 at the first failed check.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What the program is built from: every crate of Cargo.lock, its source and its licence. Fails on what is not allowed.
+"""Lists what the program is built from: every crate of Cargo.lock, its source and its licence. Fails if one is not allowed.
 
     scripts/supply.py            after `cargo fetch --locked` or any build: licences are read from the crates themselves
 
-Standard library only (Python 3.11). Advisories need a database that this script does not fetch: `cargo deny check advisories`
-or `cargo audit` where there is a network.
+It needs the standard library only (Python 3.11). It does not check security advisories, which need a database: use `cargo deny check
+advisories` or `cargo audit` where there is a network.
 """
 
 import collections

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Checks kubernetes.yaml without a cluster: its schema, its script under every exit code of lift, and what its policy then does.
+"""Checks kubernetes.yaml without a cluster: its schema, its script for every exit code of lift, and what its policy then does.
 
-    check_kubernetes.py kubernetes.yaml list.csv        # by check.sh; LIFT names the program
+    check_kubernetes.py kubernetes.yaml list.csv        # check.sh calls it; LIFT names the program
 
-The script in the manifest is run as it stands, with the bundled model, for every way lift ends; the policy's rules are then
-read as Kubernetes documents it: the first that matches decides, none is Count, and Count retries up to backoffLimitPerIndex.
+It runs the script in the manifest unchanged, with the bundled model, for every way in which lift can end. Then it applies the rules
+of the policy as Kubernetes documents them: the first rule that matches decides, no match is Count, and Count retries up to
+backoffLimitPerIndex.
 """
 
 import os

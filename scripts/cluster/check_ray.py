@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs ray_embed.py with two actors, kills one actor's lift and then the other actor, and compares the rows with one run's.
 
-    check_ray.py ray_embed.py FOLDER        # by check.sh: FOLDER has list.csv, and one.parquet of `lift embed`
+    check_ray.py ray_embed.py FOLDER        # check.sh calls it: FOLDER has list.csv, and one.parquet of `lift embed`
 """
 
 import os

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Embeds a list of videos with Ray: actors that hold a `lift embed --stream` each, Ray Data in, Parquet out.
+"""Embeds a list of videos with Ray Data. Each actor runs one `lift embed --stream`; the rows are written as Parquet.
 
     pip install 'ray[data]'
     scripts/cluster/ray_embed.py clips.csv out/ --actors 2 --timeout 600         # further flags are those of lift embed
     RAY_ADDRESS=auto scripts/cluster/ray_embed.py clips.csv out/ --actors 64     # on a running cluster
 
-clips.csv has a column path, which all nodes can open, and may have id, start and end (seconds). out/rows/*.parquet has the
-answers in no certain order, out/failed/*.parquet the videos without a row, and why. In the end `lift merge` makes out/all.npz
-of the rows, which checks that none stands twice, and `lift verify` reads it. LIFT is the program, if not `lift` on PATH.
+clips.csv has a column path, which all nodes must be able to open, and may have id, start and end (seconds). out/rows/*.parquet has
+the answers in any order, out/failed/*.parquet has the videos without a row, with the cause. At the end `lift merge` makes out/all.npz
+of the rows and checks that no row is there twice, and `lift verify` reads it. LIFT is the program, if not `lift` on PATH.
 
-An actor that dies, or whose lift does, is started again and its batch given anew, up to five times. Ray keeps what is done in
-memory: a driver that dies begins anew. To survive that too, take shards (slurm.sbatch, kubernetes.yaml).
+If an actor or its lift dies, Ray starts it again and repeats its batch, up to five times. Ray keeps finished results in memory, so a
+driver that dies starts from the beginning. To survive that too, use shards (slurm.sbatch, kubernetes.yaml).
 """
 
 import argparse

@@ -1,11 +1,11 @@
-/* A GPU that computes nothing, for check.sh: CUDA's driver and the libraries in one file, under the names they are loaded by.
+/* A GPU that computes nothing, for check.sh. This file replaces CUDA's driver and its libraries, under the names by which they are loaded.
  *
- * Memory is the host's and holds zeros, kernels and products do nothing, so every feature is zero: what can be seen is the
- * way through the program, and what it makes of trouble. PRETEND_* variables make some:
+ * GPU memory is the host's memory and holds zeros, and kernels and products do nothing, so every feature is zero. This tests the path
+ * through the program, and how it handles faults. The PRETEND_* variables cause faults:
  *
- *   INIT, BLAS, GEMM  what initialising, opening the matrix library, and a product answer
- *   COUNT             GPUs, 1 by default
- *   MB                a GPU's memory
+ *   INIT, BLAS, GEMM  the status that initialising, opening the matrix library, and a product return
+ *   COUNT             the number of GPUs (default: 1)
+ *   MB                the memory of a GPU in megabytes
  */
 #include <stdatomic.h>
 #include <stdint.h>

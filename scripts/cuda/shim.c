@@ -1,14 +1,14 @@
-/* A stand-in for one of CUDA's libraries, linked into the program, that loads the real one when it is first called.
+/* A stand-in for one of CUDA's libraries. It is linked into the program, and loads the real library when it is first called.
  *
- * candle links CUDA's libraries, so a program with it does not even start where the driver is missing. With this in their
- * place it starts anywhere, and can say by itself what it lacks. build_cuda.sh compiles it once per library:
+ * candle links CUDA's libraries, so a program that uses it does not start if the driver is missing. With stand-ins the program starts
+ * on every machine, and can say itself what is missing. build_cuda.sh compiles this file once per library:
  *
  *   SYMBOLS  a header with a line S(name) for each function of the library
  *   SONAME   the file that the dynamic loader is asked for, "libcuda.so.1"
- *   MISSING  what a function returns where the library, or the function in it, is not there
+ *   MISSING  the status that a function returns if the library, or the function in it, is missing
  *
- * Every function is a jump through a pointer. While that is null the jump goes to a few lines that save whatever may be an
- * argument, look the real function up and remember it. x86-64 with the System V calling convention only.
+ * Every function is a jump through a pointer. At first the jump goes to a few lines that save all registers that may hold arguments,
+ * look up the real function and store its address. This works on x86-64 with the System V calling convention only.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
-"""Ids and values of any file that `lift embed` writes, in numpy: `from load import load`.
+"""Reads the ids and values of any file that `lift embed` writes, as numpy arrays: `from load import load`.
 
-.npy, .npz and .jsonl need numpy alone, .safetensors the library of that name, .parquet pyarrow.
+.npy, .npz and .jsonl need numpy only, .safetensors needs the library safetensors, .parquet needs pyarrow.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""The clips nearest to one, by cosine: `python nearest.py clips.npz ID`."""
+"""Prints the clips nearest to one clip, by cosine: `python nearest.py clips.npz ID`."""
 
 import sys
 
