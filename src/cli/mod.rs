@@ -1,7 +1,7 @@
-//! The command line: a file per subcommand with its flags, its checks and its report.
+//! The command line: one file per command, with its flags, its checks and its report.
 //!
-//! Parsing does nothing; a command first turns its flags into a plain configuration, then acts. One place prints what ends a
-//! run and picks the exit code.
+//! Parsing has no side effects. A command first turns its flags into a plain configuration, and then acts. [`main`] is the one
+//! place that prints the error that ends a run and returns the exit code.
 
 mod bench;
 mod completions;
@@ -32,16 +32,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Exit, Fatal};
 
-const EXAMPLES: &str = "Examples:\n  lift embed video.mp4              into video.lift.npy\n  \
-    lift embed clips/ -o clips.npz    a folder, a row a video\n  \
-    lift info video.mp4               what it is, which frames\n  \
-    lift plot video.mp4 -o path.png   its path, drawn\n  \
-    lift embed clips/ --model mini    try it, no download";
+const EXAMPLES: &str = "Examples:\n  lift embed video.mp4              one video, into video.lift.npy\n  \
+    lift embed clips/ -o clips.npz    a folder, one row per video\n  \
+    lift info video.mp4               what is in it, which frames are used\n  \
+    lift plot video.mp4 -o path.png   a figure of its path\n  \
+    lift embed clips/ --model mini    with the bundled models, without a download";
 
 /// Time-aware video embeddings: 768 numbers that tell opening a door from closing it.
 ///
-/// lift embeds a video as LiFT (NeurIPS 2025) does: DINOv2 features of 16 frames, pulled straight by a small auto-encoder
-/// into [static, dynamic].
+/// lift computes the video embedding of LiFT (NeurIPS 2025). DINOv2 turns 16 frames into features, and a small auto-encoder
+/// turns the features into [static, dynamic].
 #[derive(Debug, Parser)]
 #[command(name = "lift", version, after_help = format!("{EXAMPLES}\n\n{}\n\n{}", help::list(), Exit::HELP), disable_help_flag = true)]
 struct Cli {
@@ -67,39 +67,41 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// What every command understands: how much is said on standard error, and settings in a file.
+/// The flags of every command: how much is printed on standard error, and settings in a file.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common to all commands")]
 pub(crate) struct Verbosity {
-    /// Say nothing but errors: no progress, no notes
+    /// Print errors only: no progress, no notes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more (-v: what is loaded and chosen; -vv: every step); RUST_LOG refines it
+    /// Print more (-v: what is loaded and chosen; -vv: every step); RUST_LOG selects in detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// Lines for people, or a JSON object a line, on standard error
+    /// Format of the messages on standard error: text, or one JSON object per line
     ///
-    /// A wrong command line is told as text in either case.
+    /// A wrong command line is always reported as text.
     ///
     /// Example: --log-format json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
     log_format: report::LogFormat,
-    /// Take the command's own flags from this TOML file where the command line does not give them [default: none]
+    /// Read flags from this TOML file; a flag on the command line takes precedence [default: none]
     ///
-    /// Those common to all commands stay on the command line. Example: --config run.toml, with the lines [embed] and frames = 8
-    /// in it
+    /// The file has one table per command, for example [embed] with the line frames = 8. The flags common to all commands belong
+    /// on the command line. More: lift help settings.
+    ///
+    /// Example: --config run.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
-    /// Print the flags in force as such a file, and do nothing
+    /// Print the flags in force as such a file, and do nothing else
     #[arg(long, global = true)]
     print_config: bool,
-    /// Print help: -h a line a flag, --help all there is to say
-    // Clap's own would stand alone under a heading of its own, above all others.
+    /// Print help: -h prints one line per flag, --help prints everything
+    // clap's own flag would be alone under a heading of its own, above all others.
     #[arg(short, long, global = true, action = ArgAction::Help)]
     help: Option<bool>,
 }
 
-/// Parses the arguments of this process, runs the command and says how it ended.
+/// Parses the arguments of this process, runs the command and returns how the run ended.
 pub fn main() -> Exit {
     let command = Cli::command();
     let args: Vec<_> = std::env::args_os().collect();
@@ -111,7 +113,7 @@ pub fn main() -> Exit {
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Help and version are answers, not errors; a closed pipe is no reason to complain.
+            // Help and version are answers, not errors. If the reader of the answer left, there is nobody to tell.
             let _ = error.print();
             if args.get(1).is_some_and(|arg| arg == "help") && error.use_stderr() {
                 let _ = writeln!(std::io::stderr(), "\n{}", help::list());
@@ -127,7 +129,7 @@ pub fn main() -> Exit {
     }
     tracing::info!("settings: {}", settings.line());
     crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
-    // Frames are shared among our own threads; candle's would only crowd them.
+    // Our own threads share the frames; candle's threads would compete with them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");
     }
@@ -153,7 +155,7 @@ fn print(text: &[u8]) -> Exit {
     crate::files::print(text).map_or_else(|e| ended(e.into()), |()| Exit::Success)
 }
 
-/// Tells what ended a run.
+/// Prints the error that ended a run, if there is one, and returns the exit code.
 fn ended(Fatal { exit, error }: Fatal) -> Exit {
     if let Some(error) = error {
         report::fatal(&error);
@@ -161,7 +163,7 @@ fn ended(Fatal { exit, error }: Fatal) -> Exit {
     exit
 }
 
-/// Whether an output is a folder, for a dataset: it ends with a slash, or is there already.
+/// Whether an output is the folder of a dataset: it ends with a slash, or is a folder that exists.
 fn is_folder(output: &std::path::Path) -> bool {
     output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir()
 }
