@@ -24,7 +24,7 @@ pub enum Exit {
 impl Exit {
     /// The table under every `--help`.
     pub const HELP: &str = "Exit codes:\n  0    all good\n  1    finished, but some inputs failed\n  2    wrong usage\n  \
-        3    a model or an input that the run needs is missing or wrong\n  4    writing failed (a full disk, say)\n  \
+        3    a model or an input that the run needs is missing or wrong\n  4    writing failed (a full disk, for example)\n  \
         130  interrupted (Ctrl-C)\n  134  out of memory, or a bug\n  143  terminated";
 
     /// The number the shell sees.

@@ -28,15 +28,15 @@ enum PrecisionArg {
 pub(super) struct ComputeArgs {
     /// Where the networks run: auto, cpu, cuda or cuda:N
     ///
-    /// auto takes the first GPU if this build has CUDA (scripts/build_cuda.sh) and the machine a GPU, else the CPU. GPUs
-    /// are numbered from 0 among those that CUDA_VISIBLE_DEVICES leaves visible.
+    /// auto takes the first GPU if this build has CUDA (scripts/build_cuda.sh) and the machine has a GPU; otherwise the CPU.
+    /// GPUs are numbered from 0, among those that CUDA_VISIBLE_DEVICES makes visible. More: lift help gpu.
     ///
     /// Example: --device cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
-    /// Frames that a GPU takes at once, of however many videos [default: fitted to its memory]
+    /// Frames in one batch on a GPU; the frames of several videos share a batch [default: fitted to its memory]
     ///
-    /// Halved when they do not fit. On the CPU a frame is computed by itself, and this has no effect.
+    /// If a batch does not fit, it is halved. On the CPU each frame is computed by itself, and this flag has no effect.
     ///
     /// Example: --batch 256
     #[arg(long, value_name = "N")]

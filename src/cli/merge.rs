@@ -16,8 +16,9 @@ use crate::rows::{CompanionRow, Destination, Dims, Failure, Format, Part, Prepar
 
 /// Join the shards of a run, or several files, into one file or dataset
 ///
-/// Shards must be of one run (the same inputs, settings and models), all there, finished, without doubles; the inputs' order
-/// is restored. Files are joined in the order they are named; ids must differ.
+/// Shards must belong to one run: the same inputs, settings and models. All shards must be there and finished, and no row may
+/// be there twice. The rows get the order of the inputs. Files are joined in the order in which they are named; their ids must
+/// differ.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift merge all.parquet out/              the shards in out/\n  \
     lift merge whole/ out/                   the same into one dataset\n  \

@@ -12,10 +12,10 @@ use crate::files::{FileError, display_path};
 use crate::rows;
 use crate::rows::{Status, companion_path};
 
-/// Check outputs: every value, every id, every input accounted for
+/// Check every value, every id and every input of outputs
 ///
-/// A dataset must be finished (a folder of shards: all of them), its ledgers and rows must agree, all values be finite
-/// and of the shape that the manifest says. A file must be sound and agree with its companion.
+/// A dataset must be finished; in a folder of shards, all of them. Its parts must have the rows that they list, and all values
+/// must be finite and have the shape that the manifest says. A file must be readable and agree with its companion.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift verify out/                        a dataset, or a folder of shards\n  \

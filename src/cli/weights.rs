@@ -17,13 +17,14 @@ use crate::files::display_path;
 use crate::model::Family;
 use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
 
-/// Fetch, list, check, convert and remove the weights
+/// Download, list, check, convert and remove the weights
 ///
-/// DINOv2 comes from the Hugging Face hub into the hub's own cache; LiFT's checkpoint from the authors' Google Drive, its
-/// tensors kept in LIFT_HOME (the platform's cache folder, lift/). Every command fetches what it misses; `pull` does it
-/// ahead. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured;
-/// LIFT_DRIVE_ENDPOINT names another server than Google's; LIFT_HTTP_TIMEOUT is how many seconds a connection may be silent
-/// (30; the pauses between tries are in proportion).
+/// DINOv2 is downloaded from the Hugging Face hub into the hub's own cache. LiFT's checkpoint is downloaded from the authors'
+/// Google Drive; its tensors are kept in LIFT_HOME (by default the folder lift/ in the platform's cache folder). Every command
+/// downloads the weights that it needs; `pull` downloads them in advance. These variables are used: HF_HOME, HF_HUB_CACHE,
+/// HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE. LIFT_DRIVE_ENDPOINT names a server in place of Google's.
+/// LIFT_HTTP_TIMEOUT is how many seconds a connection may be silent (default: 30); the pauses between attempts are
+/// proportional to it. More: lift help models.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift weights pull                                    both networks, once\n  \
@@ -44,7 +45,7 @@ enum Action {
     /// Print where the files are, one a line
     #[command(after_help = "Examples:\n  lift weights path\n  cp $(lift weights path) /media/stick/")]
     Path(ItemArgs),
-    /// Recompute the digests; check names, shapes, and that every number is finite
+    /// Compute the digests again, and check names, shapes and that every number is finite
     #[command(
         after_help = "Examples:\n  lift weights verify\n  lift weights verify lift --json | jq .problem"
     )]
@@ -63,9 +64,9 @@ struct PullArgs {
     /// dinov2, lift, all (both), clip, siglip, owner/name[@revision] of the hub, or a URL
     #[arg(value_name = "WHAT", default_value = "all")]
     what: Vec<What>,
-    /// Then copy the files into this folder, for a machine without a network [default: they stay in the caches]
+    /// Also copy the files into this folder, for a machine without a network [default: they stay in the caches]
     ///
-    /// There the folder serves as LIFT_HOME, or its files with --dinov2 and --lift.
+    /// On that machine, set LIFT_HOME to the folder, or name its files with --dinov2 and --lift.
     ///
     /// Example: --to carry/
     #[arg(long, value_name = "DIR")]
@@ -108,8 +109,8 @@ struct RmArgs {
 
 /// Write the tensors of a checkpoint or a .safetensors as .safetensors
 ///
-/// Only the tensors of the model are kept: a third of the authors' checkpoint. Narrower storage halves the file; what it
-/// costs is printed. The numbers are computed with in f32 either way.
+/// Only the tensors of the model are kept: a third of the authors' checkpoint. f16 and bf16 halve the file; the command
+/// prints how much the numbers change. lift computes in f32 in each case.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift weights convert in.ckpt out.safetensors\n  \
     lift weights convert in.ckpt half.safetensors --dtype bf16")]

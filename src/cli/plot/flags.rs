@@ -56,12 +56,12 @@ pub(super) struct LookArgs {
     /// Example: --method pca
     #[arg(long, value_enum)]
     pub(super) method: Option<MethodFlag>,
-    /// Seed of t-SNE's starts; one seed gives one picture
+    /// Seed of t-SNE; the same seed gives the same picture
     ///
     /// Example: --seed 7
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
-    /// t-SNE's perplexity, lowered to fit few frames
+    /// Perplexity of t-SNE; it is lowered if there are few frames
     ///
     /// Example: --perplexity 10
     #[arg(long, value_name = "P", default_value_t = 30.0, value_parser = parse_perplexity)]
@@ -105,7 +105,7 @@ pub(super) struct ClipArgs {
     /// Take the frames that are there of a truncated or damaged file
     #[arg(long)]
     pub(super) allow_truncated: bool,
-    /// Draw each clip mirrored in time as well
+    /// Also draw each clip mirrored in time
     #[arg(long)]
     pub(super) with_reverse: bool,
     /// Draw only this clip of a file of features; may be repeated [default: every clip]
@@ -155,9 +155,9 @@ impl Figure {
 /// See [`Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum MethodFlag {
-    /// Principal components: distances keep their meaning
+    /// Principal components: keeps distances
     Pca,
-    /// t-SNE: neighbours stay neighbours
+    /// t-SNE: keeps neighbours together
     Tsne,
 }
 
