@@ -1,4 +1,4 @@
-//! Dropout whose masks are a function of seed, step, place and element, so that no mask is stored and any run repeats.
+//! Dropout whose masks are a function of seed, step, layer and element: no mask is stored, and equal runs have equal masks.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Dropout for Seeded {
     }
 }
 
-/// Which elements stay: each has sixteen bits of the stream.
+/// Which elements are kept: sixteen bits of the stream decide for each.
 struct Mask {
     stream: Stream,
     threshold: u16,
@@ -47,7 +47,7 @@ impl Mask {
 
 impl Factors for Mask {
     fn fill(&self, start: usize, factors: &mut [f32]) {
-        // What is kept makes up for what is dropped.
+        // Kept elements are scaled up, so that the mean stays the same.
         let kept = 65536.0 / (65536.0 - f32::from(self.threshold));
         let head = (start.next_multiple_of(4) - start).min(factors.len());
         let (head, rest) = factors.split_at_mut(head);

@@ -1,4 +1,4 @@
-//! Every number of a run that decides its result, kept with its checkpoints.
+//! The numbers that decide the result of a run; they are stored with its checkpoints.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::model::lift;
 /// The shape of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelShape {
-    /// Width of a frame's feature `D`; the features decide.
+    /// Width of a frame's feature, `D`.
     pub feature: usize,
     /// Width of each code `W`.
     pub latent: usize,
@@ -20,12 +20,12 @@ pub struct ModelShape {
     pub hidden: usize,
     /// Hidden width of the decoder.
     pub decoder_hidden: usize,
-    /// Most frames the position table has.
+    /// The most frames: the length of the position table.
     pub max_len: usize,
 }
 
 impl ModelShape {
-    /// As the model knows it.
+    /// The shape as the model's own configuration.
     pub fn config(&self) -> lift::Config {
         let Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *self;
         lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
@@ -39,28 +39,28 @@ impl From<&lift::Config> for ModelShape {
     }
 }
 
-/// What a run computes. The defaults are the paper's.
+/// The numbers that decide the result of a run. The defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct TrainSettings {
     /// The shape of the model.
     pub model: ModelShape,
     /// Clips per step.
     pub batch: usize,
-    /// The first learning rate.
+    /// The initial learning rate.
     pub lr: f64,
     /// The optimiser.
     pub adam: AdamConfig,
-    /// The schedule.
+    /// The learning rate's schedule.
     pub plateau: PlateauConfig,
     /// The loss.
     pub loss: LossWeights,
-    /// The probability of an activation to be dropped.
+    /// The probability that an activation is dropped.
     pub dropout: f64,
-    /// Decides weights, order and dropout.
+    /// The seed of initial weights, order of clips and dropout.
     pub seed: u64,
 }
 
-impl Settings {
+impl TrainSettings {
     /// The paper's numbers for a model of this shape.
     pub fn new(model: &lift::Config) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Settings {
         }
     }
 
-    /// Refuses what cannot be trained.
+    /// Refuses settings that cannot be trained.
     ///
     /// # Errors
     /// `TrainError::Settings` with the first fault.
@@ -106,7 +106,7 @@ impl Settings {
         Err(TrainError::Settings(fault))
     }
 
-    /// What differs between these settings and others, a line each, as `name: here, there`.
+    /// The differences between these settings and others, each as `name: here, there`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let flat = |settings: &Self| {
             let mut pairs = Vec::new();
@@ -136,20 +136,20 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
+        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
         assert!(good.check().is_ok());
         let mut heads = good.clone();
         heads.model.heads = 7;
         assert!(heads.check().unwrap_err().to_string().contains("7 heads"));
-        assert!(Settings { lr: f64::NAN, ..good.clone() }.check().is_err());
-        assert!(Settings { dropout: 1.0, ..good.clone() }.check().is_err());
-        assert!(Settings { batch: 0, ..good }.check().is_err());
+        assert!(TrainSettings { lr: f64::NAN, ..good.clone() }.check().is_err());
+        assert!(TrainSettings { dropout: 1.0, ..good.clone() }.check().is_err());
+        assert!(TrainSettings { batch: 0, ..good }.check().is_err());
     }
 
     #[test]
     fn differences_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
-        let mut other = Settings { lr: 2e-4, ..good.clone() };
+        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
+        let mut other = TrainSettings { lr: 2e-4, ..good.clone() };
         other.adam.beta1 = 0.8;
         assert_eq!(good.differences(&other), ["adam.beta1: 0.9, 0.8", "lr: 0.0001, 0.0002"]);
         assert!(good.differences(&good).is_empty());
