@@ -1,7 +1,7 @@
 //! The benchmark's protocol on one data set: which videos have embeddings, what of them is probed, and what is measured.
 //!
-//! A benchmark on fewer videos gives another number. So videos without an embedding are an error, unless the protocol allows
-//! them to be left out.
+//! The score on fewer videos is not comparable. So videos without an embedding are an error, unless the protocol allows them
+//! to be left out.
 
 use std::collections::HashSet;
 
@@ -47,13 +47,15 @@ pub struct DatasetResult {
 #[derive(Debug, thiserror::Error)]
 pub enum BenchmarkError {
     /// No representation can be made of the embeddings.
-    #[error("the embeddings hold nothing to probe; --representation names what there could be")]
+    #[error("the embeddings hold no representation to probe; the help of --representation lists them")]
     NothingToProbe,
     /// A representation cannot be made of the embeddings.
     #[error(transparent)]
     Representation(#[from] RepresentationError),
     /// Videos have no embedding, and the protocol does not allow that.
-    #[error("{0}; a smaller benchmark is another number: embed them, or accept that with --allow-missing")]
+    #[error(
+        "{0}; a score on fewer videos is not comparable: embed them, or leave them out with --allow-missing"
+    )]
     Missing(String),
     /// No group has embeddings on both sides of the split.
     #[error("{0}: no group has embeddings to probe")]
@@ -97,14 +99,17 @@ impl Protocol {
         for representation in &representations {
             let scores = self.pool.install(|| self.score(&splits, representation, reversed.as_ref()));
             let (groups, points) = scores.map_err(BenchmarkError::from)?;
-            // The groups decide this, so the first representation tells it for all.
+            // This depends on the groups only, so it is noted once, with the first representation.
             for ShotPoint { shots, .. } in
                 points.iter().filter(|point| point.groups == 0 && outcomes.is_empty())
             {
                 note(&format!("{name}: no group has {shots} training videos of each direction"));
             }
             if reversed.is_some() && groups.iter().all(|group| group.reversed.is_none()) {
-                note(&format!("{} cannot be reversed in time here; no control for it", representation.name));
+                note(&format!(
+                    "{} cannot be reversed in time; the control leaves it out",
+                    representation.name
+                ));
             }
             let (of, width) = (&representation.name, representation.width());
             outcomes.push(RepresentationScore::new(name, of, width, counts, groups, points, self.draws.seed));

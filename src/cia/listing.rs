@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn uncut_sources_come_by_columns() {
+    fn columns_give_the_places_of_clips_in_uncut_videos() {
         let columns =
             Columns { video: Some("file".into()), start: Some("from".into()), end: Some("to".into()) };
         let head = "id,chiral_triplet_id,chiral_label,file,from,to\n";

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_alone_make_the_whole() {
+    fn static_and_dynamic_together_make_lift() {
         let mut parts = StoredParts::default();
         parts.own.insert("static".into(), matrix(&[2], &[0., 1., 2., 3.]));
         assert!(parts.representation("lift").is_err());
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn time_reverses_the_frames_and_needs_lift_for_the_latents() {
+    fn reversed_time_reverses_the_frames_and_needs_lift_for_the_embedding() {
         let reversed = parts().reversed(None);
         let of = |name: &str| row(&reversed.representation(name).unwrap(), "a");
         assert_eq!(of("frames-concat"), [3., 6., 1., 2.]);

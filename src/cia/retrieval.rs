@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn all_alike_is_the_worst_order() {
+    fn equal_similarities_rank_in_the_worst_order() {
         let same = [1.0; 4];
         let worst = mean_average_precision(FeatureRows::new(&same, 1), &[true, true, false, false]).unwrap();
         assert!((worst - 100.0 / 3.0).abs() < 1e-12);

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separates_what_no_line_can() {
+    fn an_svm_separates_classes_that_no_line_separates() {
         let rows = [0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0];
         let rows = FeatureRows::new(&rows, 2);
         for forward in [[true, true, false, false], [false, false, true, true]] {

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_a_file_that_prints_itself() {
+    fn printed_settings_read_back_as_the_same_settings() {
         for args in [
             &["lift", "embed", "a.mp4", "--fps", "2.5", "-v"][..],
             &["lift", "train", "f.npy", "-o", "o", "--lr", "0.0003", "--resume"],

@@ -36,33 +36,23 @@ fn wrapped_to(command: Command, width: usize) -> Command {
 
 /// A line of at most `width` columns, or several.
 fn wrap(line: &str, width: usize) -> String {
-    let text = line.trim_start();
-    let indent = line.chars().count() - text.chars().count();
+    let indent = line.len() - line.trim_start().len();
     if line.chars().count() <= width || indent == 0 {
         return line.to_owned();
     }
-    // Two spaces within the text divide a command, or an exit code, from the remark beside it.
-    let remark = line.rfind("  ").map(|at| at + 2).filter(|at| line[..*at].trim() != "");
-    let (hang, mark) = remark.map_or((indent + FURTHER, " \\"), |at| (line[..at].chars().count(), ""));
+    // Two spaces within a line divide a command, or an exit code, from the remark beside it.
+    let remark = line.rfind("  ").map(|at| at + 2).filter(|at| *at > indent);
     let (first, rest) = line.split_at(remark.unwrap_or(indent));
-    let mut done = String::new();
-    let mut current = first.to_owned();
-    let mut words = words(rest).into_iter().peekable();
-    let mut empty = true;
-    while let Some(word) = words.next() {
-        let mark = if words.peek().is_some() { mark } else { "" };
-        let needed = current.chars().count() + usize::from(!empty) + word.chars().count() + mark.len();
-        if !empty && needed > width {
-            let mark = if mark.is_empty() && remark.is_none() { " \\" } else { mark };
+    let (hang, mark) = if remark.is_some() { (first.chars().count(), "") } else { (indent + FURTHER, " \\") };
+    let (mut done, mut current) = (String::new(), first.to_owned());
+    for word in words(rest) {
+        let apart = if current.ends_with(' ') { "" } else { " " };
+        if apart == " " && (current.len() + 1 + word.len() + mark.len()) > width {
             done += &format!("{current}{mark}\n");
-            current = " ".repeat(hang);
-            empty = true;
+            current = format!("{}{word}", " ".repeat(hang));
+        } else {
+            current = format!("{current}{apart}{word}");
         }
-        if !empty {
-            current.push(' ');
-        }
-        current += word;
-        empty = false;
     }
     done + &current
 }
@@ -91,16 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_goes_on_further_to_the_right_and_a_remark_below_its_beginning() {
+    fn second_lines_are_indented_further() {
         assert_eq!(wrap("  lift embed a b", 20), "  lift embed a b");
         assert_eq!(
             wrap("  lift embed a --parts 'x y' b", 20),
             "  lift embed a \\\n      --parts \\\n      'x y' b"
         );
-        assert_eq!(
-            wrap("  lift info    what is in a video", 24),
-            "  lift info    what is\n               in a video"
-        );
+        assert_eq!(wrap("  lift info    what is in it", 24), "  lift info    what is\n               in it");
         assert_eq!(wrap("  3    a model or an input", 20), "  3    a model or an\n       input");
         assert_eq!(wrap("A sentence that clap wraps by itself", 20), "A sentence that clap wraps by itself");
     }

@@ -193,7 +193,7 @@ fn prepare(
         .collect::<Result<BTreeMap<_, _>, weights::WeightsError>>()?;
     let params = Params::from_tensors(&config, tensors).map_err(Fatal::input)?;
     let mut settings = args.settings.settings(clips.width(), clips.frames());
-    settings.model = (&config).into();
+    settings.model = config;
     Ok((settings, Some(params)))
 }
 

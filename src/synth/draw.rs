@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_stream() {
+    fn equal_names_give_equal_streams() {
         let first = |name: &str| Draw::named(name).unit();
         assert_eq!(first("a"), first("a"));
         assert_ne!(first("a"), first("b"));

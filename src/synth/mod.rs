@@ -94,7 +94,7 @@ pub enum SynthError {
     #[error("the installed FFmpeg has none of the encoders {0}; install one with libx264")]
     NoEncoder(String),
     /// FFmpeg cannot be started.
-    #[error("FFmpeg did not start: {0}")]
+    #[error("FFmpeg cannot be started: {0}")]
     Ffmpeg(ffmpeg_next::Error),
     /// A clip could not be written.
     #[error("{path}: the clip could not be encoded: {cause}")]
@@ -113,9 +113,9 @@ pub enum SynthError {
 impl SynthConfig {
     fn check(&self) -> Result<(), SynthError> {
         let fault = if self.groups == 0 || self.per_class == 0 || self.valid_per_class == 0 {
-            "groups and clips per class are at least 1".to_owned()
+            "groups and clips per class must be at least 1".to_owned()
         } else if !(160..=320).contains(&self.size) || self.size % 2 == 1 {
-            format!("the size is an even number from 160 to 320, not {}", self.size)
+            format!("the size must be an even number from 160 to 320, not {}", self.size)
         } else {
             return Ok(());
         };
@@ -184,7 +184,7 @@ pub fn write(
             let kept = beside.keep().join("replaced");
             let cause = std::io::Error::new(
                 cause.kind(),
-                format!("{cause}; what was there is in {}", kept.display()),
+                format!("{cause}; the folder that was there is now {}", kept.display()),
             );
             return Err(io(folder)(cause));
         }

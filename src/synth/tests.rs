@@ -146,7 +146,7 @@ fn the_average_frame_does_not_show_the_class_and_the_change_does() {
         })
         .collect();
     let mean = |which: usize| both.iter().map(|pair| pair[which]).sum::<f64>() / both.len() as f64;
-    // 540 tested clips: one standard error of a fair coin is 0.022.
+    // For chance on 540 tested clips the standard error is 0.022.
     assert!((mean(0) - 0.5).abs() < 0.05, "{both:?}");
     assert!(mean(1) > 0.95, "{both:?}");
 }

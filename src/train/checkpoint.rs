@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::files::AtomicFile;
+use crate::files::{AtomicFile, TensorEntry, safetensors_header};
 
 use super::{Adam, LossValues, Params, Plateau, TrainError, TrainSettings, exact};
 
@@ -144,8 +144,7 @@ pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, TrainPr
             None => weights.insert(name, tensor),
         };
     }
-    let params =
-        Params::from_tensors(&progress.settings.model.config(), weights).map_err(TrainError::state(path))?;
+    let params = Params::from_tensors(&progress.settings.model, weights).map_err(TrainError::state(path))?;
     let [first, mut second] = means;
     let pairs =
         first.into_iter().filter_map(|(name, mean)| Some((name.clone(), (mean, second.remove(&name)?))));
@@ -154,30 +153,21 @@ pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, TrainPr
     Ok((params, adam, progress))
 }
 
-/// Writes f32 tensors in the order of their names. The writer of the safetensors crate puts the metadata in an order that
-/// changes from run to run; here equal runs give equal files.
+/// Writes f32 tensors in the order of their names.
 fn write(
     path: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<(), TrainError> {
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".into(), serde_json::json!(metadata));
-    let mut end = 0;
-    for (name, tensor) in tensors {
-        let start = end;
-        end += tensor.elem_count() * size_of::<f32>();
-        let entry = serde_json::json!({"dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end]});
-        header.insert(name.clone(), entry);
-    }
-    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
-    // The format requires that the values begin at a multiple of 8.
-    header.resize(header.len().next_multiple_of(8), b' ');
-
+    let entries = tensors.iter().map(|(name, tensor)| TensorEntry {
+        name,
+        dtype: "F32",
+        shape: tensor.dims().to_vec(),
+        width: size_of::<f32>(),
+    });
     let mut out = BufWriter::new(AtomicFile::create(path, true)?);
     let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(TrainError::write(path));
-    write(&(header.len() as u64).to_le_bytes())?;
-    write(&header)?;
+    write(&safetensors_header(metadata, entries))?;
     for tensor in tensors.values() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         if cfg!(target_endian = "little") {

@@ -66,7 +66,7 @@ impl Clips {
             let source = match stretch.values {
                 Values::Memory(values) => ClipValues::Memory(values),
                 Values::File(file, offset) => {
-                    // SAFETY: the map is read-only; that nobody shortens the file meanwhile is every memory map's condition.
+                    // SAFETY: the map is read-only; as for every memory map, no other process may shorten the file meanwhile.
                     let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
                     let start = usize::try_from(offset).unwrap_or(usize::MAX);
                     let end = stretch.rows.checked_mul(4 * values).and_then(|bytes| bytes.checked_add(start));
@@ -101,7 +101,7 @@ impl Clips {
             )));
         };
         if count == 0 || frames < 2 || width == 0 {
-            return Err(fail(format!("its shape is {whole:?}; training needs clips of two frames at least")));
+            return Err(fail(format!("its shape is {whole:?}; training needs clips of at least two frames")));
         }
         Ok(Self { origin: origin.to_owned(), sources, index, count, frames, width })
     }

@@ -3,7 +3,7 @@
 //! Drawn with the shapes of [`crate::plot`], like every other figure.
 
 use super::LogRecord;
-use crate::plot::axes::FrameAxes;
+use crate::plot::axes::{FrameAxes, round_numbers};
 use crate::plot::palette::{INK, clip_colour};
 use crate::plot::picture::{PictureError, PictureFormat};
 use crate::plot::scene::{Area, Scene};
@@ -33,8 +33,12 @@ pub fn draw(log: &[LogRecord], format: PictureFormat) -> Result<Vec<u8>, Picture
     };
     let drawn = (0..NAMES.len()).filter(|&number| !curves[number].is_empty());
     let last = drawn.clone().map(|number| {
-        let (name, value) = (NAMES[number], curves[number].last().map_or(f64::NAN, |point| point.1));
-        if number == 2 { format!("{name} {value:.1}") } else { format!("{name} {value:.5}") }
+        let value = curves[number].last().map_or(f64::NAN, |point| point.1);
+        if number == 2 {
+            format!("linear probe {value:.1} %")
+        } else {
+            format!("{} {value:.5}", NAMES[number])
+        }
     });
     let caption = format!("after epoch {epochs}: {}", last.collect::<Vec<_>>().join(", "));
     let (mut scene, y) = header("Training curves", &caption);
@@ -88,7 +92,8 @@ impl Panel<'_> {
     fn draw(&self, scene: &mut Scene, epochs: u64, curves: &[Curve; 3], numbers: std::ops::Range<usize>) {
         let area = self.area;
         scene.text(self.title, [area.x, area.y - 10.0], Anchor::Start, Font { bold: true, ..BODY });
-        let axes = FrameAxes::draw(scene, area, epochs as usize, self.most, self.step);
+        let epochs = epochs as usize;
+        let axes = FrameAxes::numbered(scene, area, (epochs, &round_numbers(epochs)), self.most, self.step);
         scene.text("epoch", [area.x + area.w / 2.0, area.bottom() + 36.0], Anchor::Middle, SMALL);
         let radius = (axes.slot() * 0.22).clamp(1.6, 4.0);
         for number in numbers {
@@ -133,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_an_epoch_is_told() {
+    fn a_log_without_an_epoch_is_an_error() {
         let error = draw(&[], PictureFormat::Png).unwrap_err();
         assert!(error.to_string().contains("no finished epoch"));
     }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_is_that_part_of_the_whole() {
+    fn a_part_of_a_mask_equals_that_part_of_the_whole_mask() {
         let all = factors(0, 0, 100);
         for (start, count) in [(0, 1), (1, 2), (3, 50), (4, 8), (7, 93), (2, 0)] {
             assert_eq!(factors(0, start, count), all[start..start + count]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_has_its_own_mask_and_gradients_pass_where_values_did() {
+    fn each_layer_has_its_own_mask_and_gradients_pass_where_values_did() {
         let var =
             Var::from_tensor(&Tensor::ones(1000, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
         let mut dropout = Seeded::new(0.3, 1, [2, 0]);

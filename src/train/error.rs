@@ -20,13 +20,13 @@ pub enum TrainError {
     State { path: PathBuf, cause: String },
     /// The loss is not finite.
     #[error(
-        "the loss is {loss} in step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr, or look \
+        "the loss is {loss} in step {step} (epoch {epoch}); the checkpoints are unchanged: lower --lr, or look \
          for values that are not finite in the features"
     )]
     NotFinite { loss: f64, step: u64, epoch: u64 },
     /// The weights are not finite after a step.
     #[error(
-        "the weights are not finite after step {step} (epoch {epoch}); the checkpoints are as they were before: lower --lr"
+        "the weights are not finite after step {step} (epoch {epoch}); the checkpoints are unchanged: lower --lr"
     )]
     Weights { step: u64, epoch: u64 },
     /// A file of the run cannot be written.

@@ -29,7 +29,7 @@ pub use loss::{LossValues, LossWeights};
 pub use params::Params;
 pub use run::{ClipSubset, EmbedFn, End, ProbeFn, Run, Watcher};
 pub use schedule::PlateauConfig;
-pub use settings::{ModelShape, TrainSettings};
+pub use settings::TrainSettings;
 
 use adam::Adam;
 use checkpoint::TrainProgress;

@@ -88,7 +88,7 @@ impl Run<'_> {
         if self.folder.join(STATE).exists() {
             return Err(TrainError::Exists(self.folder.to_owned()));
         }
-        let config = self.settings.model.config();
+        let config = self.settings.model.clone();
         let params = match init {
             Some(params) => params,
             None => Params::init(&config, self.settings.seed, &self.device)?,

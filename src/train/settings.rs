@@ -5,45 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{AdamConfig, LossWeights, PlateauConfig, TrainError};
 use crate::model::lift;
 
-/// The shape of the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelShape {
-    /// Width of a frame's feature, `D`.
-    pub feature: usize,
-    /// Width of each code `W`.
-    pub latent: usize,
-    /// Encoder layers.
-    pub layers: usize,
-    /// Attention heads per layer.
-    pub heads: usize,
-    /// Hidden width of the encoder's feed-forward.
-    pub hidden: usize,
-    /// Hidden width of the decoder.
-    pub decoder_hidden: usize,
-    /// The most frames: the length of the position table.
-    pub max_len: usize,
-}
-
-impl ModelShape {
-    /// The shape as the model's own configuration.
-    pub fn config(&self) -> lift::Config {
-        let Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *self;
-        lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
-    }
-}
-
-impl From<&lift::Config> for ModelShape {
-    fn from(config: &lift::Config) -> Self {
-        let lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *config;
-        Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
-    }
-}
-
 /// The numbers that decide the result of a run. The defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
     /// The shape of the model.
-    pub model: ModelShape,
+    pub model: lift::Config,
     /// Clips per step.
     pub batch: usize,
     /// The initial learning rate.
@@ -64,7 +30,7 @@ impl TrainSettings {
     /// The paper's numbers for a model of this shape.
     pub fn new(model: &lift::Config) -> Self {
         Self {
-            model: model.into(),
+            model: model.clone(),
             batch: 128,
             lr: 1e-4,
             adam: AdamConfig::default(),
@@ -88,18 +54,22 @@ impl TrainSettings {
                 model.latent, model.heads
             )
         } else if model.latent % 2 == 1 {
-            format!("a latent width of {} is odd: positions are sine and cosine in pairs", model.latent)
+            format!(
+                "a latent width of {} is odd: it must be even, because positions are pairs of sine and cosine",
+                model.latent
+            )
         } else if [model.layers, model.hidden, model.decoder_hidden, *batch].contains(&0) {
-            "layers, hidden widths and clips per step are at least 1".to_string()
+            "layers, hidden widths and clips per step must be at least 1".to_string()
         } else if !(lr.is_finite() && *lr > 0.0) {
-            format!("the learning rate {lr} is not above 0")
+            format!("the learning rate must be above 0, not {lr}")
         } else if !unit(*dropout) || !unit(adam.beta1) || !unit(adam.beta2) || !unit(plateau.factor) {
-            "dropout, the two betas and the factor of the rate lie between 0 and 1, 1 excluded".to_string()
+            "dropout, the two betas and the plateau factor must be from 0 to below 1".to_string()
         } else if [adam.eps, adam.weight_decay, plateau.min_lr, loss.reconstruction, loss.orthogonality]
             .iter()
             .any(|value| !(value.is_finite() && *value >= 0.0))
         {
-            "epsilon, weight decay, the least rate and the weights of the loss are not negative".to_string()
+            "epsilon, weight decay, the lowest learning rate and the weights of the loss must not be negative"
+                .to_string()
         } else {
             return Ok(());
         };

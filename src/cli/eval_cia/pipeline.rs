@@ -10,7 +10,7 @@ use super::{Embedder, EvalCiaArgs, run};
 use crate::cia::clips::BenchmarkClip;
 use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::stored;
-use crate::cli::features::FeatureCache;
+use crate::cli::features;
 use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
 use crate::embed::{Engine, ModelChoice};
@@ -99,9 +99,9 @@ impl Embedder for Pipeline<'_> {
                 end: clip.end,
             })
             .collect();
-        let threads = self.args.compute.threads();
-        let cache = FeatureCache::new(self.args.cache.as_deref(), threads, &self.signals, self.quiet);
-        let cached = cache.features(&inputs, &choice)?;
+        let (folder, threads) = (self.args.cache.as_deref(), self.args.compute.threads());
+        let (folder, cached) =
+            features::cached(&inputs, folder, &choice, threads, &self.signals, self.quiet)?;
         if self.signals.received().is_some() {
             return fail("interrupted".to_owned());
         }
@@ -114,7 +114,7 @@ impl Embedder for Pipeline<'_> {
                 clips.len()
             ));
         }
-        let mut parts = stored::several(&cache.folder, &cached.files)?;
+        let mut parts = stored::several(&folder, &cached.files)?;
         let Some(frames) = parts.own.get("frames").cloned() else {
             return fail("the cache holds no frame features".to_owned());
         };

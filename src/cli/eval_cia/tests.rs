@@ -108,7 +108,7 @@ fn the_small_set_scores_as_scikit_learn_says_from_either_csv_form() {
 }
 
 #[test]
-fn the_shared_goldens_come_out_of_the_command() {
+fn the_command_gives_the_accuracies_of_the_shared_goldens() {
     let Some(shared) = std::env::var_os("LIFT_SHARED") else {
         println!("skipped: LIFT_SHARED is not set");
         return;
@@ -187,7 +187,7 @@ fn rising(folder: &Path, without: &[&str]) -> (Vec<String>, StoredParts) {
 }
 
 #[test]
-fn the_reverse_control_tells_who_reads_time() {
+fn the_reverse_control_shows_which_representations_depend_on_time() {
     let folder = tempfile::tempdir().unwrap();
     let (mut all, parts) = rising(folder.path(), &[]);
     let out = folder.path().join("r.json");

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{TrainArgs, fatal};
 use crate::cli::compute::Compute;
-use crate::cli::features::FeatureCache;
+use crate::cli::features;
 use crate::cli::report;
 use crate::cli::signals::Signals;
 use crate::exit::Fatal;
@@ -68,8 +68,9 @@ fn videos(
         inputs.notes.iter().for_each(|n| report::note(n));
     }
     let choice = args.models.choice(compute, quiet);
-    let cache = FeatureCache::new(args.cache.as_deref(), compute.threads, signals, quiet);
-    let cached = cache.features(&inputs.iter().collect::<Vec<_>>(), &choice)?;
+    let all: Vec<_> = inputs.iter().collect();
+    let (folder, cached) =
+        features::cached(&all, args.cache.as_deref(), &choice, compute.threads, signals, quiet)?;
     if let Some(exit) = signals.received() {
         return Err(Fatal {
             exit,
@@ -82,6 +83,6 @@ fn videos(
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
-    let clips = opened(rows::open_all(&cache.folder, &cached.files, None, PART, scratch)?)?;
+    let clips = opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)?;
     Ok((clips, cached.failures.len()))
 }

@@ -87,7 +87,7 @@ fn a_stopped_and_resumed_run_gives_the_same_bytes() {
     let rows = [train, validation];
     let whole = tempfile::tempdir().unwrap();
     let go = AtomicBool::new(false);
-    // One thread here and many below: their number must not matter either.
+    // One thread here and several below, because the result must not depend on their number.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let end = pool
         .install(|| run(whole.path(), &data, &rows, &go).start(None, &mut watch(&AtomicBool::new(false), 0)));
@@ -97,7 +97,7 @@ fn a_stopped_and_resumed_run_gives_the_same_bytes() {
         want.keys().map(String::as_str).collect::<Vec<_>>(),
         [BEST, LAST, LOG, STATE].map(str::to_string).iter().map(String::as_str).collect::<Vec<_>>()
     );
-    // In the middle of an epoch, at its end, and twice.
+    // Stopped within an epoch, at its end, and twice.
     for stops in [vec![2], vec![3], vec![1, 4]] {
         let folder = tempfile::tempdir().unwrap();
         for (number, &after) in stops.iter().enumerate() {
@@ -125,7 +125,7 @@ fn a_killed_run_resumes_from_its_last_state() {
     let go = AtomicBool::new(false);
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &data, &rows, &go).start(None, &mut watch(&AtomicBool::new(false), 0)).unwrap();
-    // What a kill leaves: the state after two steps, and a log and weights that are further.
+    // The files of a killed run: the state after two steps, and a log and weights of later steps.
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
     run(folder.path(), &data, &rows, &stop).start(None, &mut watch(&stop, 2)).unwrap();
@@ -195,7 +195,7 @@ fn a_loss_that_is_not_finite_stops_and_keeps_the_checkpoints() {
     let before = files(folder.path());
     let mut second = run(folder.path(), &good, &rows, &go);
     second.validation = None;
-    // The same data by its digest's lights: more epochs with a rate that a damaged state made huge.
+    // More epochs on the same data, with a huge rate from a damaged state.
     let (params, adam, mut progress) = read_state(&folder.path().join(STATE), &Device::Cpu).unwrap();
     progress.plateau = Plateau::new(1e30);
     write_state(&folder.path().join(STATE), &params, &adam, &progress).unwrap();
