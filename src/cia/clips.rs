@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::inputs::Input;
+
 /// The names of the columns of a per-video CSV that give the place of a clip within an uncut video.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Columns {
@@ -25,19 +27,6 @@ impl Columns {
 pub struct ClipSource {
     /// The file, relative to the folder of the videos; if absent, the id is the file's name.
     pub video: Option<String>,
-    /// Start of the clip in seconds.
-    pub start: Option<f64>,
-    /// End of the clip in seconds.
-    pub end: Option<f64>,
-}
-
-/// A clip to embed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BenchmarkClip {
-    /// The benchmark's id, under which the embedding is looked up.
-    pub id: String,
-    /// The file.
-    pub path: PathBuf,
     /// Start of the clip in seconds.
     pub start: Option<f64>,
     /// End of the clip in seconds.
@@ -93,14 +82,15 @@ impl Template {
         Ok(Self(text.to_owned()))
     }
 
-    /// The clip of an id. If the file name in the video column has an extension, no other is added.
+    /// The clip of an id, number `index` of those to embed. If the file name in the video column has an extension, no other
+    /// is added.
     pub fn clip(
         &self,
         folder: &Path,
         extension: &str,
-        id: &str,
+        (index, id): (usize, &str),
         source: Option<&ClipSource>,
-    ) -> BenchmarkClip {
+    ) -> Input {
         let video = source.and_then(|source| source.video.as_deref());
         let official = *self == Self::official();
         let path = match video {
@@ -109,7 +99,7 @@ impl Template {
             _ => PathBuf::from(self.fill(folder, extension, id, video.unwrap_or(id))),
         };
         let (start, end) = source.map_or((None, None), |source| (source.start, source.end));
-        BenchmarkClip { id: id.to_owned(), path, start, end }
+        Input { index, id: id.to_owned(), path, start, end }
     }
 
     /// Fills the fields in one pass from left to right, so that braces within an id are not read as fields.
@@ -153,7 +143,7 @@ mod tests {
     fn templates_make_paths() {
         let folder = Path::new("v");
         let path = |template: &Template, source: Option<&ClipSource>| {
-            template.clip(folder, "webm", "12{id}", source).path.to_string_lossy().into_owned()
+            template.clip(folder, "webm", (0, "12{id}"), source).path.to_string_lossy().into_owned()
         };
         assert_eq!(path(&Template::official(), None), "v/12{id}.webm");
         let own = Template::parse("{dir}/a/{id}/clip.{ext}").unwrap();

@@ -161,9 +161,9 @@ fn add_product(to: &mut Mat<f64>, left: faer::MatRef<f64>, right: faer::MatRef<f
     );
 }
 
-/// The error for a symmetric matrix that is not positive definite.
+/// The error of a problem that has no finite solution: a matrix is not positive definite, or numbers are out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotPositiveDefinite;
+pub struct NoSolution;
 
 /// The Cholesky factor of a symmetric positive definite matrix.
 pub struct Cholesky {
@@ -175,14 +175,14 @@ impl Cholesky {
     /// Factors a matrix given by its lower triangle.
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`] when a pivot is not positive.
-    pub fn new(mut matrix: Mat<f64>, par: Par) -> Result<Self, NotPositiveDefinite> {
+    /// [`NoSolution`] if a pivot is not positive.
+    pub fn new(mut matrix: Mat<f64>, par: Par) -> Result<Self, NoSolution> {
         let params = Default::default();
         let scratch = llt::factor::cholesky_in_place_scratch::<f64>(matrix.nrows(), par, params);
         let mut memory = MemBuffer::new(scratch);
         let stack = MemStack::new(&mut memory);
         llt::factor::cholesky_in_place(matrix.as_mut(), Default::default(), par, stack, params)
-            .map_err(|_| NotPositiveDefinite)?;
+            .map_err(|_| NoSolution)?;
         Ok(Self { factor: matrix, par })
     }
 

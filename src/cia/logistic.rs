@@ -11,33 +11,18 @@
 use faer::{Mat, Par};
 
 use super::linalg::LinearDecision;
-use super::linalg::{Cholesky, FeatureRows, NotPositiveDefinite, gram};
+use super::linalg::{Cholesky, FeatureRows, NoSolution, gram};
 
 /// The most Newton steps; about ten are usual.
 const STEPS: usize = 200;
 /// The gradient's norm, relative to `C N`, at which the optimum counts as reached.
 const TOLERANCE: f64 = 1e-10;
 
-/// Why there is no optimum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogisticError {
-    /// The Newton system cannot be solved: the features are out of range.
-    Singular,
-    /// The most steps were made without reaching the optimum.
-    NotConverged,
-}
-
-impl From<NotPositiveDefinite> for LogisticError {
-    fn from(_: NotPositiveDefinite) -> Self {
-        Self::Singular
-    }
-}
-
 /// Fits on `(N, D)` with `N` labels, `true` for the class 1; `c` is the inverse of the penalty, scikit-learn's `C`.
 ///
 /// # Errors
-/// [`LogisticError`] when the features are too large to be solved for.
-pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<LinearDecision, LogisticError> {
+/// [`NoSolution`] if the features are out of range, or the optimum is not reached.
+pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<LinearDecision, NoSolution> {
     let mean = rows.mean();
     let kernel = mirrored(gram(rows, &mean, par));
     let problem = Problem { kernel, forward, c };
@@ -98,7 +83,7 @@ impl Problem<'_> {
         Point { dual, bias, product, objective: self.c * loss + 0.5 * penalty }
     }
 
-    fn solve(&self, par: Par) -> Result<(Vec<f64>, f64), LogisticError> {
+    fn solve(&self, par: Par) -> Result<(Vec<f64>, f64), NoSolution> {
         let videos = self.forward.len();
         let mut point = self.point(vec![0.0; videos], 0.0, vec![0.0; videos]);
         for _ in 0..STEPS {
@@ -124,7 +109,7 @@ impl Problem<'_> {
             }
             point = self.step(&point, &slope, &curvature, par)?;
         }
-        Err(LogisticError::NotConverged)
+        Err(NoSolution)
     }
 
     /// The gradient is `Xᵀ(g + a)` for the weights and `Σ g` for the intercept.
@@ -138,13 +123,7 @@ impl Problem<'_> {
     }
 
     /// One Newton step, halved until the objective does not rise.
-    fn step(
-        &self,
-        point: &Point,
-        slope: &[f64],
-        curvature: &[f64],
-        par: Par,
-    ) -> Result<Point, LogisticError> {
+    fn step(&self, point: &Point, slope: &[f64], curvature: &[f64], par: Par) -> Result<Point, NoSolution> {
         let root: Vec<f64> = curvature.iter().map(|w| w.sqrt()).collect();
         let mut system = Mat::from_fn(root.len(), root.len(), |row, column| {
             root[row] * self.kernel[(row, column)] * root[column]
@@ -163,7 +142,7 @@ impl Problem<'_> {
         let along: Vec<f64> = ones.iter().zip(&root).map(|(one, s)| one * s).collect();
         let total: f64 = along.iter().sum();
         if total <= 0.0 || !total.is_finite() {
-            return Err(LogisticError::Singular);
+            return Err(NoSolution);
         }
         let bias = free.iter().sum::<f64>() / total;
         let dual: Vec<f64> = free.iter().zip(&along).map(|(free, along)| free - bias * along).collect();
@@ -184,7 +163,7 @@ impl Problem<'_> {
             }
             share *= 0.5;
             if share < 1e-10 {
-                return Err(LogisticError::NotConverged);
+                return Err(NoSolution);
             }
         }
     }

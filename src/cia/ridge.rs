@@ -7,18 +7,13 @@
 use faer::Par;
 
 use super::linalg::LinearDecision;
-use super::linalg::{Cholesky, FeatureRows, NotPositiveDefinite, gram, scatter};
+use super::linalg::{Cholesky, FeatureRows, NoSolution, gram, scatter};
 
 /// Fits on `(N, D)` with `N` labels, `true` for the class +1.
 ///
 /// # Errors
-/// [`NotPositiveDefinite`] if `alpha` is too small for the data (0 with dependent columns).
-pub fn fit(
-    rows: FeatureRows,
-    forward: &[bool],
-    alpha: f64,
-    par: Par,
-) -> Result<LinearDecision, NotPositiveDefinite> {
+/// [`NoSolution`] if `alpha` is too small for the data (0 with dependent columns).
+pub fn fit(rows: FeatureRows, forward: &[bool], alpha: f64, par: Par) -> Result<LinearDecision, NoSolution> {
     let targets: Vec<f64> = forward.iter().map(|&forward| if forward { 1.0 } else { -1.0 }).collect();
     let target_mean = targets.iter().sum::<f64>() / targets.len().max(1) as f64;
     let centred: Vec<f64> = targets.iter().map(|target| target - target_mean).collect();

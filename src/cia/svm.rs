@@ -7,7 +7,7 @@ use faer::Par;
 use libsvm_rs::train::svm_train;
 use libsvm_rs::{KernelType, SvmNode, SvmParameter, SvmProblem};
 
-use super::linalg::{FeatureRows, cross, gram};
+use super::linalg::{FeatureRows, NoSolution, cross, gram};
 
 /// Megabytes of kernel rows the solver keeps, scikit-learn's `cache_size`.
 const CACHE: f64 = 200.0;
@@ -25,16 +25,11 @@ pub struct FittedSvm {
     pub gamma: f64,
 }
 
-/// The error for an SVM that cannot be fitted.
-#[derive(Debug, thiserror::Error)]
-#[error("the SVM has no finite solution; the features are out of range")]
-pub struct NotFinite;
-
 /// Fits on `(N, D)` with `N` labels, `true` for the class 1; `c` is the cost of a violation.
 ///
 /// # Errors
-/// [`NotFinite`] if the features are so large that the kernel is not a finite number.
-pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<FittedSvm, NotFinite> {
+/// [`NoSolution`] if the features are so large that the kernel is not a finite number.
+pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<FittedSvm, NoSolution> {
     let gamma = scale(rows);
     let products = gram(rows, &vec![0.0; rows.width()], par);
     let kernel = |i: usize, j: usize| {
@@ -62,7 +57,7 @@ pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<Fitt
     let support = model.sv_indices.iter().filter_map(|&number| rows.iter().nth(number - 1)).flatten();
     let intercept = -sign * model.rho.first().copied().unwrap_or(f64::NAN);
     if !intercept.is_finite() || !coefficients.iter().all(|a| a.is_finite()) {
-        return Err(NotFinite);
+        return Err(NoSolution);
     }
     Ok(FittedSvm { support: support.copied().collect(), coefficients, intercept, gamma })
 }

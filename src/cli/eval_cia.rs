@@ -15,7 +15,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 
 use crate::cia::benchmark::BenchmarkError;
-use crate::cia::clips::{BenchmarkClip, Template};
+use crate::cia::clips::Template;
 use crate::cia::datasets::{BenchmarkDataset, Form, HUB_DATASET};
 use crate::cia::formats::ReportFormat;
 use crate::cia::report::{BenchmarkReport, FlagValues};
@@ -24,6 +24,7 @@ use crate::cia::splits::Splits;
 use crate::cia::{figure, stored};
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, FileError, display_text, stdout_error};
+use crate::inputs::Input;
 use crate::plot::picture::PictureFormat;
 
 pub(super) use args::EvalCiaArgs;
@@ -43,7 +44,7 @@ trait Embedder {
     ///
     /// # Errors
     /// What ends the whole run: no model, no cache, an interruption.
-    fn embed(&mut self, dataset: &str, clips: &[BenchmarkClip]) -> Result<StoredParts, Fatal>;
+    fn embed(&mut self, dataset: &str, clips: &[Input]) -> Result<StoredParts, Fatal>;
 
     /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
     ///
@@ -178,9 +179,11 @@ fn parts(
         }
         (Some(path), None) => stored::embeddings(Path::new(path), ids_of(args, None))?,
         (None, Some(folder)) => {
-            let clip =
-                |id: &str| template.clip(Path::new(folder), benchmark.extension, id, splits.sources.get(id));
-            let clips: Vec<BenchmarkClip> = splits.ids().into_iter().map(clip).collect();
+            let clip = |(index, id)| {
+                let source = splits.sources.get(id);
+                template.clip(Path::new(folder), benchmark.extension, (index, id), source)
+            };
+            let clips: Vec<Input> = splits.ids().into_iter().enumerate().map(clip).collect();
             embedder.embed(&benchmark.name, &clips)?
         }
         (None, None) if !args.features.is_empty() => StoredParts::default(),

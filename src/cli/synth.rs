@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::progress::Progress;
 use super::signals::Signals;
@@ -14,15 +14,6 @@ use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::guard::lock;
 use crate::synth::{self, Contrast, SynthConfig, SynthError};
-
-/// How far objects stand out from their backgrounds.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ContrastFlag {
-    /// Objects are always lighter than what is behind them
-    Salient,
-    /// Objects and backgrounds have the same colours; only a trained frame encoder tells them apart
-    Hard,
-}
 
 /// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the CSVs that list them
 ///
@@ -73,7 +64,7 @@ pub struct SynthArgs {
     ///
     /// Example: --contrast hard
     #[arg(long, value_enum, default_value = "salient")]
-    pub contrast: ContrastFlag,
+    pub contrast: Contrast,
     /// Replace the folder if `lift synth` wrote it
     #[arg(long)]
     pub overwrite: bool,
@@ -87,10 +78,7 @@ impl SynthArgs {
             valid_per_class: self.valid_per_class,
             size: self.size,
             seed: self.seed,
-            contrast: match self.contrast {
-                ContrastFlag::Salient => Contrast::Salient,
-                ContrastFlag::Hard => Contrast::Hard,
-            },
+            contrast: self.contrast,
         }
     }
 }

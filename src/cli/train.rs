@@ -200,9 +200,8 @@ fn prepare(
 /// An error of training with its exit code.
 fn fatal(error: TrainError) -> Fatal {
     match error {
-        TrainError::Rows(error) => error.into(),
+        TrainError::File(error) => error.into(),
         TrainError::Settings(_) | TrainError::Exists(_) => Fatal::usage(error),
-        TrainError::Write { .. } => Fatal { exit: Exit::Write, error: Some(error.into()) },
         error => Fatal::input(error),
     }
 }

@@ -53,19 +53,6 @@ pub struct SynthConfig {
     pub contrast: Contrast,
 }
 
-impl Default for SynthConfig {
-    fn default() -> Self {
-        Self {
-            groups: 9,
-            per_class: 20,
-            valid_per_class: 10,
-            size: 224,
-            seed: 0,
-            contrast: Contrast::Salient,
-        }
-    }
-}
-
 /// What was drawn.
 #[derive(Clone, Debug)]
 pub struct SynthReport {

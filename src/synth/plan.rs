@@ -183,9 +183,10 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::synth::Contrast;
 
     fn config(groups: usize, per_class: usize) -> SynthConfig {
-        SynthConfig { groups, per_class, valid_per_class: 2, ..SynthConfig::default() }
+        SynthConfig { groups, per_class, valid_per_class: 2, size: 224, seed: 0, contrast: Contrast::Salient }
     }
 
     #[test]

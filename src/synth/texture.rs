@@ -13,12 +13,12 @@ pub type LinearRgb = [f32; 3];
 const SIDE: usize = 128;
 
 /// How far the brightness of objects and backgrounds differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contrast {
-    /// Objects are always lighter than what is behind them: a small or random frame encoder can tell them apart.
+    /// Objects are always lighter than what is behind them
     Salient,
-    /// Objects and backgrounds have the same colours: only a trained frame encoder can tell them apart.
+    /// Objects and backgrounds have the same colours; only a trained frame encoder tells them apart
     Hard,
 }
 

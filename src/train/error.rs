@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::FileError;
+
 /// Each message is complete in itself: place, cause and remedy.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "paths, causes and counts say what they are")]
@@ -29,12 +31,9 @@ pub enum TrainError {
         "the weights are not finite after step {step} (epoch {epoch}); the checkpoints are unchanged: lower --lr"
     )]
     Weights { step: u64, epoch: u64 },
-    /// A file of the run cannot be written.
-    #[error("{path}: cannot be written: {cause}")]
-    Write { path: PathBuf, cause: std::io::Error },
-    /// Reading or writing a file of features failed.
+    /// A file of the run cannot be written, or a file of features cannot be read.
     #[error(transparent)]
-    Rows(#[from] crate::files::FileError),
+    File(#[from] FileError),
     /// An error of candle.
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),
@@ -44,7 +43,7 @@ impl TrainError {
     /// For `map_err` where `path` is written.
     pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |cause| Self::Write { path, cause }
+        move |cause| Self::File(FileError::write(&path, cause))
     }
 
     /// For `map_err` where the checkpoint `path` is read.

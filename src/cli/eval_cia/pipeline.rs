@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use super::{Embedder, EvalCiaArgs, run};
-use crate::cia::clips::BenchmarkClip;
 use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::stored;
 use crate::cli::features;
@@ -74,7 +73,7 @@ impl Embedder for Pipeline<'_> {
         Ok(weights::hub_dataset_file(repository, name, offline, &remedy)?)
     }
 
-    fn embed(&mut self, dataset: &str, clips: &[BenchmarkClip]) -> Result<StoredParts, Fatal> {
+    fn embed(&mut self, dataset: &str, clips: &[Input]) -> Result<StoredParts, Fatal> {
         let fail = |what: String| Err(Fatal::input(anyhow!("{dataset}: {what}")));
         // A mistyped folder is reported before any weights are loaded.
         if let Some(first) = clips.first()
@@ -88,20 +87,8 @@ impl Embedder for Pipeline<'_> {
             ));
         }
         let choice = self.choice()?;
-        let inputs: Vec<Input> = clips
-            .iter()
-            .enumerate()
-            .map(|(index, clip)| Input {
-                index,
-                id: clip.id.clone(),
-                path: clip.path.clone(),
-                start: clip.start,
-                end: clip.end,
-            })
-            .collect();
         let (folder, threads) = (self.args.cache.as_deref(), self.args.compute.threads());
-        let (folder, cached) =
-            features::cached(&inputs, folder, &choice, threads, &self.signals, self.quiet)?;
+        let (folder, cached) = features::cached(clips, folder, &choice, threads, &self.signals, self.quiet)?;
         if self.signals.received().is_some() {
             return fail("interrupted".to_owned());
         }

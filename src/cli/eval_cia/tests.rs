@@ -17,7 +17,7 @@ struct Flags {
 /// Replaces the pipeline: gives the parts that it holds, and as LiFT's embedding the last frame minus the first.
 #[derive(Default)]
 struct Fake {
-    asked: Vec<BenchmarkClip>,
+    asked: Vec<Input>,
     parts: StoredParts,
 }
 
@@ -26,7 +26,7 @@ impl Embedder for Fake {
         Err(Fatal::input(anyhow!("offline: {repository}/{name}")))
     }
 
-    fn embed(&mut self, _: &str, clips: &[BenchmarkClip]) -> Result<StoredParts, Fatal> {
+    fn embed(&mut self, _: &str, clips: &[Input]) -> Result<StoredParts, Fatal> {
         self.asked = clips.to_vec();
         Ok(self.parts.clone())
     }
