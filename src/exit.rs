@@ -58,6 +58,11 @@ impl Fatal {
         Self { exit: Exit::Usage, error: Some(error.into()) }
     }
 
+    /// The same end of the run, with `words` in front of the message.
+    pub fn context(self, words: &'static str) -> Self {
+        Self { error: self.error.map(|error| error.context(words)), ..self }
+    }
+
     /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights or rows say so.
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
         use crate::files::{ErrorKind, FileError};

@@ -14,7 +14,8 @@
 //! - [`kernels`]: the inner loops on the CPU
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
-//! - [`guard`], [`bicubic`]: panics of libraries as errors, locks; the kernel that resamples pictures and position tables
+//! - [`guard`], [`bicubic`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and position
+//!   tables; pictures into an MP4 file
 
 pub mod bench;
 pub mod bicubic;
@@ -28,6 +29,7 @@ pub mod guard;
 pub mod inputs;
 pub mod kernels;
 pub mod model;
+pub mod mp4;
 pub mod plot;
 pub mod rows;
 pub mod synth;

@@ -1,7 +1,7 @@
 //! The 95 % interval of a mean, by bootstrap over groups.
 //!
-//! It says what the mean could have been with other groups of the same kind; it says nothing about other videos of the
-//! same groups.
+//! The interval shows how much the mean would vary with other groups of the same kind. It does not show how much it would
+//! vary with other videos of the same groups.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ pub fn interval(datasets: &[&[f64]], seed: u64) -> [f64; 2] {
     };
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
     means.sort_unstable_by(f64::total_cmp);
-    // The quantiles as numpy interpolates them.
+    // Quantiles are interpolated linearly, as numpy does by default.
     [0.025, 0.975].map(|quantile| {
         let at = quantile * (RESAMPLES - 1) as f64;
         let low = means[at as usize];
@@ -46,7 +46,7 @@ mod tests {
         assert_ne!([low, high], interval(&[&few], 4));
         let middle = few.iter().sum::<f64>() / few.len() as f64;
         assert!(low < middle && middle < high);
-        // The standard error of the mean times 1.96, as the bootstrap should come near it.
+        // The width should be near twice 1.96 standard errors of the mean.
         let variance = few.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / few.len() as f64;
         let expected = 2.0 * 1.96 * (variance / few.len() as f64).sqrt();
         assert!(((high - low) / expected - 1.0).abs() < 0.05);

@@ -1,8 +1,10 @@
-//! Where a benchmark's clip is: a file by a template, and for uncut sources the seconds within it.
+//! Where a benchmark's clip is: the path of its file, made from a template, and for uncut videos the seconds within it.
 
 use std::path::{Path, PathBuf};
 
-/// The columns of a per-video file that say where an uncut clip is.
+use crate::inputs::Input;
+
+/// The names of the columns of a per-video CSV that give the place of a clip within an uncut video.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Columns {
     /// The column naming the file, with or without its extension.
@@ -14,16 +16,16 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns that were asked for.
+    /// The names that are set.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [&self.video, &self.start, &self.end].into_iter().flatten().map(String::as_str)
     }
 }
 
-/// What a row says about where its clip is.
+/// The place of a clip, as its row in the CSV gives it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Source {
-    /// The file, relative to the videos' folder; without it the id names the file.
+pub struct ClipSource {
+    /// The file, relative to the folder of the videos; if absent, the id is the file's name.
     pub video: Option<String>,
     /// Start of the clip in seconds.
     pub start: Option<f64>,
@@ -31,20 +33,7 @@ pub struct Source {
     pub end: Option<f64>,
 }
 
-/// A clip to embed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Clip {
-    /// The benchmark's id, under which the embedding is looked up.
-    pub id: String,
-    /// The file.
-    pub path: PathBuf,
-    /// Start of the clip in seconds.
-    pub start: Option<f64>,
-    /// End of the clip in seconds.
-    pub end: Option<f64>,
-}
-
-/// Seconds out of `12.5`, `mm:ss.cc` or `hh:mm:ss.cc`; `None` for anything else and for negative times.
+/// Reads seconds from `12.5`, `mm:ss.cc` or `hh:mm:ss.cc`; `None` for any other text and for negative times.
 pub fn seconds(text: &str) -> Option<f64> {
     let parts: Vec<&str> = text.trim().split(':').collect();
     if parts.len() > 3 {
@@ -62,24 +51,24 @@ pub fn seconds(text: &str) -> Option<f64> {
     Some(total)
 }
 
-/// How ids become files: text with `{dir}`, `{id}`, `{video}` and `{ext}`.
+/// Makes a path from an id: text with the fields `{dir}`, `{id}`, `{video}` and `{ext}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template(String);
 
-/// A template with a field that does not exist.
+/// The error for a template with an unknown field.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error(
-    "`{{{0}}}` in the template is not known; there are {{dir}}, {{id}}, {{video}} (the video column) and {{ext}}"
+    "`{{{0}}}` in the template is unknown; the fields are {{dir}}, {{id}}, {{video}} (the video column) and {{ext}}"
 )]
 pub struct UnknownField(String);
 
 impl Template {
-    /// The layout of the pre-cut clips: `{dir}/{id}.{ext}`.
+    /// The layout of clips that are already cut: `{dir}/{id}.{ext}`.
     pub fn official() -> Self {
         Self("{dir}/{id}.{ext}".to_owned())
     }
 
-    /// Checks a template's fields.
+    /// Checks the fields of a template.
     ///
     /// # Errors
     /// [`UnknownField`] for a field in braces that is not one of the four.
@@ -93,8 +82,15 @@ impl Template {
         Ok(Self(text.to_owned()))
     }
 
-    /// The clip of an id. A source's file name that has an extension already is taken as it is.
-    pub fn clip(&self, folder: &Path, extension: &str, id: &str, source: Option<&Source>) -> Clip {
+    /// The clip of an id, number `index` of those to embed. If the file name in the video column has an extension, no other
+    /// is added.
+    pub fn clip(
+        &self,
+        folder: &Path,
+        extension: &str,
+        (index, id): (usize, &str),
+        source: Option<&ClipSource>,
+    ) -> Input {
         let video = source.and_then(|source| source.video.as_deref());
         let official = *self == Self::official();
         let path = match video {
@@ -103,10 +99,10 @@ impl Template {
             _ => PathBuf::from(self.fill(folder, extension, id, video.unwrap_or(id))),
         };
         let (start, end) = source.map_or((None, None), |source| (source.start, source.end));
-        Clip { id: id.to_owned(), path, start, end }
+        Input { index, id: id.to_owned(), path, start, end }
     }
 
-    /// One pass from left to right, so that braces within an id are not taken for fields.
+    /// Fills the fields in one pass from left to right, so that braces within an id are not read as fields.
     fn fill(&self, folder: &Path, extension: &str, id: &str, video: &str) -> String {
         let mut filled = String::new();
         let mut rest = self.0.as_str();
@@ -146,16 +142,16 @@ mod tests {
     #[test]
     fn templates_make_paths() {
         let folder = Path::new("v");
-        let path = |template: &Template, source: Option<&Source>| {
-            template.clip(folder, "webm", "12{id}", source).path.to_string_lossy().into_owned()
+        let path = |template: &Template, source: Option<&ClipSource>| {
+            template.clip(folder, "webm", (0, "12{id}"), source).path.to_string_lossy().into_owned()
         };
         assert_eq!(path(&Template::official(), None), "v/12{id}.webm");
         let own = Template::parse("{dir}/a/{id}/clip.{ext}").unwrap();
         assert_eq!(path(&own, None), "v/a/12{id}/clip.webm");
-        let uncut = Source { video: Some("P01".into()), start: Some(1.0), end: None };
+        let uncut = ClipSource { video: Some("P01".into()), start: Some(1.0), end: None };
         assert_eq!(path(&Template::official(), Some(&uncut)), "v/P01.webm");
         assert_eq!(path(&Template::parse("{dir}/{video}.mkv").unwrap(), Some(&uncut)), "v/P01.mkv");
-        let named = Source { video: Some("P01.mp4".into()), ..Source::default() };
+        let named = ClipSource { video: Some("P01.mp4".into()), ..ClipSource::default() };
         assert_eq!(path(&Template::official(), Some(&named)), "v/P01.mp4");
         assert_eq!(Template::parse("{dir}/{name}"), Err(UnknownField("name".into())));
     }

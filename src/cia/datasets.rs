@@ -1,15 +1,15 @@
-//! The official benchmark: which files it has, how its clips are named, and the figures its paper reports.
+//! The official benchmark: its files, the names of its clips, and the accuracies that its paper reports.
 //!
-//! The videos belong to others (SSv2, EPIC-Kitchens, Charades) and are on the user's disk; only the CSVs are hosted.
+//! The videos are those of SSv2, EPIC-Kitchens and Charades, which the user has on disk; the hub hosts only the CSVs.
 
 use std::path::{Path, PathBuf};
 
 /// The data set on the Hugging Face hub that holds the CSVs.
 pub const HUB_DATASET: &str = "bpiyush/chirality-in-action";
 
-/// One of the three data sets the benchmark draws from.
+/// One of the three data sets of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Dataset {
+pub enum BenchmarkDataset {
     /// Something-Something v2.
     Ssv2,
     /// EPIC-Kitchens-100.
@@ -18,7 +18,7 @@ pub enum Dataset {
     Charades,
 }
 
-/// The two ways the same split is written down.
+/// The two CSV forms of the same split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `chiral_groups-*.csv`: one row per group, ids joined by `;`.
@@ -27,8 +27,8 @@ pub enum Form {
     Videos,
 }
 
-impl Dataset {
-    /// The name as it stands in file names and reports.
+impl BenchmarkDataset {
+    /// The name in file names and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ssv2 => "ssv2",
@@ -55,8 +55,8 @@ impl Dataset {
         ["train", "validation"].map(|side| format!("{stem}-{}-{side}.csv", self.name()))
     }
 
-    /// The training and the validation file of this data set in a folder, the wanted form first, the other if
-    /// only that one is there; `None` when neither pair is whole.
+    /// The training and the validation file of this data set in a folder: in the wanted form if both files are there, else
+    /// in the other form; `None` if neither form has both files.
     pub fn find(self, folder: &Path, wanted: Form) -> Option<[PathBuf; 2]> {
         let other = if wanted == Form::Groups { Form::Videos } else { Form::Groups };
         [wanted, other]
@@ -66,18 +66,18 @@ impl Dataset {
     }
 }
 
-/// A figure of the paper: the mean over the three data sets, read off the authors' chart.
+/// A result of the paper: the mean over the three data sets, read from the authors' chart.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Published {
     /// What was probed.
     pub name: &'static str,
-    /// Numbers per video, where the chart tells.
+    /// Numbers per video, where the chart gives them.
     pub width: Option<usize>,
     /// Mean accuracy over the three data sets, percent.
     pub mean: f64,
 }
 
-/// The figures to hold a result against, best first.
+/// The paper's results, best first, for comparison.
 pub const PUBLISHED: [Published; 6] = [
     Published { name: "LiFT", width: Some(768), mean: 77.2 },
     Published { name: "DINOv2 frames concatenated", width: Some(6144), mean: 73.2 },
@@ -94,12 +94,12 @@ mod tests {
     #[test]
     fn the_form_that_is_there_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), None);
-        let pair = Dataset::Epic.files(Form::Videos).map(|name| folder.path().join(name));
+        assert_eq!(BenchmarkDataset::Epic.find(folder.path(), Form::Groups), None);
+        let pair = BenchmarkDataset::Epic.files(Form::Videos).map(|name| folder.path().join(name));
         std::fs::write(&pair[0], "id").unwrap();
-        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), None, "half a pair is none");
+        assert_eq!(BenchmarkDataset::Epic.find(folder.path(), Form::Groups), None, "half a pair is none");
         std::fs::write(&pair[1], "id").unwrap();
-        assert_eq!(Dataset::Epic.find(folder.path(), Form::Groups), Some(pair.clone()));
+        assert_eq!(BenchmarkDataset::Epic.find(folder.path(), Form::Groups), Some(pair.clone()));
         assert!(pair[0].ends_with("cia-epic-train.csv"));
     }
 }

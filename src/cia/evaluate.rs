@@ -1,27 +1,27 @@
 //! The protocol: per group, fit on the training videos, score on the validation videos.
 //!
-//! Groups are independent and run side by side. Where many threads and large groups meet, that would hold too much at
-//! once; such groups run one after the other instead, each product spread over the threads.
+//! Groups are independent and run in parallel, as far as they fit in memory together. Groups that are too large for that
+//! run one after the other, each with its matrix products spread over the threads.
 
 use faer::Par;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::linalg::Rows;
-use super::probe::{Fitted, Probe, ProbeError};
+use super::linalg::FeatureRows;
+use super::probe::{FittedProbe, ProbeError, ProbeMethod};
 use super::representations::{Representation, RepresentationError};
 use super::retrieval::mean_average_precision;
-use super::splits::{Group, Splits};
+use super::splits::{ChiralGroup, Splits};
 
-/// Bytes that groups running side by side may hold together.
+/// Bytes that the groups running in parallel may hold together.
 const BUDGET: usize = 1 << 30;
 
 /// What to measure.
 #[derive(Clone, Copy)]
-pub struct Plan<'a> {
+pub struct EvaluationPlan<'a> {
     /// The classifier.
-    pub probe: Probe,
-    /// The representation's twin on time-reversed videos, to score the same probes on.
+    pub probe: ProbeMethod,
+    /// The same representation of the time-reversed videos; the probes are scored on it as well.
     pub reversed: Option<&'a Representation>,
     /// Whether to measure retrieval.
     pub retrieval: bool,
@@ -48,18 +48,17 @@ pub struct GroupScore {
     pub valid_forward: usize,
     /// Accuracy on the validation videos, percent, 3 decimals.
     pub accuracy: f64,
-    /// Accuracy on the validation videos in reversed time with their labels as they were, percent; absent unless
-    /// asked for.
+    /// Accuracy on the validation videos in reversed time with unchanged labels, percent; absent unless asked for.
     pub reversed: Option<f64>,
-    /// Mean average precision among the validation videos, percent; absent unless asked for, or where no direction
-    /// has two.
+    /// Mean average precision among the validation videos, percent; absent unless asked for, and if no direction has two
+    /// videos.
     pub retrieval: Option<f64>,
 }
 
 /// Why a group has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// Its features are not to be had.
+    /// Its features cannot be read.
     #[error("group {triplet}: {cause}")]
     Features {
         /// The group.
@@ -82,22 +81,22 @@ pub enum EvaluateError {
 /// Scores every group, in the order of the splits.
 ///
 /// # Errors
-/// [`EvaluateError`] for the first group whose features are absent or whose probe fails.
+/// [`EvaluateError`] for the first group whose features cannot be read or whose probe fails.
 pub fn evaluate(
     splits: &Splits,
     representation: &Representation,
-    plan: Plan,
+    plan: EvaluationPlan,
 ) -> Result<Vec<GroupScore>, EvaluateError> {
     each_group(splits, representation, plan.probe, |group, par| {
         let fitted = fit(group, representation, plan.probe, par)?;
         let rows = gather(group, representation, group.valid.ids())?;
-        let rows = Rows::new(&rows, representation.width());
+        let rows = FeatureRows::new(&rows, representation.width());
         let labels = group.valid.labels();
         let reversed = match plan.reversed {
             None => None,
             Some(reversed) => {
                 let rows = gather(group, reversed, group.valid.ids())?;
-                Some(fitted.accuracy(Rows::new(&rows, reversed.width()), &labels))
+                Some(fitted.accuracy(FeatureRows::new(&rows, reversed.width()), &labels))
             }
         };
         Ok(GroupScore {
@@ -116,21 +115,21 @@ pub fn evaluate(
     })
 }
 
-/// Fits on a group's training videos, whose features are dropped again before the validation's are read.
+/// Fits on a group's training videos. Their features are dropped before those of the validation videos are read.
 fn fit(
-    group: &Group,
+    group: &ChiralGroup,
     representation: &Representation,
-    probe: Probe,
+    probe: ProbeMethod,
     par: Par,
-) -> Result<Fitted, EvaluateError> {
+) -> Result<FittedProbe, EvaluateError> {
     let rows = gather(group, representation, group.train.ids())?;
     probe
-        .fit(Rows::new(&rows, representation.width()), &group.train.labels(), par)
+        .fit(FeatureRows::new(&rows, representation.width()), &group.train.labels(), par)
         .map_err(|cause| probe_error(group, representation, cause))
 }
 
 pub(super) fn probe_error(
-    group: &Group,
+    group: &ChiralGroup,
     representation: &Representation,
     cause: ProbeError,
 ) -> EvaluateError {
@@ -143,7 +142,7 @@ pub(super) fn probe_error(
 
 /// The features of some of a group's videos.
 pub(super) fn gather<'a>(
-    group: &Group,
+    group: &ChiralGroup,
     representation: &Representation,
     ids: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<f32>, EvaluateError> {
@@ -152,15 +151,16 @@ pub(super) fn gather<'a>(
         .map_err(|cause| EvaluateError::Features { triplet: group.triplet.clone(), cause })
 }
 
-/// Runs `work` on every group, side by side as far as memory allows; results in the order of the groups.
+/// Runs `work` on every group, in parallel as far as memory allows; results are in the order of the groups.
 pub(super) fn each_group<T: Send>(
     splits: &Splits,
     representation: &Representation,
-    probe: Probe,
-    work: impl Fn(&Group, Par) -> Result<T, EvaluateError> + Sync,
+    probe: ProbeMethod,
+    work: impl Fn(&ChiralGroup, Par) -> Result<T, EvaluateError> + Sync,
 ) -> Result<Vec<T>, EvaluateError> {
     let threads = rayon::current_num_threads();
-    let large = |group: &Group| probe.held(group.train.len(), representation.width()) > BUDGET / threads;
+    let large =
+        |group: &ChiralGroup| probe.held(group.train.len(), representation.width()) > BUDGET / threads;
     let mut done: Vec<Option<Result<T, EvaluateError>>> =
         splits.groups.par_iter().map(|group| (!large(group)).then(|| work(group, Par::Seq))).collect();
     for (group, done) in splits.groups.iter().zip(&mut done) {

@@ -1,104 +1,49 @@
 //! The benchmark as a picture: groups as a dot plot, best first, with chance and the means.
 //!
-//! A panel per data set, a row per group, a mark per representation; groups are sorted by the first representation.
-//! A row's marks stand a little below each other, since many scores are equal. Dashed grey is chance, the coloured lines
-//! are the representations' means. Drawn with the shapes of [`crate::plot`], whose text has its kerning and whose
-//! bitmaps are sharp on any screen.
+//! Each data set has a panel, each group a row, each representation a marker. Groups are sorted by the accuracy of the
+//! first representation. The markers of a row are drawn one below the other, since many accuracies are equal. The dashed
+//! grey line is chance, the coloured lines are the means of the representations.
 
-use std::path::{Path, PathBuf};
-use std::sync::Once;
-
-use plotters::style::FontStyle;
-
-use super::report::{Outcome, Report};
+use super::report::{BenchmarkReport, RepresentationScore};
 use crate::plot::palette::{GREY, GRID, INK, RULE, Rgb, clip_colour};
+use crate::plot::picture::{PictureError, PictureFormat};
 use crate::plot::scene::{Area, Scene};
 use crate::plot::sheet::{BODY, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH};
-use crate::plot::text::{Anchor, Font};
-use crate::plot::{raster, svg, text};
+use crate::plot::text::{self, Anchor, Font};
 
 /// Width of the column of names.
 const NAMES: f64 = 300.0;
 const NAME: Font = Font { size: 13.0, bold: false, colour: INK };
-/// Height that each mark has to itself in a row, and what a row has besides.
+/// Height per marker in a row, and the height that a row has besides.
 const STEP: f64 = 9.5;
 const PADDING: f64 = 9.0;
 const RADIUS: f64 = 3.6;
-/// Of the PNG: sharp on most screens.
-const DPI: f64 = 144.0;
 /// Every second row.
 const BAND: Rgb = [246, 247, 248];
-
-/// Why there is no picture.
-#[derive(Debug, thiserror::Error)]
-pub enum FigureError {
-    /// The extension stands for no picture.
-    #[error("{0}: a figure is written as .png or .svg")]
-    Extension(PathBuf),
-    /// Drawing failed.
-    #[error("the figure cannot be drawn: {0}")]
-    Draw(String),
-}
-
-/// The picture formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Pixels.
-    Png,
-    /// Lines.
-    Svg,
-}
-
-impl Kind {
-    /// The format of a file name.
-    ///
-    /// # Errors
-    /// [`FigureError::Extension`] for another extension.
-    pub fn of(path: &Path) -> Result<Self, FigureError> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("png") => Ok(Self::Png),
-            Some("svg") => Ok(Self::Svg),
-            _ => Err(FigureError::Extension(path.to_owned())),
-        }
-    }
-}
 
 /// Draws the report; the bytes of a picture file.
 ///
 /// # Errors
-/// [`FigureError::Draw`] with what the picture encoder says.
-pub fn draw(report: &Report, kind: Kind) -> Result<Vec<u8>, FigureError> {
+/// [`PictureError::Draw`] with what the picture encoder says.
+pub fn draw(report: &BenchmarkReport, format: PictureFormat) -> Result<Vec<u8>, PictureError> {
     let mut scene = Scene::new(WIDTH, MARGIN, "accuracy per group");
     let mut y = MARGIN - 6.0;
     for panel in Panel::all(report) {
         y = panel.draw(&mut scene, y) + MARGIN / 2.0;
     }
     scene.cut(y);
-    let failed = |error: image::ImageError| FigureError::Draw(error.to_string());
-    match kind {
-        Kind::Png => raster::png(&scene, DPI).map_err(failed),
-        Kind::Svg => Ok(svg::svg(&scene).map_err(failed)?.into_bytes()),
-    }
-}
-
-/// The font comes with the program: a bare machine has none.
-pub(crate) fn register_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // It fails only on bytes that are no font; these are one.
-        let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
-    });
+    format.bytes(&scene)
 }
 
 /// One data set.
 struct Panel<'a> {
-    outcomes: Vec<&'a Outcome>,
-    /// Places in `per_group`, best group of the first representation first.
+    outcomes: Vec<&'a RepresentationScore>,
+    /// Indices into `per_group`, sorted by the first representation's accuracy, best first.
     order: Vec<usize>,
 }
 
 impl<'a> Panel<'a> {
-    fn all(report: &'a Report) -> Vec<Self> {
+    fn all(report: &'a BenchmarkReport) -> Vec<Self> {
         let mut panels: Vec<Self> = Vec::new();
         for outcome in &report.results {
             match panels.iter_mut().find(|panel| panel.outcomes[0].dataset == outcome.dataset) {
@@ -114,14 +59,14 @@ impl<'a> Panel<'a> {
         panels
     }
 
-    /// Where the axis begins: at the tens below every mark, with chance in view.
+    /// Where the axis begins: at a multiple of ten below every marker and below chance.
     fn low(&self) -> f64 {
         let all = self.outcomes.iter().flat_map(|outcome| &outcome.per_group);
         let lowest = all.map(|group| group.accuracy).fold(50.0, f64::min);
         ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0
     }
 
-    /// What a group's row says: its verbs and noun, or its id where there are none.
+    /// The label of a group's row: its verbs and noun, or its id if it has no verbs.
     fn name(&self, group: usize) -> String {
         let group = &self.outcomes[0].per_group[group];
         let verbs = [&group.verb_forward, &group.verb_reverse].map(String::as_str);
@@ -143,7 +88,7 @@ impl<'a> Panel<'a> {
         let row = STEP * self.outcomes.len() as f64 + PADDING;
         let area = Area::new(MARGIN + NAMES, y, INNER - NAMES, row * self.order.len() as f64);
         let low = self.low();
-        // The outermost marks must not stand on the edge.
+        // The outermost markers must not overlap the edge.
         let x = |value: f64| area.x + 8.0 + (value - low) / (100.0 - low) * (area.w - 16.0);
         for (place, &group) in self.order.iter().enumerate() {
             let top = y + row * place as f64;
@@ -168,7 +113,7 @@ impl<'a> Panel<'a> {
             dash += 9.0;
         }
         scene.text("chance", [x(50.0), area.bottom() + 34.0], Anchor::Middle, SMALL);
-        // The first representation last, so that its mean lies on top.
+        // The first representation is drawn last, so that its mean is on top.
         for (number, outcome) in self.outcomes.iter().enumerate().rev() {
             let mean = x(outcome.accuracy);
             scene.stroke(&[[mean, area.y], [mean, area.bottom()]], clip_colour(number), 2.0);
@@ -185,7 +130,7 @@ impl<'a> Panel<'a> {
         area.bottom() + 38.0
     }
 
-    /// What the marks mean, a line each, with the means; returns the y below.
+    /// Draws one line per representation: its marker, name and mean; returns the y below.
     fn legend(&self, scene: &mut Scene, mut y: f64) -> f64 {
         for (number, outcome) in self.outcomes.iter().enumerate() {
             y += 20.0;
@@ -212,18 +157,16 @@ mod tests {
 
     #[test]
     fn both_formats_are_drawn() {
-        let text = String::from_utf8(draw(&sample(), Kind::Svg).unwrap()).unwrap();
+        let text = String::from_utf8(draw(&sample(), PictureFormat::Svg).unwrap()).unwrap();
         // Two panels, each with the first representation's discs over two groups and in the legend, rim and fill.
         assert_eq!(text.matches("<circle").count(), 2 * 3 * 2);
         assert!(text.contains("open / close · door_&amp;_box") && text.contains("chance"));
         assert!(text.contains(">lift, 768 numbers<") && text.contains(">static, 768 numbers<"));
-        let png = draw(&sample(), Kind::Png).unwrap();
+        let png = draw(&sample(), PictureFormat::Png).unwrap();
         let picture = image::load_from_memory(&png).unwrap().to_rgb8();
         assert_eq!(picture.width(), 1350);
         let blue = image::Rgb([0, 114, 178]);
         assert!(picture.pixels().filter(|pixel| **pixel == blue).count() > 200, "the marks are there");
-        let error = Kind::of(Path::new("cia.pdf")).unwrap_err().to_string();
-        assert_eq!(error, "cia.pdf: a figure is written as .png or .svg");
     }
 
     #[test]
@@ -235,7 +178,7 @@ mod tests {
         assert_eq!(panels.len(), 2);
         assert_eq!(panels[0].order, [1, 0]);
         assert_eq!(panels[0].low(), 0.0);
-        let drawn = String::from_utf8(draw(&report, Kind::Svg).unwrap()).unwrap();
+        let drawn = String::from_utf8(draw(&report, PictureFormat::Svg).unwrap()).unwrap();
         assert!(drawn.contains("x…<") && !drawn.contains(&"x".repeat(90)));
     }
 }

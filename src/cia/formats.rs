@@ -1,14 +1,13 @@
-//! A report as text: JSON with everything, CSV for one table, Markdown and LaTeX for reading.
-//!
-//! CSV holds a single table: the summary, or the groups where they are asked for.
+//! A report as text. JSON holds everything, Markdown and LaTeX hold tables for reading, and CSV holds a single table: the
+//! summary, or the groups if they are asked for.
 
 use std::path::Path;
 
-use super::report::Report;
+use super::report::BenchmarkReport;
 
 /// A file format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum ReportFormat {
     /// Everything, numbers unrounded.
     Json,
     /// One table with a header.
@@ -19,12 +18,12 @@ pub enum Format {
     Latex,
 }
 
-/// A file name whose extension stands for no format.
+/// The error for a file name whose extension is not that of a format.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: a report is written as .json, .csv, .md or .tex")]
 pub struct UnknownFormat(String);
 
-impl Format {
+impl ReportFormat {
     /// The format of a file name.
     ///
     /// # Errors
@@ -39,11 +38,11 @@ impl Format {
         }
     }
 
-    /// Writes the report out; with `per_group`, the groups as well (JSON always has them).
+    /// The report as text; with `per_group`, with the groups (JSON always has them).
     ///
     /// # Errors
-    /// What the JSON writer says.
-    pub fn render(self, report: &Report, per_group: bool) -> serde_json::Result<String> {
+    /// The error of the JSON writer.
+    pub fn render(self, report: &BenchmarkReport, per_group: bool) -> serde_json::Result<String> {
         Ok(match self {
             Self::Json => serde_json::to_string_pretty(report)? + "\n",
             Self::Csv if per_group => csv(&groups(report)),
@@ -54,7 +53,7 @@ impl Format {
     }
 }
 
-/// A table before it has a format.
+/// A table, independent of its format.
 struct Table {
     title: String,
     header: Vec<String>,
@@ -63,7 +62,7 @@ struct Table {
     text: usize,
 }
 
-fn tables(report: &Report, per_group: bool) -> Vec<Table> {
+fn tables(report: &BenchmarkReport, per_group: bool) -> Vec<Table> {
     let mut tables = vec![summary(report)];
     if per_group {
         tables.push(groups(report));
@@ -82,8 +81,8 @@ fn one(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
 
-fn summary(report: &Report) -> Table {
-    let any = |of: fn(&super::report::Outcome) -> bool| report.results.iter().any(of);
+fn summary(report: &BenchmarkReport) -> Table {
+    let any = |of: fn(&super::report::RepresentationScore) -> bool| report.results.iter().any(of);
     let (reversed, retrieval) =
         (any(|outcome| outcome.reversed.is_some()), any(|outcome| outcome.retrieval.is_some()));
     let mut shots: Vec<usize> =
@@ -134,7 +133,7 @@ fn summary(report: &Report) -> Table {
     Table { title, header, rows, text: 2 }
 }
 
-fn groups(report: &Report) -> Table {
+fn groups(report: &BenchmarkReport) -> Table {
     let header = strings([
         "data set",
         "representation",
@@ -166,7 +165,7 @@ fn groups(report: &Report) -> Table {
         })
     });
     let mut table = Table { title: "Per group".to_owned(), header, rows: rows.collect(), text: 6 };
-    // The last two columns only where they were measured.
+    // The last two columns are left out if they were not measured.
     for column in [10, 9] {
         if table.rows.iter().all(|row| row[column].is_empty()) {
             table.header.remove(column);
@@ -176,7 +175,7 @@ fn groups(report: &Report) -> Table {
     table
 }
 
-fn published(report: &Report) -> Table {
+fn published(report: &BenchmarkReport) -> Table {
     let row = |of: &super::datasets::Published| {
         vec![
             of.name.to_owned(),
@@ -197,7 +196,7 @@ fn csv(table: &Table) -> String {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let header: Vec<String> = table.header.iter().map(|name| name.replace(' ', "_")).collect();
     for row in std::iter::once(&header).chain(&table.rows) {
-        // A vector takes whatever is written, and every row has the header's columns.
+        // Writing to a vector cannot fail, and every row has as many columns as the header.
         let _ = csv.write_record(row);
     }
     String::from_utf8(csv.into_inner().unwrap_or_default()).unwrap_or_default()
@@ -270,8 +269,8 @@ mod tests {
 
     #[test]
     fn formats_go_by_extension() {
-        assert_eq!(Format::of(Path::new("a/b.tex")).unwrap(), Format::Latex);
-        let error = Format::of(Path::new("b.xlsx")).unwrap_err().to_string();
+        assert_eq!(ReportFormat::of(Path::new("a/b.tex")).unwrap(), ReportFormat::Latex);
+        let error = ReportFormat::of(Path::new("b.xlsx")).unwrap_err().to_string();
         assert_eq!(error, "b.xlsx: a report is written as .json, .csv, .md or .tex");
     }
 
@@ -281,7 +280,7 @@ mod tests {
             (false, "a,lift,768,70.000", 4),
             (true, "a,lift,t1,open,close,door_&_box,40,10,80.000,20.000", 6),
         ] {
-            let text = Format::Csv.render(&sample(), per_group).unwrap();
+            let text = ReportFormat::Csv.render(&sample(), per_group).unwrap();
             assert!(text.lines().nth(1).unwrap().starts_with(first), "{text}");
             let mut reader = csv::Reader::from_reader(text.as_bytes());
             assert!(reader.headers().unwrap().iter().all(|name| !name.contains(' ')));
@@ -296,7 +295,7 @@ mod tests {
     #[test]
     fn json_has_everything() {
         let json: serde_json::Value =
-            serde_json::from_str(&Format::Json.render(&sample(), false).unwrap()).unwrap();
+            serde_json::from_str(&ReportFormat::Json.render(&sample(), false).unwrap()).unwrap();
         assert_eq!(json["results"][0]["per_group"][1]["accuracy"], 60.0);
         assert_eq!(json["results"][0]["shots"][0]["accuracy"], 61.5);
         assert_eq!(json["published"][0]["mean"], 77.2);
@@ -304,13 +303,13 @@ mod tests {
 
     #[test]
     fn markdown_lines_up_and_latex_is_escaped() {
-        let text = Format::Markdown.render(&sample(), true).unwrap();
+        let text = ReportFormat::Markdown.render(&sample(), true).unwrap();
         let table: Vec<&str> = text.lines().skip(2).take_while(|line| !line.is_empty()).collect();
         assert_eq!(table.len(), 6);
         assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{text}");
         assert!(text.contains("5-shot") && text.contains("61.500") && text.contains("96 of 100"));
         assert!(text.contains("Published"));
-        let latex = Format::Latex.render(&sample(), true).unwrap();
+        let latex = ReportFormat::Latex.render(&sample(), true).unwrap();
         assert!(latex.contains(r"door\_\&\_box") && latex.contains(r"\bottomrule"));
     }
 }

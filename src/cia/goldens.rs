@@ -14,16 +14,16 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::clips::Columns;
-use super::evaluate::{Plan, evaluate};
-use super::linalg::Rows;
-use super::probe::Probe;
-use super::representations::{Matrix, Parts, Representation};
-use super::splits::{Group, Splits};
+use super::evaluate::{EvaluationPlan, evaluate};
+use super::linalg::FeatureRows;
+use super::probe::ProbeMethod;
+use super::representations::{Matrix, Representation, StoredParts};
+use super::splits::{ChiralGroup, Splits};
 
-const PROBES: [(&str, Probe, f64); 3] = [
-    ("ridge", Probe::Ridge(1.0), 1e-10),
-    ("logistic", Probe::Logistic(1.0), 1e-8),
-    ("svm", Probe::Svm(1.0), 1e-3),
+const PROBES: [(&str, ProbeMethod, f64); 3] = [
+    ("ridge", ProbeMethod::Ridge(1.0), 1e-10),
+    ("logistic", ProbeMethod::Logistic(1.0), 1e-8),
+    ("svm", ProbeMethod::Svm(1.0), 1e-3),
 ];
 
 fn f32s(bytes: &[u8]) -> Vec<f32> {
@@ -38,18 +38,22 @@ fn lift(ids: Vec<String>, width: usize, numbers: Vec<f32>) -> Representation {
         shape: vec![width],
         source: Arc::new(numbers),
     };
-    let mut parts = Parts::default();
+    let mut parts = StoredParts::default();
     parts.own.insert("concat".into(), matrix);
     parts.representation("lift").unwrap()
 }
 
 /// Decision values by video id, and the accuracy.
-fn probed(group: &Group, representation: &Representation, probe: Probe) -> (HashMap<String, f64>, f64) {
+fn probed(
+    group: &ChiralGroup,
+    representation: &Representation,
+    probe: ProbeMethod,
+) -> (HashMap<String, f64>, f64) {
     let width = representation.width();
     let train = representation.rows(group.train.ids()).unwrap();
     let valid = representation.rows(group.valid.ids()).unwrap();
-    let fitted = probe.fit(Rows::new(&train, width), &group.train.labels(), Par::Seq).unwrap();
-    let valid = Rows::new(&valid, width);
+    let fitted = probe.fit(FeatureRows::new(&train, width), &group.train.labels(), Par::Seq).unwrap();
+    let valid = FeatureRows::new(&valid, width);
     let decisions = fitted.decisions(valid);
     (
         group.valid.ids().map(str::to_owned).zip(decisions).collect(),
@@ -103,7 +107,7 @@ fn both_csv_forms_give_the_same_table() {
     let features = small_features(256);
     let [groups, videos] = ["chiral_groups", "cia"].map(|form| splits(&small(), form, "small"));
     assert_eq!(groups.groups, videos.groups);
-    let plan = Plan { probe: Probe::Ridge(1.0), reversed: Some(&features), retrieval: true };
+    let plan = EvaluationPlan { probe: ProbeMethod::Ridge(1.0), reversed: Some(&features), retrieval: true };
     let table = evaluate(&groups, &features, plan).unwrap();
     assert_eq!(table, evaluate(&videos, &features, plan).unwrap());
     assert_eq!(Some(table[0].accuracy), table[0].reversed, "the same features reversed score the same");
@@ -160,7 +164,7 @@ fn the_shared_goldens_agree() {
             assert!(apart < tolerance, "{name} {}: {apart}", group.triplet);
         }
     }
-    let plan = Plan { probe: Probe::Ridge(1.0), reversed: None, retrieval: false };
+    let plan = EvaluationPlan { probe: ProbeMethod::Ridge(1.0), reversed: None, retrieval: false };
     let scores = evaluate(&splits, &features, plan).unwrap();
     let mean = scores.iter().map(|group| group.accuracy).sum::<f64>() / scores.len() as f64;
     assert!((mean - 77.17375).abs() < 1e-9, "{mean}");

@@ -1,38 +1,38 @@
-//! The few dense products and solves the probes need, over `faer`, in f64 with f32 videos.
+//! The dense matrix products and linear systems of the probes, on `faer`: features in f32, arithmetic in f64.
 //!
-//! Features stay f32 as they were stored; they become f64 a block at a time, centred in f64, so that the largest thing
-//! held is the smaller of the two Gram matrices. Only lower triangles are computed.
+//! Features stay in f32, as they are stored, and are converted to f64 and centred one block at a time. So the largest array
+//! in memory is the smaller of the two Gram matrices. Only lower triangles are computed.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, Par};
 
-/// A linear decision `w·x + b`, forward where it is positive.
+/// A linear decision function `w·x + b`; a positive value means forward.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Linear {
+pub struct LinearDecision {
     /// `w`, `(D,)`.
     pub weights: Vec<f64>,
     /// `b`.
     pub intercept: f64,
 }
 
-impl Linear {
+impl LinearDecision {
     /// The decision value of one video `(D,)`.
     pub fn decision(&self, row: &[f32]) -> f64 {
         dot(&self.weights, row) + self.intercept
     }
 }
 
-/// A borrowed row-major matrix of `(N, D)` f32, a video a row.
+/// A borrowed row-major matrix `(N, D)` of f32, one row per video.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct FeatureRows<'a> {
     data: &'a [f32],
     width: usize,
 }
 
-impl<'a> Rows<'a> {
-    /// Takes `data` as rows of `width` numbers; what is over at the end is left out.
+impl<'a> FeatureRows<'a> {
+    /// Takes `data` as rows of `width` numbers; an incomplete last row is left out.
     pub fn new(data: &'a [f32], width: usize) -> Self {
         Self { data, width: width.max(1) }
     }
@@ -81,8 +81,8 @@ impl<'a> Rows<'a> {
         sum
     }
 
-    /// Videos `from..to` at the columns `at..at + mean.len()`, less `mean`, as f64 `(columns, videos)`: a column of
-    /// the result is a stretch of a video, which keeps both sides contiguous.
+    /// The columns `at..at + mean.len()` of some videos, minus `mean`, as f64 `(columns, videos)`: transposed, so that both
+    /// the row that is read and the column that is written are contiguous.
     fn block(self, videos: std::ops::Range<usize>, at: usize, mean: &[f64]) -> Mat<f64> {
         let mut block = Mat::zeros(mean.len(), videos.len());
         for (to, row) in videos.enumerate() {
@@ -100,7 +100,7 @@ impl<'a> Rows<'a> {
 
 /// `w·x`, both `(D,)`, summed in f64.
 pub fn dot(weights: &[f64], row: &[f32]) -> f64 {
-    // Eight running sums: the order of additions is fixed, and wide enough to vectorise.
+    // Eight running sums: the order of the additions is fixed, and the compiler can vectorise them.
     let mut sums = [0.0; 8];
     let (mut w8, mut x8) = (weights.chunks_exact(8), row.chunks_exact(8));
     for (w, x) in w8.by_ref().zip(x8.by_ref()) {
@@ -112,11 +112,11 @@ pub fn dot(weights: &[f64], row: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Numbers a block holds at most along the dimension that is summed over.
+/// The largest size of a block along the dimension that is summed over.
 const BLOCK: usize = 512;
 
 /// The lower triangle of `(X - mean)(X - mean)^T`, `(N, N)`.
-pub fn gram(rows: Rows, mean: &[f64], par: Par) -> Mat<f64> {
+pub fn gram(rows: FeatureRows, mean: &[f64], par: Par) -> Mat<f64> {
     let mut gram = Mat::zeros(rows.len(), rows.len());
     for (at, mean) in mean.chunks(BLOCK).enumerate() {
         let block = rows.block(0..rows.len(), at * BLOCK, mean);
@@ -126,7 +126,7 @@ pub fn gram(rows: Rows, mean: &[f64], par: Par) -> Mat<f64> {
 }
 
 /// The lower triangle of `(X - mean)^T (X - mean)`, `(D, D)`.
-pub fn scatter(rows: Rows, mean: &[f64], par: Par) -> Mat<f64> {
+pub fn scatter(rows: FeatureRows, mean: &[f64], par: Par) -> Mat<f64> {
     let mut scatter = Mat::zeros(rows.width(), rows.width());
     for from in (0..rows.len()).step_by(BLOCK) {
         let block = rows.block(from..rows.len().min(from + BLOCK), 0, mean);
@@ -136,7 +136,7 @@ pub fn scatter(rows: Rows, mean: &[f64], par: Par) -> Mat<f64> {
 }
 
 /// `A B^T` of two sets of videos, `(N, M)`.
-pub fn cross(a: Rows, b: Rows, par: Par) -> Mat<f64> {
+pub fn cross(a: FeatureRows, b: FeatureRows, par: Par) -> Mat<f64> {
     let mut cross = Mat::zeros(a.len(), b.len());
     let zeros = vec![0.0; a.width()];
     for (at, zeros) in zeros.chunks(BLOCK).enumerate() {
@@ -161,9 +161,9 @@ fn add_product(to: &mut Mat<f64>, left: faer::MatRef<f64>, right: faer::MatRef<f
     );
 }
 
-/// A symmetric matrix that is not positive definite.
+/// The error of a problem that has no finite solution: a matrix is not positive definite, or numbers are out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotPositiveDefinite;
+pub struct NoSolution;
 
 /// The Cholesky factor of a symmetric positive definite matrix.
 pub struct Cholesky {
@@ -175,14 +175,14 @@ impl Cholesky {
     /// Factors a matrix given by its lower triangle.
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`] when a pivot is not positive.
-    pub fn new(mut matrix: Mat<f64>, par: Par) -> Result<Self, NotPositiveDefinite> {
+    /// [`NoSolution`] if a pivot is not positive.
+    pub fn new(mut matrix: Mat<f64>, par: Par) -> Result<Self, NoSolution> {
         let params = Default::default();
         let scratch = llt::factor::cholesky_in_place_scratch::<f64>(matrix.nrows(), par, params);
         let mut memory = MemBuffer::new(scratch);
         let stack = MemStack::new(&mut memory);
         llt::factor::cholesky_in_place(matrix.as_mut(), Default::default(), par, stack, params)
-            .map_err(|_| NotPositiveDefinite)?;
+            .map_err(|_| NoSolution)?;
         Ok(Self { factor: matrix, par })
     }
 
@@ -202,11 +202,11 @@ mod tests {
 
     #[test]
     fn products_equal_the_plain_sums() {
-        // Wider and longer than a block, so that blocks meet.
+        // Wider and longer than a block, so that the sum has several blocks.
         let (videos, width) = (7, 2 * BLOCK + 3);
         for (videos, width) in [(videos, width), (width, videos)] {
             let data: Vec<f32> = (0..videos * width).map(|at| (at * 37 % 101) as f32 / 50.0 - 1.0).collect();
-            let rows = Rows::new(&data, width);
+            let rows = FeatureRows::new(&data, width);
             let mean = rows.mean();
             let at = |row: usize, column: usize| f64::from(data[row * width + column]) - mean[column];
             let gram = gram(rows, &mean, Par::Seq);

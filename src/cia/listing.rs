@@ -1,12 +1,12 @@
-//! One CSV of the benchmark, in either of its forms, as a flat list of entries.
+//! Reads one CSV of the benchmark, in either of its forms, into a flat list of videos.
 //!
-//! Columns go by name; unknown ones are ignored, ids are text even where they look like numbers. What cannot be read is
-//! an error with file and line; what the authors' code passes over (a group listed twice) is a warning.
+//! Columns are found by name, and unknown ones are ignored. Ids are text even if they look like numbers. What cannot be read
+//! is an error with file and line; what the authors' code ignores (a group listed twice) is a warning.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::clips::{Columns, Source, seconds};
+use super::clips::{ClipSource, Columns, seconds};
 
 /// Why a benchmark file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +41,8 @@ pub enum SplitError {
 
 /// One video in one group of one file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// The line it stands on, counted from 1 with the header.
+pub struct ListedVideo {
+    /// Its line in the file, counted from 1 with the header.
     pub line: u64,
     /// The group.
     pub triplet: String,
@@ -50,22 +50,22 @@ pub struct Entry {
     pub id: String,
     /// The direction: forward is the probe's class 1.
     pub forward: bool,
-    /// The verb of that direction; empty where the file has none.
+    /// The verb of that direction; empty if the file has none.
     pub verb: String,
-    /// The group's noun; empty where the file has none.
+    /// The group's noun; empty if the file has none.
     pub noun: String,
-    /// Where the video is, where the file has columns for that.
-    pub source: Option<Source>,
+    /// Where the video is, if the file has columns for that.
+    pub source: Option<ClipSource>,
 }
 
-/// A file read.
+/// The content of one CSV.
 #[derive(Debug)]
-pub struct Listing {
+pub struct SplitFile {
     /// The file.
     pub path: PathBuf,
     /// Its videos in the file's order.
-    pub entries: Vec<Entry>,
-    /// What was passed over.
+    pub entries: Vec<ListedVideo>,
+    /// What was ignored.
     pub warnings: Vec<String>,
 }
 
@@ -73,12 +73,12 @@ const NOUNS: [&str; 3] = ["noun_abstract", "noun", "noun_class"];
 const GROUP_FORM: [&str; 3] = ["triplet_id", "id_forward", "id_reverse"];
 const VIDEO_FORM: [&str; 3] = ["id", "chiral_triplet_id", "chiral_label"];
 
-/// Reads one file; the form is told by its columns.
+/// Reads one file; its columns decide the form.
 ///
 /// # Errors
-/// [`SplitError`] when the file cannot be read, misses a column, or a line has no id, no group, a label other than
-/// 1 and 0, or an unreadable time.
-pub fn read(path: &Path, columns: &Columns) -> Result<Listing, SplitError> {
+/// [`SplitError`] if the file cannot be read or misses a column, or if a line has no id, no group, a label other than 1
+/// and 0, or a time that cannot be read.
+pub fn read(path: &Path, columns: &Columns) -> Result<SplitFile, SplitError> {
     let csv_error = |cause| SplitError::Csv { path: path.to_owned(), cause };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(csv_error)?;
     let header: HashMap<String, usize> = reader
@@ -125,7 +125,7 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Listing, SplitError> {
     Ok(listing)
 }
 
-/// The raw table while it is read.
+/// The table as text.
 struct File<'a> {
     path: &'a Path,
     header: HashMap<String, usize>,
@@ -141,7 +141,7 @@ impl File<'_> {
         SplitError::Line { path: self.path.to_owned(), line, what }
     }
 
-    /// The cell of a named column, trimmed; empty where column or cell is absent.
+    /// The cell of a named column, trimmed; empty if column or cell is absent.
     fn cell<'r>(&self, record: &'r csv::StringRecord, name: &str) -> &'r str {
         self.header.get(name).and_then(|&at| record.get(at)).unwrap_or("").trim()
     }
@@ -164,8 +164,8 @@ impl File<'_> {
         found.unwrap_or("").to_owned()
     }
 
-    fn group_form(&self) -> Result<Listing, SplitError> {
-        let mut listing = Listing { path: self.path.to_owned(), entries: Vec::new(), warnings: Vec::new() };
+    fn group_form(&self) -> Result<SplitFile, SplitError> {
+        let mut listing = SplitFile { path: self.path.to_owned(), entries: Vec::new(), warnings: Vec::new() };
         let mut seen: HashMap<&str, u64> = HashMap::new();
         for (line, record) in &self.records {
             let triplet = self.needed(*line, record, "triplet_id")?;
@@ -181,7 +181,7 @@ impl File<'_> {
                 [("id_forward", "verb_forward", true), ("id_reverse", "verb_reverse", false)]
             {
                 let ids = self.cell(record, ids).split(';').map(str::trim).filter(|id| !id.is_empty());
-                listing.entries.extend(ids.map(|id| Entry {
+                listing.entries.extend(ids.map(|id| ListedVideo {
                     line: *line,
                     triplet: triplet.to_owned(),
                     id: id.to_owned(),
@@ -195,7 +195,7 @@ impl File<'_> {
         Ok(listing)
     }
 
-    fn video_form(&self, columns: &Columns) -> Result<Listing, SplitError> {
+    fn video_form(&self, columns: &Columns) -> Result<SplitFile, SplitError> {
         if let Some(column) = columns.names().find(|name| !self.header.contains_key(*name)) {
             let mut known: Vec<_> = self.header.keys().map(String::as_str).collect();
             known.sort_unstable();
@@ -214,7 +214,7 @@ impl File<'_> {
                         .wrong_at(*line, format!("label `{label}` is neither 1 (forward) nor 0 (reverse)")));
                 }
             };
-            entries.push(Entry {
+            entries.push(ListedVideo {
                 line: *line,
                 triplet: self.needed(*line, record, "chiral_triplet_id")?.to_owned(),
                 id: self.needed(*line, record, "id")?.to_owned(),
@@ -224,7 +224,7 @@ impl File<'_> {
                 source: self.source(*line, record, columns)?,
             });
         }
-        Ok(Listing { path: self.path.to_owned(), entries, warnings: Vec::new() })
+        Ok(SplitFile { path: self.path.to_owned(), entries, warnings: Vec::new() })
     }
 
     fn source(
@@ -232,7 +232,7 @@ impl File<'_> {
         line: u64,
         record: &csv::StringRecord,
         columns: &Columns,
-    ) -> Result<Option<Source>, SplitError> {
+    ) -> Result<Option<ClipSource>, SplitError> {
         if columns.names().next().is_none() {
             return Ok(None);
         }
@@ -253,7 +253,7 @@ impl File<'_> {
         {
             return Err(self.wrong_at(line, format!("the clip ends ({end} s) before it starts ({start} s)")));
         }
-        Ok(Some(Source { video, start, end }))
+        Ok(Some(ClipSource { video, start, end }))
     }
 }
 
@@ -261,7 +261,7 @@ impl File<'_> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, columns: &Columns) -> Result<Listing, String> {
+    fn parse(text: &str, columns: &Columns) -> Result<SplitFile, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.csv");
         std::fs::write(&path, text).unwrap();
@@ -277,8 +277,8 @@ mod tests {
                       t1,007; 8 ;,9,open,close,door,x\n";
         let videos = "noun,extra,chiral_label,id,chiral_triplet_id,verb\n\
                       door,?,1.0,007,t1,open\ndoor,?,1,8,t1,open\ndoor,?,0.0,9,t1,close\n";
-        let strip = |listing: Listing| {
-            let entries = listing.entries.into_iter().map(|entry| Entry { line: 0, ..entry });
+        let strip = |listing: SplitFile| {
+            let entries = listing.entries.into_iter().map(|entry| ListedVideo { line: 0, ..entry });
             entries.collect::<Vec<_>>()
         };
         let groups = strip(parse(groups, &Columns::default()).unwrap());
@@ -311,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn uncut_sources_come_by_columns() {
+    fn columns_give_the_places_of_clips_in_uncut_videos() {
         let columns =
             Columns { video: Some("file".into()), start: Some("from".into()), end: Some("to".into()) };
         let head = "id,chiral_triplet_id,chiral_label,file,from,to\n";
         let listing = parse(&format!("{head}a,t,1,P01_1,00:01:02.50,70\n"), &columns).unwrap();
-        let source = Source { video: Some("P01_1".into()), start: Some(62.5), end: Some(70.0) };
+        let source = ClipSource { video: Some("P01_1".into()), start: Some(62.5), end: Some(70.0) };
         assert_eq!(listing.entries[0].source, Some(source));
         let fault = |row: &str| parse(&format!("{head}{row}\n"), &columns).unwrap_err();
         assert!(fault("a,t,1,P01_1,soon,70").contains("list.csv:2: `soon` in column `from`"));

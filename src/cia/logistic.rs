@@ -1,50 +1,35 @@
-//! Logistic regression, scikit-learn's `LogisticRegression` (L2, intercept not penalised) at its optimum.
+//! Logistic regression at its optimum: scikit-learn's `LogisticRegression` (L2 penalty, none on the intercept).
 //!
 //! `min_{w,b} C Σ log(1 + exp(-y_i (w·x_i + b))) + |w|^2 / 2`. The optimum lies in the span of the videos, `w = Xᵀ a`, so
-//! Newton's method runs over the `N` values `f = K a + b` with `K = X Xᵀ`, in the form that stays stable where
-//! probabilities saturate (Rasmussen & Williams, *Gaussian Processes for Machine Learning*, algorithm 3.1), with the
-//! intercept eliminated by its condition `Σ a = 0`. scikit-learn's default stops its quasi-Newton method early; the
-//! reference here is its value at a tight tolerance.
+//! Newton's method runs over the `N` values `f = K a + b` with `K = X Xᵀ`, in a form that is numerically stable where
+//! probabilities are near 0 or 1 (Rasmussen & Williams, *Gaussian Processes for Machine Learning*, algorithm 3.1), with the
+//! intercept eliminated by its condition `Σ a = 0`. scikit-learn's default tolerance stops its quasi-Newton method
+//! before the optimum; the reference here is its value at a tight tolerance.
 //!
-//! Videos are centred first: that moves only the intercept, and conditions `K`.
+//! Features are centred first: that changes only the intercept and improves the condition of `K`.
 
 use faer::{Mat, Par};
 
-use super::linalg::Linear;
-use super::linalg::{Cholesky, NotPositiveDefinite, Rows, gram};
+use super::linalg::LinearDecision;
+use super::linalg::{Cholesky, FeatureRows, NoSolution, gram};
 
-/// Newton steps at most; it takes about ten.
+/// The most Newton steps; about ten are usual.
 const STEPS: usize = 200;
 /// The gradient's norm, relative to `C N`, at which the optimum counts as reached.
 const TOLERANCE: f64 = 1e-10;
 
-/// Why there is no optimum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The Newton system broke down: the features are out of f64's range.
-    Singular,
-    /// The steps ran out.
-    NotConverged,
-}
-
-impl From<NotPositiveDefinite> for Failure {
-    fn from(_: NotPositiveDefinite) -> Self {
-        Self::Singular
-    }
-}
-
 /// Fits on `(N, D)` with `N` labels, `true` for the class 1; `c` is the inverse of the penalty, scikit-learn's `C`.
 ///
 /// # Errors
-/// [`Failure`] when the features are too large to be solved for.
-pub fn fit(rows: Rows, forward: &[bool], c: f64, par: Par) -> Result<Linear, Failure> {
+/// [`NoSolution`] if the features are out of range, or the optimum is not reached.
+pub fn fit(rows: FeatureRows, forward: &[bool], c: f64, par: Par) -> Result<LinearDecision, NoSolution> {
     let mean = rows.mean();
     let kernel = mirrored(gram(rows, &mean, par));
     let problem = Problem { kernel, forward, c };
     let (dual, bias) = problem.solve(par)?;
     let weights = rows.combine(&dual, &mean);
     let intercept = bias - weights.iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>();
-    Ok(Linear { weights, intercept })
+    Ok(LinearDecision { weights, intercept })
 }
 
 /// A lower triangle as the full symmetric matrix.
@@ -63,7 +48,7 @@ struct Problem<'a> {
     c: f64,
 }
 
-/// A point of the search: dual coefficients `(N,)`, intercept, `K a`, and the objective there.
+/// A point of the search: dual coefficients `a` `(N,)`, intercept, `K a`, and the objective.
 #[derive(Clone)]
 struct Point {
     dual: Vec<f64>,
@@ -98,7 +83,7 @@ impl Problem<'_> {
         Point { dual, bias, product, objective: self.c * loss + 0.5 * penalty }
     }
 
-    fn solve(&self, par: Par) -> Result<(Vec<f64>, f64), Failure> {
+    fn solve(&self, par: Par) -> Result<(Vec<f64>, f64), NoSolution> {
         let videos = self.forward.len();
         let mut point = self.point(vec![0.0; videos], 0.0, vec![0.0; videos]);
         for _ in 0..STEPS {
@@ -124,7 +109,7 @@ impl Problem<'_> {
             }
             point = self.step(&point, &slope, &curvature, par)?;
         }
-        Err(Failure::NotConverged)
+        Err(NoSolution)
     }
 
     /// The gradient is `Xᵀ(g + a)` for the weights and `Σ g` for the intercept.
@@ -138,7 +123,7 @@ impl Problem<'_> {
     }
 
     /// One Newton step, halved until the objective does not rise.
-    fn step(&self, point: &Point, slope: &[f64], curvature: &[f64], par: Par) -> Result<Point, Failure> {
+    fn step(&self, point: &Point, slope: &[f64], curvature: &[f64], par: Par) -> Result<Point, NoSolution> {
         let root: Vec<f64> = curvature.iter().map(|w| w.sqrt()).collect();
         let mut system = Mat::from_fn(root.len(), root.len(), |row, column| {
             root[row] * self.kernel[(row, column)] * root[column]
@@ -157,7 +142,7 @@ impl Problem<'_> {
         let along: Vec<f64> = ones.iter().zip(&root).map(|(one, s)| one * s).collect();
         let total: f64 = along.iter().sum();
         if total <= 0.0 || !total.is_finite() {
-            return Err(Failure::Singular);
+            return Err(NoSolution);
         }
         let bias = free.iter().sum::<f64>() / total;
         let dual: Vec<f64> = free.iter().zip(&along).map(|(free, along)| free - bias * along).collect();
@@ -172,13 +157,13 @@ impl Problem<'_> {
                 point.bias + share * (bias - point.bias),
                 blend(&point.product, &product),
             );
-            // Near the optimum the objective is flat to its last digit; a full step may not be refused for that.
+            // Near the optimum the objective changes only by rounding, which must not refuse a full step.
             if next.objective <= point.objective + 1e-12 * point.objective.abs() {
                 return Ok(next);
             }
             share *= 0.5;
             if share < 1e-10 {
-                return Err(Failure::NotConverged);
+                return Err(NoSolution);
             }
         }
     }
@@ -191,7 +176,7 @@ mod tests {
     #[test]
     fn the_gradient_vanishes() {
         let data: Vec<f32> = (0..60).map(|at| ((at * 31 + at / 3) % 23) as f32 / 3.0 - 3.0).collect();
-        let rows = Rows::new(&data, 3);
+        let rows = FeatureRows::new(&data, 3);
         let forward: Vec<bool> = rows.iter().map(|row| row[0] + 0.5 * row[1] > 0.3).collect();
         let c = 2.0;
         let fitted = fit(rows, &forward, c, Par::Seq).unwrap();

@@ -1,18 +1,20 @@
-//! CiA, *Chirality in Action*: the benchmark that asks whether an embedding tells an action from its mirror in time.
+//! CiA, *Chirality in Action*: this benchmark measures whether an embedding tells an action from the same action reversed
+//! in time.
 //!
 //! A *chiral group* is a pair of actions that look alike frame by frame and differ in their direction (opening and
-//! closing a door). Per group a small classifier, the *probe*, is fitted on the training videos' embeddings and scored
-//! on the validation videos'; a data set's figure is the plain mean of the groups' accuracies (LiFT, arXiv 2509.08502,
-//! section 4).
+//! closing a door). For each group a small classifier, the *probe*, is fitted on the embeddings of the training videos and
+//! scored on those of the validation videos. The score of a data set is the plain mean of the groups' accuracies (LiFT,
+//! arXiv 2509.08502, section 4).
 //!
 //! In the order data flows: [`datasets`] names the official files, [`listing`] reads one CSV, [`splits`] pairs the
 //! training and validation files and checks them, [`clips`] finds the videos, [`stored`] opens the
 //! embeddings, [`representations`] turns their parts into the matrices compared, [`probe`] (with [`ridge`], [`logistic`], [`svm`] over [`linalg`]) is fitted and scored by
-//! [`evaluate`], [`shots`] and [`retrieval`] measure more of the same, [`report`] (with the intervals of [`bootstrap`]),
-//! [`formats`] and [`figure`] say it.
+//! [`evaluate`], [`shots`] and [`retrieval`] measure more of the same, [`benchmark`] does all of this for one data set, and
+//! [`report`] (with the intervals of [`bootstrap`]), [`formats`] and [`figure`] present it.
 //!
-//! Nothing here knows a video or a network: embeddings come in as numbers by id, results go out as plain data.
+//! This module knows neither videos nor networks: embeddings come in as numbers by id, results go out as plain data.
 
+pub mod benchmark;
 pub mod bootstrap;
 pub mod clips;
 pub mod datasets;

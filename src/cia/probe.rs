@@ -1,13 +1,13 @@
-//! The probe: the small classifier fitted per group, one of three.
+//! The probe: the small classifier that is fitted per group, by one of three methods.
 
 use faer::Par;
 
-use super::linalg::{Linear, Rows};
+use super::linalg::{FeatureRows, LinearDecision};
 use super::{logistic, ridge, svm};
 
 /// Which classifier, with its one setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Probe {
+pub enum ProbeMethod {
     /// Ridge, the paper's: the penalty `alpha`.
     Ridge(f64),
     /// Logistic regression, converged: the inverse penalty `C`.
@@ -18,11 +18,11 @@ pub enum Probe {
 
 /// A fitted probe.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fitted {
+pub enum FittedProbe {
     /// Ridge and logistic.
-    Linear(Linear),
+    Linear(LinearDecision),
     /// The SVM.
-    Machine(svm::Machine),
+    Svm(svm::FittedSvm),
 }
 
 /// Why a probe could not be fitted.
@@ -34,15 +34,15 @@ pub enum ProbeError {
     /// Newton's method found no optimum.
     #[error("the logistic probe did not converge; the features are out of range, try them scaled")]
     Logistic,
-    /// The SVM is not finite.
-    #[error("the SVM did not come out finite; the features are out of range, try them scaled")]
+    /// The fitted SVM holds numbers that are not finite.
+    #[error("the SVM has no finite solution; the features are out of range, try them scaled")]
     Svm,
 }
 
-impl Probe {
-    /// About how many bytes fitting holds at once for so many training videos of so many numbers: the features as f32, and
-    /// the solver's matrices. Ridge has a few of the smaller dimension, Newton's method two of all videos by all, and the SVM
-    /// its Gram matrix beside a list of nodes for the solver, all in f64.
+impl ProbeMethod {
+    /// About how many bytes fitting holds at once for `videos` training videos of `width` numbers: the features in f32, and
+    /// the solver's matrices in f64. Ridge has a few of the smaller dimension, Newton's method two of all videos by all, and
+    /// the SVM its Gram matrix and the list of nodes of its solver.
     pub fn held(self, videos: usize, width: usize) -> usize {
         let solver = match self {
             Self::Ridge(_) => 24 * videos.min(width).pow(2),
@@ -52,7 +52,7 @@ impl Probe {
         4 * videos * width + solver
     }
 
-    /// The name and setting as a report says it.
+    /// The name and setting, for a report.
     pub fn describe(self) -> String {
         match self {
             Self::Ridge(alpha) => format!("ridge (alpha {alpha})"),
@@ -64,38 +64,40 @@ impl Probe {
     /// Fits on `(N, D)` with `N` labels, `true` for forward. Both classes must occur.
     ///
     /// # Errors
-    /// [`ProbeError`] when the numbers have no solution.
-    pub fn fit(self, rows: Rows, forward: &[bool], par: Par) -> Result<Fitted, ProbeError> {
+    /// [`ProbeError`] if there is no solution.
+    pub fn fit(self, rows: FeatureRows, forward: &[bool], par: Par) -> Result<FittedProbe, ProbeError> {
         match self {
             Self::Ridge(alpha) => ridge::fit(rows, forward, alpha, par)
-                .map(Fitted::Linear)
+                .map(FittedProbe::Linear)
                 .map_err(|_| ProbeError::Singular(alpha)),
-            Self::Logistic(c) => {
-                logistic::fit(rows, forward, c, par).map(Fitted::Linear).map_err(|_| ProbeError::Logistic)
+            Self::Logistic(c) => logistic::fit(rows, forward, c, par)
+                .map(FittedProbe::Linear)
+                .map_err(|_| ProbeError::Logistic),
+            Self::Svm(c) => {
+                svm::fit(rows, forward, c, par).map(FittedProbe::Svm).map_err(|_| ProbeError::Svm)
             }
-            Self::Svm(c) => svm::fit(rows, forward, c, par).map(Fitted::Machine).map_err(|_| ProbeError::Svm),
         }
     }
 }
 
-impl Fitted {
+impl FittedProbe {
     /// The decision values of `(M, D)`, positive for forward.
-    pub fn decisions(&self, rows: Rows) -> Vec<f64> {
+    pub fn decisions(&self, rows: FeatureRows) -> Vec<f64> {
         match self {
             Self::Linear(linear) => rows.iter().map(|row| linear.decision(row)).collect(),
-            Self::Machine(machine) => machine.decisions(rows),
+            Self::Svm(machine) => machine.decisions(rows),
         }
     }
 
-    /// The accuracy on `(M, D)` with `M` labels, in percent, rounded as the authors round.
-    pub fn accuracy(&self, rows: Rows, forward: &[bool]) -> f64 {
+    /// The accuracy on `(M, D)` with `M` labels, in percent, rounded as the authors do.
+    pub fn accuracy(&self, rows: FeatureRows, forward: &[bool]) -> f64 {
         let decisions = self.decisions(rows);
         let right = decisions.iter().zip(forward).filter(|(value, forward)| (**value > 0.0) == **forward);
         percent(right.count(), forward.len())
     }
 }
 
-/// `part` of `whole` in percent, rounded to 3 decimals: the authors' group accuracies are, before they are averaged.
+/// `part` of `whole` in percent, rounded to 3 decimals, as the authors round the groups' accuracies before averaging.
 pub fn percent(part: usize, whole: usize) -> f64 {
     (100_000.0 * part as f64 / whole as f64).round_ties_even() / 1000.0
 }

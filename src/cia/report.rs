@@ -1,4 +1,4 @@
-//! What an evaluation found, as plain data: per data set and representation, and over the data sets.
+//! The results of an evaluation as plain data: per data set and representation, and over the data sets.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::bootstrap::interval;
-use super::datasets::{Dataset, PUBLISHED, Published};
+use super::datasets::{BenchmarkDataset, PUBLISHED, Published};
 use super::evaluate::GroupScore;
-use super::shots::Point;
+use super::shots::ShotPoint;
 
 /// One representation on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct RepresentationScore {
     /// The data set.
     pub dataset: String,
     /// The representation.
@@ -25,30 +25,30 @@ pub struct Outcome {
     pub interval: [f64; 2],
     /// Groups that were probed.
     pub groups: usize,
-    /// Groups the files list.
+    /// Groups that the files list.
     pub groups_listed: usize,
     /// Videos that were used, each counted once.
     pub videos: usize,
-    /// Videos the files list, each counted once.
+    /// Videos that the files list, each counted once.
     pub videos_listed: usize,
-    /// Mean accuracy on reversed time, percent; absent unless asked for and to be had.
+    /// Mean accuracy in reversed time, percent; absent unless asked for, and for features that cannot be reversed.
     pub reversed: Option<f64>,
-    /// Mean of the groups' retrieval figures, percent; absent unless asked for.
+    /// Mean of the groups' retrieval scores, percent; absent unless asked for.
     pub retrieval: Option<f64>,
     /// Accuracy against training videos per class; empty unless asked for.
-    pub shots: Vec<Point>,
+    pub shots: Vec<ShotPoint>,
     /// The groups, by triplet id.
     pub per_group: Vec<GroupScore>,
 }
 
-/// What was listed and what of it was used.
+/// How many groups and videos were listed, and how many videos were used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Groups the files list.
+pub struct Coverage {
+    /// Groups that the files list.
     pub groups_listed: usize,
     /// Videos that were used.
     pub videos: usize,
-    /// Videos the files list.
+    /// Videos that the files list.
     pub videos_listed: usize,
 }
 
@@ -59,40 +59,41 @@ pub struct Overall {
     pub representation: String,
     /// Numbers per video.
     pub width: usize,
-    /// The plain mean of the data sets' figures, percent.
+    /// The plain mean of the data sets' accuracies, percent.
     pub accuracy: f64,
-    /// Its 95 % interval, percent: groups drawn within their data sets.
+    /// Its 95 % interval, percent; groups are drawn within their data sets.
     pub interval: [f64; 2],
 }
 
 /// Values of flags by the flags' names.
-pub type Settings = BTreeMap<String, serde_json::Value>;
+pub type FlagValues = BTreeMap<String, serde_json::Value>;
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct BenchmarkReport {
     /// The probe and its setting.
     pub probe: String,
     /// The seed of the interval and of the draws.
     pub seed: u64,
-    /// The flags in force when it was made, by their names.
-    pub settings: Settings,
-    /// Data set by data set, representation by representation.
-    pub results: Vec<Outcome>,
-    /// Over the data sets; empty where there is one.
+    /// The flags in force, by their names.
+    pub settings: FlagValues,
+    /// Per data set, and within it per representation.
+    pub results: Vec<RepresentationScore>,
+    /// Over the data sets; empty if there is one.
     pub overall: Vec<Overall>,
-    /// The paper's figures, means over its three data sets; empty where the results are on none of them.
+    /// The paper's results, means over its three data sets; empty if no result is on one of them.
     pub published: Vec<Published>,
 }
 
-impl Outcome {
-    /// Sums a representation's groups up.
+impl RepresentationScore {
+    /// Sums up the groups of a representation; `shots` is its curve over training videos.
     pub fn new(
         dataset: &str,
         representation: &str,
         width: usize,
-        counts: Counts,
+        counts: Coverage,
         per_group: Vec<GroupScore>,
+        shots: Vec<ShotPoint>,
         seed: u64,
     ) -> Self {
         let accuracies: Vec<f64> = per_group.iter().map(|group| group.accuracy).collect();
@@ -112,16 +113,16 @@ impl Outcome {
             videos_listed: counts.videos_listed,
             reversed: some(|group| group.reversed),
             retrieval: some(|group| group.retrieval),
-            shots: Vec::new(),
+            shots,
             per_group,
         }
     }
 }
 
-impl Report {
-    /// Adds the means over data sets to the results. A representation is averaged only where every data set has it:
-    /// a mean over fewer would not compare.
-    pub fn new(probe: String, seed: u64, settings: Settings, results: Vec<Outcome>) -> Self {
+impl BenchmarkReport {
+    /// Adds the means over data sets to the results. A representation is averaged only if every data set has it: a mean
+    /// over fewer would not be comparable.
+    pub fn new(probe: String, seed: u64, settings: FlagValues, results: Vec<RepresentationScore>) -> Self {
         let mut names: Vec<&str> = Vec::new();
         let mut datasets: Vec<&str> = Vec::new();
         for outcome in &results {
@@ -133,7 +134,7 @@ impl Report {
             }
         }
         let over = |name: &&str| {
-            let of: Vec<&Outcome> =
+            let of: Vec<&RepresentationScore> =
                 results.iter().filter(|outcome| outcome.representation == **name).collect();
             if datasets.len() < 2 || of.len() != datasets.len() {
                 return None;
@@ -151,7 +152,7 @@ impl Report {
             })
         };
         let overall = names.iter().filter_map(over).collect();
-        let of_the_paper = |name: &&str| Dataset::from_str(name, true).is_ok();
+        let of_the_paper = |name: &&str| BenchmarkDataset::from_str(name, true).is_ok();
         let published = if datasets.iter().any(of_the_paper) { PUBLISHED.to_vec() } else { Vec::new() };
         Self { probe, seed, settings, results, overall, published }
     }
@@ -166,7 +167,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A small report for the tests of formats and figure.
-    pub fn sample() -> Report {
+    pub fn sample() -> BenchmarkReport {
         let group = |triplet: &str, verbs: [&str; 2], accuracy| GroupScore {
             triplet: triplet.into(),
             verb_forward: verbs[0].into(),
@@ -180,18 +181,18 @@ pub(super) mod tests {
             reversed: Some(100.0 - accuracy),
             retrieval: None,
         };
-        let counts = Counts { groups_listed: 3, videos: 96, videos_listed: 100 };
+        let counts = Coverage { groups_listed: 3, videos: 96, videos_listed: 100 };
         let outcome = |dataset: &str, name: &str, shift: f64| {
             let groups = vec![
                 group("t1", ["open", "close"], 80.0 + shift),
                 group("t2", ["fold, twice", "unfold"], 60.0),
             ];
-            Outcome::new(dataset, name, 768, counts, groups, 0)
+            RepresentationScore::new(dataset, name, 768, counts, groups, Vec::new(), 0)
         };
         let mut results =
             vec![outcome("a", "lift", 0.0), outcome("a", "static", -20.0), outcome("ssv2", "lift", 10.0)];
-        results[0].shots = vec![Point { shots: 5, groups: 2, accuracy: Some(61.5), interval: None }];
-        Report::new("ridge (alpha 1)".into(), 0, Settings::new(), results)
+        results[0].shots = vec![ShotPoint { shots: 5, groups: 2, accuracy: Some(61.5), interval: None }];
+        BenchmarkReport::new("ridge (alpha 1)".into(), 0, FlagValues::new(), results)
     }
 
     #[test]
@@ -206,7 +207,7 @@ pub(super) mod tests {
     #[test]
     fn the_papers_figures_stand_beside_its_own_data_sets_alone() {
         let mut results = sample().results;
-        let report = |results| Report::new(String::new(), 0, Settings::new(), results);
+        let report = |results| BenchmarkReport::new(String::new(), 0, FlagValues::new(), results);
         assert_eq!(report(results.clone()).published.len(), PUBLISHED.len());
         results.retain(|outcome| outcome.dataset == "a");
         assert!(report(results).published.is_empty());

@@ -1,25 +1,25 @@
-//! What of a video is probed: views of the stored parts, side by side and joined.
+//! What is probed: views of the stored parts, alone or joined.
 //!
 //! | name | numbers | from |
 //! | --- | --- | --- |
 //! | `lift` | `2W` | `concat`, or `static` and `dynamic` |
 //! | `static`, `dynamic` | `W` | the part, or its half of `concat` |
 //! | `frames-mean` | `D` | the frame features' mean over time |
-//! | `frames-concat` | `T·D` | the frame features in a row |
+//! | `frames-concat` | `T·D` | the frame features one after the other |
 //! | a given name | its width | an external matrix |
-//! | `a+b` | their sum | both in a row (the paper's ⊕), as they are |
+//! | `a+b` | their sum | both, one after the other (the paper's ⊕), unscaled |
 //!
-//! A matrix is asked for single rows, so that what does not fit in memory may stay on disk ([`RowSource`]).
+//! Matrices are read one row at a time, so that what does not fit in memory can stay on disk ([`RowSource`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Where a matrix's numbers are.
+/// Where the numbers of a matrix are read from.
 pub trait RowSource: Send + Sync {
-    /// Copies row `row` into `out`, which is as long as a row.
+    /// Copies row `row` into `out`, whose length is that of a row.
     ///
     /// # Errors
-    /// What reading says, for sources on disk.
+    /// If reading from disk fails, or there is no such row.
     fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()>;
 }
 
@@ -32,10 +32,10 @@ impl RowSource for Vec<f32> {
     }
 }
 
-/// A stored matrix `(B, ...)` f32, a video a row, looked up by id.
+/// A stored matrix `(B, ...)` of f32, one row per video, found by id.
 #[derive(Clone)]
 pub struct Matrix {
-    /// The file it came from, for messages.
+    /// The file that it was read from, for messages.
     pub origin: String,
     /// Row number by id.
     pub index: Arc<HashMap<String, usize>>,
@@ -51,14 +51,14 @@ impl Matrix {
         self.shape.iter().product()
     }
 
-    /// Frame features `(T, D)` from the last frame to the first; `None` for what has no time.
+    /// Frame features `(T, D)` from the last frame to the first; `None` for rows of another shape.
     pub fn reversed(&self) -> Option<Self> {
         let &[_, width] = self.shape.as_slice() else { return None };
         Some(Self { source: Arc::new(Reversed { source: self.source.clone(), width }), ..self.clone() })
     }
 }
 
-/// Frames of `width` numbers, last first.
+/// Frames of `width` numbers each, in reversed order.
 struct Reversed {
     source: Arc<dyn RowSource>,
     width: usize,
@@ -67,26 +67,26 @@ struct Reversed {
 impl RowSource for Reversed {
     fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
         self.source.copy_row(row, out)?;
-        // All numbers reversed, then each frame's turned round again.
+        // Reversing all numbers reverses the frames and the numbers in each; the second step undoes the latter.
         out.reverse();
         out.chunks_exact_mut(self.width).for_each(<[f32]>::reverse);
         Ok(())
     }
 }
 
-/// What one run of `lift embed` left, part by part, and matrices of other making.
+/// The parts that one run of `lift embed` wrote, and matrices of features from elsewhere.
 #[derive(Clone, Default)]
-pub struct Parts {
+pub struct StoredParts {
     /// By the part's name: `concat`, `static`, `dynamic`, `frames`.
     pub own: BTreeMap<String, Matrix>,
-    /// By the name they were given.
+    /// By the names that --features gives.
     pub external: BTreeMap<String, Matrix>,
 }
 
-/// How a piece reads a stored row.
+/// Which numbers of a stored row a piece takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum View {
-    /// All numbers from one place on: `from..from + width`.
+    /// The numbers `from..from + width`.
     Span(usize, usize),
     /// The mean over `T` of `(T, D)`.
     Mean,
@@ -115,7 +115,7 @@ pub struct Representation {
     pieces: Vec<Piece>,
 }
 
-/// Why a representation is not to be had.
+/// Why a representation cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RepresentationError {
     /// The stored parts do not give it.
@@ -123,12 +123,12 @@ pub enum RepresentationError {
     Absent {
         /// The name asked for.
         name: String,
-        /// What would give it.
+        /// The parts that it needs.
         needs: &'static str,
-        /// What there is.
+        /// The parts that are there.
         found: String,
     },
-    /// A part does not have the shape its name promises.
+    /// A part does not have the shape that its name stands for.
     #[error("part `{name}` of {origin} holds {shape:?} per video, where frame features `(T, D)` are needed")]
     Shape {
         /// The part.
@@ -146,7 +146,7 @@ pub enum RepresentationError {
         /// The video.
         id: String,
     },
-    /// A row holds what is not a number.
+    /// A row holds numbers that are not finite.
     #[error("{origin}: the row of video {id} holds NaN or infinity; embed it again or leave the video out")]
     NotFinite {
         /// The file.
@@ -161,27 +161,27 @@ pub enum RepresentationError {
         origin: String,
         /// The video.
         id: String,
-        /// What the system says.
+        /// The system's error.
         cause: std::io::Error,
     },
 }
 
-/// The names that stand for stored parts, in the order they are reported.
+/// The names of representations made from stored parts, in the order of reports.
 pub const BUILT_IN: [&str; 5] = ["lift", "static", "dynamic", "frames-mean", "frames-concat"];
 
-impl Parts {
-    /// The representation of a name, `a+b` for several in a row.
+impl StoredParts {
+    /// The representation of a name; `a+b` joins several.
     ///
     /// # Errors
-    /// [`RepresentationError::Absent`] when the parts for it are not there, [`RepresentationError::Shape`] when they
-    /// have another shape.
+    /// [`RepresentationError::Absent`] if the parts for it are not there, [`RepresentationError::Shape`] if they have
+    /// another shape.
     pub fn representation(&self, name: &str) -> Result<Representation, RepresentationError> {
         let pieces = name.split('+').map(|one| self.pieces(one.trim())).collect::<Result<Vec<_>, _>>()?;
         Ok(Representation { name: name.to_owned(), pieces: pieces.concat() })
     }
 
-    /// The parts of the same videos in reversed time: the frame features from the last to the first, and LiFT's
-    /// embedding of those if it is at hand. Matrices of other making have no reverse here.
+    /// The parts of the same videos in reversed time: the frame features from the last to the first, and LiFT's embedding
+    /// of those if it is given. Features from elsewhere cannot be reversed.
     pub fn reversed(&self, lift: Option<Matrix>) -> Self {
         let frames = self.own.get("frames").and_then(Matrix::reversed);
         let own = [("frames", frames), ("concat", lift)];
@@ -189,10 +189,10 @@ impl Parts {
         Self { own: own.collect(), external: BTreeMap::new() }
     }
 
-    /// Every representation the parts give without joining: the built-in ones, then the external.
+    /// Every representation that the parts give without joining: the built-in ones, then the external.
     ///
     /// # Errors
-    /// As [`Parts::representation`], for parts of a wrong shape.
+    /// As [`StoredParts::representation`], for parts of a wrong shape.
     pub fn all(&self) -> Result<Vec<Representation>, RepresentationError> {
         let names = BUILT_IN.into_iter().chain(self.external.keys().map(String::as_str));
         let found = names.map(|name| self.representation(name));
@@ -270,7 +270,7 @@ impl Representation {
     /// The rows of some videos, row-major `(N, width)` f32.
     ///
     /// # Errors
-    /// [`RepresentationError`] for a video without a row, a row that cannot be read or is not finite.
+    /// [`RepresentationError`] for a video without a row, and for a row that cannot be read or is not finite.
     pub fn rows<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<Vec<f32>, RepresentationError> {
         let mut rows = Vec::with_capacity(ids.size_hint().0 * self.width());
         let mut stored = Vec::new();
@@ -325,8 +325,8 @@ mod tests {
         row
     }
 
-    fn parts() -> Parts {
-        let mut parts = Parts::default();
+    fn parts() -> StoredParts {
+        let mut parts = StoredParts::default();
         parts.own.insert("concat".into(), matrix(&[4], &[0., 1., 2., 3., 4., 5., 6., 7.]));
         parts.own.insert("frames".into(), matrix(&[2, 2], &[0., 0., 0., 0., 1., 2., 3., 6.]));
         parts.external.insert("clip".into(), matrix(&[1], &[8., 9.]));
@@ -347,8 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn halves_alone_make_the_whole() {
-        let mut parts = Parts::default();
+    fn static_and_dynamic_together_make_lift() {
+        let mut parts = StoredParts::default();
         parts.own.insert("static".into(), matrix(&[2], &[0., 1., 2., 3.]));
         assert!(parts.representation("lift").is_err());
         parts.own.insert("dynamic".into(), matrix(&[1], &[7., 8.]));
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn time_reverses_the_frames_and_needs_lift_for_the_latents() {
+    fn reversed_time_reverses_the_frames_and_needs_lift_for_the_embedding() {
         let reversed = parts().reversed(None);
         let of = |name: &str| row(&reversed.representation(name).unwrap(), "a");
         assert_eq!(of("frames-concat"), [3., 6., 1., 2.]);

@@ -1,8 +1,8 @@
 //! Accuracy against the number of training videos per class.
 //!
-//! For every `K` the probe sees `K` videos of each direction, drawn with a seed; the result is the mean over several
-//! draws. A draw orders a group's videos once and takes the first `K`, so that a curve's points share their videos.
-//! A group with fewer than `K` of a direction is left out at that `K`, and the point says how many groups are in it.
+//! For every `K` the probe is fitted on `K` videos of each direction, drawn with a seed; the result is the mean over several
+//! draws. A draw shuffles a group's videos once and takes the first `K`, so that the points of a curve share their videos.
+//! A group with fewer than `K` videos of a direction is left out at that `K`; the point counts the groups that are in it.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use super::bootstrap::interval;
 use super::evaluate::{EvaluateError, each_group, gather, probe_error};
-use super::linalg::Rows;
-use super::probe::Probe;
+use super::linalg::FeatureRows;
+use super::probe::ProbeMethod;
 use super::representations::Representation;
 use super::splits::Splits;
 
 /// How to draw.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Draws {
+pub struct ShotDraws {
     /// The numbers of training videos per class.
     pub shots: Vec<usize>,
     /// Draws per group and number.
@@ -29,12 +29,12 @@ pub struct Draws {
 
 /// A point of the curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Point {
+pub struct ShotPoint {
     /// Training videos per class.
     pub shots: usize,
-    /// Groups that have as many.
+    /// Groups that have that many.
     pub groups: usize,
-    /// Mean accuracy over groups and draws, percent; absent where no group has as many.
+    /// Mean accuracy over groups and draws, percent; absent if no group has that many.
     pub accuracy: Option<f64>,
     /// 95 % interval over groups, percent.
     pub interval: Option<[f64; 2]>,
@@ -43,23 +43,23 @@ pub struct Point {
 /// The curve of one representation.
 ///
 /// # Errors
-/// [`EvaluateError`] as the full evaluation.
+/// [`EvaluateError`], as for [`evaluate`](super::evaluate::evaluate).
 pub fn curve(
     splits: &Splits,
     representation: &Representation,
-    probe: Probe,
-    draws: &Draws,
-) -> Result<Vec<Point>, EvaluateError> {
+    probe: ProbeMethod,
+    draws: &ShotDraws,
+) -> Result<Vec<ShotPoint>, EvaluateError> {
     let per_group: Vec<Vec<Option<f64>>> = each_group(splits, representation, probe, |group, par| {
         let width = representation.width();
         let train = gather(group, representation, group.train.ids())?;
         let valid = gather(group, representation, group.valid.ids())?;
-        let (valid, valid_labels) = (Rows::new(&valid, width), group.valid.labels());
+        let (valid, valid_labels) = (FeatureRows::new(&valid, width), group.valid.labels());
         let (forward, reverse) = (group.train.forward.len(), group.train.reverse.len());
         let mut sums = vec![0.0; draws.shots.len()];
         for draw in 0..draws.draws {
             let mut random = ChaCha8Rng::seed_from_u64(draws.seed);
-            // A stream of its own for every group and draw, whatever the other groups are.
+            // Every group and draw has its own random stream, which does not depend on the other groups.
             random.set_stream(stable_hash(&group.triplet).wrapping_add(draw as u64));
             let mut order = [(0..forward).collect::<Vec<_>>(), (forward..forward + reverse).collect()];
             order.iter_mut().for_each(|class| class.shuffle(&mut random));
@@ -72,7 +72,7 @@ pub fn curve(
                     picked.flat_map(|&row| &train[row * width..][..width]).copied().collect();
                 let labels: Vec<bool> = (0..2 * shots).map(|at| at < shots).collect();
                 let fitted = probe
-                    .fit(Rows::new(&rows, width), &labels, par)
+                    .fit(FeatureRows::new(&rows, width), &labels, par)
                     .map_err(|cause| probe_error(group, representation, cause))?;
                 *sum += fitted.accuracy(valid, &valid_labels);
             }
@@ -84,7 +84,7 @@ pub fn curve(
     let point = |(at, &shots): (usize, &usize)| {
         let accuracies: Vec<f64> = per_group.iter().filter_map(|group| group[at]).collect();
         let any = !accuracies.is_empty();
-        Point {
+        ShotPoint {
             shots,
             groups: accuracies.len(),
             accuracy: any.then(|| accuracies.iter().sum::<f64>() / accuracies.len() as f64),
@@ -94,7 +94,7 @@ pub fn curve(
     Ok(draws.shots.iter().enumerate().map(point).collect())
 }
 
-/// FNV-1a over the bytes: the same on every machine and in every version.
+/// FNV-1a over the bytes: the hash is the same on every machine and in every version.
 fn stable_hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -106,8 +106,8 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Arc;
 
-    use super::super::representations::{Matrix, Parts};
-    use super::super::splits::{Group, Side};
+    use super::super::representations::{Matrix, StoredParts};
+    use super::super::splits::{ChiralGroup, Side};
     use super::*;
 
     /// A group whose directions differ in their mean, with noise.
@@ -126,7 +126,7 @@ mod tests {
             };
             Side { forward: ids(1.0), reverse: ids(-1.0) }
         };
-        let group = Group {
+        let group = ChiralGroup {
             triplet: "t".into(),
             verb_forward: String::new(),
             verb_reverse: String::new(),
@@ -137,7 +137,7 @@ mod tests {
         let splits = Splits { groups: vec![group], ..Splits::default() };
         let source = Arc::new(numbers);
         let matrix = Matrix { origin: String::new(), index: Arc::new(index), shape: vec![8], source };
-        let mut parts = Parts::default();
+        let mut parts = StoredParts::default();
         parts.own.insert("concat".into(), matrix);
         let lift = parts.representation("lift").unwrap();
         (splits, lift)
@@ -147,8 +147,8 @@ mod tests {
     fn more_videos_help_and_the_seed_decides() {
         let (splits, lift) = noisy(40);
         let curve = |seed: u64| {
-            let draws = Draws { shots: vec![1, 20, 40, 41], draws: 8, seed };
-            super::curve(&splits, &lift, Probe::Ridge(1.0), &draws).unwrap()
+            let draws = ShotDraws { shots: vec![1, 20, 40, 41], draws: 8, seed };
+            super::curve(&splits, &lift, ProbeMethod::Ridge(1.0), &draws).unwrap()
         };
         let points = curve(1);
         assert_eq!(points, curve(1));

@@ -1,16 +1,16 @@
-//! A training and a validation file as chiral groups, checked.
+//! Joins a training and a validation file into chiral groups and checks them.
 //!
-//! What would make a wrong number is refused with file and line: a video on both sides of the split, a group that one
-//! side lacks, a direction without training videos. What the authors' code passes over is a warning.
+//! What would give a wrong score is refused with file and line: a video on both sides of the split, a group that one side
+//! lacks, a direction without training videos. What the authors' code ignores is a warning.
 //!
-//! Groups are sorted by triplet id and videos by id, so that both CSV forms give the same table to the last digit,
-//! whatever their order of rows.
+//! Groups are sorted by triplet id and videos by id, so that both CSV forms give the same scores to the last digit, in
+//! whatever order their rows are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use super::clips::{Columns, Source};
-use super::listing::{self, Entry, Listing, SplitError};
+use super::clips::{ClipSource, Columns};
+use super::listing::{self, ListedVideo, SplitError, SplitFile};
 
 /// The videos of one group on one side of the split, each direction sorted by id.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,7 +27,7 @@ impl Side {
         self.forward.len() + self.reverse.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no video.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -50,9 +50,9 @@ impl Side {
     }
 }
 
-/// A pair of actions that mirror each other in time, with its videos.
+/// A pair of actions, each the reverse of the other in time, with their videos.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
+pub struct ChiralGroup {
     /// The triplet id.
     pub triplet: String,
     /// The verb of the forward direction; may be empty.
@@ -61,9 +61,9 @@ pub struct Group {
     pub verb_reverse: String,
     /// The noun; may be empty.
     pub noun: String,
-    /// Videos the probe is fitted on.
+    /// Videos that the probe is fitted on.
     pub train: Side,
-    /// Videos it is scored on.
+    /// Videos that the probe is scored on.
     pub valid: Side,
 }
 
@@ -71,20 +71,13 @@ pub struct Group {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Splits {
     /// The groups, sorted by triplet id.
-    pub groups: Vec<Group>,
-    /// Where uncut videos are, for the ids whose rows say so.
-    pub sources: HashMap<String, Source>,
-    /// Groups that only one file lists and that were left out.
+    pub groups: Vec<ChiralGroup>,
+    /// The places of clips in uncut videos, by id, if the CSVs give them.
+    pub sources: HashMap<String, ClipSource>,
+    /// Number of groups that were left out because only one file lists them.
     pub left_out: usize,
-    /// What was passed over and is worth a line on standard error.
+    /// What was ignored, one line each for standard error.
     pub warnings: Vec<String>,
-}
-
-/// What [`Splits::without`] left out beyond the videos it was told to.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LeftOut {
-    /// Groups that lost all training videos of a direction, or all validation videos.
-    pub groups: Vec<String>,
 }
 
 impl Splits {
@@ -102,43 +95,44 @@ impl Splits {
         pair(listing::read(train, columns)?, listing::read(valid, columns)?, allow_missing)
     }
 
-    /// Every video of every group, once, sorted.
+    /// The ids of the videos of all groups, each once, sorted.
     pub fn ids(&self) -> BTreeSet<&str> {
         self.groups.iter().flat_map(|group| group.train.ids().chain(group.valid.ids())).collect()
     }
 
-    /// Every validation video, once, sorted.
+    /// The ids of the validation videos of all groups, each once, sorted.
     pub fn valid_ids(&self) -> BTreeSet<&str> {
         self.groups.iter().flat_map(|group| group.valid.ids()).collect()
     }
 
-    /// The benchmark without some videos, and the groups that cannot be probed any more.
-    pub fn without(&self, missing: &HashSet<&str>) -> (Self, LeftOut) {
-        let mut left_out = LeftOut::default();
+    /// The benchmark without some videos, and the groups left out because they lost all training videos of a direction, or
+    /// all validation videos.
+    pub fn without(&self, missing: &HashSet<&str>) -> (Self, Vec<String>) {
+        let mut left_out = Vec::new();
         let mut groups = Vec::new();
         for group in &self.groups {
             let (train, valid) = (group.train.without(missing), group.valid.without(missing));
             if train.forward.is_empty() || train.reverse.is_empty() || valid.is_empty() {
-                left_out.groups.push(group.triplet.clone());
+                left_out.push(group.triplet.clone());
             } else {
-                groups.push(Group { train, valid, ..group.clone() });
+                groups.push(ChiralGroup { train, valid, ..group.clone() });
             }
         }
         (Self { groups, ..self.clone() }, left_out)
     }
 }
 
-/// One side's groups while they are gathered.
+/// One group of one file while its videos are gathered.
 #[derive(Default)]
 struct Gathered<'a> {
     side: Side,
-    first: Option<&'a Entry>,
+    first: Option<&'a ListedVideo>,
     verb_forward: &'a str,
     verb_reverse: &'a str,
     noun: &'a str,
 }
 
-fn pair(train: Listing, valid: Listing, allow_missing: bool) -> Result<Splits, SplitError> {
+fn pair(train: SplitFile, valid: SplitFile, allow_missing: bool) -> Result<Splits, SplitError> {
     let mut warnings: Vec<String> = Vec::new();
     warnings.extend(train.warnings.iter().chain(&valid.warnings).cloned());
     let mut left_out = 0;
@@ -181,7 +175,7 @@ fn pair(train: Listing, valid: Listing, allow_missing: bool) -> Result<Splits, S
             side.reverse.sort_unstable();
         }
         let either = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };
-        groups.push(Group {
+        groups.push(ChiralGroup {
             triplet: triplet.to_owned(),
             verb_forward: either(here.verb_forward, there.verb_forward),
             verb_reverse: either(here.verb_reverse, there.verb_reverse),
@@ -199,8 +193,8 @@ fn pair(train: Listing, valid: Listing, allow_missing: bool) -> Result<Splits, S
     Ok(Splits { groups, sources, left_out, warnings })
 }
 
-/// A video to learn from that is also scored would flatter the probe.
-fn disjoint(train: &Listing, valid: &Listing) -> Result<(), SplitError> {
+/// Refuses a video that is on both sides: a probe would score too well on a video that it was fitted on.
+fn disjoint(train: &SplitFile, valid: &SplitFile) -> Result<(), SplitError> {
     let trained: HashMap<&str, u64> =
         train.entries.iter().rev().map(|entry| (entry.id.as_str(), entry.line)).collect();
     let mut shared = valid.entries.iter().filter(|entry| trained.contains_key(entry.id.as_str()));
@@ -222,11 +216,11 @@ fn disjoint(train: &Listing, valid: &Listing) -> Result<(), SplitError> {
     })
 }
 
-fn gather<'a>(listing: &'a Listing, warnings: &mut Vec<String>) -> BTreeMap<&'a str, Gathered<'a>> {
+fn gather<'a>(listing: &'a SplitFile, warnings: &mut Vec<String>) -> BTreeMap<&'a str, Gathered<'a>> {
     let mut groups: BTreeMap<&str, Gathered> = BTreeMap::new();
-    let mut seen: HashMap<&str, &Entry> = HashMap::new();
+    let mut seen: HashMap<&str, &ListedVideo> = HashMap::new();
     let mut placed: HashSet<(&str, &str)> = HashSet::new();
-    let mut twice: Vec<(&Entry, &Entry)> = Vec::new();
+    let mut twice: Vec<(&ListedVideo, &ListedVideo)> = Vec::new();
     let fill = |slot: &mut &'a str, text: &'a str| {
         if slot.is_empty() {
             *slot = text;
@@ -335,7 +329,7 @@ mod tests {
         let read = splits("a,t,1,\nb,t,0,\nc,u,1,\nd,u,0,\ng,u,0,\n", "e,t,1,\nf,u,1,\n", false).unwrap();
         assert_eq!(read.ids().len(), 7);
         let (smaller, left_out) = read.without(&HashSet::from(["a", "d"]));
-        assert_eq!(left_out.groups, ["t"]);
+        assert_eq!(left_out, ["t"]);
         assert_eq!(smaller.groups[0].train.reverse, ["g"]);
     }
 }

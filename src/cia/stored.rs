@@ -1,8 +1,8 @@
 //! Embeddings in files, opened for the probes.
 //!
-//! A file is what `lift embed` writes or anyone else's matrix with ids ([`crate::rows`]); a folder is a dataset of such
-//! files. What is small is read whole; what is large stays on disk and gives rows one at a time, so that memory is bounded by
-//! a group of the benchmark and not by the data set.
+//! A file is one that `lift embed` writes, or any matrix with ids ([`crate::rows`]); a folder is a dataset of such files.
+//! Small files are read whole. Large ones stay on disk and are read one row at a time, so that the memory needed depends on
+//! the largest group of the benchmark and not on the data set.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,33 +10,33 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::representations::{Matrix, Parts, RowSource};
+use super::representations::{Matrix, RowSource, StoredParts};
 use crate::files::{FileError, display_path};
 use crate::guard::lock;
 use crate::rows;
 use crate::rows::{Lying, Opened, Values};
 
-/// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A lone array of a foreign name counts as
-/// `concat` where it has a row of numbers per video and as `frames` where it has frames.
+/// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A single array of another name is taken as
+/// `concat` if it has one row of numbers per video, and as `frames` if it has frames.
 ///
 /// # Errors
-/// What [`rows::open()`] says.
-pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<Parts, FileError> {
+/// As [`rows::open()`].
+pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
     named(rows::open(path, ids, None, &std::env::temp_dir())?)
 }
 
 /// Opens several files of the same parts as one, in their order; `origin` names them in messages.
 ///
 /// # Errors
-/// What [`rows::open_all`] says.
-pub fn several(origin: &Path, files: &[PathBuf]) -> Result<Parts, FileError> {
+/// As [`rows::open_all`].
+pub fn several(origin: &Path, files: &[PathBuf]) -> Result<StoredParts, FileError> {
     named(rows::open_all(origin, files, None, None, &std::env::temp_dir())?)
 }
 
-fn named(opened: Opened) -> Result<Parts, FileError> {
+fn named(opened: Opened) -> Result<StoredParts, FileError> {
     let lone = opened.arrays.len() == 1;
     let index = Arc::new(opened.index()?);
-    let mut parts = Parts::default();
+    let mut parts = StoredParts::default();
     for array in opened.arrays {
         let known = ["concat", "static", "dynamic", "frames", "reconstructed"].contains(&array.name.as_str());
         let name = match array.shape.len() {
@@ -49,10 +49,10 @@ fn named(opened: Opened) -> Result<Parts, FileError> {
     Ok(parts)
 }
 
-/// Opens a matrix of other making: the only array of its file.
+/// Opens features from elsewhere: the only array of its file.
 ///
 /// # Errors
-/// What [`rows::open()`] says, and that the file holds several arrays.
+/// As [`rows::open()`], and if the file holds several arrays.
 pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
     let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
     let index = Arc::new(opened.index()?);
@@ -114,7 +114,7 @@ impl RowSource for OnDisk {
         let mut bytes = vec![0; size_of_val(out)];
         let at = self.offset + (row * bytes.len()) as u64;
         {
-            // A thread that died while it read left the file as good as before.
+            // If another thread panicked while it read, the file is unchanged.
             let mut file = lock(&self.file);
             file.seek(SeekFrom::Start(at))?;
             file.read_exact(&mut bytes)?;

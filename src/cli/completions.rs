@@ -1,4 +1,4 @@
-//! `lift completions`: what a shell needs to complete commands and flags, from their one definition.
+//! `lift completions`: scripts by which a shell completes commands and flags, made from the definition of the flags.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -7,7 +7,7 @@ use super::help;
 use crate::exit::{Exit, Fatal};
 use crate::files;
 
-/// Print completions for a shell
+/// Print a script by which a shell completes commands and flags
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift completions bash > ~/.local/share/bash-completion/completions/lift\n  \
@@ -20,7 +20,7 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints them.
+/// Prints the script.
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Exit, Fatal> {
     // clap's own `help` knows the commands only. What is added once it is built needs its names.
     command.build();

@@ -1,8 +1,8 @@
-//! `--config FILE`: flags of a long run from a TOML file; `--print-config`: the flags in force, as such a file.
+//! `--config FILE` reads flags from a TOML file; `--print-config` prints the flags in force as such a file.
 //!
-//! A file has a table per command (`[embed]`, `[weights.pull]`), whose keys are the names of its flags (and of its positional
-//! arguments, in lower case). They become arguments of the command line, where it does not give them itself, so one
-//! definition of the flags checks both; what the command line says holds.
+//! A file has one table per command (`[embed]`, `[weights.pull]`). Its keys are the names of the command's flags and, in lower
+//! case, of its positional arguments. What the command line does not give itself is taken from the file and added to the
+//! command line, so that clap checks both in the same way.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,14 +13,18 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
-/// Parses a command line, with the flags of the file that it names.
+use super::examples;
+
+/// Parses a command line together with the flags of the file that `--config` names.
 ///
 /// # Errors
-/// Clap's, also for help and version; and where the file cannot be read or names what the command does not have.
+/// Clap's errors, which include help and version; and if the file cannot be read or names a flag that the command does not
+/// have.
 pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
-    // A first look for the file: what is missing may stand in it.
+    let command = &examples::wrapped(command);
+    // The first pass finds the file and ignores what is missing, because the file may give it.
     let look = command.clone().ignore_errors(true).try_get_matches_from(&args)?;
-    let chosen = Chosen::of(command, &look);
+    let chosen = ChosenCommand::of(command, &look);
     let Some(file) = chosen.given.try_get_one::<PathBuf>("config").ok().flatten() else {
         return command.clone().try_get_matches_from(args);
     };
@@ -32,22 +36,22 @@ pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches
     let unknown = |what| fail(ErrorKind::UnknownArgument, what);
     let settings = chosen.settings(command, tables).map_err(unknown)?;
     let more = arguments(&chosen, &settings).map_err(unknown)?;
-    // Behind `--` they would be inputs.
+    // After `--` they would be read as inputs.
     let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
     let (before, behind) = args.split_at(end);
     command.clone().try_get_matches_from(before.iter().cloned().chain(more).chain(behind.iter().cloned()))
 }
 
 /// The command that a command line names.
-pub(super) struct Chosen<'a> {
-    /// From the outermost inwards: `["weights", "pull"]`.
+pub(super) struct ChosenCommand<'a> {
+    /// The names of the command and its subcommands: `["weights", "pull"]`.
     names: Vec<&'a str>,
     command: &'a Command,
     given: &'a ArgMatches,
 }
 
-impl<'a> Chosen<'a> {
-    /// Follows the subcommands as far as they are given.
+impl<'a> ChosenCommand<'a> {
+    /// The innermost subcommand that the command line gives.
     pub(super) fn of(command: &'a Command, matches: &'a ArgMatches) -> Self {
         let mut chosen = Self { names: Vec::new(), command, given: matches };
         while let Some((name, given)) = chosen.given.subcommand()
@@ -59,7 +63,7 @@ impl<'a> Chosen<'a> {
         chosen
     }
 
-    /// Its table in a file; none is an empty one.
+    /// The table of the command in a file; empty if the file has none.
     fn settings(&self, root: &Command, mut tables: Table) -> Result<Table, String> {
         let mut command = root;
         for name in &self.names {
@@ -68,7 +72,9 @@ impl<'a> Chosen<'a> {
             };
             if let Some((key, _)) = tables.iter().find(stray) {
                 let own = self.names.join(".");
-                return Err(format!("'{key}' is no table of a command; write [{own}] above its settings"));
+                return Err(format!(
+                    "'{key}' is not the table of a command; write [{own}] above its settings"
+                ));
             }
             tables = match tables.remove(*name) {
                 Some(Value::Table(table)) => table,
@@ -80,8 +86,8 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The settings as arguments, but for those that the command line gives.
-fn arguments(chosen: &Chosen<'_>, settings: &Table) -> Result<Vec<OsString>, String> {
+/// The settings as arguments, without those that the command line gives.
+fn arguments(chosen: &ChosenCommand<'_>, settings: &Table) -> Result<Vec<OsString>, String> {
     let mut all = Vec::new();
     for (key, value) in settings {
         let arg = chosen.command.get_arguments().find(|arg| name_of(arg) == *key).ok_or_else(|| {
@@ -118,13 +124,13 @@ fn takes_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
 }
 
-/// The name of a setting: the long flag, or a positional argument's.
+/// The name of a setting: that of the long flag or of the positional argument.
 fn name_of(arg: &Arg) -> String {
     arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_string)
 }
 
 /// The flags in force of one command.
-pub(super) struct InForce {
+pub(super) struct SettingsInForce {
     /// The table's name in a file: `weights.pull`.
     table: String,
     settings: Vec<Setting>,
@@ -132,16 +138,16 @@ pub(super) struct InForce {
 
 struct Setting {
     name: String,
-    /// In TOML; none where it is not set and has no default.
+    /// The value in TOML; absent if it is not set and has no default.
     value: Option<String>,
-    /// By the command line or its file.
+    /// Whether the command line or its file gives it.
     given: bool,
 }
 
-impl InForce {
-    /// Of the command's own arguments. Those common to all are not among them before clap has built the command, and stay on
-    /// the command line.
-    pub(super) fn of(chosen: &Chosen<'_>) -> Self {
+impl SettingsInForce {
+    /// The command's own arguments. Those common to all commands are not among them before clap builds the command; they are
+    /// given on the command line only.
+    pub(super) fn of(chosen: &ChosenCommand<'_>) -> Self {
         let setting = |arg: &Arg| {
             let id = arg.get_id().as_str();
             let value = match arg.get_action() {
@@ -163,27 +169,27 @@ impl InForce {
         Self { table: chosen.names.join("."), settings }
     }
 
-    /// A file for `--config`; defaults, and what is not set, stand there as comments.
+    /// The settings as a file for `--config`; defaults and unset flags are comments in it.
     pub(super) fn file(&self) -> String {
         let line = |Setting { name, value, given }: &Setting| match value {
             Some(value) if *given => format!("{name} = {value}\n"),
-            // A default may not stand beside what replaces it (--frames beside --fps).
+            // A default is a comment, because it may exclude a flag that is given (--frames and --fps).
             Some(value) => format!("# {name} = {value}\n"),
             None => format!("# {name} is not set\n"),
         };
         format!("[{}]\n", self.table) + &self.settings.iter().map(line).collect::<String>()
     }
 
-    /// One line for the log, defaults too.
+    /// The settings with their defaults in one line, for the log.
     pub(super) fn line(&self) -> String {
         let table = format!("[{}]", self.table);
         std::iter::once(table).chain(self.set()).collect::<Vec<_>>().join(", ")
     }
 
-    /// By their names, defaults too.
+    /// The values with their defaults, by the names of the flags.
     pub(super) fn values(&self) -> BTreeMap<String, serde_json::Value> {
         let table = self.set().collect::<Vec<_>>().join("\n").parse::<Table>().ok();
-        // What is written as TOML is TOML.
+        // The text was written as TOML, so it can be parsed.
         table.and_then(|table| serde_json::from_value(serde_json::json!(table)).ok()).unwrap_or_default()
     }
 
@@ -192,7 +198,7 @@ impl InForce {
     }
 }
 
-/// A number where it is one, as it stands; else a text.
+/// A number stays as it is written; any other text becomes a string.
 fn toml_value(text: &str) -> String {
     let number = format!("x = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("x"));
     match number {
@@ -210,7 +216,7 @@ mod tests {
         in_force(file, args).map(|settings| settings.file())
     }
 
-    fn in_force(file: &str, args: &[&str]) -> Result<InForce, String> {
+    fn in_force(file: &str, args: &[&str]) -> Result<SettingsInForce, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.toml");
         std::fs::write(&path, file).unwrap();
@@ -219,7 +225,7 @@ mod tests {
         all.insert(2, "--config".into());
         all.insert(3, path.into());
         let matches = parse(&command, all).map_err(|e| e.to_string())?;
-        Ok(InForce::of(&Chosen::of(&command, &matches)))
+        Ok(SettingsInForce::of(&ChosenCommand::of(&command, &matches)))
     }
 
     fn has(text: &str, lines: &[&str]) {
@@ -249,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_a_file_that_prints_itself() {
+    fn printed_settings_read_back_as_the_same_settings() {
         for args in [
             &["lift", "embed", "a.mp4", "--fps", "2.5", "-v"][..],
             &["lift", "train", "f.npy", "-o", "o", "--lr", "0.0003", "--resume"],

@@ -1,4 +1,4 @@
-//! `lift info`: what the program sees in a file.
+//! `lift info`: describes video files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::files::display_path;
 use crate::inputs;
 use crate::video::{Request, Video, VideoError, VideoInfo};
 
-/// Show what is in a video, and which 16 frames it would give
+/// Show the properties of a video, and which 16 frames lift would take from it
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift info video.mp4\n  lift info clips/ --json | jq -r 'select(.error) | .path'\n  \
@@ -22,23 +22,23 @@ pub(super) struct InfoArgs {
     /// Videos, folders (searched), patterns, or - for paths on standard input
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// One JSON object per line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// A file as `--json` tells it.
+/// A file in the output of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
     path: String,
     #[serde(flatten)]
     info: Option<&'a VideoInfo>,
-    /// The frames 16 would be, by index in presentation order.
+    /// The 16 frames that would be taken, by index in presentation order.
     sample: Option<Vec<usize>>,
     error: Option<String>,
 }
 
-/// Looks at every input.
+/// Describes every input.
 pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let inputs = inputs::gather_files(&args.inputs, &mut std::io::stdin())?;
     if !verbosity.quiet {

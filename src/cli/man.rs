@@ -1,4 +1,4 @@
-//! `lift man`: the manual pages, of the commands from the flags' one definition, of the topics from their files.
+//! `lift man`: the manual pages; those of commands are made from the definition of the flags, those of topics from files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-/// clap's own command, which has no page: it prints what stands in the others' pages.
+/// clap's own subcommand, which has no page: it prints what the other pages hold.
 const HELP: &str = "help";
 
 /// Prints one page, or writes all of them.
@@ -72,23 +72,23 @@ pub(super) fn run(args: &ManArgs, mut command: Command) -> Result<Exit, Fatal> {
     Ok(Exit::Success)
 }
 
-/// The commands that have a page, each before its own: all but `help`.
+/// The commands that have a page (all but `help`), each followed by its subcommands.
 fn pages(command: &Command) -> Vec<&Command> {
     let named = command.get_subcommands().filter(|sub| sub.get_name() != HELP);
     std::iter::once(command).chain(named.flat_map(pages)).collect()
 }
 
-/// The name of a page: lift, lift-embed, lift-weights-pull. Building the commands has given each its own.
+/// The name of a page: lift, lift-embed, lift-weights-pull. clap sets it when it builds the commands.
 fn title(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
-/// A page in roff, as `man` shows it.
+/// A page in roff, the format that `man` reads.
 fn page(command: &Command) -> Vec<u8> {
     let mut text = Vec::new();
     let version = env!("CARGO_PKG_VERSION");
     let man = Man::new(command.clone().version(version)).source(format!("lift {version}"));
-    // A vector takes whatever is written.
+    // Writing to a vector cannot fail.
     let _ = man.render(&mut text);
     text
 }

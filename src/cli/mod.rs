@@ -9,7 +9,9 @@ mod compute;
 mod config;
 mod embed;
 mod eval_cia;
+mod examples;
 mod fatal_signals;
+mod features;
 mod help;
 mod info;
 mod man;
@@ -123,7 +125,7 @@ pub fn main() -> Exit {
     };
     fatal_signals::prepare();
     start_log(&cli.verbosity);
-    let settings = config::InForce::of(&config::Chosen::of(&command, &matches));
+    let settings = config::SettingsInForce::of(&config::ChosenCommand::of(&command, &matches));
     if cli.verbosity.print_config {
         return print(settings.file().as_bytes());
     }

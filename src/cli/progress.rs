@@ -1,4 +1,4 @@
-//! How a run is going: a bar on a terminal, else a line every so often, nothing if quiet.
+//! The progress of a run: a bar on a terminal, else a line every 30 seconds, and nothing with --quiet.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::report;
 
-/// Seconds between two lines where there is no terminal.
+/// The time between two lines if there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// A bar on a terminal, as indicatif's template says, its `{wide_bar}` in colour where that is wanted and with a `{rate}`; none
-/// where standard error is for programs.
+/// A bar by indicatif's `template`, with `{wide_bar}` in colour if the terminal shows colours, and with a key `{rate}`. `None`
+/// if standard error is not a terminal, or is for programs.
 pub(super) fn bar(total: Option<u64>, template: &str) -> Option<ProgressBar> {
     if !stderr().is_terminal() || report::is_for_programs() {
         return None;
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Prints something without tearing the bar.
+    /// Prints lines above the bar.
     pub(super) fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
@@ -79,7 +79,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away; how long it took.
+    /// Removes the bar; returns how long the run took.
     pub(super) fn finish(self) -> Duration {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();

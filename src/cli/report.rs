@@ -1,4 +1,4 @@
-//! Lines for people, on standard error.
+//! Messages on standard error.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::OnceLock;
@@ -13,15 +13,15 @@ use crate::files::display_text;
 pub(super) enum LogFormat {
     /// For people
     Text,
-    /// For programs: an object a line, with level and message
+    /// For programs: one JSON object per line, with level and message
     Json,
 }
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Chooses how lines are written, once, before the first.
+/// Chooses how lines are written; called once, before the first line.
 pub(super) fn set_format(format: LogFormat) {
-    // A second choice would be a mistake of ours; the first one holds.
+    // A second call would be a bug; the first choice stays in force.
     let _ = FORMAT.set(format);
 }
 
@@ -30,18 +30,18 @@ pub(super) fn is_for_programs() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }
 
-/// Whether standard error wants colour: a terminal that is not dumb, and no `NO_COLOR`.
+/// Whether standard error shows colours: it is a terminal, `TERM` is not `dumb`, and `NO_COLOR` is not set.
 pub(super) fn colour_on_stderr() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
     stderr().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
-/// Prints an error: a failed input's, or what ends a run.
+/// Prints an error: of an input that failed, or one that ends the run.
 pub(super) fn error(message: &str) {
     line("error", "31", message);
 }
 
-/// Prints the error that ends a run: its causes in order, but none that the words before it already hold.
+/// Prints the error that ends a run: its causes in order, without those that the text before them already contains.
 pub(super) fn fatal(what: &anyhow::Error) {
     let mut text = String::new();
     for cause in what.chain().map(ToString::to_string) {
@@ -52,25 +52,25 @@ pub(super) fn fatal(what: &anyhow::Error) {
     error(&text);
 }
 
-/// Prints what the user should know although the run goes on.
+/// Prints what the user should know; the run goes on.
 pub(super) fn note(message: &str) {
     line("note", "33", message);
 }
 
-/// Says how it goes, or how it ended.
+/// Prints how the run goes on, or how it ended.
 pub(super) fn say(message: &str) {
     line("info", "", message);
 }
 
-/// How many of a thing, in words.
+/// A number with its noun, which is plural unless the number is 1.
 pub(super) fn count(n: usize, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
-/// One line of `message` behind its label; nothing a file's name holds reaches the terminal raw.
+/// Prints `message` in one line after its label; control characters in a file's name are escaped.
 fn line(label: &str, colour: &str, message: &str) {
     let message = display_text(message);
-    // Nobody is left to tell if standard error itself is gone.
+    // If standard error cannot be written, nothing can be reported.
     let _ = match (FORMAT.get(), label) {
         (Some(LogFormat::Json), _) => {
             writeln!(stderr(), "{}", json!({ "level": label, "message": message }))

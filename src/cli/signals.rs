@@ -1,7 +1,7 @@
-//! Ctrl-C and its siblings: the first asks, the second insists.
+//! SIGINT (Ctrl-C) and SIGTERM: the first stops the run in order, the second ends the process at once.
 //!
-//! A thread of its own waits for them: unlike a handler it may take a lock, and so remove the temporary files that a process
-//! leaves behind when it does not unwind.
+//! A thread waits for the signals. Unlike a signal handler it may take a lock, and so it can remove the temporary files that
+//! a process leaves when it ends without unwinding.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -37,7 +37,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Lets the first signal end the process, for commands whose one output is there at the end or not at all.
+    /// Lets the first signal end the process: for commands with one output, which is complete at the end or not there.
     pub(super) fn end_at_once() -> Result<(), Fatal> {
         on_each(|signal| {
             report::error("interrupted: what was not finished is removed");
@@ -45,13 +45,13 @@ impl Signals {
         })
     }
 
-    /// How the run ends if a signal came.
+    /// The exit code, if a signal has come.
     pub(super) fn received(&self) -> Option<Exit> {
         self.stop.load(Ordering::Acquire).then(|| meaning(self.which.load(Ordering::Relaxed)))
     }
 }
 
-/// Hears signals on a thread of its own.
+/// Starts a thread that calls `act` with each signal.
 fn on_each(act: impl Fn(i32) + Send + 'static) -> Result<(), Fatal> {
     let caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).and_then(|mut caught| {
         std::thread::Builder::new().name("signals".into()).spawn(move || caught.forever().for_each(act))
@@ -59,7 +59,7 @@ fn on_each(act: impl Fn(i32) + Send + 'static) -> Result<(), Fatal> {
     caught.context("signals cannot be caught").map(drop).map_err(Fatal::input)
 }
 
-/// Ends the process, without what it has begun to write.
+/// Ends the process and removes its unfinished files.
 fn end(signal: i32) {
     remove_unfinished();
     signal_hook::low_level::exit(i32::from(meaning(signal).code()));

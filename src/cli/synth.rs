@@ -1,11 +1,11 @@
-//! `lift synth`: draw a chiral data set.
+//! `lift synth`: draws a chiral data set.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::progress::Progress;
 use super::signals::Signals;
@@ -13,22 +13,13 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::guard::lock;
-use crate::synth::{self, Config, Contrast};
+use crate::synth::{self, Contrast, SynthConfig, SynthError};
 
-/// How far objects stand out from their backgrounds.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ContrastFlag {
-    /// Objects are always lighter than what is behind them
-    Salient,
-    /// Objects and backgrounds share one palette; needs a trained backbone
-    Hard,
-}
-
-/// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the tables that list them
+/// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the CSVs that list them
 ///
-/// A clip of one class played backwards is a clip of the other, so that only the order of the frames tells
-/// them apart. Writes DIR/clips/ID.mp4 and, as the Chirality in Action benchmark has them,
-/// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv; DIR/settings.toml is a file
+/// A clip of one class played backwards is a clip of the other class, so only the order of the frames tells them apart.
+/// Writes DIR/clips/ID.mp4; the CSVs of the Chirality in Action benchmark in both forms,
+/// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv; and DIR/settings.toml, a file
 /// for --config. The same flags give the same bytes on one machine.
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -39,22 +30,22 @@ pub enum ContrastFlag {
     lift eval-cia --train set/cia-synth-train.csv --valid set/cia-synth-validation.csv --videos set/clips --model mini"
 )]
 pub struct SynthArgs {
-    /// Folder to write; it appears when everything is in it
+    /// Folder to write; it appears when it is complete
     ///
     /// Example: -o set/
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Opposite pairs; nine kinds take turns, then the next object of each kind
+    /// Number of opposite pairs: one of each of the nine kinds, then the next object of each kind
     ///
     /// Example: --groups 18
     #[arg(long, default_value_t = 9, value_name = "N")]
     pub groups: usize,
-    /// Train clips of each class of each pair
+    /// Number of training clips of each class of each pair
     ///
     /// Example: --per-class 50
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub per_class: usize,
-    /// Validation clips of each class of each pair
+    /// Number of validation clips of each class of each pair
     ///
     /// Example: --valid-per-class 20
     #[arg(long, default_value_t = 10, value_name = "N")]
@@ -64,38 +55,35 @@ pub struct SynthArgs {
     /// Example: --size 320
     #[arg(long, default_value_t = 224, value_name = "PIXELS")]
     pub size: usize,
-    /// Seed of everything that is random: the same clips for the same number
+    /// Seed of all random numbers: the same seed gives the same clips
     ///
     /// Example: --seed 7
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// How far objects stand out
+    /// How far objects stand out from their backgrounds
     ///
     /// Example: --contrast hard
     #[arg(long, value_enum, default_value = "salient")]
-    pub contrast: ContrastFlag,
+    pub contrast: Contrast,
     /// Replace the folder if `lift synth` wrote it
     #[arg(long)]
     pub overwrite: bool,
 }
 
 impl SynthArgs {
-    fn config(&self) -> Config {
-        Config {
+    fn config(&self) -> SynthConfig {
+        SynthConfig {
             groups: self.groups,
             per_class: self.per_class,
             valid_per_class: self.valid_per_class,
             size: self.size,
             seed: self.seed,
-            contrast: match self.contrast {
-                ContrastFlag::Salient => Contrast::Salient,
-                ContrastFlag::Hard => Contrast::Hard,
-            },
+            contrast: self.contrast,
         }
     }
 }
 
-/// Draws the data set and says where it is.
+/// Draws the data set.
 pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let config = args.config();
     let signals = Signals::listen()?;
@@ -104,7 +92,7 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Fatal::input)?;
     let written = pool.install(|| {
         synth::write(&config, &args.output, args.overwrite, |now| {
-            // A thread that panicked has only miscounted the bar.
+            // If a thread panicked, only the count of the bar is wrong.
             let mut shown = lock(&progress);
             while shown.1 < now {
                 shown.0.step(true);
@@ -126,18 +114,18 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     if !verbosity.quiet {
         let clips = display_path(&args.output.join("clips"));
         report::say(&format!(
-            "{} clips in {clips} ({}) in {took:.1} s, four tables and the settings in {folder}",
+            "{} clips in {clips} ({}) in {took:.1} s, four CSVs and the settings in {folder}",
             drawn.clips, drawn.encoder
         ));
     }
     Ok(Exit::Success)
 }
 
-/// The exit code of what kept a data set from being written.
-fn exit(error: &synth::Error) -> Exit {
+/// The exit code of an error.
+fn exit(error: &SynthError) -> Exit {
     match error {
-        synth::Error::Config(_) | synth::Error::Exists(_) | synth::Error::Foreign { .. } => Exit::Usage,
-        synth::Error::NoEncoder(_) | synth::Error::Ffmpeg(_) | synth::Error::Interrupted => Exit::Input,
-        synth::Error::Encode { .. } | synth::Error::Table { .. } | synth::Error::Io { .. } => Exit::Write,
+        SynthError::Config(_) | SynthError::Exists(_) | SynthError::Foreign { .. } => Exit::Usage,
+        SynthError::NoEncoder(_) | SynthError::Ffmpeg(_) | SynthError::Interrupted => Exit::Input,
+        SynthError::Encode { .. } | SynthError::Table { .. } | SynthError::Io { .. } => Exit::Write,
     }
 }

@@ -1,4 +1,4 @@
-//! `lift train`: LiFT from the features of frames, without labels.
+//! `lift train`: trains LiFT on the features of frames, without labels.
 
 mod args;
 mod data;
@@ -14,13 +14,13 @@ use indicatif::ProgressBar;
 
 use super::signals::Signals;
 use super::{Verbosity, progress, report};
-use crate::cia::figure::Kind;
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{AtomicFile, FileError, display_path};
+use crate::plot::picture::PictureFormat;
 use crate::train::{
-    BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, STATE, Settings, TrainError, Watcher,
-    curves, read_log, split,
+    BEST, ClipSubset, Clips, End, LAST, LOG, LogRecord, LossValues, Params, Run, STATE, TrainError,
+    TrainSettings, Watcher, curves, read_log, split,
 };
 use crate::weights;
 
@@ -37,29 +37,36 @@ pub(super) fn run(
     }
     let (Some(output), false) = (args.output.as_deref(), args.inputs.is_empty()) else {
         return Err(Fatal::usage(anyhow!(
-            "give the features or videos to train on, and -o DIR for what is learned"
+            "give the features or videos to train on, and -o DIR for the trained weights"
         )));
     };
     let signals = Signals::listen()?;
     let compute = args.compute.settle(verbosity.quiet)?;
-    // What a state belongs to is looked for before any work, and what must be copied on the way goes beside it.
+    // The state to resume is looked for before any work. Files that must be copied are copied into the output folder.
     if args.resume && !output.join(STATE).exists() {
         let folder = display_path(output);
         return Err(Fatal::input(anyhow!(
-            "{folder}: no run to go on with; leave out --resume to start one there"
+            "{folder}: there is no run to resume; leave out --resume to start one there"
         )));
     }
     let new = !output.exists();
     std::fs::create_dir_all(output)
         .map_err(|cause| Fatal::from(FileError::Write { path: output.into(), cause }))?;
-    let (clips, left_out) =
-        data::read(args, &compute, output, &signals, verbosity.quiet).inspect_err(|_| {
-            if new {
-                // Goes only if it is empty, as it should be where nothing was learned.
-                let _ = std::fs::remove_dir(output);
-            }
-        })?;
-    let held_out = args.validation.as_deref().map(|path| data::file(path, None, output)).transpose()?;
+    // Computing the features of videos may take hours, so every file that the command line names is read before.
+    let read = || -> Result<_, Fatal> {
+        let file = |path: Option<&Path>, ids| path.map(|path| data::file(path, ids, output)).transpose();
+        let splits = args.probe.splits()?;
+        let held_out = file(args.validation.as_deref(), None)?;
+        let probed = file(args.probe.probe_features.as_deref(), args.probe.ids.as_deref())?;
+        let (clips, left_out) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
+        Ok((splits, held_out, probed, clips, left_out))
+    };
+    let (splits, held_out, probed, clips, left_out) = read().inspect_err(|_| {
+        if new {
+            // This removes only an empty folder.
+            let _ = std::fs::remove_dir(output);
+        }
+    })?;
     let (train, valid) = match &held_out {
         Some(held_out) => ((0..clips.len()).collect(), (0..held_out.len()).collect::<Vec<_>>()),
         None => split(clips.len(), args.held_out, args.settings.seed),
@@ -68,19 +75,17 @@ pub(super) fn run(
     fits(&clips, held_out)?;
     let device = compute.device()?;
     let (settings, init) = prepare(args, &clips, &device)?;
-    let (features, ids) = (args.probe.probe_features.as_deref(), args.probe.ids.as_deref());
-    let probed = features.map(|path| data::file(path, ids, output)).transpose()?;
     let probed = probed.as_ref().unwrap_or(&clips);
     let shape = (held_out.frames(), clips.width());
-    let probe = args.probe.splits().map(|files| probe::Probe::read(files, probed, shape)).transpose()?;
+    let probe = splits.map(|splits| probe::BenchmarkProbe::new(splits, probed, shape)).transpose()?;
     let run = Run {
         settings,
         epochs: args.epochs.get(),
         folder: output,
-        train: Rows { clips: &clips, rows: &train },
-        validation: (!valid.is_empty()).then_some(Rows { clips: held_out, rows: &valid }),
+        train: ClipSubset { clips: &clips, rows: &train },
+        validation: (!valid.is_empty()).then_some(ClipSubset { clips: held_out, rows: &valid }),
         probe: probe
-            .map(|mut probe| Box::new(move |embed: &crate::train::Embed<'_>| probe.accuracy(embed)) as _),
+            .map(|mut probe| Box::new(move |embed: &crate::train::EmbedFn<'_>| probe.accuracy(embed)) as _),
         save_every: args.save_every.map(|steps| steps.get()),
         log_every: args.log_every.get(),
         flags,
@@ -95,7 +100,7 @@ pub(super) fn run(
 
 fn learn(run: Run<'_>, init: Option<Params>, args: &TrainArgs, verbosity: &Verbosity) -> Result<End, Fatal> {
     let mut watcher = Bar::new(verbosity.quiet, args.epochs.get());
-    // candle's products share this pool; a step is one piece of work for all its threads.
+    // candle's matrix products use the threads of this pool.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.compute.threads().get()).build();
     let pool = pool.context("the threads cannot be started").map_err(Fatal::input)?;
     let outcome =
@@ -114,7 +119,7 @@ fn finish(
     let folder = display_path(output);
     if ended == End::Stopped {
         let exit = signals.received().unwrap_or(Exit::Interrupted);
-        let error = anyhow!("stopped; the same command with --resume goes on where {folder} ends");
+        let error = anyhow!("stopped; run the same command with --resume to continue the run in {folder}");
         return Err(Fatal { exit, error: Some(error) });
     }
     let log = read_log(&output.join(LOG)).map_err(fatal)?;
@@ -131,7 +136,7 @@ fn finish(
     Ok(())
 }
 
-/// The curves of a log that is there, into FILE or beside it.
+/// Draws the curves of an existing log into `output`, or beside the log.
 fn plot(log: &Path, output: Option<&Path>, overwrite: bool) -> Result<Exit, Fatal> {
     let records = read_log(log).map_err(fatal)?;
     let beside = log.with_extension("png");
@@ -141,10 +146,10 @@ fn plot(log: &Path, output: Option<&Path>, overwrite: bool) -> Result<Exit, Fata
     Ok(Exit::Success)
 }
 
-fn draw(log: &[Record], path: &Path, overwrite: bool) -> Result<(), Fatal> {
-    let kind = Kind::of(path).map_err(Fatal::usage)?;
+fn draw(log: &[LogRecord], path: &Path, overwrite: bool) -> Result<(), Fatal> {
+    let format = PictureFormat::of(path).map_err(Fatal::usage)?;
     let mut file = AtomicFile::create(path, overwrite)?;
-    let picture = curves::draw(log, kind).map_err(Fatal::input)?;
+    let picture = curves::draw(log, format).map_err(Fatal::input)?;
     file.write_all(&picture).map_err(|cause| FileError::Write { path: path.into(), cause })?;
     Ok(file.commit()?)
 }
@@ -162,8 +167,12 @@ fn fits(train: &Clips, valid: &Clips) -> Result<(), Fatal> {
     )))
 }
 
-/// The numbers of the run, and the weights it starts from if they are given.
-fn prepare(args: &TrainArgs, clips: &Clips, device: &Device) -> Result<(Settings, Option<Params>), Fatal> {
+/// The settings of the run, and the weights that it starts from if they are given.
+fn prepare(
+    args: &TrainArgs,
+    clips: &Clips,
+    device: &Device,
+) -> Result<(TrainSettings, Option<Params>), Fatal> {
     let Some(source) = &args.init else {
         return Ok((args.settings.settings(clips.width(), clips.frames()), None));
     };
@@ -184,16 +193,15 @@ fn prepare(args: &TrainArgs, clips: &Clips, device: &Device) -> Result<(Settings
         .collect::<Result<BTreeMap<_, _>, weights::WeightsError>>()?;
     let params = Params::from_tensors(&config, tensors).map_err(Fatal::input)?;
     let mut settings = args.settings.settings(clips.width(), clips.frames());
-    settings.model = (&config).into();
+    settings.model = config;
     Ok((settings, Some(params)))
 }
 
-/// The exit code of what ended the training.
+/// An error of training with its exit code.
 fn fatal(error: TrainError) -> Fatal {
     match error {
-        TrainError::Rows(error) => error.into(),
+        TrainError::File(error) => error.into(),
         TrainError::Settings(_) | TrainError::Exists(_) => Fatal::usage(error),
-        TrainError::Write { .. } => Fatal { exit: Exit::Write, error: Some(error.into()) },
         error => Fatal::input(error),
     }
 }
@@ -204,7 +212,7 @@ fn say(verbosity: &Verbosity, line: &str) {
     }
 }
 
-/// Loss, rate and time left on a terminal; a line per epoch otherwise.
+/// Shows loss, learning rate and time left on a terminal, and prints one line per epoch.
 struct Bar {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -236,8 +244,8 @@ impl Watcher for Bar {
         }
     }
 
-    fn epoch(&mut self, record: &Record) {
-        let Record::Epoch { epoch, train, validation, probe, lr, seconds, .. } = record else { return };
+    fn epoch(&mut self, record: &LogRecord) {
+        let LogRecord::Epoch { epoch, train, validation, probe, lr, seconds, .. } = record else { return };
         let validation =
             validation.as_ref().map_or(String::new(), |v| format!(", validation {:.5}", v.total));
         let probe = probe.map_or(String::new(), |p| format!(", probe {p:.1} %"));

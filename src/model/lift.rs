@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::{D, Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerNorm, Linear, gelu, merge_heads, softmax, split_heads};
 use crate::kernels::grad::{self, Factors};
@@ -26,7 +27,7 @@ const MASK_CHUNK: usize = 1 << 16;
 pub const PREFIX: &str = "model";
 
 /// The numbers that fix a LiFT model's shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Width of a frame's feature `D`.
     pub feature: usize,

@@ -15,9 +15,27 @@ pub struct FrameAxes {
     top: f64,
 }
 
+/// All of so many frames if they are at most 16, else those whose numbers are multiples of a round one.
+pub fn round_numbers(frames: usize) -> Vec<usize> {
+    let step = if frames <= 16 { 1 } else { nice_step(frames as f64 / 12.0) as usize };
+    (1..=frames).filter(|number| number.is_multiple_of(step)).map(|number| number - 1).collect()
+}
+
 impl FrameAxes {
-    /// Draws the panel's grid and numbers: y from 0 to at least `most`, in steps of `step` or of a round number.
+    /// Draws the panel's grid and numbers: y from 0 to at least `most`, in steps of `step` or of a round number; x with the
+    /// numbers of at most 16 frames.
     pub fn draw(scene: &mut Scene, area: Area, frames: usize, most: f64, step: Option<f64>) -> Self {
+        Self::numbered(scene, area, (frames, &strip_frames(frames, 16)), most, step)
+    }
+
+    /// As [`FrameAxes::draw`], with the numbers of these frames along x (frames are counted from 0, numbered from 1).
+    pub fn numbered(
+        scene: &mut Scene,
+        area: Area,
+        (frames, shown): (usize, &[usize]),
+        most: f64,
+        step: Option<f64>,
+    ) -> Self {
         let most = if most > 0.0 && most.is_finite() { most } else { 1.0 };
         let step = step.unwrap_or_else(|| nice_step(most / 5.0));
         let top = (most / step * 0.9999).ceil() * step;
@@ -29,7 +47,7 @@ impl FrameAxes {
             scene.stroke(&[[area.x, y], [area.right(), y]], GRID, 1.0);
             scene.text(&format!("{value:.digits$}"), [area.x - 8.0, y + 4.5], Anchor::End, SMALL);
         }
-        for frame in strip_frames(frames, 16) {
+        for &frame in shown {
             scene.text(
                 &(frame + 1).to_string(),
                 [axes.x(frame), area.bottom() + 18.0],

@@ -2,11 +2,11 @@
 //!
 //! From [`ClipPaths`], which is plain data, to a file. [`project`] puts all paths of a figure in one plane (by
 //! [`pca`] or [`tsne`]), [`measures`] says in numbers how straight they are, a figure draws both as a [`scene`] of
-//! shapes, and [`raster`] and [`svg`] write that down; `animation` and `page` are made from the same parts. Nothing here
+//! shapes, and [`raster`] and [`svg`] write that down ([`picture`] chooses by a file's name); `animation` and `page` are made from the same parts. Nothing here
 //! knows of videos or networks.
 
 pub mod animation;
-mod axes;
+pub mod axes;
 mod clip;
 pub mod compare;
 mod encode;
@@ -21,6 +21,7 @@ pub mod mp4;
 pub mod page;
 pub mod palette;
 pub mod pca;
+pub mod picture;
 mod plane;
 mod project;
 pub mod raster;

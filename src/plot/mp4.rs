@@ -1,10 +1,8 @@
 //! An animation as MP4, by whatever encoder the installed FFmpeg has: H.264 by x264, else by another, else MPEG-4.
 
 use super::animation::{Animation, Cel};
-use ffmpeg_next::software::scaling;
-use ffmpeg_next::{self as ffmpeg, Dictionary, Packet, Rational, codec, color, encoder, format, frame};
-use image::RgbImage;
-use std::path::Path;
+use crate::mp4::{Mp4Encoder, Mp4Writer};
+use ffmpeg_next::{self as ffmpeg, Dictionary, codec, color, encoder};
 
 /// Pictures per second.
 const RATE: i32 = 25;
@@ -36,89 +34,25 @@ pub fn mp4(animation: &Animation<'_>) -> Result<Vec<u8>, Mp4Error> {
     ffmpeg::log::set_level(ffmpeg::log::Level::Error);
     // The index can only be moved to the front of a real file.
     let file = tempfile::Builder::new().prefix("lift-").suffix(".mp4").tempfile()?;
-    let mut writer: Option<Writer> = None;
+    let mut writer: Option<Mp4Writer> = None;
     animation.draw(f64::from(RATE), |Cel { image, seconds }| -> Result<(), Mp4Error> {
         let repeats = (seconds * f64::from(RATE)).round().max(1.0) as usize;
         let writer = match &mut writer {
             Some(writer) => writer,
-            empty => empty.insert(Writer::start(file.path(), image.dimensions())?),
+            empty => {
+                let encoder = encoder(image.dimensions())?;
+                empty.insert(Mp4Writer::create(file.path(), encoder, ("movflags", "+faststart"))?)
+            }
         };
-        Ok((0..repeats).try_for_each(|_| writer.push(&image))?)
+        Ok((0..repeats).try_for_each(|_| writer.push(image.as_raw()))?)
     })?;
     writer.ok_or(Mp4Error::Empty)?.finish()?;
     Ok(std::fs::read(file.path())?)
 }
 
-struct Writer {
-    output: format::context::Output,
-    encoder: encoder::video::Encoder,
-    converter: scaling::Context,
-    size: (u32, u32),
-    next: i64,
-}
-
-impl Writer {
-    fn start(path: &Path, size: (u32, u32)) -> Result<Self, Mp4Error> {
-        let mut output = format::output_as(path, "mp4")?;
-        let global = output.format().flags().contains(format::Flags::GLOBAL_HEADER);
-        let (codec, encoder) = candidates()
-            .into_iter()
-            .find_map(|codec| Some((codec, open(codec, size, global).ok()?)))
-            .ok_or(Mp4Error::NoEncoder)?;
-        let mut stream = output.add_stream(codec)?;
-        stream.set_parameters(&encoder);
-        stream.set_time_base(Rational(1, RATE));
-        stream.set_avg_frame_rate(Rational(RATE, 1));
-        let mut options = Dictionary::new();
-        options.set("movflags", "+faststart");
-        output.write_header_with(options)?;
-        let (rgb, yuv) = (format::Pixel::RGB24, format::Pixel::YUV420P);
-        let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND;
-        let converter = scaling::Context::get(rgb, size.0, size.1, yuv, size.0, size.1, flags)?;
-        Ok(Self { output, encoder, converter, size, next: 0 })
-    }
-
-    fn push(&mut self, image: &RgbImage) -> Result<(), ffmpeg::Error> {
-        let (w, h) = self.size;
-        let mut source = frame::Video::new(format::Pixel::RGB24, w, h);
-        let stride = source.stride(0);
-        let row_bytes = w as usize * 3;
-        for (row, line) in image.as_raw().chunks_exact(row_bytes).take(h as usize).enumerate() {
-            source.data_mut(0)[row * stride..][..row_bytes].copy_from_slice(line);
-        }
-        let mut picture = frame::Video::new(format::Pixel::YUV420P, w, h);
-        self.converter.run(&source, &mut picture)?;
-        picture.set_pts(Some(self.next));
-        self.next += 1;
-        self.encoder.send_frame(&picture)?;
-        self.drain()
-    }
-
-    fn finish(mut self) -> Result<(), ffmpeg::Error> {
-        self.encoder.send_eof()?;
-        self.drain()?;
-        self.output.write_trailer()
-    }
-
-    /// Moves every packet that is ready into the file.
-    fn drain(&mut self) -> Result<(), ffmpeg::Error> {
-        let base = self.output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
-        let mut packet = Packet::empty();
-        loop {
-            match self.encoder.receive_packet(&mut packet) {
-                Ok(()) => {
-                    packet.set_stream(0);
-                    packet.set_duration(1);
-                    packet.rescale_ts(Rational(1, RATE), base);
-                    packet.write_interleaved(&mut self.output)?;
-                }
-                Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
+/// The first encoder that takes pictures of `size`.
+fn encoder(size: (u32, u32)) -> Result<Mp4Encoder, Mp4Error> {
+    candidates().into_iter().find_map(|codec| open(codec, size).ok()).ok_or(Mp4Error::NoEncoder)
 }
 
 fn candidates() -> Vec<ffmpeg::Codec> {
@@ -133,31 +67,20 @@ fn candidates() -> Vec<ffmpeg::Codec> {
     .collect()
 }
 
-fn open(
-    codec: ffmpeg::Codec,
-    (w, h): (u32, u32),
-    global: bool,
-) -> Result<encoder::video::Encoder, ffmpeg::Error> {
-    let mut video = codec::Context::new_with_codec(codec).encoder().video()?;
-    video.set_width(w);
-    video.set_height(h);
-    video.set_format(format::Pixel::YUV420P);
-    video.set_time_base(Rational(1, RATE));
-    video.set_frame_rate(Some(Rational(RATE, 1)));
-    // What swscale's default matrix made of the RGB, so that players undo the same.
-    video.set_colorspace(color::Space::SMPTE170M);
-    video.set_color_range(color::Range::MPEG);
-    // For the encoders without a constant-quality mode.
-    video.set_bit_rate(2_000_000);
-    if global {
-        video.set_flags(codec::Flags::GLOBAL_HEADER);
-    }
-    let mut options = Dictionary::new();
-    if codec.name() == "libx264" {
-        options.set("preset", "medium");
-        options.set("crf", "20");
-    }
-    video.open_as_with(codec, options)
+fn open(codec: ffmpeg::Codec, size: (u32, u32)) -> Result<Mp4Encoder, ffmpeg::Error> {
+    Mp4Encoder::open(codec, size, RATE, codec::Flags::empty(), |video| {
+        // What swscale's default matrix made of the RGB, so that players undo the same.
+        video.set_colorspace(color::Space::SMPTE170M);
+        video.set_color_range(color::Range::MPEG);
+        // For the encoders without a constant-quality mode.
+        video.set_bit_rate(2_000_000);
+        let mut options = Dictionary::new();
+        if codec.name() == "libx264" {
+            options.set("preset", "medium");
+            options.set("crf", "20");
+        }
+        options
+    })
 }
 
 #[cfg(test)]
@@ -165,6 +88,7 @@ mod tests {
     use super::*;
     use crate::plot::samples::made_up;
     use crate::plot::{Half, Method, ProjectionSettings, project};
+    use ffmpeg_next::{Rational, format};
 
     #[test]
     fn a_decoder_finds_every_picture() {

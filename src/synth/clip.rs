@@ -1,25 +1,25 @@
-//! One clip: a happening before a background, as frames.
+//! One clip: a motion before a background, as frames.
 //!
-//! A clip of the reverse class is the frames of a forward one, last first. Everything else (the background, the
-//! pan, the brightness, the speed, where it pauses) is drawn from the same distribution for both, so whatever does
-//! not depend on the order of the frames has the same distribution too.
+//! A clip of the reverse class has the frames of a forward clip in reversed order. Everything else (the background, the pan,
+//! the brightness, the speed, the pauses) has the same random distribution in both classes. So whatever does not depend on
+//! the order of the frames has the same distribution in both classes too.
 
 use super::draw::Draw;
-use super::kinds::Kind;
+use super::kinds::PairKind;
 use super::motions::{Motion, between};
-use super::raster::{Canvas, Paint, Projection};
+use super::raster::{Canvas, Homography, Paint};
 use super::shapes::{outline, place};
 use super::texture::{Contrast, Surface, Texture};
 
-/// Frames per clip. Sampling 16 of 31 takes every second frame, from either end the same ones; with 30 or 32 the
-/// truncated indices would lean towards the beginning, and the frame average would tell the direction.
+/// Frames per clip. Sampling 16 of 31 takes every second frame, the same ones in either order of the frames. With 30 or 32,
+/// the truncated indices would be nearer to the beginning, and the average frame would show the direction.
 pub const FRAMES: usize = 31;
 
 /// Frames per second.
 pub const FPS: i32 = 15;
 
-/// One clip, drawn but not yet painted.
-pub struct Clip {
+/// One clip: its random numbers are drawn, its pixels not yet.
+pub struct SynthClip {
     motion: Box<dyn Motion>,
     background: Texture,
     background_tiles: f32,
@@ -32,9 +32,9 @@ pub struct Clip {
     reverse: bool,
 }
 
-impl Clip {
-    /// Draws everything the clip consists of.
-    pub fn random(draw: &mut Draw, kind: &Kind, noun: &str, contrast: Contrast, reverse: bool) -> Self {
+impl SynthClip {
+    /// Draws the random numbers of everything in the clip.
+    pub fn random(draw: &mut Draw, kind: &PairKind, noun: &str, contrast: Contrast, reverse: bool) -> Self {
         let motion = kind.make(draw, noun, contrast);
         let background = Texture::random(draw, Surface::Background, contrast);
         let background_tiles = draw.range(0.8, 2.0);
@@ -75,13 +75,13 @@ impl Clip {
             (between([self.pan[0].0, self.pan[1].0], time), between([self.pan[0].1, self.pan[1].1], time));
         canvas.cover(Paint {
             texture: &self.background,
-            projection: Projection::similarity(pan, 1.0, self.background_angle),
+            projection: Homography::similarity(pan, 1.0, self.background_angle),
             tiles: self.background_tiles,
             shade: 1.0,
         });
         for (polygon, texture) in &self.clutter {
             let moved: Vec<_> = polygon.iter().map(|p| (p.0 + pan.0, p.1 + pan.1)).collect();
-            let projection = Projection::similarity(pan, 1.0, 0.0);
+            let projection = Homography::similarity(pan, 1.0, 0.0);
             canvas.fill(&moved, Paint { texture, projection, tiles: 3.0, shade: 1.0 });
         }
         self.motion.paint(&mut canvas, self.progress(time));
@@ -93,7 +93,7 @@ impl Clip {
         (0..FRAMES).map(move |index| self.frame(index, size))
     }
 
-    /// How far the happening is at `time` (0 to 1): still, then between steady and eased, then still.
+    /// How far the motion is at `time` (0 to 1): a pause, then a speed between constant and eased, then a pause.
     fn progress(&self, time: f32) -> f32 {
         let [before, after] = self.pause;
         let t = ((time - before) / (1.0 - before - after)).clamp(0.0, 1.0);

@@ -1,7 +1,7 @@
-//! Random draws: ChaCha streams keyed by text, turned into numbers here and not by a crate.
+//! Random numbers from ChaCha streams whose seeds are text; this module turns the bits into numbers, not a crate.
 //!
-//! A stream is named ("seed 7, group 3, train, forward, clip 12"), never numbered by the order of the work, so
-//! a clip depends on its own name only: not on the thread that draws it, nor on how many clips there are.
+//! A stream has a name ("seed 7, group 3, train, forward, clip 12"), not a number that depends on the order of the work. So a
+//! clip depends on its own name only, and not on the thread that draws it or on the number of clips.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_stream() {
+    fn equal_names_give_equal_streams() {
         let first = |name: &str| Draw::named(name).unit();
         assert_eq!(first("a"), first("a"));
         assert_ne!(first("a"), first("b"));

@@ -1,32 +1,31 @@
-//! Frames into an MP4 file, by whatever encoder the installed FFmpeg has.
+//! Writes frames into an MP4 file, by the first of some encoders that the installed FFmpeg has.
 //!
-//! Every frame is a key frame at one fixed quantiser. Prediction from the frame before would cost bits for
-//! what comes into view and none for what goes out of it, so the size of the file would tell an opening door from a
-//! closing one; coded alone, the same frames in the other order take the same bytes.
+//! Every frame is a key frame with one fixed quantiser. Prediction from the frame before would need bits for what comes into
+//! view and none for what leaves it, so the size of the file would tell an opening door from a closing one. Key frames take
+//! the same bytes in either order.
 
 use std::path::Path;
 
-use ffmpeg_next::{
-    self as ffmpeg, Dictionary, Packet, Rational, codec, encoder, format, frame, software::scaling,
-};
+use ffmpeg_next::{self as ffmpeg, Dictionary, codec, encoder};
 
-use super::Error;
+use super::SynthError;
 use super::clip::FPS;
+use crate::mp4::{Mp4Encoder, Mp4Writer};
 
-/// One encoder and what makes it code every frame alone at a fixed quantiser.
+/// One encoder and the settings by which every frame is a key frame with a fixed quantiser.
 struct Recipe {
     encoder: &'static str,
-    /// Frames between key frames, in the encoder's own counting.
+    /// Frames between key frames, as the encoder counts them.
     gop: u32,
     options: &'static [(&'static str, &'static str)],
-    /// Fixed quantiser by FFmpeg's own flag, for encoders without an option for it.
+    /// A fixed quantiser by FFmpeg's general flag, for encoders without an option for it.
     qscale: Option<i32>,
 }
 
-/// FFmpeg's `FF_QP2LAMBDA`: one step of quantiser in the units of `global_quality`.
+/// FFmpeg's `FF_QP2LAMBDA`: one step of the quantiser in units of `global_quality`.
 const LAMBDA: i32 = 118;
 
-/// In order of preference. All give files that `lift` and the authors' reader decode.
+/// The encoders in order of preference. `lift` and the authors' reader decode the files of all.
 static RECIPES: [Recipe; 3] = [
     Recipe {
         encoder: "libx264",
@@ -53,27 +52,25 @@ static RECIPES: [Recipe; 3] = [
     Recipe { encoder: "mpeg4", gop: 0, options: &[("threads", "1")], qscale: Some(4 * LAMBDA) },
 ];
 
-/// The encoder that the installed FFmpeg offers, the same one for every clip.
+/// The encoder that is used for every clip.
 #[derive(Clone, Copy)]
-pub struct Encoder(&'static Recipe);
+pub struct ClipEncoder(&'static Recipe);
 
-impl Encoder {
+impl ClipEncoder {
     /// The first of the known encoders that opens at this size.
     ///
     /// # Errors
-    /// `Error::NoEncoder` if none does.
-    pub fn find(size: usize) -> Result<Self, Error> {
-        ffmpeg::init().map_err(Error::Ffmpeg)?;
-        // The encoders print statistics of every clip otherwise.
+    /// `SynthError::NoEncoder` if none does.
+    pub fn find(size: usize) -> Result<Self, SynthError> {
+        ffmpeg::init().map_err(SynthError::Ffmpeg)?;
+        // Otherwise the encoders print statistics of every clip.
         ffmpeg::log::set_level(ffmpeg::log::Level::Error);
-        RECIPES
-            .iter()
-            .find(|recipe| recipe.open(size, false).is_ok())
-            .map(Self)
-            .ok_or_else(|| Error::NoEncoder(RECIPES.iter().map(|r| r.encoder).collect::<Vec<_>>().join(", ")))
+        RECIPES.iter().find(|recipe| recipe.open(size).is_ok()).map(Self).ok_or_else(|| {
+            SynthError::NoEncoder(RECIPES.iter().map(|r| r.encoder).collect::<Vec<_>>().join(", "))
+        })
     }
 
-    /// FFmpeg's name of it.
+    /// FFmpeg's name of the encoder.
     pub fn name(&self) -> &'static str {
         self.0.encoder
     }
@@ -81,135 +78,75 @@ impl Encoder {
     /// Writes `size` x `size` RGB frames to `path`.
     ///
     /// # Errors
-    /// Whatever FFmpeg reports, a full disk included.
+    /// FFmpeg's error, for example of a full disk.
     pub fn write(
         &self,
         path: &Path,
         size: usize,
         frames: impl Iterator<Item = Vec<u8>>,
-    ) -> Result<(), Error> {
-        self.mux(path, size, frames).map_err(|cause| Error::Encode { path: path.to_owned(), cause })
+    ) -> Result<(), SynthError> {
+        self.encode(path, size, frames).map_err(|cause| SynthError::Encode { path: path.to_owned(), cause })
     }
 
-    fn mux(
+    fn encode(
         &self,
         path: &Path,
         size: usize,
         frames: impl Iterator<Item = Vec<u8>>,
     ) -> Result<(), ffmpeg::Error> {
-        let mut output = format::output_as(path, "mp4")?;
-        let global = output.format().flags().contains(format::Flags::GLOBAL_HEADER);
-        let mut encoder = self.0.open(size, global)?;
-        let mut stream = output.add_stream(encoder::find_by_name(self.0.encoder))?;
-        stream.set_parameters(&encoder);
-        stream.set_time_base(tick());
-        stream.set_avg_frame_rate(Rational(FPS, 1));
-        // No version of the library and no time of day in the file.
-        let mut options = Dictionary::new();
-        options.set("fflags", "+bitexact");
-        output.write_header_with(options)?;
-        let scale = output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
-
-        let side = size as u32;
-        let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND;
-        let (rgb, yuv) = (format::Pixel::RGB24, format::Pixel::YUV420P);
-        let mut converter = scaling::Context::get(rgb, side, side, yuv, side, side, flags)?;
-        for (index, pixels) in frames.enumerate() {
-            let mut source = frame::Video::new(rgb, side, side);
-            let stride = source.stride(0);
-            for (row, line) in pixels.chunks_exact(3 * size).enumerate() {
-                source.data_mut(0)[row * stride..][..3 * size].copy_from_slice(line);
-            }
-            let mut picture = frame::Video::new(yuv, side, side);
-            converter.run(&source, &mut picture)?;
-            picture.set_pts(Some(index as i64));
-            encoder.send_frame(&picture)?;
-            drain(&mut encoder, &mut output, scale)?;
+        // Keeps the library's version and the time of day out of the file.
+        let mut writer = Mp4Writer::create(path, self.0.open(size)?, ("fflags", "+bitexact"))?;
+        for pixels in frames {
+            writer.push(&pixels)?;
         }
-        encoder.send_eof()?;
-        drain(&mut encoder, &mut output, scale)?;
-        output.write_trailer()
-    }
-}
-
-/// One frame's time.
-fn tick() -> Rational {
-    Rational(1, FPS)
-}
-
-/// Moves every packet that is ready into the file.
-fn drain(
-    encoder: &mut encoder::video::Encoder,
-    output: &mut format::context::Output,
-    scale: Rational,
-) -> Result<(), ffmpeg::Error> {
-    let mut packet = Packet::empty();
-    loop {
-        match encoder.receive_packet(&mut packet) {
-            Ok(()) => {
-                packet.set_stream(0);
-                packet.set_duration(1);
-                packet.rescale_ts(tick(), scale);
-                packet.write_interleaved(output)?;
-            }
-            Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => return Ok(()),
-            Err(error) => return Err(error),
-        }
+        writer.finish()
     }
 }
 
 impl Recipe {
-    fn open(&self, size: usize, global_header: bool) -> Result<encoder::video::Encoder, ffmpeg::Error> {
+    fn open(&self, size: usize) -> Result<Mp4Encoder, ffmpeg::Error> {
         let found = encoder::find_by_name(self.encoder).ok_or(ffmpeg::Error::EncoderNotFound)?;
-        let mut video = codec::Context::new_with_codec(found).encoder().video()?;
-        video.set_width(size as u32);
-        video.set_height(size as u32);
-        video.set_format(format::Pixel::YUV420P);
-        video.set_time_base(tick());
-        video.set_frame_rate(Some(Rational(FPS, 1)));
-        video.set_gop(self.gop);
-        video.set_max_b_frames(0);
-        let mut flags = codec::Flags::BITEXACT;
-        if global_header {
-            flags |= codec::Flags::GLOBAL_HEADER;
-        }
-        if let Some(quality) = self.qscale {
-            flags |= codec::Flags::QSCALE;
-            video.set_global_quality(quality);
-        }
-        video.set_flags(flags);
-        let mut options = Dictionary::new();
-        self.options.iter().for_each(|(key, value)| options.set(key, value));
-        video.open_as_with(found, options)
+        let quality = if self.qscale.is_some() { codec::Flags::QSCALE } else { codec::Flags::empty() };
+        let side = size as u32;
+        Mp4Encoder::open(found, (side, side), FPS, codec::Flags::BITEXACT | quality, |video| {
+            video.set_gop(self.gop);
+            video.set_max_b_frames(0);
+            if let Some(quality) = self.qscale {
+                video.set_global_quality(quality);
+            }
+            let mut options = Dictionary::new();
+            self.options.iter().for_each(|(key, value)| options.set(key, value));
+            options
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::clip::{Clip, FRAMES};
+    use super::super::clip::{FRAMES, SynthClip};
     use super::super::draw::Draw;
     use super::super::kinds::KINDS;
     use super::super::texture::Contrast;
     use super::*;
 
-    /// Packets of the file, and its size in bytes.
+    /// Key frames of the file, and its size in bytes.
     fn inspect(path: &Path) -> (usize, u64) {
-        let mut input = format::input(path).unwrap();
+        let mut input = ffmpeg::format::input(path).unwrap();
         let packets = input.packets().filter(|(_, packet)| packet.is_key()).count();
         (packets, std::fs::metadata(path).unwrap().len())
     }
 
     #[test]
     fn the_order_of_the_frames_does_not_show_in_the_file() {
-        Encoder::find(160).unwrap();
+        ClipEncoder::find(160).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for recipe in RECIPES.iter().filter(|recipe| recipe.open(160, false).is_ok()) {
+        for recipe in RECIPES.iter().filter(|recipe| recipe.open(160).is_ok()) {
             for kind in [&KINDS[2], &KINDS[7]] {
                 let [forward, reverse] = [false, true].map(|reverse| {
                     let mut draw = Draw::named("order");
-                    let clip = Clip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
+                    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
                     let path = folder.path().join(format!("{}-{reverse}.mp4", recipe.encoder));
-                    Encoder(recipe).write(&path, 160, clip.frames(160)).unwrap();
+                    ClipEncoder(recipe).write(&path, 160, clip.frames(160)).unwrap();
                     inspect(&path)
                 });
                 assert_eq!((forward.0, reverse.0), (FRAMES, FRAMES), "{}", recipe.encoder);

@@ -4,20 +4,20 @@ use std::f32::consts::PI;
 
 use super::draw::Draw;
 use super::motions::{Motion, between};
-use super::raster::{Canvas, Paint, Point, Projection};
+use super::raster::{Canvas, Homography, Paint, Point};
 use super::shapes::{place, rectangle};
 use super::texture::{Contrast, Surface, Texture};
 
-/// How much nearer, and so larger, the free edge of a panel becomes when it points at the viewer.
+/// How much larger the free edge of a panel becomes when it points at the viewer.
 const PERSPECTIVE: f32 = 0.35;
 
 /// Fills a quadrilateral, one tile of texture over its area.
 fn fill(canvas: &mut Canvas, corners: [Point; 4], texture: &Texture, shade: f32) {
-    canvas.fill(&corners, Paint { texture, projection: Projection::quad(corners), tiles: 1.0, shade });
+    canvas.fill(&corners, Paint { texture, projection: Homography::quad(corners), tiles: 1.0, shade });
 }
 
-/// A panel hinged at a line, seen from the front. Turned by `angle` from lying on the wall to the right of the
-/// line, in the plane's own axes: `along` the hinge and `across` it.
+/// A panel on a hinge, seen from the front. At angle 0 it lies on the wall to the right of the hinge. `along` is its extent
+/// along the hinge, `width` across it.
 fn panel(hinge: f32, width: f32, along: [f32; 2], angle: f32, upright: bool) -> [Point; 4] {
     let grown = 1.0 + PERSPECTIVE * angle.sin();
     let middle = (along[0] + along[1]) / 2.0;
@@ -27,7 +27,7 @@ fn panel(hinge: f32, width: f32, along: [f32; 2], angle: f32, upright: bool) -> 
     if upright { corners } else { corners.map(|(across, along)| (along, across)) }
 }
 
-/// A door in a wall: opening shows what is behind.
+/// A door in a wall: when it opens, the background behind it is seen.
 pub struct Door {
     frame: [Point; 4],
     hinge: f32,
@@ -40,7 +40,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens; the noun decides proportions and on which side the hinge is.
+    /// A door that opens; the noun decides its proportions and the side of its hinge.
     pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let (aspect, side) = match noun {
             "cupboard" => (1.2, -1.0),
@@ -88,7 +88,7 @@ pub struct Lid {
 }
 
 impl Lid {
-    /// Opens; the noun decides proportions and at which end the hinge is.
+    /// A lid that opens; the noun decides its proportions and the end of its hinge.
     pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let (aspect, side) = match noun {
             "chest" => (0.6, -1.0),
@@ -115,7 +115,7 @@ impl Lid {
 impl Motion for Lid {
     fn paint(&self, canvas: &mut Canvas, progress: f32) {
         fill(canvas, self.body, &self.box_texture, 1.0);
-        // Upwards is counterclockwise for a lid that lies to the right of its hinge.
+        // A lid to the right of its hinge turns counterclockwise to open.
         let turned = place(&self.lid, (0.0, 0.0), 1.0, -between(self.swing, progress));
         let corners =
             std::array::from_fn(|i| (self.hinge.0 + self.side * turned[i].0, self.hinge.1 + turned[i].1));
@@ -123,7 +123,7 @@ impl Motion for Lid {
     }
 }
 
-/// A sheet whose one half folds over the other and shows its back.
+/// A sheet: one half folds over the other and shows its back.
 pub struct Sheet {
     crease: f32,
     half: f32,
@@ -135,7 +135,7 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Folds; the noun decides the proportions and the direction of the crease.
+    /// A sheet that folds; the noun decides its proportions and the direction of the crease.
     pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let (aspect, upright) = match noun {
             "cloth" => (1.0, false),
@@ -162,7 +162,7 @@ impl Motion for Sheet {
     fn paint(&self, canvas: &mut Canvas, progress: f32) {
         fill(canvas, panel(self.crease, -self.half, self.along, 0.0, self.upright), &self.front, 1.0);
         let angle = between(self.swing, progress);
-        // Past the upright one looks at the back, in the shade of the fold.
+        // Beyond a right angle the back is seen, and it is in shade.
         let (texture, shade) = if angle < PI / 2.0 { (&self.front, 1.0) } else { (&self.back, 0.85) };
         fill(canvas, panel(self.crease, self.half, self.along, angle, self.upright), texture, shade);
     }

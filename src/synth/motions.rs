@@ -1,13 +1,13 @@
-//! Objects that move as a whole: up, left, nearer, round.
+//! Rigid objects that move: up, left, nearer, or clockwise.
 
 use super::draw::Draw;
-use super::raster::{Canvas, Paint, Point, Projection};
+use super::raster::{Canvas, Homography, Paint, Point};
 use super::shapes::{outline, place};
 use super::texture::{Contrast, Surface, Texture};
 
-/// Something that happens in a clip, from its beginning (0) to its end (1).
+/// A motion in a clip, from its beginning (0) to its end (1).
 pub trait Motion: Send + Sync {
-    /// Draws the moment `progress`.
+    /// Paints the motion at `progress`.
     fn paint(&self, canvas: &mut Canvas, progress: f32);
 }
 
@@ -23,15 +23,15 @@ impl Body {
         Self { outline: outline(noun), texture: Texture::random(draw, Surface::Object, contrast) }
     }
 
-    /// Draws it here, this large and this far turned; the texture goes with it.
+    /// Paints the body at `centre`, scaled and turned by `angle` radians together with its texture.
     pub fn paint(&self, canvas: &mut Canvas, centre: Point, scale: f32, angle: f32) {
-        let projection = Projection::similarity(centre, scale, angle);
+        let projection = Homography::similarity(centre, scale, angle);
         let paint = Paint { texture: &self.texture, projection, tiles: 0.4, shade: 1.0 };
         canvas.fill(&place(&self.outline, centre, scale, angle), paint);
     }
 }
 
-/// Place, size and angle at the beginning and the end, and a rigid body between them.
+/// A rigid body, and its place, size and angle at the beginning and at the end.
 pub struct Rigid {
     body: Body,
     centre: [Point; 2],
@@ -69,8 +69,8 @@ impl Rigid {
         Self { body, centre: [centre; 2], scale: [far, near], angle: [angle; 2] }
     }
 
-    /// Clockwise past the upright. Both ends are on their own side of it: a turn from anywhere to anywhere has a
-    /// sense that no line through feature space can read.
+    /// Clockwise through the upright position. The beginning is always on the left of it and the end on the right: between
+    /// random angles no linear probe could read the direction of a turn.
     pub fn clockwise(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let centre = (draw.range(0.4, 0.6), draw.range(0.4, 0.6));
         let scale = draw.range(0.26, 0.36);
@@ -80,7 +80,7 @@ impl Rigid {
     }
 }
 
-/// The value `progress` of the way from the first to the second.
+/// The value at `progress` (0 to 1) on the way from the first to the second.
 pub fn between(ends: [f32; 2], progress: f32) -> f32 {
     ends[0] + (ends[1] - ends[0]) * progress
 }

@@ -1,23 +1,23 @@
-//! Which clips there are: groups, splits, classes, ids, and the tables that list them.
+//! The clips of a data set: groups, splits, classes, ids, and the CSVs that list them.
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::kinds::{KINDS, Kind};
-use super::{Config, Error};
+use super::kinds::{KINDS, PairKind};
+use super::{SynthConfig, SynthError};
 
 /// Train or validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// The probe is fitted on these.
+    /// The clips that a probe is fitted on.
     Train,
-    /// The probe is scored on these.
+    /// The clips that a probe is scored on.
     Validation,
 }
 
 impl Split {
-    /// As in the benchmark's file names.
+    /// The name in the benchmark's file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -28,43 +28,43 @@ impl Split {
 
 /// One pair of opposite classes.
 #[derive(Clone)]
-pub struct Group {
-    /// `t03_synth`.
+pub struct ClassPair {
+    /// The triplet id, such as `t03_synth`.
     pub id: String,
-    /// What happens.
-    pub kind: &'static Kind,
-    /// To what, numbered where the nouns have run out.
+    /// The kind of motion.
+    pub kind: &'static PairKind,
+    /// The object, with a number after each noun of the kind has had its group.
     pub noun: String,
-    /// To what, as the kind knows it.
+    /// The object without that number.
     pub shape: &'static str,
 }
 
 /// One clip to be drawn.
 #[derive(Clone)]
-pub struct Item {
-    /// Names the file; says nothing about the class.
+pub struct PlannedClip {
+    /// The name of the file; it does not show the class.
     pub id: String,
-    /// Names the random stream.
+    /// The name of the random stream.
     pub stream: String,
     /// Index into the plan's groups.
     pub group: usize,
-    /// Which list it is in.
+    /// The split that lists the clip.
     pub split: Split,
-    /// The second class of its pair.
+    /// Whether the clip is of the second class of its pair.
     pub reverse: bool,
 }
 
 /// Everything that will be written.
-pub struct Plan {
+pub struct ClipPlan {
     /// The pairs.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ClassPair>,
     /// The clips, in the order of their ids.
-    pub items: Vec<Item>,
+    pub items: Vec<PlannedClip>,
 }
 
-impl Plan {
-    /// The plan of these settings. More clips per class, or more groups, leave the others as they were.
-    pub fn new(config: &Config) -> Self {
+impl ClipPlan {
+    /// The plan of these settings. More clips per class, or more groups, leave the other clips unchanged.
+    pub fn new(config: &SynthConfig) -> Self {
         let groups: Vec<_> = (0..config.groups).map(group).collect();
         let mut items = Vec::new();
         for index in 0..config.groups {
@@ -80,7 +80,7 @@ impl Plan {
                     );
                     let digest = Sha256::digest(stream.as_bytes());
                     let hex = crate::files::hexadecimal(&digest[..6]);
-                    items.push(Item {
+                    items.push(PlannedClip {
                         id: format!("g{index:02}-{hex}"),
                         stream,
                         group: index,
@@ -100,11 +100,11 @@ impl Plan {
         ids.map(|item| item.id.as_str()).collect::<Vec<_>>().join(";")
     }
 
-    /// Writes both forms of the benchmark's tables for both splits.
+    /// Writes both forms of the benchmark's CSVs for both splits.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn write_tables(&self, folder: &Path) -> Result<(), Error> {
+    /// If a file cannot be written.
+    pub fn write_tables(&self, folder: &Path) -> Result<(), SynthError> {
         for split in [Split::Train, Split::Validation] {
             self.write_groups(&folder.join(format!("chiral_groups-synth-{}.csv", split.name())), split)?;
             self.write_videos(&folder.join(format!("cia-synth-{}.csv", split.name())), split)?;
@@ -112,7 +112,7 @@ impl Plan {
         Ok(())
     }
 
-    fn write_groups(&self, path: &Path, split: Split) -> Result<(), Error> {
+    fn write_groups(&self, path: &Path, split: Split) -> Result<(), SynthError> {
         let rows = self.groups.iter().enumerate().map(|(index, group)| {
             [
                 group.id.clone(),
@@ -128,7 +128,7 @@ impl Plan {
         write_csv(path, header, rows)
     }
 
-    fn write_videos(&self, path: &Path, split: Split) -> Result<(), Error> {
+    fn write_videos(&self, path: &Path, split: Split) -> Result<(), SynthError> {
         let rows = self.items.iter().filter(|item| item.split == split).map(|item| {
             let group = &self.groups[item.group];
             let (verb, label) =
@@ -149,8 +149,9 @@ impl Plan {
     }
 }
 
-/// Kinds in turn; each time round the next noun, numbered once they have all had theirs.
-fn group(index: usize) -> Group {
+/// The pair number `index`: the kinds follow one another, and after all kinds comes the next noun of each. After all nouns
+/// come the same ones with a number.
+fn group(index: usize) -> ClassPair {
     let kind = &KINDS[index % KINDS.len()];
     let turn = index / KINDS.len();
     let shape = kind.nouns[turn % kind.nouns.len()];
@@ -158,14 +159,14 @@ fn group(index: usize) -> Group {
         0 => shape.to_owned(),
         again => format!("{shape} {}", again + 1),
     };
-    Group { id: format!("t{index:02}_synth"), kind, noun, shape }
+    ClassPair { id: format!("t{index:02}_synth"), kind, noun, shape }
 }
 
 fn write_csv<const N: usize>(
     path: &Path,
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
-) -> Result<(), Error> {
+) -> Result<(), SynthError> {
     let write = || -> Result<(), csv::Error> {
         let mut writer = csv::Writer::from_path(path)?;
         writer.write_record(header)?;
@@ -174,7 +175,7 @@ fn write_csv<const N: usize>(
         }
         Ok(writer.flush()?)
     };
-    write().map_err(|cause| Error::Table { path: path.to_owned(), cause })
+    write().map_err(|cause| SynthError::Table { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]
@@ -182,14 +183,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::synth::Contrast;
 
-    fn config(groups: usize, per_class: usize) -> Config {
-        Config { groups, per_class, valid_per_class: 2, ..Config::default() }
+    fn config(groups: usize, per_class: usize) -> SynthConfig {
+        SynthConfig { groups, per_class, valid_per_class: 2, size: 224, seed: 0, contrast: Contrast::Salient }
     }
 
     #[test]
     fn classes_and_splits_are_balanced_and_ids_differ() {
-        let plan = Plan::new(&config(40, 3));
+        let plan = ClipPlan::new(&config(40, 3));
         assert_eq!(plan.items.len(), 40 * 2 * (3 + 2));
         assert_eq!(plan.items.iter().filter(|item| item.reverse).count(), plan.items.len() / 2);
         assert_eq!(plan.items.iter().map(|item| &item.id).collect::<HashSet<_>>().len(), plan.items.len());
@@ -199,14 +201,14 @@ mod tests {
 
     #[test]
     fn a_larger_plan_contains_the_smaller_one() {
-        let ids = |plan: Plan| plan.items.into_iter().map(|item| item.id).collect::<HashSet<_>>();
-        assert!(ids(Plan::new(&config(4, 3))).is_subset(&ids(Plan::new(&config(6, 5)))));
+        let ids = |plan: ClipPlan| plan.items.into_iter().map(|item| item.id).collect::<HashSet<_>>();
+        assert!(ids(ClipPlan::new(&config(4, 3))).is_subset(&ids(ClipPlan::new(&config(6, 5)))));
     }
 
     #[test]
     fn the_tables_have_the_columns_of_the_benchmark() {
         let folder = tempfile::tempdir().unwrap();
-        Plan::new(&config(2, 3)).write_tables(folder.path()).unwrap();
+        ClipPlan::new(&config(2, 3)).write_tables(folder.path()).unwrap();
         let read = |name: &str| csv::Reader::from_path(folder.path().join(name)).unwrap();
         let mut groups = read("chiral_groups-synth-train.csv");
         let row = groups.records().next().unwrap().unwrap();

@@ -1,9 +1,9 @@
-//! A small software rasteriser: antialiased, textured polygons in perspective over a canvas.
+//! A small software rasteriser: paints antialiased, textured polygons in perspective.
 //!
-//! Coordinates are the unit square, x right and y down, whatever the size in pixels. Coverage is exact along x
+//! Coordinates are those of the unit square, x to the right and y down, for every size in pixels. Coverage is exact along x
 //! and sampled four times along y, by the even-odd rule, so a polygon may be concave or cross itself.
 
-use super::texture::{Rgb, Texture};
+use super::texture::{LinearRgb, Texture};
 
 /// A point in the unit square of the picture.
 pub type Point = (f32, f32);
@@ -11,11 +11,11 @@ pub type Point = (f32, f32);
 /// Sub-scanlines per row.
 const ROWS: usize = 4;
 
-/// A projective map of the plane, row-major.
+/// A projective map of the plane, as a row-major 3 x 3 matrix.
 #[derive(Clone, Copy)]
-pub struct Projection([f32; 9]);
+pub struct Homography([f32; 9]);
 
-impl Projection {
+impl Homography {
     /// Picture to texture for a shape moved to `centre`, scaled by `scale` and turned by `angle` radians
     /// (clockwise on the screen): the inverse of that motion.
     pub fn similarity(centre: Point, scale: f32, angle: f32) -> Self {
@@ -31,12 +31,12 @@ impl Projection {
         let (dx1, dx2, sx) = (x1 - x2, x3 - x2, x0 - x1 + x2 - x3);
         let (dy1, dy2, sy) = (y1 - y2, y3 - y2, y0 - y1 + y2 - y3);
         let det = dx1 * dy2 - dx2 * dy1;
-        // An edge-on quadrilateral covers no pixel; any map will do.
+        // A quadrilateral seen edge-on covers no pixel, so any map serves.
         let det = if det.abs() < 1e-9 { 1e-9 } else { det };
         let (g, h) = ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det);
         let (a, b, c) = (x1 - x0 + g * x1, x3 - x0 + h * x3, x0);
         let (d, e, f) = (y1 - y0 + g * y1, y3 - y0 + h * y3, y0);
-        // The adjugate: the inverse up to a factor, which a projective map does not see.
+        // The adjugate is the inverse up to a factor, which does not change a projective map.
         Self([
             e - f * h,
             c * h - b,
@@ -64,15 +64,15 @@ pub struct Paint<'a> {
     /// The colours.
     pub texture: &'a Texture,
     /// From the picture to the texture.
-    pub projection: Projection,
+    pub projection: Homography,
     /// Tiles per unit of the texture's plane.
     pub tiles: f32,
-    /// Brightness, 1 for the texture's own.
+    /// Factor of the brightness.
     pub shade: f32,
 }
 
 impl Paint<'_> {
-    fn at(&self, point: Point) -> Rgb {
+    fn at(&self, point: Point) -> LinearRgb {
         let (u, v) = self.projection.apply(point);
         self.texture.sample(u * self.tiles, v * self.tiles).map(|c| c * self.shade)
     }
@@ -81,7 +81,7 @@ impl Paint<'_> {
 /// A square picture being drawn.
 pub struct Canvas {
     size: usize,
-    pixels: Vec<Rgb>,
+    pixels: Vec<LinearRgb>,
 }
 
 impl Canvas {
@@ -168,7 +168,7 @@ mod tests {
         let mut canvas = Canvas::new(64);
         let white = Paint {
             texture: &texture,
-            projection: Projection::similarity((0.0, 0.0), 1.0, 0.0),
+            projection: Homography::similarity((0.0, 0.0), 1.0, 0.0),
             tiles: 1.0,
             shade: 1e6,
         };
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_quad_maps_its_corners_to_the_unit_square() {
         let corners = [(0.2, 0.1), (0.7, 0.2), (0.8, 0.9), (0.1, 0.6)];
-        let map = Projection::quad(corners);
+        let map = Homography::quad(corners);
         for (corner, want) in corners.into_iter().zip([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]) {
             let (u, v) = map.apply(corner);
             assert!((u - want.0).abs() < 1e-4 && (v - want.1).abs() < 1e-4, "{u} {v}");
@@ -206,7 +206,7 @@ mod tests {
         let (angle, scale) = (0.7f32, 0.3);
         let (sin, cos) = angle.sin_cos();
         let place = |(x, y): Point| (0.4 + scale * (cos * x - sin * y), 0.6 + scale * (sin * x + cos * y));
-        let (u, v) = Projection::similarity((0.4, 0.6), scale, angle).apply(place((0.9, -0.2)));
+        let (u, v) = Homography::similarity((0.4, 0.6), scale, angle).apply(place((0.9, -0.2)));
         assert!((u - 0.9).abs() < 1e-5 && (v + 0.2).abs() < 1e-5);
     }
 }

@@ -4,7 +4,7 @@ use std::f32::consts::{FRAC_PI_2, TAU};
 
 use super::raster::Point;
 
-/// The outline that goes by this noun; a noun without one of its own is a disc.
+/// The outline of this noun; a disc for a noun that has none.
 pub fn outline(noun: &str) -> Vec<Point> {
     match noun {
         "block" => vec![(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
@@ -59,7 +59,7 @@ fn cross() -> Vec<Point> {
 }
 
 fn heart() -> Vec<Point> {
-    // The well-known curve in sixteenths, turned over because y points down.
+    // The usual heart curve in sixteenths, upside down because y points down.
     (0..48)
         .map(|i| {
             let t = TAU * i as f32 / 48.0;

@@ -1,4 +1,4 @@
-//! What the data set promises: the same seed, the same bytes; two classes that only the order of frames tells apart.
+//! Tests that the same seed gives the same bytes, and that only the order of the frames tells the two classes apart.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::kinds::KINDS;
 use super::*;
 
-fn small(seed: u64) -> Config {
-    Config { groups: 2, per_class: 2, valid_per_class: 1, size: 160, seed, contrast: Contrast::Salient }
+fn small(seed: u64) -> SynthConfig {
+    SynthConfig { groups: 2, per_class: 2, valid_per_class: 1, size: 160, seed, contrast: Contrast::Salient }
 }
 
 /// Every file below a folder with its bytes.
@@ -42,12 +42,12 @@ fn a_folder_is_replaced_only_when_asked_and_only_if_it_is_ours() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("data");
     write(&small(1), &target, false, |_| true).unwrap();
-    assert!(matches!(write(&small(2), &target, false, |_| true), Err(Error::Exists(_))));
+    assert!(matches!(write(&small(2), &target, false, |_| true), Err(SynthError::Exists(_))));
     let before = bytes(&target);
     write(&small(2), &target, true, |_| true).unwrap();
     assert!(before != bytes(&target));
     std::fs::write(target.join("thesis.tex"), "mine").unwrap();
-    assert!(matches!(write(&small(2), &target, true, |_| true), Err(Error::Foreign { .. })));
+    assert!(matches!(write(&small(2), &target, true, |_| true), Err(SynthError::Foreign { .. })));
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn a_folder_that_appears_while_it_draws_is_not_replaced() {
         std::fs::write(target.join("thesis.tex"), "mine").unwrap();
         true
     };
-    assert!(matches!(write(&small(1), &target, false, appear), Err(Error::Exists(_))));
-    assert!(matches!(write(&small(1), &target, true, |_| true), Err(Error::Foreign { .. })));
+    assert!(matches!(write(&small(1), &target, false, appear), Err(SynthError::Exists(_))));
+    assert!(matches!(write(&small(1), &target, true, |_| true), Err(SynthError::Foreign { .. })));
     assert_eq!(std::fs::read(target.join("thesis.tex")).unwrap(), b"mine");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -69,16 +69,18 @@ fn a_folder_that_appears_while_it_draws_is_not_replaced() {
 fn an_interrupted_run_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let result = write(&small(1), &folder.path().join("data"), false, |done| done < 3);
-    assert!(matches!(result, Err(Error::Interrupted)));
+    assert!(matches!(result, Err(SynthError::Interrupted)));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    for config in
-        [Config { size: 161, ..small(1) }, Config { size: 512, ..small(1) }, Config { groups: 0, ..small(1) }]
-    {
-        assert!(matches!(config.check(), Err(Error::Config(_))));
+    for config in [
+        SynthConfig { size: 161, ..small(1) },
+        SynthConfig { size: 512, ..small(1) },
+        SynthConfig { groups: 0, ..small(1) },
+    ] {
+        assert!(matches!(config.check(), Err(SynthError::Config(_))));
     }
 }
 
@@ -87,7 +89,7 @@ fn thumbnails(kind: usize, clip: usize, reverse: bool) -> Vec<Vec<f64>> {
     let class = if reverse { "reverse" } else { "forward" };
     let mut draw = Draw::named(&format!("probe {kind} {class} {clip}"));
     let kind = &KINDS[kind];
-    let clip = Clip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
+    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
     let luma = |pixel: &[u8]| pixel.iter().map(|&v| f64::from(v)).sum::<f64>() / 765.0;
     (0..16).map(|t| clip.frame(2 * t, 20).chunks_exact(3).map(luma).collect()).collect()
 }
@@ -128,7 +130,7 @@ fn probe(samples: &[Sample]) -> f64 {
 }
 
 #[test]
-fn the_frame_average_says_nothing_and_the_change_says_all() {
+fn the_average_frame_does_not_show_the_class_and_the_change_does() {
     const PER_CLASS: usize = 60;
     let both: Vec<[f64; 2]> = (0..KINDS.len())
         .into_par_iter()
@@ -144,7 +146,7 @@ fn the_frame_average_says_nothing_and_the_change_says_all() {
         })
         .collect();
     let mean = |which: usize| both.iter().map(|pair| pair[which]).sum::<f64>() / both.len() as f64;
-    // 540 tested clips: one standard error of a fair coin is 0.022.
+    // For chance on 540 tested clips the standard error is 0.022.
     assert!((mean(0) - 0.5).abs() < 0.05, "{both:?}");
     assert!(mean(1) > 0.95, "{both:?}");
 }

@@ -1,40 +1,40 @@
-//! Textures: tiles of two colours in a random pattern, repeating without a seam.
+//! Textures: tiles of two colours in a random pattern, which repeat without a seam.
 //!
-//! A tile is drawn once per clip and sampled for every frame, which is what makes drawing cheap.
+//! A tile is computed once per clip and sampled for every frame, which makes drawing fast.
 
 use serde::Serialize;
 
 use super::draw::Draw;
 
-/// Linear RGB in `0.0..=255.0` (no gamma: nobody looks at these clips for their looks).
-pub type Rgb = [f32; 3];
+/// RGB in `0.0..=255.0`, blended without gamma.
+pub type LinearRgb = [f32; 3];
 
 /// Side of a tile in texels.
 const SIDE: usize = 128;
 
-/// How far object and background lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How far the brightness of objects and backgrounds differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contrast {
-    /// Objects are always lighter than what is behind them: features of a small or random backbone suffice.
+    /// Objects are always lighter than what is behind them
     Salient,
-    /// One palette for everything: only a good backbone tells an object from its background.
+    /// Objects and backgrounds have the same colours; only a trained frame encoder tells them apart
     Hard,
 }
 
-/// What a surface is, which decides how light it may be.
+/// What a surface belongs to, which decides its brightness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
     /// The wall or table behind everything.
     Background,
-    /// What stands still: a box, a frame, a container.
+    /// Objects that stand still: a box, a frame, a container.
     Fixture,
-    /// What moves.
+    /// The object that moves.
     Object,
 }
 
 /// A colour of random hue whose luma (BT.601) lies in the range of its surface.
-fn colour(draw: &mut Draw, surface: Surface, contrast: Contrast) -> Rgb {
+fn colour(draw: &mut Draw, surface: Surface, contrast: Contrast) -> LinearRgb {
     let (low, high) = match (contrast, surface) {
         (Contrast::Salient, Surface::Background) => (18.0, 80.0),
         (Contrast::Salient, Surface::Fixture) => (95.0, 130.0),
@@ -50,11 +50,11 @@ fn colour(draw: &mut Draw, surface: Surface, contrast: Contrast) -> Rgb {
 
 /// A repeating square of colour.
 pub struct Texture {
-    texels: Vec<Rgb>,
+    texels: Vec<LinearRgb>,
 }
 
 impl Texture {
-    /// Draws pattern and colours.
+    /// A random pattern of random colours.
     pub fn random(draw: &mut Draw, surface: Surface, contrast: Contrast) -> Self {
         let (dark, light) = (colour(draw, surface, contrast), colour(draw, surface, contrast));
         let pattern = draw.below(5);
@@ -85,7 +85,7 @@ impl Texture {
     }
 
     /// The colour at `(u, v)`, bilinear; the tile covers the unit square and repeats.
-    pub fn sample(&self, u: f32, v: f32) -> Rgb {
+    pub fn sample(&self, u: f32, v: f32) -> LinearRgb {
         let split = |x: f32| {
             let x = (x - x.floor()) * SIDE as f32;
             let low = (x as usize).min(SIDE - 1);
@@ -100,14 +100,14 @@ impl Texture {
     }
 }
 
-/// Value noise: random heights on a wrapping grid, smoothly interpolated.
+/// Value noise: random values on a repeating grid, smoothly interpolated.
 struct Lattice {
     cells: usize,
     heights: Vec<f32>,
 }
 
 impl Lattice {
-    /// With `least` cells a side, or up to `spread - 1` more.
+    /// With `least` cells per side, or up to `spread - 1` more.
     fn random(draw: &mut Draw, least: usize, spread: usize) -> Self {
         let cells = least + draw.below(spread);
         Self { cells, heights: (0..cells * cells).map(|_| draw.unit()).collect() }

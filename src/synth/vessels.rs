@@ -1,18 +1,18 @@
-//! Things that hold things: a level that rises, an object put in.
+//! Vessels: a liquid that rises in a glass, and an object that is put into a box.
 
 use super::draw::Draw;
 use super::motions::{Body, Motion, between};
-use super::raster::{Canvas, Paint, Point, Projection};
+use super::raster::{Canvas, Homography, Paint, Point};
 use super::shapes::rectangle;
 use super::texture::{Contrast, Surface, Texture};
 
-/// Fills a polygon with a texture that stays where it is, three tiles to the picture.
+/// Fills a polygon with a texture that does not move, three tiles per picture side.
 fn still(canvas: &mut Canvas, polygon: &[Point], texture: &Texture, shade: f32) {
-    let projection = Projection::similarity((0.0, 0.0), 1.0, 0.0);
+    let projection = Homography::similarity((0.0, 0.0), 1.0, 0.0);
     canvas.fill(polygon, Paint { texture, projection, tiles: 3.0, shade });
 }
 
-/// A glass of something whose level rises.
+/// A glass with a liquid whose level rises.
 pub struct Level {
     centre: f32,
     top: f32,
@@ -28,7 +28,7 @@ pub struct Level {
 }
 
 impl Level {
-    /// Rises; the noun decides the vessel.
+    /// A level that rises; the noun decides the shape of the glass.
     pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let (narrow, wide) = match noun {
             "juice" => (0.1, 0.2),
@@ -53,7 +53,7 @@ impl Level {
         }
     }
 
-    /// The vessel's inside from the bottom up to `level` (0 to 1), grown by `rim` sideways and down.
+    /// The inside of the glass from the bottom up to `level` (0 to 1), larger by `rim` at the sides and at the bottom.
     fn body(&self, level: f32, rim: f32, tilt: f32) -> [Point; 4] {
         let y = self.bottom + (self.top - self.bottom) * level;
         let half = between(self.half, level);
@@ -74,7 +74,7 @@ impl Motion for Level {
     }
 }
 
-/// An object that goes over the rim of a box and down behind its front.
+/// An object that moves over the rim of a box and down behind its front.
 pub struct Inside {
     body: Body,
     scale: f32,
@@ -89,7 +89,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// Puts it in, from either side.
+    /// An object that is put in, from a random side.
     pub fn random(draw: &mut Draw, noun: &str, contrast: Contrast) -> Self {
         let scale = draw.range(0.1, 0.13);
         let x = draw.range(0.42, 0.58);
@@ -115,7 +115,7 @@ impl Inside {
 impl Motion for Inside {
     fn paint(&self, canvas: &mut Canvas, progress: f32) {
         still(canvas, &self.back, &self.back_texture, 0.6);
-        // A quadratic curve: out of the hand, over the rim, down.
+        // A quadratic curve: from the side, over the rim, down.
         let along = |a: f32, b: f32, c: f32| {
             between([between([a, b], progress), between([b, c], progress)], progress)
         };

@@ -1,8 +1,8 @@
-//! Adam with weight decay as L2 in the gradient (torch's `Adam`, not `AdamW`), which candle does not have.
+//! Adam with weight decay as an L2 penalty in the gradient (torch's `Adam`, not `AdamW`); candle does not have it.
 //!
 //! Kingma & Ba 2015 in torch's order of operations: `g += λp`, `m = lerp(m, g, 1-β₁)`, `v = β₂v + (1-β₂)g²`,
-//! `p -= lr/(1-β₁ᵗ) · m / (sqrt(v)/sqrt(1-β₂ᵗ) + ε)`. On the CPU each line is one pass in place, in parallel; elsewhere
-//! the same lines in candle's operations.
+//! `p -= lr/(1-β₁ᵗ) · m / (sqrt(v)/sqrt(1-β₂ᵗ) + ε)`. On the CPU each formula is one parallel pass in
+//! place; on a GPU the same formulas are computed by candle's operations.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::grad;
 
-/// Elements per task; a multiple of every vector width.
+/// Elements per parallel task; a multiple of every vector width.
 const CHUNK: usize = 1 << 14;
 
-/// Adam's numbers.
+/// The settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamConfig {
     /// Decay of the mean of the gradients, β₁.
@@ -24,7 +24,7 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the root, ε.
     pub eps: f64,
-    /// What of the weight is added to its gradient, λ.
+    /// The factor of the weight that is added to its gradient, λ.
     pub weight_decay: f64,
 }
 
@@ -40,7 +40,7 @@ struct Moments {
     second: Var,
 }
 
-/// The optimiser: its running means and how many steps it has made.
+/// The optimiser: its running means and the number of its steps.
 pub struct Adam {
     config: AdamConfig,
     moments: BTreeMap<String, Moments>,
@@ -48,7 +48,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Before its first step.
+    /// The optimiser before its first step.
     ///
     /// # Errors
     /// If the device fails.
@@ -57,7 +57,7 @@ impl Adam {
         Self::resume(config, vars, zeros.collect::<Result<_>>()?, 0)
     }
 
-    /// As it was after `steps` steps: for each variable the means of the gradients and of their squares.
+    /// The optimiser after `steps` steps, with the means of the gradients and of their squares for each variable.
     ///
     /// # Errors
     /// If a mean is missing or has another shape.
@@ -89,8 +89,8 @@ impl Adam {
         self.moments.iter().map(|(name, m)| (name.as_str(), [m.first.as_tensor(), m.second.as_tensor()]))
     }
 
-    /// One step along the gradient that `gradient` gives for each variable; one without stays as it is. The variables are
-    /// moved in parallel.
+    /// Makes one step with the gradient that `gradient` gives for each variable; a variable without one stays unchanged. The
+    /// variables are updated in parallel.
     ///
     /// # Errors
     /// If the device fails.
@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition in f64, one weight, gradients given.
+    /// The definition in f64, for one weight and given gradients.
     fn reference(mut p: f64, grads: &[f64], lr: f64, config: AdamConfig) -> f64 {
         let (mut m, mut v) = (0.0, 0.0);
         for (t, g) in (1..).zip(grads) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_those_of_the_definition() {
+    fn steps_agree_with_the_definition() {
         let config = AdamConfig { weight_decay: 0.3, ..AdamConfig::default() };
         let var = Var::from_tensor(&Tensor::full(0.7f32, 3, &Device::Cpu).unwrap()).unwrap();
         let vars = BTreeMap::from([("w".to_string(), var.clone())]);

@@ -1,8 +1,9 @@
 //! Checkpoints: safetensors files that appear whole or not at all.
 //!
-//! Three files stand in a run's folder. `best.safetensors` and `last.safetensors` hold weights alone, under the names of the
-//! Lightning `state_dict`, for `lift embed` and for the authors' Python. `state.safetensors` holds what a run continues
-//! from: the weights again, the optimiser's means, and the counters, all in one file, so that they always belong together.
+//! A run's folder has three such files. `best.safetensors` and `last.safetensors` hold weights alone, under the names of the
+//! Lightning `state_dict`, for `lift embed` and for the authors' Python. `state.safetensors` holds what a
+//! resumed run starts from: the weights again, the optimiser's means and the counters, all in one file, so that they always
+//! belong together.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -12,48 +13,48 @@ use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::files::AtomicFile;
+use crate::files::{AtomicFile, TensorEntry, safetensors_header};
 
-use super::{Adam, LossValues, Params, Plateau, Settings, TrainError, exact};
+use super::{Adam, LossValues, Params, Plateau, TrainError, TrainSettings, exact};
 
-/// Of the best epoch by validation loss.
+/// The weights of the epoch with the lowest validation loss.
 pub const BEST: &str = "best.safetensors";
-/// After the last epoch, or where the run was stopped.
+/// The weights after the last epoch, or at the step where the run was stopped.
 pub const LAST: &str = "last.safetensors";
-/// What `--resume` reads.
+/// The file that `--resume` reads.
 pub const STATE: &str = "state.safetensors";
 
-/// Names of the optimiser's means: these before the weight's name.
+/// Prefixes of the weights' names that give the names of the optimiser's means.
 const MEANS: [&str; 2] = ["adam.mean.", "adam.square."];
 
 /// Metadata key of the counters.
 const KEY: &str = "lift_training";
 
-/// Where a run is, apart from its tensors.
+/// The state of a run without its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// What the run was started with.
-    pub settings: Settings,
-    /// Which data it reads.
+pub struct TrainProgress {
+    /// The settings that the run was started with.
+    pub settings: TrainSettings,
+    /// The digest of the data that it reads.
     pub data: String,
-    /// Whole epochs done.
+    /// Epochs done.
     pub epochs: u64,
-    /// Batches done of the epoch that is under way.
+    /// Batches done of the current epoch.
     pub batches: u64,
     /// Steps done in all.
     pub steps: u64,
     /// The schedule.
     pub plateau: Plateau,
-    /// Sums of the losses of the epoch under way, each weighted by its clips.
-    pub sums: Sums,
-    /// The least validation loss so far.
+    /// Sums of the losses of the current epoch, each weighted by its number of clips.
+    pub sums: LossSums,
+    /// The lowest validation loss so far.
     #[serde(with = "exact")]
     pub best: f64,
 }
 
-/// Sums that outlive a stop bit for bit.
+/// Sums of losses; stored so that a resumed run has the same bits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sums {
+pub struct LossSums {
     #[serde(with = "exact")]
     total: f64,
     #[serde(with = "exact")]
@@ -63,7 +64,7 @@ pub struct Sums {
     clips: u64,
 }
 
-impl Sums {
+impl LossSums {
     /// Adds a batch's losses.
     pub fn add(&mut self, losses: LossValues, clips: usize) {
         let weight = clips as f64;
@@ -87,11 +88,11 @@ impl Sums {
 /// Writes the weights, with `facts` (epoch, losses) in the metadata.
 ///
 /// # Errors
-/// If the file cannot be written; the one before it stays.
+/// If the file cannot be written; a file that was there before stays.
 pub fn write_weights(
     path: &Path,
     params: &Params,
-    progress: &Progress,
+    progress: &TrainProgress,
     facts: &serde_json::Value,
 ) -> Result<(), TrainError> {
     let json = |value| serde_json::to_string(&value).unwrap_or_default();
@@ -105,11 +106,16 @@ pub fn write_weights(
     write(path, &metadata, &params.tensors())
 }
 
-/// Writes everything a run continues from.
+/// Writes everything that a resumed run starts from.
 ///
 /// # Errors
-/// If the file cannot be written; the one before it stays.
-pub fn write_state(path: &Path, params: &Params, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
+/// If the file cannot be written; a file that was there before stays.
+pub fn write_state(
+    path: &Path,
+    params: &Params,
+    adam: &Adam,
+    progress: &TrainProgress,
+) -> Result<(), TrainError> {
     let text = serde_json::to_string(progress).map_err(TrainError::state(path))?;
     let mut tensors = params.tensors();
     for (name, means) in adam.means() {
@@ -119,16 +125,16 @@ pub fn write_state(path: &Path, params: &Params, adam: &Adam, progress: &Progres
     write(path, &BTreeMap::from([(KEY, text)]), &tensors)
 }
 
-/// Reads what [`write_state`] wrote.
+/// Reads the file of [`write_state`].
 ///
 /// # Errors
 /// If the file is missing, damaged, or of another version.
-pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, Progress), TrainError> {
+pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, TrainProgress), TrainError> {
     let bytes = std::fs::read(path).map_err(TrainError::state(path))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(TrainError::state(path))?;
     let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
     let text = text.ok_or_else(|| TrainError::state(path)("it is not the state of a training run"))?;
-    let progress: Progress = serde_json::from_str(text).map_err(TrainError::state(path))?;
+    let progress: TrainProgress = serde_json::from_str(text).map_err(TrainError::state(path))?;
     let mut weights = BTreeMap::new();
     let mut means = [BTreeMap::new(), BTreeMap::new()];
     let loaded = candle_core::safetensors::load_buffer(&bytes, device).map_err(TrainError::state(path))?;
@@ -138,8 +144,7 @@ pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, Progres
             None => weights.insert(name, tensor),
         };
     }
-    let params =
-        Params::from_tensors(&progress.settings.model.config(), weights).map_err(TrainError::state(path))?;
+    let params = Params::from_tensors(&progress.settings.model, weights).map_err(TrainError::state(path))?;
     let [first, mut second] = means;
     let pairs =
         first.into_iter().filter_map(|(name, mean)| Some((name.clone(), (mean, second.remove(&name)?))));
@@ -148,30 +153,21 @@ pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, Progres
     Ok((params, adam, progress))
 }
 
-/// Writes f32 tensors in the order of their names: safetensors' own writer puts the metadata in an order that changes
-/// from run to run, and files of equal runs shall be equal.
+/// Writes f32 tensors in the order of their names.
 fn write(
     path: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<(), TrainError> {
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".into(), serde_json::json!(metadata));
-    let mut end = 0;
-    for (name, tensor) in tensors {
-        let start = end;
-        end += tensor.elem_count() * size_of::<f32>();
-        let entry = serde_json::json!({"dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end]});
-        header.insert(name.clone(), entry);
-    }
-    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
-    // The values begin at a multiple of 8, as the format asks.
-    header.resize(header.len().next_multiple_of(8), b' ');
-
+    let entries = tensors.iter().map(|(name, tensor)| TensorEntry {
+        name,
+        dtype: "F32",
+        shape: tensor.dims().to_vec(),
+        width: size_of::<f32>(),
+    });
     let mut out = BufWriter::new(AtomicFile::create(path, true)?);
     let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(TrainError::write(path));
-    write(&(header.len() as u64).to_le_bytes())?;
-    write(&header)?;
+    write(&safetensors_header(metadata, entries))?;
     for tensor in tensors.values() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         if cfg!(target_endian = "little") {

@@ -1,8 +1,8 @@
-//! Features of clips to train on: `(B, T, D)` f32, in memory where they are small, else mapped from disk, a batch at a time.
+//! Features of clips to train on: `(B, T, D)` f32, read one batch at a time, from memory if they are small, else from mapped
+//! files.
 //!
-//! Kinetics-400 is 240,000 clips of 16 x 384 numbers, 6 GB: files are mapped one after the other, so that the system keeps in
-//! memory what fits and drops what it needs. Mapped rows are not looked through for values that are not finite; the loss
-//! tells.
+//! Kinetics-400 has 240,000 clips of 16 x 384 numbers, 6 GB. Mapped files let the system keep in memory what fits. Mapped
+//! rows are not searched for values that are not finite; such a value makes the loss not finite, which ends the run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use super::random::{Purpose, Stream};
 use crate::files::FileError;
 use crate::rows::{Opened, Values};
 
-/// Rows that the digest looks at, evenly spread.
+/// The number of rows that the digest reads, evenly spread.
 const DIGEST_ROWS: usize = 256;
 
-enum Source {
+enum ClipValues {
     Memory(Vec<f32>),
     /// Little-endian f32 from this byte on, not aligned.
     Mapped(Mmap, usize),
@@ -29,7 +29,7 @@ enum Source {
 pub struct Clips {
     origin: PathBuf,
     /// The first row of each source, and the source.
-    sources: Vec<(usize, Source)>,
+    sources: Vec<(usize, ClipValues)>,
     index: Result<HashMap<String, usize>, FileError>,
     count: usize,
     frames: usize,
@@ -37,10 +37,10 @@ pub struct Clips {
 }
 
 impl Clips {
-    /// Takes values at hand, `(B, T, D)` row-major; `origin` names them in messages.
+    /// Takes values in memory, `(B, T, D)` row-major; `origin` names them in messages.
     ///
     /// # Errors
-    /// If the number of values is not `B·T·D`, or there is no clip, or fewer than two frames.
+    /// If the number of values is not `B·T·D`, there is no clip, or a clip has fewer than two frames.
     pub fn in_memory(origin: &Path, values: Vec<f32>, shape: [usize; 3]) -> Result<Self, TrainError> {
         let fail = |cause: String| TrainError::Read { path: origin.to_owned(), cause };
         let needed = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
@@ -48,13 +48,13 @@ impl Clips {
             return Err(fail(format!("{} values for the shape {shape:?}", values.len())));
         }
         let index = Err(FileError::read(origin, "its rows have no ids"));
-        Self::new(origin, vec![(0, Source::Memory(values))], index, shape[0], &shape[1..])
+        Self::new(origin, vec![(0, ClipValues::Memory(values))], index, shape[0], &shape[1..])
     }
 
     /// Takes the one array of opened files.
     ///
     /// # Errors
-    /// If it has another shape than `(B, T, D)`, no clip or fewer than two frames, or a file cannot be mapped.
+    /// If its shape is not `(B, T, D)`, there is no clip, a clip has fewer than two frames, or a file cannot be mapped.
     pub fn opened(mut opened: Opened) -> Result<Self, TrainError> {
         let (index, count) = (opened.index(), opened.rows());
         let fail = |cause: String| TrainError::Read { path: opened.origin.clone(), cause };
@@ -64,19 +64,19 @@ impl Clips {
         let mut first = 0;
         for stretch in array.stretches {
             let source = match stretch.values {
-                Values::Memory(values) => Source::Memory(values),
+                Values::Memory(values) => ClipValues::Memory(values),
                 Values::File(file, offset) => {
-                    // SAFETY: the map is read-only; that nobody shortens the file meanwhile is every memory map's condition.
+                    // SAFETY: the map is read-only; as for every memory map, no other process may shorten the file meanwhile.
                     let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
                     let start = usize::try_from(offset).unwrap_or(usize::MAX);
                     let end = stretch.rows.checked_mul(4 * values).and_then(|bytes| bytes.checked_add(start));
                     if end.is_none_or(|end| end > map.len()) {
                         return Err(fail("a file was cut short while it was opened".into()));
                     }
-                    Source::Mapped(map, start)
+                    ClipValues::Mapped(map, start)
                 }
             };
-            // Without rows there is nothing to look up.
+            // A file without rows holds no clip to look up.
             if stretch.rows > 0 {
                 sources.push((first, source));
                 first += stretch.rows;
@@ -87,7 +87,7 @@ impl Clips {
 
     fn new(
         origin: &Path,
-        sources: Vec<(usize, Source)>,
+        sources: Vec<(usize, ClipValues)>,
         index: Result<HashMap<String, usize>, FileError>,
         count: usize,
         shape: &[usize],
@@ -101,7 +101,7 @@ impl Clips {
             )));
         };
         if count == 0 || frames < 2 || width == 0 {
-            return Err(fail(format!("its shape is {whole:?}; training needs clips of two frames at least")));
+            return Err(fail(format!("its shape is {whole:?}; training needs clips of at least two frames")));
         }
         Ok(Self { origin: origin.to_owned(), sources, index, count, frames, width })
     }
@@ -111,7 +111,7 @@ impl Clips {
         self.count
     }
 
-    /// Never: a file without clips is refused.
+    /// Always false: a file without clips is refused.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -134,20 +134,22 @@ impl Clips {
     /// The row of each id.
     ///
     /// # Errors
-    /// If the rows have no ids, or one stands twice.
+    /// If the rows have no ids, or two rows have the same id.
     pub fn index(&self) -> Result<&HashMap<String, usize>, &FileError> {
         self.index.as_ref()
     }
 
-    /// Appends one clip, `(T, D)` row-major, to `values`; nothing beyond the last.
+    /// Appends one clip, `(T, D)` row-major, to `values`; appends nothing if there is no such row.
     fn append(&self, row: usize, values: &mut Vec<f32>) {
         let size = self.frames * self.width;
         let at = self.sources.partition_point(|(first, _)| *first <= row);
         let Some((first, source)) = at.checked_sub(1).map(|at| &self.sources[at]) else { return };
         let within = (row - first) * size;
         match source {
-            Source::Memory(all) => values.extend_from_slice(all.get(within..within + size).unwrap_or(&[])),
-            Source::Mapped(map, start) => {
+            ClipValues::Memory(all) => {
+                values.extend_from_slice(all.get(within..within + size).unwrap_or(&[]))
+            }
+            ClipValues::Mapped(map, start) => {
                 let start = start + 4 * within;
                 let bytes = map.get(start..start + 4 * size).unwrap_or(&[]);
                 values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
@@ -155,7 +157,7 @@ impl Clips {
         }
     }
 
-    /// One clip, `(T, D)` row-major; empty beyond the last.
+    /// One clip, `(T, D)` row-major; empty if there is no such row.
     pub fn row(&self, row: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.frames * self.width);
         self.append(row, &mut values);
@@ -172,8 +174,8 @@ impl Clips {
         Tensor::from_vec(values, (rows.len(), self.frames, self.width), device)
     }
 
-    /// SHA-256 over the shape and up to 256 rows spread over all: tells data sets apart without reading gigabytes, and does
-    /// not see a change in a row it skips.
+    /// SHA-256 of the shape and of up to 256 rows, evenly spread. It tells data sets apart without reading gigabytes; a
+    /// change in another row does not change it.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(format!("{} {} {}", self.count, self.frames, self.width));
@@ -185,8 +187,8 @@ impl Clips {
     }
 }
 
-/// Divides `count` clips into those to train on and the share `held_out` (0 to 1) to validate on, each in ascending order;
-/// at least one of each as long as a share is asked for.
+/// Divides `count` clips into those to train on and the share `held_out` (0 to 1) to validate on, each in ascending order.
+/// Unless the share is 0, each has at least one clip.
 pub fn split(count: usize, held_out: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let validation = match held_out > 0.0 && count > 1 {
         true => ((count as f64 * held_out).round() as usize).clamp(1, count - 1),

@@ -1,127 +1,112 @@
-//! A run's log as a picture: losses by epoch, and the probe's accuracy where there is one.
+//! A run's log as a picture: the losses by epoch, and the probe's accuracy where there is one.
+//!
+//! Drawn with the shapes of [`crate::plot`], like every other figure.
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use super::LogRecord;
+use crate::plot::axes::{FrameAxes, round_numbers};
+use crate::plot::palette::{INK, clip_colour};
+use crate::plot::picture::{PictureError, PictureFormat};
+use crate::plot::scene::{Area, Scene};
+use crate::plot::sheet::{BODY, Entry, INNER, MARGIN, Marker, SMALL, header, legend};
+use crate::plot::text::{Anchor, Font};
 
-use super::Record;
-use crate::cia::figure::{FigureError, Kind, register_font};
+/// Height of the panels.
+const HEIGHT: f64 = 280.0;
+/// Room for the numbers of the vertical axis.
+const NUMBERS: f64 = 56.0;
+/// Between the two panels.
+const BETWEEN: f64 = 36.0;
+/// What the curves are called, in the order of their colours and markers.
+const NAMES: [&str; 3] = ["training loss", "validation loss", "linear probe, %"];
 
-const SIZE: (u32, u32) = (900, 420);
-const TRAIN: RGBColor = RGBColor(0, 114, 178);
-const VALIDATION: RGBColor = RGBColor(213, 94, 0);
-const PROBE: RGBColor = RGBColor(0, 158, 115);
-
-/// Points of one curve: epoch, value.
-type Curve = Vec<(f64, f64)>;
+/// Points of one curve: epoch (from 1), value.
+type Curve = Vec<(u64, f64)>;
 
 /// Draws the epochs of a log; the bytes of a picture file.
 ///
 /// # Errors
-/// If the log has no epoch, or the drawing library fails.
-pub fn draw(log: &[Record], kind: Kind) -> Result<Vec<u8>, FigureError> {
-    let curves = Curves::of(log);
-    if curves.train.is_empty() {
-        return Err(FigureError::Draw("the log has no finished epoch yet".into()));
-    }
-    register_font();
-    let failed = |error: String| FigureError::Draw(error);
-    match kind {
-        Kind::Png => {
-            let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
-            page(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), &curves)
-                .map_err(|error| failed(error.to_string()))?;
-            let mut file = Vec::new();
-            PngEncoder::new(&mut file)
-                .write_image(&pixels, SIZE.0, SIZE.1, ExtendedColorType::Rgb8)
-                .map_err(|error| failed(error.to_string()))?;
-            Ok(file)
+/// If the log has no epoch, or the picture encoder fails.
+pub fn draw(log: &[LogRecord], format: PictureFormat) -> Result<Vec<u8>, PictureError> {
+    let curves = curves(log);
+    let Some(&(epochs, _)) = curves[0].last() else {
+        return Err(PictureError::Draw("the log has no finished epoch yet".into()));
+    };
+    let drawn = (0..NAMES.len()).filter(|&number| !curves[number].is_empty());
+    let last = drawn.clone().map(|number| {
+        let value = curves[number].last().map_or(f64::NAN, |point| point.1);
+        if number == 2 {
+            format!("linear probe {value:.1} %")
+        } else {
+            format!("{} {value:.5}", NAMES[number])
         }
-        Kind::Svg => {
-            let mut text = String::new();
-            page(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area(), &curves)
-                .map_err(|error| failed(error.to_string()))?;
-            Ok(text.into_bytes())
+    });
+    let caption = format!("after epoch {epochs}: {}", last.collect::<Vec<_>>().join(", "));
+    let (mut scene, y) = header("Training curves", &caption);
+    let entries = drawn.map(|number| Entry {
+        fills: vec![clip_colour(number)],
+        rim: INK,
+        marker: Marker::of_clip(number),
+        label: NAMES[number].to_owned(),
+    });
+    let y = legend(&mut scene, &entries.collect::<Vec<_>>(), y) + 14.0;
+    let panels = if curves[2].is_empty() { 1.0 } else { 2.0 };
+    let width = (INNER - BETWEEN * (panels - 1.0)) / panels;
+    let area = |number: f64| {
+        Area::new(MARGIN + (width + BETWEEN) * number + NUMBERS, y + 14.0, width - NUMBERS, HEIGHT)
+    };
+    let highest = curves[..2].iter().flatten().map(|point| point.1).fold(0.0, f64::max);
+    let losses = Panel { title: "loss", area: area(0.0), most: highest, step: None };
+    losses.draw(&mut scene, epochs, &curves, 0..2);
+    if !curves[2].is_empty() {
+        let probe = Panel { title: "accuracy, %", area: area(1.0), most: 100.0, step: Some(10.0) };
+        probe.draw(&mut scene, epochs, &curves, 2..3);
+    }
+    scene.cut(y + 14.0 + HEIGHT + 44.0 + MARGIN / 2.0);
+    format.bytes(&scene)
+}
+
+/// The curves of [`NAMES`]; one that was not measured is empty.
+fn curves(log: &[LogRecord]) -> [Curve; 3] {
+    let mut curves = [Curve::new(), Curve::new(), Curve::new()];
+    for record in log {
+        let LogRecord::Epoch { epoch, train, validation, probe, .. } = record else { continue };
+        curves[0].push((*epoch, train.total));
+        curves[1].extend(validation.as_ref().map(|loss| (*epoch, loss.total)));
+        curves[2].extend(probe.map(|percent| (*epoch, percent)));
+    }
+    curves
+}
+
+/// A panel of curves over epochs.
+struct Panel<'a> {
+    title: &'a str,
+    area: Area,
+    /// The largest value that must have room.
+    most: f64,
+    /// Between two numbers of the vertical axis; by default a round number.
+    step: Option<f64>,
+}
+
+impl Panel<'_> {
+    /// Draws the axes and the curves of these numbers.
+    fn draw(&self, scene: &mut Scene, epochs: u64, curves: &[Curve; 3], numbers: std::ops::Range<usize>) {
+        let area = self.area;
+        scene.text(self.title, [area.x, area.y - 10.0], Anchor::Start, Font { bold: true, ..BODY });
+        let epochs = epochs as usize;
+        let axes = FrameAxes::numbered(scene, area, (epochs, &round_numbers(epochs)), self.most, self.step);
+        scene.text("epoch", [area.x + area.w / 2.0, area.bottom() + 36.0], Anchor::Middle, SMALL);
+        let radius = (axes.slot() * 0.22).clamp(1.6, 4.0);
+        for number in numbers {
+            let at = |&(epoch, value): &(u64, f64)| [axes.x(epoch.saturating_sub(1) as usize), axes.y(value)];
+            let points: Vec<[f64; 2]> = curves[number].iter().map(at).collect();
+            if points.len() > 1 {
+                scene.stroke(&points, clip_colour(number), 2.0);
+            }
+            for &point in &points {
+                Marker::of_clip(number).draw(scene, point, radius, clip_colour(number), INK);
+            }
         }
     }
-}
-
-#[derive(Debug, Default, PartialEq)]
-struct Curves {
-    train: Curve,
-    validation: Curve,
-    probe: Curve,
-}
-
-impl Curves {
-    fn of(log: &[Record]) -> Self {
-        let mut curves = Self::default();
-        for record in log {
-            let Record::Epoch { epoch, train, validation, probe, .. } = record else { continue };
-            let at = *epoch as f64;
-            curves.train.push((at, train.total));
-            curves.validation.extend(validation.as_ref().map(|loss| (at, loss.total)));
-            curves.probe.extend(probe.map(|percent| (at, percent)));
-        }
-        curves
-    }
-}
-
-type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
-
-fn page<B: DrawingBackend>(area: &DrawingArea<B, Shift>, curves: &Curves) -> Drawn<B> {
-    area.fill(&WHITE)?;
-    let losses =
-        [("training loss", &curves.train, TRAIN), ("validation loss", &curves.validation, VALIDATION)];
-    if curves.probe.is_empty() {
-        panel(area, &losses, None)?;
-    } else {
-        let (left, right) = area.split_horizontally(SIZE.0 / 2);
-        panel(&left, &losses, None)?;
-        panel(&right, &[("linear probe, %", &curves.probe, PROBE)], Some(0.0..100.0))?;
-    }
-    area.present()
-}
-
-fn panel<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    curves: &[(&str, &Curve, RGBColor)],
-    range: Option<std::ops::Range<f64>>,
-) -> Drawn<B> {
-    let points = || curves.iter().flat_map(|(_, curve, _)| curve.iter());
-    let last = points().map(|p| p.0).fold(1.0, f64::max);
-    let top = points().map(|p| p.1).fold(0.0, f64::max) * 1.05;
-    let range = range.unwrap_or(0.0..top.max(f64::MIN_POSITIVE));
-    let mut chart = ChartBuilder::on(area)
-        .margin(18)
-        .x_label_area_size(42)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..last, range)?;
-    chart
-        .configure_mesh()
-        .x_desc("epoch")
-        .x_labels((last as usize + 1).min(10))
-        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch:.0}") } else { String::new() })
-        .label_style(("sans-serif", 13))
-        .axis_desc_style(("sans-serif", 14))
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(225, 225, 225))
-        .draw()?;
-    for (name, curve, colour) in curves.iter().filter(|(_, curve, _)| !curve.is_empty()) {
-        let colour = *colour;
-        chart
-            .draw_series(LineSeries::new(curve.iter().copied(), colour.stroke_width(2)).point_size(2))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font(("sans-serif", 13))
-        .draw()
 }
 
 #[cfg(test)]
@@ -129,9 +114,9 @@ mod tests {
     use super::*;
     use crate::train::LossValues;
 
-    fn epoch(epoch: u64, probe: Option<f64>) -> Record {
+    fn epoch(epoch: u64, probe: Option<f64>) -> LogRecord {
         let loss = |total| LossValues { total, reconstruction: total, orthogonality: 0.0 };
-        Record::Epoch {
+        LogRecord::Epoch {
             epoch,
             step: epoch * 10,
             train: loss(1.0 / epoch as f64),
@@ -143,17 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn a_log_becomes_a_picture_of_either_kind() {
-        let log: Vec<Record> = (1..5).map(|e| epoch(e, Some(50.0 + e as f64))).collect();
-        assert!(draw(&log, Kind::Png).unwrap().starts_with(b"\x89PNG"));
-        let svg = String::from_utf8(draw(&log, Kind::Svg).unwrap()).unwrap();
+    fn a_log_becomes_a_picture_of_either_format() {
+        let log: Vec<LogRecord> = (1..5).map(|e| epoch(e, Some(50.0 + e as f64))).collect();
+        assert!(draw(&log, PictureFormat::Png).unwrap().starts_with(b"\x89PNG"));
+        let svg = String::from_utf8(draw(&log, PictureFormat::Svg).unwrap()).unwrap();
         assert!(svg.contains("linear probe") && svg.contains("validation loss"), "{svg}");
-        let svg = String::from_utf8(draw(&[epoch(1, None)], Kind::Svg).unwrap()).unwrap();
+        let svg = String::from_utf8(draw(&[epoch(1, None)], PictureFormat::Svg).unwrap()).unwrap();
         assert!(!svg.contains("linear probe"), "{svg}");
     }
 
     #[test]
-    fn a_log_without_an_epoch_is_told() {
-        assert!(draw(&[], Kind::Png).unwrap_err().to_string().contains("no finished epoch"));
+    fn a_log_without_an_epoch_is_an_error() {
+        let error = draw(&[], PictureFormat::Png).unwrap_err();
+        assert!(error.to_string().contains("no finished epoch"));
     }
 }

@@ -1,4 +1,4 @@
-//! Dropout whose masks are a function of seed, step, place and element, so that no mask is stored and any run repeats.
+//! Dropout whose masks are a function of seed, step, layer and element: no mask is stored, and equal runs have equal masks.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Dropout for Seeded {
     }
 }
 
-/// Which elements stay: each has sixteen bits of the stream.
+/// Which elements are kept: sixteen bits of the stream decide for each.
 struct Mask {
     stream: Stream,
     threshold: u16,
@@ -47,7 +47,7 @@ impl Mask {
 
 impl Factors for Mask {
     fn fill(&self, start: usize, factors: &mut [f32]) {
-        // What is kept makes up for what is dropped.
+        // Kept elements are scaled up, so that the mean stays the same.
         let kept = 65536.0 / (65536.0 - f32::from(self.threshold));
         let head = (start.next_multiple_of(4) - start).min(factors.len());
         let (head, rest) = factors.split_at_mut(head);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_is_that_part_of_the_whole() {
+    fn a_part_of_a_mask_equals_that_part_of_the_whole_mask() {
         let all = factors(0, 0, 100);
         for (start, count) in [(0, 1), (1, 2), (3, 50), (4, 8), (7, 93), (2, 0)] {
             assert_eq!(factors(0, start, count), all[start..start + count]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_has_its_own_mask_and_gradients_pass_where_values_did() {
+    fn each_layer_has_its_own_mask_and_gradients_pass_where_values_did() {
         let var =
             Var::from_tensor(&Tensor::ones(1000, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
         let mut dropout = Seeded::new(0.3, 1, [2, 0]);

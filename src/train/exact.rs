@@ -1,11 +1,12 @@
-//! `f64` in JSON as text that gives the same bits back: infinities have no JSON number, and a JSON reader may round.
+//! Stores an `f64` in JSON as text, which gives the same bits back: JSON has no number for infinity, and a JSON reader may
+//! round.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// For `#[serde(with = "exact")]`.
 ///
 /// # Errors
-/// Those of the serializer.
+/// The serializer's.
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

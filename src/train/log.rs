@@ -1,4 +1,4 @@
-//! The log of a run: a JSON object per line, flushed as it is written, readable while the run goes on.
+//! The log of a run: one JSON object per line, flushed at once, so that it can be read during the run.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::AtomicFile;
 
-use super::{LossValues, Progress, Settings, TrainError};
+use super::{LossValues, TrainError, TrainProgress, TrainSettings};
 
 /// The log's name in a run's folder.
 pub const LOG: &str = "log.jsonl";
@@ -17,25 +17,25 @@ pub const LOG: &str = "log.jsonl";
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
-pub enum Record {
-    /// First of all, once.
+pub enum LogRecord {
+    /// The first line.
     Begin {
         /// The program's version.
         lift: String,
-        /// What decides the numbers.
-        settings: Box<Settings>,
+        /// The settings that decide the result.
+        settings: Box<TrainSettings>,
         /// The flags in force, by their names.
         flags: BTreeMap<String, serde_json::Value>,
     },
-    /// After some of the steps.
+    /// After every `--log-every` steps.
     Step {
         /// Steps done.
         step: u64,
-        /// The epoch it belongs to, from 1.
+        /// The epoch of the step, from 1.
         epoch: u64,
-        /// Of this batch.
+        /// The losses of the step's batch.
         loss: LossValues,
-        /// The rate it was made with.
+        /// The learning rate of the step.
         lr: f64,
     },
     /// After each epoch.
@@ -44,22 +44,22 @@ pub enum Record {
         epoch: u64,
         /// Steps done.
         step: u64,
-        /// Mean over the epoch's batches, dropout on.
+        /// Mean losses over the epoch's batches, with dropout.
         train: LossValues,
-        /// On the held-out clips, dropout off.
+        /// Mean losses over the held-out clips, without dropout.
         validation: Option<LossValues>,
         /// Accuracy of the linear probe, percent.
         probe: Option<f64>,
-        /// The rate of this epoch.
+        /// The learning rate of the epoch.
         lr: f64,
-        /// Seconds since the run, or its continuation, began.
+        /// Seconds since the run was started or resumed.
         seconds: f64,
     },
 }
 
-impl Record {
-    /// Whether it tells of something that a run at `progress` has done.
-    fn is_before(&self, progress: &Progress) -> bool {
+impl LogRecord {
+    /// Whether a run at `progress` has done the step or epoch of this line.
+    fn is_before(&self, progress: &TrainProgress) -> bool {
         match self {
             Self::Begin { .. } => true,
             Self::Step { step, .. } => *step <= progress.steps,
@@ -84,12 +84,12 @@ impl Log {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Goes on with a log, without the lines later than the state the run goes on from.
+    /// Opens the log of a resumed run, and drops the lines that are later than the state it is resumed from.
     ///
     /// # Errors
     /// If it cannot be read or written.
-    pub fn resume(path: &Path, progress: &Progress) -> Result<Self, TrainError> {
-        // Lines are kept as they stand: a number read and written again may end in another digit.
+    pub fn resume(path: &Path, progress: &TrainProgress) -> Result<Self, TrainError> {
+        // Lines are copied as text: a number that is read and written again may end in another digit.
         let lines = if path.exists() { lines(path)? } else { Vec::new() };
         let kept = lines.iter().filter(|(_, record)| record.is_before(progress));
         let kept: String = kept.map(|(line, _)| line.as_str()).collect();
@@ -104,23 +104,23 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn add(&mut self, record: &Record) -> Result<(), TrainError> {
+    pub fn add(&mut self, record: &LogRecord) -> Result<(), TrainError> {
         let mut line = serde_json::to_vec(record).map_err(|e| TrainError::write(&self.path)(e.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(TrainError::write(&self.path))
     }
 }
 
-/// Reads a log; a last line that was cut short is left out.
+/// Reads a log; an incomplete last line is left out.
 ///
 /// # Errors
 /// If it cannot be read, or another line is not a record.
-pub fn read(path: &Path) -> Result<Vec<Record>, TrainError> {
+pub fn read(path: &Path) -> Result<Vec<LogRecord>, TrainError> {
     Ok(lines(path)?.into_iter().map(|(_, record)| record).collect())
 }
 
-/// The whole lines of a log with what they say.
-fn lines(path: &Path) -> Result<Vec<(String, Record)>, TrainError> {
+/// The complete lines of a log, each as text and as a record.
+fn lines(path: &Path) -> Result<Vec<(String, LogRecord)>, TrainError> {
     let fail = |cause: String| TrainError::Read { path: path.to_owned(), cause };
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     let mut lines = Vec::new();

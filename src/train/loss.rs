@@ -1,4 +1,4 @@
-//! What training minimises: the reconstruction's error and how far the two codes are from orthogonal.
+//! The training loss: the error of the reconstruction, and how far the two codes are from orthogonal.
 
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use crate::model::lift::{Codes, Dropout, Lift};
 /// torch's `cosine_similarity` keeps norms at least this large.
 const COSINE_EPS: f64 = 1e-8;
 
-/// How much each term counts.
+/// The weight of each term.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
-    /// Of the reconstruction's mean squared error.
+    /// Weight of the reconstruction's mean squared error.
     pub reconstruction: f64,
-    /// Of the mean absolute cosine between static and dynamic code.
+    /// Weight of the mean absolute cosine between static and dynamic code.
     pub orthogonality: f64,
 }
 
@@ -23,7 +23,7 @@ impl Default for LossWeights {
     }
 }
 
-/// The terms of one batch, as scalars that gradients flow from.
+/// The losses of one batch as scalar tensors, for backpropagation.
 pub struct Losses {
     /// The weighted sum.
     pub total: Tensor,
@@ -33,7 +33,7 @@ pub struct Losses {
     pub orthogonality: Tensor,
 }
 
-/// The same as numbers.
+/// The losses as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossValues {
     /// The weighted sum.
@@ -45,7 +45,7 @@ pub struct LossValues {
 }
 
 impl Losses {
-    /// Runs `model` on `x (B, T, D)` and compares.
+    /// Runs `model` on `x (B, T, D)` and computes the losses.
     ///
     /// # Errors
     /// If the model cannot take `x`.

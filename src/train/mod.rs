@@ -1,7 +1,8 @@
 //! Training LiFT on the features of frames, without labels.
 //!
-//! [`Run`] is the loop; [`Settings`] are the numbers that decide its result; [`Clips`] is what it reads. A run is a function of
-//! these three: nothing random is drawn in an order, so it can be stopped anywhere and gone on with, bit for bit.
+//! [`Run`] is the loop, [`TrainSettings`] are the numbers that decide its result, and [`Clips`] is what it reads. The result
+//! is a function of settings and clips: random numbers depend on their place and not on an order of drawing. So a run can be
+//! stopped at any step and resumed to the same bits.
 
 mod adam;
 mod checkpoint;
@@ -23,15 +24,15 @@ pub use adam::AdamConfig;
 pub use checkpoint::{BEST, LAST, STATE};
 pub use clips::{Clips, split};
 pub use error::TrainError;
-pub use log::{LOG, Record, read as read_log};
+pub use log::{LOG, LogRecord, read as read_log};
 pub use loss::{LossValues, LossWeights};
 pub use params::Params;
-pub use run::{Embed, End, Probe, Rows, Run, Watcher};
+pub use run::{ClipSubset, EmbedFn, End, ProbeFn, Run, Watcher};
 pub use schedule::PlateauConfig;
-pub use settings::{ModelShape, Settings};
+pub use settings::TrainSettings;
 
 use adam::Adam;
-use checkpoint::Progress;
+use checkpoint::TrainProgress;
 use dropout::Seeded;
 use loss::Losses;
 use schedule::Plateau;

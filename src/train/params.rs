@@ -1,4 +1,4 @@
-//! The weights being trained: named variables, their first values, and how the model sees them.
+//! The weights being trained: named variables, their initial values, and the model that is built on them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use candle_nn::var_builder::{SimpleBackend, VarBuilder};
 use super::random::{Purpose, Stream};
 use crate::model::lift::{Config, Lift, sinusoids};
 
-/// The end of the name of the one tensor that is a table, not a weight.
+/// The end of the name of the position table, the one tensor that is not trained.
 const TABLE: &str = "pos_encoder.pe";
 
 /// Weights by their names in the Lightning `state_dict`, and the position table, which is not trained.
@@ -19,7 +19,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// torch's initialisation of this model, drawn from `seed`.
+    /// The weights with torch's initialisation of this model, drawn from `seed`.
     ///
     /// `Linear`: weight and bias uniform within `1/sqrt(fan_in)`; attention's `in_proj_weight` Xavier-uniform over its packed
     /// shape, its biases zero; class tokens standard normal; norms one and zero.
@@ -38,10 +38,10 @@ impl Params {
         Self::from_tensors(config, named.collect::<Result<_>>()?)
     }
 
-    /// Takes these values: exactly the tensors of `config`, f32.
+    /// The weights with these values: exactly the tensors of `config`, in f32.
     ///
     /// # Errors
-    /// If one is missing, unknown or of another shape.
+    /// If a tensor is missing, unknown or of another shape.
     pub fn from_tensors(config: &Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self> {
         let mut vars = BTreeMap::new();
         let mut table = None;
@@ -69,7 +69,7 @@ impl Params {
         &self.vars
     }
 
-    /// Every tensor of a file of weights, the table included.
+    /// Every tensor of a file of weights, including the position table.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         let vars = self.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor()));
         vars.chain([self.table.clone()]).collect()
@@ -80,8 +80,8 @@ impl Params {
         &self.config
     }
 
-    /// The model on the weights as they are now, with gradients. Made anew for each step: what it computes once when loaded
-    /// (the two class tokens joined) would otherwise keep the old values.
+    /// The model on the current weights, with gradients. It must be built again for each step, because it computes the joined
+    /// class tokens once, when it is loaded.
     ///
     /// # Errors
     /// Only if the device fails.
@@ -108,7 +108,7 @@ impl Params {
     }
 }
 
-/// Values of one tensor before the first step.
+/// The initial values of one tensor.
 fn first_values(
     config: &Config,
     shapes: &BTreeMap<&str, &[usize]>,
@@ -140,7 +140,7 @@ fn first_values(
     }
 }
 
-/// Hands out the variables themselves, so that gradients reach them.
+/// Gives the model the variables themselves, so that gradients reach them.
 struct Named(BTreeMap<String, Tensor>);
 
 impl SimpleBackend for Named {

@@ -1,4 +1,4 @@
-//! Twenty steps beside PyTorch's: the same weights, batches and numbers, dropout 0.
+//! Compares twenty steps with PyTorch's: the same first weights, batches and settings, dropout 0.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ fn twenty_steps_match_torch() {
     let text = std::fs::read_to_string(folder.join("train_golden.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
 
-    // The file of first weights has not the decoder's shape to itself; the golden carries them all.
+    // All weights come from the golden file.
     let init: BTreeMap<String, Tensor> = want
         .iter()
         .filter_map(|(name, tensor)| Some((name.strip_prefix("init.")?.to_string(), tensor.clone())))
@@ -39,7 +39,7 @@ fn twenty_steps_match_torch() {
     assert_eq!(init.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>());
     let params = Params::from_tensors(&config, init).unwrap();
     let mut adam = Adam::new(AdamConfig::default(), params.vars()).unwrap();
-    let settings = Settings { dropout: 0.0, ..Settings::new(&config) };
+    let settings = TrainSettings { dropout: 0.0, ..TrainSettings::new(&config) };
     for number in 0..20 {
         let batch = want["batches"].get(number).unwrap();
         let values = step(&params, &mut adam, &settings, &batch, settings.lr).unwrap();

@@ -1,7 +1,7 @@
-//! Numbers that look random and are a function of their place: SplitMix64 (Steele, Lea & Flood 2014) read at any position.
+//! Counter-based random numbers: SplitMix64 (Steele, Lea & Flood 2014) read at any position.
 //!
-//! A generator that is stepped would have to be saved with every checkpoint and drawn from in one order. This one has no
-//! state: the draw is fixed by seed, purpose and position, so a resumed run and any number of threads see the same.
+//! A generator with a state would have to be saved with every checkpoint, and its numbers drawn in one order. This one has no
+//! state: seed, purpose and position decide a number, so a resumed run and any number of threads get the same ones.
 
 /// 2^64 over the golden ratio, SplitMix64's increment.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -14,20 +14,20 @@ fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What a stream is for; streams of different purposes are unrelated.
+/// What a stream is used for; streams of different purposes are independent.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
-    /// The first weights.
+    /// The initial weights.
     Init = 1,
     /// The order of the clips in an epoch.
     Shuffle = 2,
-    /// What is dropped in a step.
+    /// The dropout masks of a step.
     Dropout = 3,
     /// Which clips are held out.
     Split = 4,
 }
 
-/// An endless row of 64-bit words, readable at any position.
+/// An endless sequence of 64-bit words, readable at any position.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream(u64);
 

@@ -1,7 +1,7 @@
-//! The loop: epochs of steps, validation after each, checkpoints, a log, and an end that can be gone on from.
+//! The training loop: epochs of steps, validation after each epoch, checkpoints, and a log.
 //!
-//! Whatever a run computes is a function of its settings, its data and the step's number, so a run that goes on from
-//! `state.safetensors`, at the end of an epoch or in the middle of one, arrives at the same bytes as one never stopped.
+//! Everything that a run computes is a function of its settings, its data and the step's number. So a run that is resumed
+//! from `state.safetensors`, at the end of an epoch or within one, writes the same bytes as a run that was never stopped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,53 +10,53 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
-use super::checkpoint::{BEST, LAST, Progress, STATE, Sums, read_state, write_state, write_weights};
-use super::log::{LOG, Log, Record};
+use super::checkpoint::{BEST, LAST, LossSums, STATE, TrainProgress, read_state, write_state, write_weights};
+use super::log::{LOG, Log, LogRecord};
 use super::random::{Purpose, Stream};
 use super::step::{evaluate, step};
-use super::{Adam, Clips, LossValues, Params, Plateau, Settings, TrainError};
+use super::{Adam, Clips, LossValues, Params, Plateau, TrainError, TrainSettings};
 
 /// Clips per pass when validating.
 const EVALUATION_BATCH: usize = 256;
 
-/// Clips of a file, by their rows.
+/// Some of the clips of a file.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// The file.
+pub struct ClipSubset<'a> {
+    /// The clips of the file.
     pub clips: &'a Clips,
-    /// Which of its rows.
+    /// The rows of the file that belong to the subset.
     pub rows: &'a [usize],
 }
 
-/// The accuracy in percent of a probe on embeddings: `embed(rows)` gives `(rows, 2W)` for rows of the probe's own features.
-pub type Probe<'a> = dyn FnMut(&Embed<'_>) -> Result<f64, String> + Send + 'a;
+/// Scores the current weights: takes a function that embeds clips, returns an accuracy in percent.
+pub type ProbeFn<'a> = dyn FnMut(&EmbedFn<'_>) -> Result<f64, String> + Send + 'a;
 
-/// Embeds clips `(B, T, D)` with the weights of the moment, `(B, 2W)`.
-pub type Embed<'a> = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + 'a;
+/// Embeds clips `(B, T, D)` with the current weights, `(B, 2W)`.
+pub type EmbedFn<'a> = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + 'a;
 
-/// Everything a run reads and where it writes.
+/// A run: what it reads, and where it writes.
 pub struct Run<'a> {
-    /// What is computed.
-    pub settings: Settings,
+    /// The numbers that decide the result.
+    pub settings: TrainSettings,
     /// The run ends after this many epochs in all.
     pub epochs: u64,
     /// An existing folder.
     pub folder: &'a Path,
-    /// Trained on.
-    pub train: Rows<'a>,
-    /// Validated on; without, the schedule and the best checkpoint go by the training loss.
-    pub validation: Option<Rows<'a>>,
+    /// The clips to train on.
+    pub train: ClipSubset<'a>,
+    /// The clips to validate on; without them, the training loss decides about the learning rate and the best checkpoint.
+    pub validation: Option<ClipSubset<'a>>,
     /// Called after each epoch.
-    pub probe: Option<Box<Probe<'a>>>,
-    /// A state is written every so many steps, besides after each epoch.
+    pub probe: Option<Box<ProbeFn<'a>>>,
+    /// Steps between two written states, besides those after each epoch.
     pub save_every: Option<u64>,
-    /// A step is logged every so many steps.
+    /// Steps between two logged steps.
     pub log_every: u64,
-    /// Flags that were in force, by their names: the log begins with them.
+    /// The flags in force, by their names: the log begins with them.
     pub flags: BTreeMap<String, serde_json::Value>,
-    /// Where it runs.
+    /// The device that computes.
     pub device: Device,
-    /// Set from outside, it ends the run after the step under way.
+    /// Once true, the run ends after the current step.
     pub stop: &'a AtomicBool,
 }
 
@@ -65,55 +65,55 @@ pub struct Run<'a> {
 pub enum End {
     /// All epochs are done.
     Done,
-    /// It was asked to stop, and can be resumed.
+    /// The run was stopped, and can be resumed.
     Stopped,
 }
 
-/// What a run tells as it goes.
+/// Receives the progress of a run.
 pub trait Watcher {
     /// After each step: steps done, steps in all, the batch's losses, the rate.
     fn step(&mut self, done: u64, all: u64, loss: LossValues, lr: f64);
     /// After each epoch.
-    fn epoch(&mut self, record: &Record);
+    fn epoch(&mut self, record: &LogRecord);
 }
 
 impl Run<'_> {
-    /// Starts from torch's initialisation, or from `init` where weights are given.
+    /// Starts a run from torch's initialisation, or from `init` if it is given.
     ///
     /// # Errors
-    /// If the folder holds a run, the settings or data cannot be trained, the loss stops being finite, or a write fails.
+    /// If the folder holds a run, the settings or data cannot be trained, the loss is not finite, or a write fails.
     pub fn start(self, init: Option<Params>, watcher: &mut (dyn Watcher + Send)) -> Result<End, TrainError> {
         self.settings.check()?;
         self.check_data()?;
         if self.folder.join(STATE).exists() {
             return Err(TrainError::Exists(self.folder.to_owned()));
         }
-        let config = self.settings.model.config();
+        let config = self.settings.model.clone();
         let params = match init {
             Some(params) => params,
             None => Params::init(&config, self.settings.seed, &self.device)?,
         };
         let adam = Adam::new(self.settings.adam, params.vars())?;
-        let progress = Progress {
+        let progress = TrainProgress {
             settings: self.settings.clone(),
             data: self.digest(),
             epochs: 0,
             batches: 0,
             steps: 0,
             plateau: Plateau::new(self.settings.lr),
-            sums: Sums::default(),
+            sums: LossSums::default(),
             best: f64::INFINITY,
         };
         let mut log = Log::create(&self.folder.join(LOG))?;
         let (lift, settings) = (env!("CARGO_PKG_VERSION").into(), Box::new(self.settings.clone()));
-        log.add(&Record::Begin { lift, settings, flags: self.flags.clone() })?;
+        log.add(&LogRecord::Begin { lift, settings, flags: self.flags.clone() })?;
         self.go(params, adam, progress, log, watcher)
     }
 
-    /// Goes on where the folder's state is.
+    /// Resumes the run in the folder from its state.
     ///
     /// # Errors
-    /// If there is no state, or one of other settings or data, and as [`Run::start`].
+    /// If there is no state, its settings or data differ, and as for [`Run::start`].
     pub fn resume(self, watcher: &mut (dyn Watcher + Send)) -> Result<End, TrainError> {
         let path = self.folder.join(STATE);
         let (params, adam, progress) = read_state(&path, &self.device)?;
@@ -132,15 +132,15 @@ impl Run<'_> {
         self.go(params, adam, progress, log, watcher)
     }
 
-    /// Of the data and of which rows are trained and validated on.
+    /// The digest of the data, and how many rows are trained and validated on.
     fn digest(&self) -> String {
-        let part = |rows: Rows| format!("{}:{}", rows.clips.digest(), rows.rows.len());
+        let part = |rows: ClipSubset| format!("{}:{}", rows.clips.digest(), rows.rows.len());
         let validation = self.validation.map(part).unwrap_or_default();
         format!("{} {validation}", part(self.train)).trim_end().to_string()
     }
 
     fn check_data(&self) -> Result<(), TrainError> {
-        for Rows { clips, rows } in [Some(self.train), self.validation].into_iter().flatten() {
+        for ClipSubset { clips, rows } in [Some(self.train), self.validation].into_iter().flatten() {
             let model = &self.settings.model;
             let fail = |cause| Err(TrainError::Read { path: clips.origin().to_owned(), cause });
             if clips.width() != model.feature {
@@ -167,7 +167,7 @@ impl Run<'_> {
         mut self,
         params: Params,
         mut adam: Adam,
-        mut progress: Progress,
+        mut progress: TrainProgress,
         mut log: Log,
         watcher: &mut (dyn Watcher + Send),
     ) -> Result<End, TrainError> {
@@ -191,7 +191,7 @@ impl Run<'_> {
                 progress.sums.add(loss, rows.len());
                 watcher.step(progress.steps, self.epochs * per_epoch, loss, lr);
                 if progress.steps.is_multiple_of(self.log_every.max(1)) {
-                    log.add(&Record::Step { step: progress.steps, epoch, loss, lr })?;
+                    log.add(&LogRecord::Step { step: progress.steps, epoch, loss, lr })?;
                 }
                 let stopped = self.stop.load(Ordering::Relaxed);
                 if stopped || self.save_every.is_some_and(|every| progress.steps.is_multiple_of(every.max(1)))
@@ -216,13 +216,13 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// Validates, probes, and turns the counters to the next epoch.
+    /// Validates, runs the probe, and sets the counters for the next epoch.
     fn finish_epoch(
         &mut self,
         params: &Params,
-        progress: &mut Progress,
+        progress: &mut TrainProgress,
         began: Instant,
-    ) -> Result<Record, TrainError> {
+    ) -> Result<LogRecord, TrainError> {
         let settings = &self.settings;
         let lr = progress.plateau.lr;
         let train = progress.sums.mean();
@@ -236,9 +236,9 @@ impl Run<'_> {
         progress.plateau.step(validation.unwrap_or(train).total, &settings.plateau);
         progress.epochs += 1;
         progress.batches = 0;
-        progress.sums = Sums::default();
+        progress.sums = LossSums::default();
         let seconds = began.elapsed().as_secs_f64();
-        Ok(Record::Epoch {
+        Ok(LogRecord::Epoch {
             epoch: progress.epochs,
             step: progress.steps,
             train,
@@ -249,8 +249,12 @@ impl Run<'_> {
         })
     }
 
-    fn validate(&self, params: &Params, Rows { clips, rows }: Rows) -> Result<LossValues, TrainError> {
-        let mut sums = Sums::default();
+    fn validate(
+        &self,
+        params: &Params,
+        ClipSubset { clips, rows }: ClipSubset,
+    ) -> Result<LossValues, TrainError> {
+        let mut sums = LossSums::default();
         for rows in rows.chunks(EVALUATION_BATCH) {
             let x = clips.batch(rows, &self.device)?;
             sums.add(evaluate(params, &self.settings, &x)?.0, rows.len());
@@ -258,15 +262,15 @@ impl Run<'_> {
         Ok(sums.mean())
     }
 
-    /// Writes the checkpoints of a finished epoch: first the weights, then the state that vouches for them.
+    /// Writes the checkpoints of a finished epoch: first the weights, and last the state, so that a state's weights exist.
     fn keep(
         &self,
         params: &Params,
         adam: &Adam,
-        progress: &mut Progress,
-        record: &Record,
+        progress: &mut TrainProgress,
+        record: &LogRecord,
     ) -> Result<(), TrainError> {
-        let Record::Epoch { epoch, step, train, validation, probe, .. } = record else { return Ok(()) };
+        let LogRecord::Epoch { epoch, step, train, validation, probe, .. } = record else { return Ok(()) };
         let loss = validation.unwrap_or(*train).total;
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { loss, step: *step, epoch: *epoch });
@@ -283,7 +287,7 @@ impl Run<'_> {
         write_state(&self.folder.join(STATE), params, adam, progress)
     }
 
-    fn save(&self, params: &Params, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
+    fn save(&self, params: &Params, adam: &Adam, progress: &TrainProgress) -> Result<(), TrainError> {
         check_finite(params, progress.steps, progress.epochs + 1)?;
         write_state(&self.folder.join(STATE), params, adam, progress)
     }
@@ -292,14 +296,14 @@ impl Run<'_> {
         &self,
         name: &str,
         params: &Params,
-        progress: &Progress,
+        progress: &TrainProgress,
         facts: &serde_json::Value,
     ) -> Result<(), TrainError> {
         write_weights(&self.folder.join(name), params, progress, facts)
     }
 }
 
-/// A step may leave weights that are not finite, which only the next one's loss would show.
+/// Refuses weights that are not finite; without this check only the loss of the next step would show them.
 fn check_finite(params: &Params, step: u64, epoch: u64) -> Result<(), TrainError> {
     if params.are_finite()? { Ok(()) } else { Err(TrainError::Weights { step, epoch }) }
 }

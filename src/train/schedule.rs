@@ -1,4 +1,4 @@
-//! torch's `ReduceLROnPlateau`: a smaller rate once the loss has stopped falling.
+//! The learning rate's schedule, torch's `ReduceLROnPlateau`: it lowers the rate once the loss has stopped falling.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ const BETTER: f64 = 1.0 - 1e-4;
 /// A smaller change of the rate is not made (torch's `eps`).
 const SMALLEST: f64 = 1e-8;
 
-/// When and by how much the rate falls.
+/// When and by how much the rate is lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlateauConfig {
     /// What the rate is multiplied by.
     pub factor: f64,
-    /// How many epochs without a better loss are borne.
+    /// Epochs without a better loss before the rate is lowered.
     pub patience: u64,
-    /// The rate does not fall below this.
+    /// The lowest rate.
     pub min_lr: f64,
 }
 
@@ -27,7 +27,7 @@ impl Default for PlateauConfig {
     }
 }
 
-/// The schedule between two epochs.
+/// The state of the schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The rate of the next steps.
@@ -39,12 +39,12 @@ pub struct Plateau {
 }
 
 impl Plateau {
-    /// Before the first epoch.
+    /// The state before the first epoch.
     pub fn new(lr: f64) -> Self {
         Self { lr, best: f64::INFINITY, bad_epochs: 0 }
     }
 
-    /// Takes in the loss of an epoch.
+    /// Updates the state with the loss of an epoch.
     pub fn step(&mut self, loss: f64, config: &PlateauConfig) {
         if loss < self.best * BETTER {
             self.best = loss;
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_rate_halves_after_six_bad_epochs() {
-        // As torch 2.15 does with these losses, rate 0.1: five bad epochs are borne, the sixth halves.
+        // As torch 2.15 does with these losses, rate 0.1: five bad epochs change nothing, the sixth halves the rate.
         let mut plateau = Plateau::new(0.1);
         let config = PlateauConfig::default();
         let rates: Vec<f64> = [1.0, 0.9, 0.9, 0.89999, 0.95, 0.9, 0.9, 0.9, 0.5]
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn it_survives_its_own_text() {
+    fn its_json_reads_back_equal() {
         let mut plateau = Plateau::new(1e-4 / 3.0);
         assert_eq!(
             serde_json::from_str::<Plateau>(&serde_json::to_string(&plateau).unwrap()).unwrap(),

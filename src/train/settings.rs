@@ -1,70 +1,36 @@
-//! Every number of a run that decides its result, kept with its checkpoints.
+//! The numbers that decide the result of a run; they are stored with its checkpoints.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AdamConfig, LossWeights, PlateauConfig, TrainError};
 use crate::model::lift;
 
-/// The shape of the model.
+/// The numbers that decide the result of a run. The defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelShape {
-    /// Width of a frame's feature `D`; the features decide.
-    pub feature: usize,
-    /// Width of each code `W`.
-    pub latent: usize,
-    /// Encoder layers.
-    pub layers: usize,
-    /// Attention heads per layer.
-    pub heads: usize,
-    /// Hidden width of the encoder's feed-forward.
-    pub hidden: usize,
-    /// Hidden width of the decoder.
-    pub decoder_hidden: usize,
-    /// Most frames the position table has.
-    pub max_len: usize,
-}
-
-impl ModelShape {
-    /// As the model knows it.
-    pub fn config(&self) -> lift::Config {
-        let Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *self;
-        lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
-    }
-}
-
-impl From<&lift::Config> for ModelShape {
-    fn from(config: &lift::Config) -> Self {
-        let lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *config;
-        Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
-    }
-}
-
-/// What a run computes. The defaults are the paper's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct TrainSettings {
     /// The shape of the model.
-    pub model: ModelShape,
+    pub model: lift::Config,
     /// Clips per step.
     pub batch: usize,
-    /// The first learning rate.
+    /// The initial learning rate.
     pub lr: f64,
     /// The optimiser.
     pub adam: AdamConfig,
-    /// The schedule.
+    /// The learning rate's schedule.
     pub plateau: PlateauConfig,
     /// The loss.
     pub loss: LossWeights,
-    /// The probability of an activation to be dropped.
+    /// The probability that an activation is dropped.
     pub dropout: f64,
-    /// Decides weights, order and dropout.
+    /// The seed of initial weights, order of clips and dropout.
     pub seed: u64,
 }
 
-impl Settings {
+impl TrainSettings {
     /// The paper's numbers for a model of this shape.
     pub fn new(model: &lift::Config) -> Self {
         Self {
-            model: model.into(),
+            model: model.clone(),
             batch: 128,
             lr: 1e-4,
             adam: AdamConfig::default(),
@@ -75,7 +41,7 @@ impl Settings {
         }
     }
 
-    /// Refuses what cannot be trained.
+    /// Refuses settings that cannot be trained.
     ///
     /// # Errors
     /// `TrainError::Settings` with the first fault.
@@ -88,25 +54,29 @@ impl Settings {
                 model.latent, model.heads
             )
         } else if model.latent % 2 == 1 {
-            format!("a latent width of {} is odd: positions are sine and cosine in pairs", model.latent)
+            format!(
+                "a latent width of {} is odd: it must be even, because positions are pairs of sine and cosine",
+                model.latent
+            )
         } else if [model.layers, model.hidden, model.decoder_hidden, *batch].contains(&0) {
-            "layers, hidden widths and clips per step are at least 1".to_string()
+            "layers, hidden widths and clips per step must be at least 1".to_string()
         } else if !(lr.is_finite() && *lr > 0.0) {
-            format!("the learning rate {lr} is not above 0")
+            format!("the learning rate must be above 0, not {lr}")
         } else if !unit(*dropout) || !unit(adam.beta1) || !unit(adam.beta2) || !unit(plateau.factor) {
-            "dropout, the two betas and the factor of the rate lie between 0 and 1, 1 excluded".to_string()
+            "dropout, the two betas and the plateau factor must be from 0 to below 1".to_string()
         } else if [adam.eps, adam.weight_decay, plateau.min_lr, loss.reconstruction, loss.orthogonality]
             .iter()
             .any(|value| !(value.is_finite() && *value >= 0.0))
         {
-            "epsilon, weight decay, the least rate and the weights of the loss are not negative".to_string()
+            "epsilon, weight decay, the lowest learning rate and the weights of the loss must not be negative"
+                .to_string()
         } else {
             return Ok(());
         };
         Err(TrainError::Settings(fault))
     }
 
-    /// What differs between these settings and others, a line each, as `name: here, there`.
+    /// The differences between these settings and others, each as `name: here, there`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let flat = |settings: &Self| {
             let mut pairs = Vec::new();
@@ -136,20 +106,20 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
+        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
         assert!(good.check().is_ok());
         let mut heads = good.clone();
         heads.model.heads = 7;
         assert!(heads.check().unwrap_err().to_string().contains("7 heads"));
-        assert!(Settings { lr: f64::NAN, ..good.clone() }.check().is_err());
-        assert!(Settings { dropout: 1.0, ..good.clone() }.check().is_err());
-        assert!(Settings { batch: 0, ..good }.check().is_err());
+        assert!(TrainSettings { lr: f64::NAN, ..good.clone() }.check().is_err());
+        assert!(TrainSettings { dropout: 1.0, ..good.clone() }.check().is_err());
+        assert!(TrainSettings { batch: 0, ..good }.check().is_err());
     }
 
     #[test]
     fn differences_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
-        let mut other = Settings { lr: 2e-4, ..good.clone() };
+        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
+        let mut other = TrainSettings { lr: 2e-4, ..good.clone() };
         other.adam.beta1 = 0.8;
         assert_eq!(good.differences(&other), ["adam.beta1: 0.9, 0.8", "lr: 0.0001, 0.0002"]);
         assert!(good.differences(&good).is_empty());

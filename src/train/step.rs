@@ -1,20 +1,20 @@
-//! One step: a batch in shards, their gradients summed, the optimiser moved.
+//! One training step: a batch is divided into shards, their gradients are summed, and the optimiser makes its step.
 //!
-//! On the CPU a batch is divided into shards of a fixed number of clips, each with its own forward and backward pass: what
-//! candle does element by element on one thread is then done by several at once. The division does not depend on the
-//! threads, and sums are taken in the order of the shards, so neither does the result.
+//! On the CPU a shard has a fixed number of clips, and its own forward and backward pass. So the operations that candle runs
+//! on one thread run on several shards at once. The result does not depend on the number of threads: neither does the
+//! division into shards, and sums are taken in the order of the shards.
 
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
-use super::{Adam, LossValues, Losses, Params, Seeded, Settings};
+use super::{Adam, LossValues, Losses, Params, Seeded, TrainSettings};
 use crate::kernels::grad;
 use crate::model::lift::NoDropout;
 
 /// Clips per shard on the CPU.
 const SHARD: usize = 32;
 
-/// Runs `work` on each shard of `x (B, T, D)`, given its number and its share of the clips; results in order.
+/// Runs `work` on each shard of `x (B, T, D)`, with its number and its share of the clips; results are in order.
 fn shards<R: Send>(x: &Tensor, work: impl Fn(Tensor, u64, f64) -> Result<R> + Sync) -> Result<Vec<R>> {
     let clips = x.dim(0)?;
     let size = if grad::serves(x.device()) { SHARD } else { clips };
@@ -27,7 +27,7 @@ fn shards<R: Send>(x: &Tensor, work: impl Fn(Tensor, u64, f64) -> Result<R> + Sy
     each.collect()
 }
 
-/// Losses of shards as the losses of the batch.
+/// The losses of the batch, from those of its shards and their shares.
 fn whole(parts: impl Iterator<Item = (LossValues, f64)>) -> LossValues {
     parts.fold(LossValues::default(), |mut sum, (losses, share)| {
         sum.total += losses.total * share;
@@ -37,14 +37,14 @@ fn whole(parts: impl Iterator<Item = (LossValues, f64)>) -> LossValues {
     })
 }
 
-/// Makes one step on `x (B, T, D)` with the rate `lr`. Where the loss is not finite the weights stay as they are.
+/// Makes one step on `x (B, T, D)` with the learning rate `lr`. If the loss is not finite, the weights stay unchanged.
 ///
 /// # Errors
 /// If the model cannot take `x`, or the device fails.
 pub fn step(
     params: &Params,
     adam: &mut Adam,
-    settings: &Settings,
+    settings: &TrainSettings,
     x: &Tensor,
     lr: f64,
 ) -> Result<LossValues> {
@@ -66,11 +66,11 @@ pub fn step(
     Ok(values)
 }
 
-/// Losses on `x (B, T, D)` without dropout and without a step, and the embeddings `(B, 2W)`.
+/// The losses on `x (B, T, D)` and the embeddings `(B, 2W)`, without dropout and without a step.
 ///
 /// # Errors
 /// If the model cannot take `x`, or the device fails.
-pub fn evaluate(params: &Params, settings: &Settings, x: &Tensor) -> Result<(LossValues, Tensor)> {
+pub fn evaluate(params: &Params, settings: &TrainSettings, x: &Tensor) -> Result<(LossValues, Tensor)> {
     let model = params.model()?;
     let each = shards(x, |part, _, share| {
         let (losses, codes) = Losses::of(&model, &part, settings.loss, &mut NoDropout)?;

@@ -8,11 +8,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Store, WeightsError};
-use crate::files::{AtomicFile, FileError};
+use crate::files::{AtomicFile, FileError, TensorEntry, safetensors_header};
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -82,27 +81,16 @@ pub struct Converted {
     pub relative_error: f64,
 }
 
-/// The header: name to type, shape and place, and the metadata; sorted, so that equal tensors make equal files.
-fn header(store: &Store, storage: Storage) -> Result<Vec<u8>, String> {
-    let mut entries = BTreeMap::new();
-    let mut start = 0;
-    for name in store.names() {
+/// The header, with the metadata of `store`.
+fn header(store: &Store, storage: Storage) -> Vec<u8> {
+    let mut metadata: BTreeMap<&str, String> =
+        store.metadata().iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+    metadata.entry("format").or_insert("pt".into());
+    let entry = |name| {
         let shape = store.shape(name).unwrap_or_default();
-        let end = start + shape.iter().product::<usize>() * storage.width();
-        let entry = json!({ "dtype": storage.name(), "shape": shape, "data_offsets": [start, end] });
-        entries.insert(name, entry);
-        start = end;
-    }
-    let mut metadata: BTreeMap<&str, &str> =
-        store.metadata().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    metadata.entry("format").or_insert("pt");
-    let metadata: Value = serde_json::to_value(metadata).map_err(|e| e.to_string())?;
-    entries.insert("__metadata__", metadata);
-    let mut text = serde_json::to_vec(&entries).map_err(|e| e.to_string())?;
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.append(&mut text);
-    Ok(bytes)
+        TensorEntry { name, dtype: storage.name(), shape: shape.to_vec(), width: storage.width() }
+    };
+    safetensors_header(&metadata, store.names().map(entry))
 }
 
 /// Writes every tensor of `store` to `target`.
@@ -119,7 +107,7 @@ pub fn convert(
     let file = AtomicFile::create(target, overwrite)?;
     let unclear = |cause| WeightsError::Unclear { origin: store.origin().into(), cause };
     let mut out = Hashing { to: BufWriter::new(file), hash: Sha256::new(), size: 0 };
-    out.put(&header(store, storage).map_err(unclear)?, target)?;
+    out.put(&header(store, storage), target)?;
     let (mut largest, mut largest_in) = (0.0, None);
     let (mut sum, mut squared, mut energy, mut count) = (0.0, 0.0, 0.0, 0usize);
     let mut bytes = Vec::new();

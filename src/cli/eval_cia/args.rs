@@ -5,25 +5,28 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cia::benchmark::Protocol;
 use crate::cia::clips::Columns;
-use crate::cia::datasets::Dataset;
-use crate::cia::probe::Probe;
+use crate::cia::datasets::BenchmarkDataset;
+use crate::cia::probe::ProbeMethod;
+use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
+use crate::exit::Fatal;
 
 /// Score embeddings on the Chirality in Action benchmark
 ///
-/// Per group of opposite actions (opening and closing a door) a ridge classifier is fitted on the training videos'
-/// embeddings and scored on the validation videos'; a data set's figure is the mean over its groups.
+/// For each group of opposite actions (opening and closing a door), a ridge classifier is fitted on the embeddings of the
+/// training videos and scored on those of the validation videos. The score of a data set is the mean over its groups.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, next_help_heading = "Benchmark")]
 pub struct EvalCiaArgs {
-    /// Data sets of the benchmark, separated by commas [default: those of --train and --valid]
+    /// Data sets of the benchmark, separated by commas [default: none; --train and --valid are used]
     ///
     /// Example: --dataset ssv2,epic
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present = "train")]
-    pub(super) dataset: Vec<Dataset>,
+    pub(super) dataset: Vec<BenchmarkDataset>,
     /// Training CSV of a benchmark of your own, one row per group or per video [default: --dataset's]
     ///
     /// Example: --train my-train.csv --valid my-valid.csv
@@ -34,33 +37,33 @@ pub struct EvalCiaArgs {
     /// Example: --train my-train.csv --valid my-valid.csv
     #[arg(long, value_name = "FILE", requires = "train")]
     pub(super) valid: Option<PathBuf>,
-    /// Folder with the benchmark's CSVs [default: fetched from the hub and cached]
+    /// Folder with the benchmark's CSVs [default: downloaded from the hub and cached]
     ///
     /// Example: --splits csvs/
     #[arg(long, value_name = "DIR")]
     pub(super) splits: Option<PathBuf>,
     #[command(flatten)]
     pub(super) videos: VideoArgs,
-    /// Embeddings made by lift embed: a file or a folder [default: made from --videos]
+    /// Embeddings that lift embed wrote: a file or a folder [default: computed from --videos]
     ///
-    /// NAME=PATH is for one data set alone. Example: --embeddings ssv2=ssv2.npz
+    /// NAME=PATH is for the data set NAME only. Example: --embeddings ssv2=ssv2.npz
     #[arg(long, value_name = "[NAME=]PATH", help_heading = "Features")]
     pub(super) embeddings: Vec<String>,
-    /// Features from elsewhere, probed as well; ids as lift embed writes them [default: none]
+    /// Features of other programs to probe as well, with ids as lift embed writes them [default: none]
     ///
     /// Example: --features clip=clip.npy
     #[arg(long, value_name = "NAME=FILE", help_heading = "Features")]
     pub(super) features: Vec<String>,
-    /// Ids of the embeddings' rows, one per line, where the file has none [default: the file's own]
+    /// Ids of the embeddings' rows, one per line, for a file without ids [default: the ids in the file]
     ///
-    /// NAME=FILE is for a matrix of --features. Example: --ids clip=clip-ids.txt
+    /// NAME=FILE is for the features NAME of --features. Example: --ids clip=clip-ids.txt
     #[arg(long, value_name = "[NAME=]FILE", help_heading = "Features")]
     pub(super) ids: Vec<String>,
     #[command(flatten)]
     pub(super) probe: ProbeArgs,
     #[command(flatten)]
     pub(super) report: ReportArgs,
-    /// Go on without the videos and groups that are missing, and say so
+    /// Leave out videos and groups that are missing, and report them
     #[arg(long, help_heading = "Benchmark")]
     pub(super) allow_missing: bool,
     /// Folder of the feature cache [default: features/ in LIFT_HOME]
@@ -78,29 +81,30 @@ pub struct EvalCiaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Videos")]
 pub(super) struct VideoArgs {
-    /// Folder of the videos, embedded by way of the feature cache [default: none; --embeddings are used]
+    /// Folder of the videos; their features are kept in the feature cache [default: none; --embeddings are used]
     ///
-    /// NAME=DIR is for one data set alone. Example: --videos ssv2=ssv2/videos
+    /// NAME=DIR is for the data set NAME only. Example: --videos ssv2=ssv2/videos
     #[arg(long, value_name = "[NAME=]DIR")]
     pub(super) videos: Vec<String>,
-    /// Where a video lies, made of {dir}, {id}, {video} and {ext} [default: {dir}/{id}.{ext}]
+    /// Path of a video, made of {dir}, {id}, {video} and {ext} [default: {dir}/{id}.{ext}]
     ///
-    /// {ext} is webm for ssv2, MP4 for epic, mp4 for charades and other tables; {video} stands in the --video-column.
+    /// {ext} is webm for ssv2, MP4 for epic, and mp4 for charades and for CSVs of your own; {video} is the value of the
+    /// --video-column.
     ///
     /// Example: --template '{dir}/{video}/{id}.{ext}'
     #[arg(long, value_name = "TEXT")]
     pub(super) template: Option<String>,
-    /// Column of the per-video CSV that names the file of an uncut video [default: clips are cut]
+    /// Column of the per-video CSV that names the file of an uncut video [default: none; every clip is a file]
     ///
     /// Example: --video-column video_id
     #[arg(long, value_name = "COLUMN")]
     video_column: Option<String>,
-    /// Column of the clip's start, in seconds or hh:mm:ss.cc [default: the file's start]
+    /// Column with the start of the clip, in seconds or hh:mm:ss.cc [default: the start of the file]
     ///
     /// Example: --start-column start_timestamp
     #[arg(long, value_name = "COLUMN")]
     start_column: Option<String>,
-    /// Column of the clip's end, in seconds or hh:mm:ss.cc [default: the file's end]
+    /// Column with the end of the clip, in seconds or hh:mm:ss.cc [default: the end of the file]
     ///
     /// Example: --end-column stop_timestamp
     #[arg(long, value_name = "COLUMN")]
@@ -111,13 +115,13 @@ pub(super) struct VideoArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeArgs {
-    /// What to probe, separated by commas [default: all that is there]
+    /// Representations to probe, separated by commas [default: all that the embeddings hold]
     ///
     /// lift, static, dynamic, frames-mean, frames-concat, a name given with --features, or several joined as a+b. Example:
     /// --representation lift,frames-mean,lift+clip
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(super) representation: Vec<String>,
-    /// The classifier
+    representation: Vec<String>,
+    /// Classifier
     ///
     /// Example: --probe svm
     #[arg(long, value_enum, default_value = "ridge")]
@@ -132,36 +136,36 @@ pub(super) struct ProbeArgs {
     /// Example: --probe logistic --cost 0.1
     #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = positive)]
     cost: f64,
-    /// Score the probes on the validation videos in reversed time as well
+    /// Also score the probes on the validation videos in reversed time
     ///
-    /// A representation that reads time falls below chance, one that does not stays where it was.
+    /// A representation that depends on the order of the frames falls below chance; one that does not keeps its accuracy.
     #[arg(long)]
-    pub(super) reverse_control: bool,
-    /// Measure accuracy with K training videos per class too, for every K of a list [default: with all alone]
+    reverse_control: bool,
+    /// Also measure the accuracy with K training videos per class, for every K of a list [default: with all videos only]
     ///
     /// Example: --shots 1,2,4,8
     #[arg(long, value_name = "K,...", value_delimiter = ',')]
-    pub(super) shots: Vec<NonZeroUsize>,
+    shots: Vec<NonZeroUsize>,
     /// Draws of training videos per group and K
     ///
     /// Example: --shot-draws 50
     #[arg(long, value_name = "N", default_value = "10")]
-    pub(super) shot_draws: NonZeroUsize,
-    /// Measure retrieval too: mean average precision of a direction's clips within their group, by cosine
+    shot_draws: NonZeroUsize,
+    /// Also measure retrieval: the mean average precision of a direction's clips within their group, by cosine similarity
     #[arg(long)]
-    pub(super) retrieval: bool,
-    /// Seed of the interval and of the draws
+    retrieval: bool,
+    /// Seed of the 95 % intervals and of the draws
     ///
     /// Example: --seed 7
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(super) seed: u64,
+    seed: u64,
 }
 
 /// What is written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub(super) struct ReportArgs {
-    /// Write the report as .json, .csv, .md or .tex; repeatable [default: standard output alone]
+    /// Write the report as .json, .csv, .md or .tex; repeatable [default: tables on standard output only]
     ///
     /// Example: -o cia.md -o cia.json
     #[arg(short, long, value_name = "FILE")]
@@ -181,9 +185,9 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum ProbeKind {
-    /// The paper's
+    /// The paper's classifier
     Ridge,
-    /// Logistic regression, converged
+    /// Logistic regression, fully converged
     Logistic,
     /// SVM with an RBF kernel
     Svm,
@@ -200,7 +204,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 impl VideoArgs {
-    /// The columns asked for.
+    /// The columns that the flags name.
     pub(super) fn columns(&self) -> Columns {
         Columns {
             video: self.video_column.clone(),
@@ -210,13 +214,30 @@ impl VideoArgs {
     }
 }
 
-impl ProbeArgs {
-    /// The classifier with its setting.
-    pub(super) fn probe(&self) -> Probe {
-        match self.probe {
-            ProbeKind::Ridge => Probe::Ridge(self.alpha),
-            ProbeKind::Logistic => Probe::Logistic(self.cost),
-            ProbeKind::Svm => Probe::Svm(self.cost),
-        }
+impl EvalCiaArgs {
+    /// What is measured on every data set.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub(super) fn protocol(&self) -> Result<Protocol, Fatal> {
+        let ProbeArgs { probe, alpha, cost, shots, shot_draws, seed, .. } = &self.probe;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.compute.threads().get()).build();
+        Ok(Protocol {
+            probe: match probe {
+                ProbeKind::Ridge => ProbeMethod::Ridge(*alpha),
+                ProbeKind::Logistic => ProbeMethod::Logistic(*cost),
+                ProbeKind::Svm => ProbeMethod::Svm(*cost),
+            },
+            representations: self.probe.representation.clone(),
+            reverse_control: self.probe.reverse_control,
+            retrieval: self.probe.retrieval,
+            draws: ShotDraws {
+                shots: shots.iter().map(|shots| shots.get()).collect(),
+                draws: shot_draws.get(),
+                seed: *seed,
+            },
+            allow_missing: self.allow_missing,
+            pool: pool.map_err(Fatal::input)?,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The command on the small set (and the shared goldens, where `LIFT_SHARED` points to them), from flags to files.
+//! Tests of the command, from flags to files, on the small set and on the golden files in the folder `LIFT_SHARED`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ struct Flags {
     args: EvalCiaArgs,
 }
 
-/// Stands for the pipeline: embeds nothing but what it holds, reverses by negating the dynamic half.
+/// Replaces the pipeline: gives the parts that it holds, and as LiFT's embedding the last frame minus the first.
 #[derive(Default)]
 struct Fake {
-    asked: Vec<Clip>,
-    parts: Parts,
+    asked: Vec<Input>,
+    parts: StoredParts,
 }
 
 impl Embedder for Fake {
-    fn hub_file(&mut self, repository: &str, name: &str) -> anyhow::Result<PathBuf> {
-        bail!("offline: {repository}/{name}")
+    fn hub_file(&mut self, repository: &str, name: &str) -> Result<PathBuf, Fatal> {
+        Err(Fatal::input(anyhow!("offline: {repository}/{name}")))
     }
 
-    fn embed(&mut self, _: &str, clips: &[Clip]) -> anyhow::Result<Parts> {
+    fn embed(&mut self, _: &str, clips: &[Input]) -> Result<StoredParts, Fatal> {
         self.asked = clips.to_vec();
         Ok(self.parts.clone())
     }
 
-    fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> anyhow::Result<Matrix> {
+    fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
         let mut first_minus_last = Vec::new();
         let width = frames.shape[1];
         for id in ids {
             let mut row = vec![0.0; frames.width()];
-            frames.source.copy_row(frames.index[*id], &mut row)?;
+            frames.source.copy_row(frames.index[*id], &mut row).unwrap();
             let (first, last) = (&row[..width], &row[row.len() - width..]);
             first_minus_last.extend(first.iter().zip(last).map(|(first, last)| last - first));
         }
@@ -59,21 +59,21 @@ fn splits(form: &str) -> [String; 4] {
     ["--train".into(), file("train"), "--valid".into(), file("validation")]
 }
 
-/// Runs the command; its end and what it noted.
-fn eval(flags: &[String], fake: &mut Fake) -> (Result<Ended, String>, Vec<String>) {
+/// Runs the command; returns how it ended, and its notes.
+fn eval(flags: &[String], fake: &mut Fake) -> (Result<Exit, String>, Vec<String>) {
     let args = std::iter::once("eval-cia").chain(flags.iter().map(String::as_str));
     let flags = Flags::try_parse_from(args).unwrap();
     let notes = RefCell::new(Vec::new());
     let mut out = Vec::new();
     let ended =
-        run(&flags.args, Settings::new(), fake, &mut out, &|note| notes.borrow_mut().push(note.to_owned()));
+        run(&flags.args, FlagValues::new(), fake, &mut out, &|note| notes.borrow_mut().push(note.to_owned()));
     let table = String::from_utf8(out).unwrap();
     assert_eq!(
         ended.is_ok(),
         table.contains("| data set | representation "),
         "a table for a result: {table}"
     );
-    (ended.map_err(|stop| stop.to_string()), notes.into_inner())
+    (ended.map_err(|fatal| format!("{:#}", fatal.error.unwrap())), notes.into_inner())
 }
 
 fn flags<const N: usize>(flags: [&str; N]) -> Vec<String> {
@@ -94,7 +94,7 @@ fn the_small_set_scores_as_scikit_learn_says_from_either_csv_form() {
             let mut all = splits(form).to_vec();
             all.extend(flags(["--embeddings", &small("features.safetensors"), "--probe", probe]));
             all.extend(flags(["--representation", "lift", "-o", &out.to_string_lossy()]));
-            assert_eq!(eval(&all, &mut Fake::default()), (Ok(Ended::Whole), vec![]));
+            assert_eq!(eval(&all, &mut Fake::default()), (Ok(Exit::Success), vec![]));
             json(&out)
         });
         assert_eq!(reports[0], reports[1], "{probe}");
@@ -108,7 +108,7 @@ fn the_small_set_scores_as_scikit_learn_says_from_either_csv_form() {
 }
 
 #[test]
-fn the_shared_goldens_come_out_of_the_command() {
+fn the_command_gives_the_accuracies_of_the_shared_goldens() {
     let Some(shared) = std::env::var_os("LIFT_SHARED") else {
         println!("skipped: LIFT_SHARED is not set");
         return;
@@ -133,7 +133,7 @@ fn the_shared_goldens_come_out_of_the_command() {
             "-o",
             &out.to_string_lossy(),
         ]);
-        assert_eq!(eval(&all, &mut Fake::default()).0, Ok(Ended::Whole));
+        assert_eq!(eval(&all, &mut Fake::default()).0, Ok(Exit::Success));
         json(&out)
     });
     for (report, key) in [(logistic, "logistic_acc_converged"), (svm, "acc_kernel_svm")] {
@@ -154,7 +154,7 @@ fn the_shared_goldens_come_out_of_the_command() {
 
 /// Two groups of clips of 3 frames of 2 numbers: forward clips rise in the first number, reverse clips fall; the second
 /// is the same for all. Some videos may be left without a row.
-fn rising(folder: &Path, without: &[&str]) -> (Vec<String>, Parts) {
+fn rising(folder: &Path, without: &[&str]) -> (Vec<String>, StoredParts) {
     let mut rows: [String; 2] = ["", ""].map(|_| "id,chiral_triplet_id,chiral_label\n".to_owned());
     let (mut ids, mut frames, mut concat) = (Vec::new(), Vec::new(), Vec::new());
     for group in 0..2 {
@@ -179,7 +179,7 @@ fn rising(folder: &Path, without: &[&str]) -> (Vec<String>, Parts) {
         shape,
         source: Arc::new(numbers),
     };
-    let mut parts = Parts::default();
+    let mut parts = StoredParts::default();
     parts.own.insert("frames".into(), matrix(vec![3, 2], frames));
     parts.own.insert("concat".into(), matrix(vec![2], concat));
     let [train, valid] = files.map(|file| file.to_string_lossy().into_owned());
@@ -187,14 +187,14 @@ fn rising(folder: &Path, without: &[&str]) -> (Vec<String>, Parts) {
 }
 
 #[test]
-fn the_reverse_control_tells_who_reads_time() {
+fn the_reverse_control_shows_which_representations_depend_on_time() {
     let folder = tempfile::tempdir().unwrap();
     let (mut all, parts) = rising(folder.path(), &[]);
     let out = folder.path().join("r.json");
     all.extend(flags(["--reverse-control", "--retrieval", "--shots", "1,6,7", "-o", &out.to_string_lossy()]));
     let mut fake = Fake { parts, ..Fake::default() };
     let (ended, notes) = eval(&all, &mut fake);
-    assert_eq!(ended, Ok(Ended::Whole));
+    assert_eq!(ended, Ok(Exit::Success));
     assert_eq!(notes, ["train: no group has 7 training videos of each direction"]);
     assert_eq!(fake.asked.len(), 32);
     assert_eq!(fake.asked[0].path, Path::new("clips/0-00.mp4"));
@@ -227,8 +227,8 @@ fn missing_videos_end_the_run_unless_allowed() {
     assert!(!out.exists(), "no report of a benchmark that was not measured");
     all.push("--allow-missing".into());
     let (ended, notes) = eval(&all, &mut fake);
-    assert_eq!(ended, Ok(Ended::WithoutSome));
-    assert!(notes[1].ends_with("groups left out for want of videos: t1"), "{notes:?}");
+    assert_eq!(ended, Ok(Exit::SomeFailed));
+    assert!(notes[1].ends_with("groups left out because they lack videos: t1"), "{notes:?}");
     let result = &json(&out)["results"][0];
     let counts =
         ["groups", "groups_listed", "videos", "videos_listed"].map(|key| result[key].as_u64().unwrap());
@@ -283,11 +283,11 @@ fn ids_are_named_for_a_matrix_that_has_none() {
     all.extend(flags(["--features", &format!("m={bare}"), "--representation", "m"]));
     assert!(eval(&all, &mut Fake::default()).0.unwrap_err().contains("have no ids"));
     all.extend(flags(["--ids", &format!("m={ids}"), "-o", &out]));
-    assert_eq!(eval(&all, &mut Fake::default()), (Ok(Ended::Whole), vec![]));
+    assert_eq!(eval(&all, &mut Fake::default()), (Ok(Exit::Success), vec![]));
     let mut own = splits("cia").to_vec();
     let other = folder.path().join("s.json").to_string_lossy().into_owned();
     own.extend(flags(["--embeddings", &bare, "--ids", &ids, "--representation", "lift", "-o", &other]));
-    assert_eq!(eval(&own, &mut Fake::default()), (Ok(Ended::Whole), vec![]));
+    assert_eq!(eval(&own, &mut Fake::default()), (Ok(Exit::Success), vec![]));
     let accuracy = |path: &str| json(Path::new(path))["results"][0]["accuracy"].clone();
     assert_eq!(accuracy(&out), accuracy(&other));
 }

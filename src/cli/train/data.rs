@@ -1,29 +1,25 @@
-//! What is trained on: files of features, or videos by way of the feature cache.
+//! The clips to train on: from files of features, or from videos through the feature cache.
 
-use std::cell::RefCell;
 use std::path::Path;
 
 use anyhow::anyhow;
 
 use super::{TrainArgs, fatal};
 use crate::cli::compute::Compute;
-use crate::cli::progress::Progress;
+use crate::cli::features;
 use crate::cli::report;
 use crate::cli::signals::Signals;
-use crate::embed::{Settings, cache};
 use crate::exit::Fatal;
 use crate::files::{display_path, display_text};
 use crate::inputs;
 use crate::rows;
-use crate::rows::{Opened, Part};
+use crate::rows::Opened;
 use crate::train::Clips;
-use crate::video::Request;
-use crate::weights;
 
-/// What training reads of a file.
+/// The part of a file that training reads.
 const PART: Option<&str> = Some("frames");
 
-/// The clips of the command line: files and datasets of features, or videos; and how many videos were left out.
+/// The clips of the inputs (files and datasets of features, or videos), and how many videos were left out.
 pub(super) fn read(
     args: &TrainArgs,
     compute: &Compute,
@@ -32,7 +28,7 @@ pub(super) fn read(
     quiet: bool,
 ) -> Result<(Clips, usize), Fatal> {
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
-    // The ids are the probe's; of these features only where it is scored on them.
+    // The ids belong to the features that the probe is scored on: these ones, unless --probe-features names others.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, compute, scratch, signals, quiet),
@@ -45,13 +41,13 @@ pub(super) fn read(
             Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0))
         }
         _ => Err(Fatal::usage(anyhow!(
-            "{} holds features and other inputs are videos; give the one or the other",
+            "{} holds features and other inputs are videos; give features only, or videos only",
             display_path(features[0])
         ))),
     }
 }
 
-/// A file or dataset of frame features: in memory where it is small, else mapped.
+/// Opens a file or dataset of frame features: in memory if it is small, else mapped.
 pub(super) fn file(path: &Path, ids: Option<&Path>, scratch: &Path) -> Result<Clips, Fatal> {
     opened(rows::open(path, ids, PART, scratch)?)
 }
@@ -72,24 +68,9 @@ fn videos(
         inputs.notes.iter().for_each(|n| report::note(n));
     }
     let choice = args.models.choice(compute, quiet);
-    let folder = args.cache.clone().unwrap_or_else(|| weights::lift_home().join("features"));
-    let settings = Settings {
-        request: Request::default(),
-        parts: vec![Part::Frames],
-        normalize: false,
-        threads: compute.threads,
-        timeout: None,
-    };
-    let progress = RefCell::new(Progress::new(inputs.len(), quiet));
-    let cached = cache::features::<Fatal>(
-        &inputs.iter().collect::<Vec<_>>(),
-        &folder,
-        &choice,
-        &settings,
-        &signals.stop,
-        |outcome| progress.borrow_mut().step(outcome.result.is_ok()),
-    )?;
-    progress.into_inner().finish();
+    let all: Vec<_> = inputs.iter().collect();
+    let (folder, cached) =
+        features::cached(&all, args.cache.as_deref(), &choice, compute.threads, signals, quiet)?;
     if let Some(exit) = signals.received() {
         return Err(Fatal {
             exit,

@@ -1,38 +1,35 @@
-//! The benchmark's linear probe on the weights of the moment.
+//! The benchmark's linear probe, scored on the current weights after each epoch.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use candle_core::Device;
 
-use crate::cia::clips::Columns;
-use crate::cia::evaluate::{Plan, evaluate};
-use crate::cia::probe;
-use crate::cia::representations::{Matrix, Parts};
+use crate::cia::evaluate::{EvaluationPlan, evaluate};
+use crate::cia::probe::ProbeMethod;
+use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::splits::Splits;
 use crate::exit::Fatal;
 use crate::files::display_path;
-use crate::train::{Clips, Embed};
+use crate::train::{Clips, EmbedFn};
 
-/// The splits and the frame features of their videos.
-pub(super) struct Probe<'a> {
+/// The groups of the CSVs, and the frame features of their videos.
+pub(super) struct BenchmarkProbe<'a> {
     splits: Splits,
     clips: &'a Clips,
-    /// The videos of the splits, and where they stand among the clips.
+    /// The rows of the videos among the clips.
     rows: Vec<usize>,
     index: Arc<HashMap<String, usize>>,
 }
 
-impl<'a> Probe<'a> {
-    /// Reads training CSV and validation CSV, whose videos must be among `clips`; the model takes `frames` of `width`.
-    pub(super) fn read(
-        [train, valid]: [&Path; 2],
+impl<'a> BenchmarkProbe<'a> {
+    /// A probe on the groups of `splits`, whose videos must be among `clips`; the model reads `frames` of `width`.
+    pub(super) fn new(
+        splits: Splits,
         clips: &'a Clips,
         (frames, width): (usize, usize),
     ) -> Result<Self, Fatal> {
-        let splits = Splits::read(train, valid, &Columns::default(), false).map_err(Fatal::input)?;
         let origin = display_path(clips.origin());
         if (clips.frames(), clips.width()) != (frames, width) {
             return Err(Fatal::input(anyhow!(
@@ -58,7 +55,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The mean accuracy over the groups, in percent.
-    pub(super) fn accuracy(&mut self, embed: &Embed<'_>) -> Result<f64, String> {
+    pub(super) fn accuracy(&mut self, embed: &EmbedFn<'_>) -> Result<f64, String> {
         const BATCH: usize = 128;
         let mut values = Vec::new();
         for batch in self.rows.chunks(BATCH) {
@@ -69,10 +66,10 @@ impl<'a> Probe<'a> {
         let shape = vec![values.len() / self.rows.len().max(1)];
         let origin = display_path(self.clips.origin());
         let matrix = Matrix { origin, index: self.index.clone(), shape, source: Arc::new(values) };
-        let mut parts = Parts::default();
+        let mut parts = StoredParts::default();
         parts.own.insert("concat".into(), matrix);
         let lift = parts.representation("lift").map_err(|e| e.to_string())?;
-        let plan = Plan { probe: probe::Probe::Ridge(1.0), reversed: None, retrieval: false };
+        let plan = EvaluationPlan { probe: ProbeMethod::Ridge(1.0), reversed: None, retrieval: false };
         let groups = evaluate(&self.splits, &lift, plan).map_err(|e| e.to_string())?;
         Ok(groups.iter().map(|group| group.accuracy).sum::<f64>() / groups.len().max(1) as f64)
     }

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
+use crate::files::{AtomicFile, FileError, TensorEntry, safetensors_header};
 use crate::rows::array::{Array, Place, Places, Raw};
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spool, count, read_values};
@@ -41,29 +40,6 @@ impl SafetensorsWriter {
     }
 }
 
-/// The header with its length in front, padded so that the values start at a multiple of 8.
-fn header(
-    ids: &[String],
-    notes: Vec<(&'static str, String)>,
-    tensors: Vec<(String, TensorInfo)>,
-) -> Result<Vec<u8>, String> {
-    let text = |e: serde_json::Error| e.to_string();
-    // The library keeps the metadata in a hash map, whose order differs from run to run; equal rows make equal files.
-    let mut texts: BTreeMap<_, _> = notes.into_iter().collect();
-    texts.insert(IDS, serde_json::to_string(ids).map_err(text)?);
-    let tensors = Metadata::new(None, tensors).map_err(|e| e.to_string())?;
-    let mut whole = serde_json::to_value(&tensors).map_err(text)?;
-    whole["__metadata__"] = serde_json::to_value(texts).map_err(text)?;
-    let mut text = serde_json::to_vec(&whole).map_err(text)?;
-    text.resize(text.len().next_multiple_of(8), b' ');
-    if text.len() as u64 > LONGEST_HEADER {
-        return Err("the ids are too many for the header of a .safetensors; write .parquet".into());
-    }
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.append(&mut text);
-    Ok(bytes)
-}
-
 impl RowWriter for SafetensorsWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
         for (part, spool) in &mut self.spools {
@@ -79,18 +55,22 @@ impl RowWriter for SafetensorsWriter {
 
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
         let Self { file, target, spools, ids, notes } = *self;
-        let mut tensors = Vec::new();
-        let mut start = 0;
-        for (part, _) in &spools {
-            let end = start + 4 * ids.len() * layout.len(*part);
-            let mut shape = vec![ids.len()];
-            shape.extend(layout.shape(*part));
-            let info = TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) };
-            tensors.push((part.name().to_string(), info));
-            start = end;
-        }
         let fail = |e| FileError::write(&target, e);
-        let header = header(&ids, notes, tensors).map_err(|e| fail(std::io::Error::other(e)))?;
+        let mut metadata: BTreeMap<_, _> = notes.into_iter().collect();
+        metadata.insert(IDS, serde_json::to_string(&ids).map_err(|e| fail(e.into()))?);
+        let header = safetensors_header(
+            &metadata,
+            spools.iter().map(|(part, _)| TensorEntry {
+                name: part.name(),
+                dtype: "F32",
+                shape: std::iter::once(ids.len()).chain(layout.shape(*part)).collect(),
+                width: size_of::<f32>(),
+            }),
+        );
+        if header.len() as u64 - 8 > LONGEST_HEADER {
+            let cause = "the ids are too many for the header of a .safetensors; write .parquet";
+            return Err(fail(std::io::Error::other(cause)));
+        }
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(&header).map_err(fail)?;
         for (_, spool) in spools {

@@ -1,4 +1,4 @@
-//! A run stopped anywhere and gone on with arrives where one never stopped does.
+//! A run that is stopped and resumed gives the same files as one that was never stopped.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,11 +22,11 @@ fn clips(count: usize) -> Clips {
     Clips::in_memory(Path::new("made up"), values.collect(), [count, frames, width]).unwrap()
 }
 
-fn settings() -> Settings {
+fn settings() -> TrainSettings {
     let mut config = Config::new(16, 16, 8);
     config.layers = 2;
     config.heads = 4;
-    Settings { batch: 40, lr: 2e-3, ..Settings::new(&config) }
+    TrainSettings { batch: 40, lr: 2e-3, ..TrainSettings::new(&config) }
 }
 
 /// Counts steps and asks for a stop after one of them.
@@ -44,7 +44,7 @@ impl Watcher for Stopper<'_> {
         }
     }
 
-    fn epoch(&mut self, _: &Record) {}
+    fn epoch(&mut self, _: &LogRecord) {}
 }
 
 fn run<'a>(folder: &'a Path, data: &'a Clips, rows: &'a [Vec<usize>; 2], stop: &'a AtomicBool) -> Run<'a> {
@@ -52,8 +52,8 @@ fn run<'a>(folder: &'a Path, data: &'a Clips, rows: &'a [Vec<usize>; 2], stop: &
         settings: settings(),
         epochs: 4,
         folder,
-        train: Rows { clips: data, rows: &rows[0] },
-        validation: Some(Rows { clips: data, rows: &rows[1] }),
+        train: ClipSubset { clips: data, rows: &rows[0] },
+        validation: Some(ClipSubset { clips: data, rows: &rows[1] }),
         probe: None,
         save_every: None,
         log_every: 1,
@@ -67,7 +67,7 @@ fn watch(stop: &AtomicBool, after: u64) -> Stopper<'_> {
     Stopper { after, steps: Cell::new(0), stop }
 }
 
-/// The folder's files; of the log, what does not tell the time.
+/// The folder's files; the log without its times.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files: BTreeMap<_, _> = std::fs::read_dir(folder)
         .unwrap()
@@ -81,13 +81,13 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_stopped_run_goes_on_bit_for_bit() {
+fn a_stopped_and_resumed_run_gives_the_same_bytes() {
     let data = clips(100);
     let (train, validation) = crate::train::split(100, 0.1, 0);
     let rows = [train, validation];
     let whole = tempfile::tempdir().unwrap();
     let go = AtomicBool::new(false);
-    // One thread here and many below: their number must not matter either.
+    // One thread here and several below, because the result must not depend on their number.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let end = pool
         .install(|| run(whole.path(), &data, &rows, &go).start(None, &mut watch(&AtomicBool::new(false), 0)));
@@ -97,7 +97,7 @@ fn a_stopped_run_goes_on_bit_for_bit() {
         want.keys().map(String::as_str).collect::<Vec<_>>(),
         [BEST, LAST, LOG, STATE].map(str::to_string).iter().map(String::as_str).collect::<Vec<_>>()
     );
-    // In the middle of an epoch, at its end, and twice.
+    // Stopped within an epoch, at its end, and twice.
     for stops in [vec![2], vec![3], vec![1, 4]] {
         let folder = tempfile::tempdir().unwrap();
         for (number, &after) in stops.iter().enumerate() {
@@ -118,14 +118,14 @@ fn a_stopped_run_goes_on_bit_for_bit() {
 }
 
 #[test]
-fn a_killed_run_goes_on_from_its_last_state() {
+fn a_killed_run_resumes_from_its_last_state() {
     let data = clips(100);
     let (train, validation) = crate::train::split(100, 0.1, 0);
     let rows = [train, validation];
     let go = AtomicBool::new(false);
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &data, &rows, &go).start(None, &mut watch(&AtomicBool::new(false), 0)).unwrap();
-    // What a kill leaves: the state after two steps, and a log and weights that are further.
+    // The files of a killed run: the state after two steps, and a log and weights of later steps.
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
     run(folder.path(), &data, &rows, &stop).start(None, &mut watch(&stop, 2)).unwrap();
@@ -153,8 +153,8 @@ fn training_learns() {
         .unwrap()
         .into_iter()
         .filter_map(|record| match record {
-            Record::Epoch { train, .. } => Some(train.reconstruction),
-            Record::Begin { .. } | Record::Step { .. } => None,
+            LogRecord::Epoch { train, .. } => Some(train.reconstruction),
+            LogRecord::Begin { .. } | LogRecord::Step { .. } => None,
         })
         .collect();
     assert!(losses[39] < 0.7 * losses[0], "{losses:?}");
@@ -195,7 +195,7 @@ fn a_loss_that_is_not_finite_stops_and_keeps_the_checkpoints() {
     let before = files(folder.path());
     let mut second = run(folder.path(), &good, &rows, &go);
     second.validation = None;
-    // The same data by its digest's lights: more epochs with a rate that a damaged state made huge.
+    // More epochs on the same data, with a huge rate from a damaged state.
     let (params, adam, mut progress) = read_state(&folder.path().join(STATE), &Device::Cpu).unwrap();
     progress.plateau = Plateau::new(1e30);
     write_state(&folder.path().join(STATE), &params, &adam, &progress).unwrap();
