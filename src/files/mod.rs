@@ -4,6 +4,7 @@ mod atomic;
 mod beside;
 mod error;
 mod pair;
+pub(crate) mod safetensors;
 mod stamp;
 mod stdout;
 mod text;

@@ -9,10 +9,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::files::AtomicFile;
+use crate::files::{self, AtomicFile};
 
 use super::{Adam, LossValues, Params, Plateau, Settings, TrainError, exact};
 
@@ -148,29 +148,16 @@ pub fn read_state(path: &Path, device: &Device) -> Result<(Params, Adam, Progres
     Ok((params, adam, progress))
 }
 
-/// Writes f32 tensors in the order of their names: safetensors' own writer puts the metadata in an order that changes
-/// from run to run, and files of equal runs shall be equal.
+/// Writes f32 tensors in the order of their names.
 fn write(
     path: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<(), TrainError> {
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".into(), serde_json::json!(metadata));
-    let mut end = 0;
-    for (name, tensor) in tensors {
-        let start = end;
-        end += tensor.elem_count() * size_of::<f32>();
-        let entry = serde_json::json!({"dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end]});
-        header.insert(name.clone(), entry);
-    }
-    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
-    // The values begin at a multiple of 8, as the format asks.
-    header.resize(header.len().next_multiple_of(8), b' ');
-
+    let places = tensors.iter().map(|(name, tensor)| (name.as_str(), Dtype::F32, tensor.dims().to_vec()));
+    let header = files::safetensors::header(metadata, places).map_err(TrainError::write(path))?;
     let mut out = BufWriter::new(AtomicFile::create(path, true)?);
     let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(TrainError::write(path));
-    write(&(header.len() as u64).to_le_bytes())?;
     write(&header)?;
     for tensor in tensors.values() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;

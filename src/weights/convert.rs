@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use ::safetensors::Dtype;
 use half::{bf16, f16};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Store, WeightsError};
-use crate::files::{AtomicFile, FileError};
+use crate::files::{AtomicFile, FileError, safetensors};
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -27,18 +27,11 @@ pub enum Storage {
 }
 
 impl Storage {
-    fn name(self) -> &'static str {
+    fn dtype(self) -> Dtype {
         match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    fn width(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
         }
     }
 
@@ -82,27 +75,14 @@ pub struct Converted {
     pub relative_error: f64,
 }
 
-/// The header: name to type, shape and place, and the metadata; sorted, so that equal tensors make equal files.
-fn header(store: &Store, storage: Storage) -> Result<Vec<u8>, String> {
-    let mut entries = BTreeMap::new();
-    let mut start = 0;
-    for name in store.names() {
-        let shape = store.shape(name).unwrap_or_default();
-        let end = start + shape.iter().product::<usize>() * storage.width();
-        let entry = json!({ "dtype": storage.name(), "shape": shape, "data_offsets": [start, end] });
-        entries.insert(name, entry);
-        start = end;
-    }
-    let mut metadata: BTreeMap<&str, &str> =
-        store.metadata().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    metadata.entry("format").or_insert("pt");
-    let metadata: Value = serde_json::to_value(metadata).map_err(|e| e.to_string())?;
-    entries.insert("__metadata__", metadata);
-    let mut text = serde_json::to_vec(&entries).map_err(|e| e.to_string())?;
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.append(&mut text);
-    Ok(bytes)
+/// The header of the file, with the metadata of `store`.
+fn header(store: &Store, storage: Storage) -> std::io::Result<Vec<u8>> {
+    let mut metadata: BTreeMap<&str, String> =
+        store.metadata().iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+    metadata.entry("format").or_insert_with(|| "pt".into());
+    let tensors =
+        store.names().map(|name| (name, storage.dtype(), store.shape(name).unwrap_or_default().to_vec()));
+    safetensors::header(&metadata, tensors)
 }
 
 /// Writes every tensor of `store` to `target`.
@@ -119,7 +99,7 @@ pub fn convert(
     let file = AtomicFile::create(target, overwrite)?;
     let unclear = |cause| WeightsError::Unclear { origin: store.origin().into(), cause };
     let mut out = Hashing { to: BufWriter::new(file), hash: Sha256::new(), size: 0 };
-    out.put(&header(store, storage).map_err(unclear)?, target)?;
+    out.put(&header(store, storage).map_err(|e| unclear(e.to_string()))?, target)?;
     let (mut largest, mut largest_in) = (0.0, None);
     let (mut sum, mut squared, mut energy, mut count) = (0.0, 0.0, 0.0, 0usize);
     let mut bytes = Vec::new();
@@ -213,7 +193,7 @@ mod tests {
     fn narrow_storage_costs_what_its_significant_bits_say() {
         let dir = tempfile::tempdir().unwrap();
         for (storage, bits) in [(Storage::F16, 11), (Storage::Bf16, 8)] {
-            let path = dir.path().join(storage.name());
+            let path = dir.path().join(format!("{storage:?}"));
             let done = convert(&mini(), &path, storage, false).unwrap();
             let half_step = 0.5f64.powi(bits);
             assert!(done.relative_error > 0.1 * half_step && done.relative_error <= half_step, "{done:?}");
