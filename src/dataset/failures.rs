@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::dataset::{Dataset, FailedInput, read_ledger};
 use crate::files::{AtomicFile, FileError};
+use crate::rows::Failure;
 
 /// The list's name.
 pub const FAILURES: &str = "failures.csv";
@@ -37,7 +38,8 @@ impl Looked<'_> {
     fn failure(&mut self, number: usize, index: usize) -> Result<Option<FailedInput>, FileError> {
         if self.part.as_ref().is_none_or(|(looked, _)| *looked != number) {
             let ledger = read_ledger(&self.dataset.part(number))?;
-            self.part = Some((number, ledger.failures.into_iter().map(|f| (f.index, f)).collect()));
+            self.part =
+                Some((number, ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect()));
         }
         Ok(self.part.as_mut().and_then(|(_, failures)| failures.remove(&index)))
     }
@@ -66,7 +68,8 @@ pub(super) fn walk(
     let mut counts = Counts::default();
     for (_, path) in files {
         let ledger = read_ledger(&path)?;
-        let mut failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
+        let mut failures =
+            ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect::<HashMap<_, _>>();
         for entry in &ledger.entries {
             let (rows, failure) = match later.get(&entry.index) {
                 Some(Last::Rows(rows)) => (*rows, None),
@@ -90,10 +93,10 @@ pub(super) fn walk(
 ///
 /// # Errors
 /// `Read` if a part is damaged.
-pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, FileError> {
+pub fn failures(dataset: &Dataset) -> Result<Vec<Failure>, FileError> {
     let mut all = Vec::new();
     walk(dataset, |failure| {
-        all.push(failure.clone());
+        all.push(failure.failure.clone());
         Ok(())
     })?;
     Ok(all)
@@ -110,8 +113,8 @@ pub fn write_failures(dataset: &Dataset) -> Result<Counts, FileError> {
     let fail = |e: csv::Error| FileError::write(&path, e.into());
     csv.write_record(["index", "id", "path", "stage", "error", "attempts"]).map_err(fail)?;
     let counts = walk(dataset, |f| {
-        let FailedInput { index, id, path: file, stage, error, attempts, .. } = f;
-        csv.serialize((index, id, file, stage, error, attempts)).map_err(fail)
+        let Failure { clip, stage, error } = &f.failure;
+        csv.serialize((clip.index, &clip.id, clip.path_text(), stage, error, f.attempts)).map_err(fail)
     })?;
     let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
     let file = buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;

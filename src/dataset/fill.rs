@@ -73,9 +73,9 @@ impl Filler {
     /// # Errors
     /// Those that end the run.
     pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), FileError> {
-        let attempts = self.attempts.get(&failure.index).copied().unwrap_or(0) + 1;
-        let open = self.open_for(failure.index)?;
-        open.writer.failure(stamp, FailedInput::new(failure, attempts));
+        let attempts = self.attempts.get(&failure.clip.index).copied().unwrap_or(0) + 1;
+        let open = self.open_for(failure.clip.index)?;
+        open.writer.failure(stamp, FailedInput { failure: failure.clone(), attempts });
         self.received()
     }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::files::Stamp;
-use crate::rows::{Failure, Row, known};
+use crate::rows::{Failure, Row};
 
 /// The metadata key of a part's ledger (JSON).
 pub(super) const KEY: &str = "lift.ledger";
@@ -70,58 +70,9 @@ impl Done {
 /// An input that failed; a line of `failures.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedInput {
-    /// Its place among the inputs of the run.
-    pub index: usize,
-    /// Its id.
-    pub id: String,
-    /// The file, as given; invalid UTF-8 as U+FFFD.
-    pub path: String,
-    /// Where the clip was asked to start, in seconds.
-    pub start: Option<f64>,
-    /// Where the clip was asked to end, in seconds.
-    pub end: Option<f64>,
-    /// Frame rate per second, if it came so far.
-    pub fps: Option<f64>,
-    /// Seconds, if it came so far.
-    pub duration: Option<f64>,
-    /// Where it failed.
-    pub stage: String,
-    /// What went wrong, and what to try.
-    pub error: String,
+    /// Which input, where and why.
+    #[serde(flatten)]
+    pub failure: Failure,
     /// How often it was tried.
     pub attempts: usize,
-}
-
-impl FailedInput {
-    /// What the run says of it, after so many attempts.
-    pub fn new(failure: &Failure, attempts: usize) -> Self {
-        Self {
-            index: failure.index,
-            id: failure.id.clone(),
-            path: failure.path.to_string_lossy().into_owned(),
-            start: known(failure.start),
-            end: known(failure.end),
-            fps: known(failure.fps),
-            duration: known(failure.duration),
-            stage: failure.stage.clone(),
-            error: failure.error.clone(),
-            attempts,
-        }
-    }
-}
-
-impl From<FailedInput> for Failure {
-    fn from(f: FailedInput) -> Self {
-        Self {
-            index: f.index,
-            id: f.id,
-            path: f.path.into(),
-            start: f.start,
-            end: f.end,
-            fps: f.fps,
-            duration: f.duration,
-            stage: f.stage,
-            error: f.error,
-        }
-    }
 }

@@ -128,11 +128,11 @@ impl Manifest {
                 self.layout, self.lift
             ));
         }
-        match self.format.as_str() {
-            "parquet" => Ok(Format::Parquet),
-            "safetensors" => Ok(Format::Safetensors),
-            other => Err(format!("its parts are '{other}', not parquet or safetensors")),
-        }
+        let named = Format::of_datasets().find(|format| format.extension()[1..] == self.format);
+        named.ok_or_else(|| {
+            let known: Vec<_> = Format::of_datasets().map(|format| &format.extension()[1..]).collect();
+            format!("its parts are '{}', not {}", self.format, known.join(" or "))
+        })
     }
 
     /// Reads one.
@@ -215,7 +215,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
-        let mut manifest = Manifest::new(inputs, None, 2, Format::Parquet);
+        let mut manifest = Manifest::new(inputs, None, 2, Format::PARQUET);
         manifest.settings.insert("frames".into(), 16.into());
         let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };
         manifest.models.insert("dinov2".into(), model);

@@ -13,9 +13,11 @@ mod failures;
 mod fill;
 mod ledger;
 mod manifest;
+mod merge;
 mod part;
 mod plan;
 mod shards;
+mod verify;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -24,9 +26,11 @@ pub use failures::{Counts, FAILURES, failures, write_failures};
 pub use fill::Filler;
 pub use ledger::{Done, Entry, FailedInput, Ledger, Settled};
 pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
+pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
 pub use plan::{Plan, TaskInputs};
 pub use shards::Pieces;
+pub use verify::{verify_dataset, verify_file};
 
 use crate::files::{AtomicFile, FileError, display_path};
 use crate::rows::{Dims, Format, Part};

@@ -204,7 +204,7 @@ impl Later {
 }
 
 fn attempts(failures: &[super::FailedInput]) -> HashMap<usize, usize> {
-    failures.iter().map(|f| (f.index, f.attempts)).collect()
+    failures.iter().map(|f| (f.failure.clip.index, f.attempts)).collect()
 }
 
 /// What the part `number` of the inputs, or the partial one, says of each, and how often it was tried.

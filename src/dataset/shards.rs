@@ -234,7 +234,7 @@ impl<'a> Cursor<'a> {
                 let path = self.dataset.part(number);
                 let ledger = read_ledger(&path)?;
                 let rows = open_rows(&path, self.parts, self.dims)?;
-                let failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
+                let failures = ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect();
                 self.open = Some(OpenPart { path, entries: ledger.entries.into(), failures, rows });
                 continue;
             };

@@ -37,7 +37,7 @@ impl Outcome {
         let failure = match result {
             Ok(embedded) => {
                 let Some(first) = embedded.rows.first() else { return Ok(Ok(embedded)) };
-                match embedded.written(filler.embedded(first.index, stamp, &embedded.rows))? {
+                match embedded.written(filler.embedded(first.clip.index, stamp, &embedded.rows))? {
                     None => return Ok(Ok(embedded)),
                     Some(failure) => failure,
                 }

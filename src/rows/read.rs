@@ -7,12 +7,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::array::{Array, UNNAMED, missing, names};
-use super::companion::{companion_ids, companion_path};
-use super::format::Format;
-use super::ids::{index_of, read_ids, without_ids};
-use crate::files::{FileError, display_path, display_text};
-use crate::rows::formats::{jsonl, npy, npz, parquet, safetensors};
+use crate::files::{FileError, display_text};
+use crate::rows::Format;
+use crate::rows::array::{Array, Raw, UNNAMED, check_any, common_rows, missing, names};
+use crate::rows::ids::{ids_of, index_of, without_ids};
 
 /// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,70 +83,34 @@ impl Table {
 /// that are not finite, or another number of ids than rows.
 pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, FileError> {
     let fail = |reason: String| FileError::read(path, reason);
-    let Some(format) = Format::of(path) else {
+    let Some(Format(format)) = Format::of(path) else {
         if !path.exists() {
             return Err(fail("there is no such file or folder".to_owned()));
         }
-        let known = Format::ALL.map(Format::extension).join(" ");
+        let known = Format::extensions();
         return Err(fail(format!("its extension names no format of features; these are read: {known}")));
     };
     if !path.is_file() {
         let what = if path.is_dir() { "it is a folder" } else { "no such file" };
         return Err(fail(format!("{what}; a file of features is needed")));
     }
-    let raw = match format {
-        Format::Npy => npy::read(path),
-        Format::Npz => npz::read(path, only),
-        Format::Safetensors => safetensors::read(path, only),
-        Format::Parquet => parquet::read::read(path, only),
-        Format::Jsonl => jsonl::read(path, only),
-    }
-    .map_err(fail)?;
-    let empty_lines = format == Format::Jsonl && raw.ids.as_ref().is_some_and(Vec::is_empty);
-    if let Some(name) = only.filter(|_| raw.arrays.is_empty() && !empty_lines) {
-        return Err(missing(path, name, &raw.arrays));
-    }
-    if raw.arrays.is_empty() && !empty_lines {
-        return Err(fail("it holds no array of numbers with a row per video".into()));
-    }
-    check_arrays(&raw.arrays).map_err(fail)?;
-    let rows = raw.arrays.first().map_or(0, Array::rows);
-    let (ids, whence) = match (ids, raw.ids) {
-        (Some(file), _) => (Some(read_ids(file)?), display_path(file)),
-        (None, Some(own)) => (Some(own), "its own list of ids".into()),
-        (None, None) => (companion_ids(path)?, display_path(&companion_path(path))),
-    };
-    if let Some(ids) = &ids
-        && ids.len() != rows
-    {
-        return Err(fail(format!(
-            "it has {rows} rows and {whence} has {} ids; they do not belong together",
-            ids.len()
-        )));
-    }
-    Ok(Table { path: path.to_path_buf(), arrays: raw.arrays, ids })
+    let Raw { arrays, ids: own } = format.read(path, only).map_err(fail)?;
+    let no_lines = !format.holds_one_shape() && own.as_ref().is_some_and(Vec::is_empty);
+    check_any(path, only, arrays.len(), no_lines)?;
+    let rows = common_rows(arrays.iter().map(|a| (a.name.as_str(), a.shape.clone()))).map_err(fail)?;
+    arrays.iter().try_for_each(check_finite).map_err(fail)?;
+    Ok(Table { path: path.to_path_buf(), arrays, ids: ids_of(path, rows, ids, own)? })
 }
 
-/// Checks that the arrays agree in their rows and that every value is finite.
-fn check_arrays(arrays: &[Array]) -> Result<(), String> {
-    for array in arrays {
-        let name = display_text(&array.name);
-        if array.shape.len() < 2 || (array.rows() > 0 && array.width() == 0) {
-            return Err(format!(
-                "'{name}' has the shape {:?}; a row of numbers per video is needed",
-                array.shape
-            ));
+/// Checks that every value is a finite number.
+fn check_finite(array: &Array) -> Result<(), String> {
+    match array.data.iter().position(|v| !v.is_finite()) {
+        Some(at) => {
+            let (row, value, name) = (at / array.width(), array.data[at], display_text(&array.name));
+            Err(format!("row {row} of '{name}' holds {value}, not a finite number"))
         }
-        if array.rows() != arrays[0].rows() {
-            let (first, rows) = (display_text(&arrays[0].name), arrays[0].rows());
-            return Err(format!("'{name}' has {} rows and '{first}' has {rows}", array.rows()));
-        }
-        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
-            let (row, value) = (at / array.width(), array.data[at]);
-            return Err(format!("row {row} of '{name}' holds {value}, not a finite number"));
-        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -156,6 +118,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::rows::formats::npy;
 
     fn npy_file(dir: &Path, shape: &[usize], values: &[f32]) -> PathBuf {
         let path = dir.join("x.npy");

@@ -85,7 +85,7 @@ fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<()
     match outcome.fill(filler)? {
         Ok(Embedded { rows, notes }) => {
             if let Some(first) = rows.first() {
-                teller.embedded(Some(&first.path), &notes);
+                teller.embedded(Some(&first.clip.path), &notes);
             }
         }
         Err(failure) => teller.failure(&failure),
@@ -186,8 +186,8 @@ fn manifest(
     let digest = InputsDigest { count: inputs.len(), sha256: inputs.digest().into() };
     let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
     let kind = match args.runs.format {
-        PartFormat::Parquet => Format::Parquet,
-        PartFormat::Safetensors => Format::Safetensors,
+        PartFormat::Parquet => Format::PARQUET,
+        PartFormat::Safetensors => Format::SAFETENSORS,
     };
     let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
     let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);

@@ -64,7 +64,7 @@ fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal>
     if !std::io::stdout().is_terminal() {
         return Ok(Destination::Stdout);
     }
-    let format = if output.parts.len() > 1 { Format::Npz } else { Format::Npy };
+    let format = if output.parts.len() > 1 { Format::NPZ } else { Format::NPY };
     let mut items = inputs.iter();
     let name = match (items.next(), items.next()) {
         (Some(one), None) => {
@@ -97,7 +97,7 @@ impl Run {
                 }
                 let Embedded { rows, notes } = embedded;
                 self.embedded += 1;
-                self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
+                self.teller.embedded(rows.first().map(|row: &Row| row.clip.path.as_path()), &notes);
                 Ok(())
             }
             Err(failure) => self.failed(&failure),

@@ -12,7 +12,7 @@ use crate::cli::report;
 use crate::cli::signals::Signals;
 use crate::embed::{Settings, cache};
 use crate::exit::Fatal;
-use crate::files::{display_path, display_text};
+use crate::files::display_path;
 use crate::inputs;
 use crate::rows;
 use crate::rows::{Opened, Part};
@@ -97,7 +97,7 @@ fn videos(
         });
     }
     for failure in &cached.failures {
-        report::error(&format!("{}: {}; left out", display_text(&failure.path), failure.error));
+        report::error(&format!("{}: {}; left out", display_path(&failure.clip.path), failure.error));
     }
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));

@@ -76,7 +76,7 @@ impl Bench {
         let mut all = Vec::new();
         for number in dataset.parts().unwrap() {
             let (_, rows) = read_part(&dataset.part(number), &PARTS, DIMS).unwrap();
-            all.extend(rows.iter().map(|r| r.index));
+            all.extend(rows.iter().map(|r| r.clip.index));
         }
         all.sort_unstable();
         all
@@ -89,7 +89,7 @@ fn good() -> Vec<usize> {
 
 #[test]
 fn stopped_or_killed_anywhere_and_resumed_it_ends_in_the_same_bytes() {
-    for kind in [Format::Parquet, Format::Safetensors] {
+    for kind in [Format::PARQUET, Format::SAFETENSORS] {
         let whole = Bench::new(kind);
         let (taken, counts) = whole.run(INPUTS, false, true, false);
         assert_eq!((taken.len(), counts), (INPUTS, Some(Counts { embedded: 7, rows: 7, failed: 3 })));
@@ -113,7 +113,7 @@ fn stopped_or_killed_anywhere_and_resumed_it_ends_in_the_same_bytes() {
 
 #[test]
 fn a_changed_file_is_embedded_again_and_the_others_are_taken_over() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(INPUTS, false, true, false);
     fs::write(bench.file(5), [1; 3]).unwrap();
     fs::write(bench.file(6), [1; 4]).unwrap();
@@ -125,7 +125,7 @@ fn a_changed_file_is_embedded_again_and_the_others_are_taken_over() {
 
 #[test]
 fn failures_are_tried_again_on_request_in_parts_of_their_own() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(INPUTS, false, true, false);
     let failures = |bench: &Bench| fs::read_to_string(bench.out().join(FAILURES)).unwrap();
     assert_eq!(failures(&bench).lines().filter(|l| l.ends_with(",1")).count(), 3);
@@ -147,7 +147,7 @@ fn failures_are_tried_again_on_request_in_parts_of_their_own() {
 
 #[test]
 fn a_run_with_other_settings_or_beside_another_run_is_refused() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(3, false, true, false);
     let inputs = InputsDigest { count: INPUTS, sha256: "x".into() };
     let other = Manifest::new(inputs, None, SIZE + 1, bench.kind).with_parts(&PARTS, DIMS);
@@ -162,7 +162,7 @@ fn a_run_with_other_settings_or_beside_another_run_is_refused() {
 
 #[test]
 fn what_a_killed_run_left_half_written_is_removed() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(3, false, true, false);
     let stray = bench.out().join(".lift-abc.tmp");
     fs::write(&stray, "half").unwrap();

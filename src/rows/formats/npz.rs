@@ -12,17 +12,38 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
-use crate::rows::array::{Place, Places, Raw};
+use crate::files::{AtomicFile, FileError, display_text};
+use crate::rows::array::{Raw, StoredArray, StoredArrays};
+use crate::rows::file_format::{FileFormat, RowWriter};
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spool};
-use crate::rows::writer::RowWriter;
 use crate::rows::{Part, Row};
 
+/// The format.
+pub(crate) struct Npz;
+
+impl FileFormat for Npz {
+    fn extension(&self) -> &'static str {
+        ".npz"
+    }
+
+    fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(NpzWriter::new(file, layout)?))
+    }
+
+    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
+        read(path, only)
+    }
+
+    /// The arrays if all are of f32 and none is compressed.
+    fn open(&self, path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
+        open(path, only)
+    }
+}
+
 /// Writes an array per part.
-pub(crate) struct NpzWriter {
+struct NpzWriter {
     file: AtomicFile,
     target: PathBuf,
     spools: Vec<(Part, Spool)>,
@@ -30,7 +51,7 @@ pub(crate) struct NpzWriter {
 }
 
 impl NpzWriter {
-    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
+    fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
         let target = file.target().to_path_buf();
         let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
         let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
@@ -72,7 +93,7 @@ impl RowWriter for NpzWriter {
 }
 
 /// Reads the arrays of two dimensions and more, or the one named; a text array `ids` (or `id`) names the rows.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
     let mut raw = Raw { ids: None, arrays: Vec::new() };
@@ -84,7 +105,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             continue;
         }
         let size = entry.size();
-        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -104,11 +125,11 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     Ok(raw)
 }
 
-/// Where the arrays that [`read`] gives lie, and the ids; `None` if one is compressed or of another type than f32 and must be read.
-pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, String> {
+/// Opens the arrays that [`read`] gives; `None` if one is compressed or of another type than f32 and must be read.
+fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
-    let (mut places, mut own) = (Vec::new(), None);
+    let (mut arrays, mut own) = (Vec::new(), None);
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
         let Some(name) = array_name(&entry)? else { continue };
@@ -118,7 +139,7 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
         }
         let (size, start) = (entry.size(), entry.data_start());
         let stored = entry.compression() == CompressionMethod::Stored;
-        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -128,10 +149,10 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
                 return Ok(None);
             };
             npy::check_size(&header, Element::F32.size(), rest).map_err(in_entry)?;
-            places.push(Place { name, shape: header.shape, offset: start + header.len as u64 });
+            arrays.push(StoredArray::in_file(path, name, &header.shape, start + header.len as u64)?);
         }
     }
-    Ok(Some((places, own)))
+    Ok(Some((arrays, own)))
 }
 
 /// The name of the array an entry holds, if it is one.
