@@ -213,7 +213,8 @@ pub(crate) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
         // tempfile's own default is 0600; with this the umask decides.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // Absolute, because a kept file is named in a message; not by way of `tempfile`, which leaves `/./` in it.
+    builder.tempfile_in(std::path::absolute(folder)?)
 }
 
 /// Makes the rename itself durable. Best effort: not every file system can sync a folder.
@@ -329,6 +330,13 @@ pub(crate) mod tests {
         let error = AtomicFile::create(Path::new("/proc/x.npy"), false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Write);
         assert!(error.to_string().starts_with("/proc/x.npy: writing failed: "), "{error}");
+    }
+
+    #[test]
+    fn the_path_of_a_temporary_file_has_no_dot_in_it() {
+        let temp = new_temp(folder_of(Path::new("x.npy"))).unwrap();
+        let parent = temp.path().parent().unwrap();
+        assert_eq!(parent.as_os_str(), std::env::current_dir().unwrap().as_os_str());
     }
 
     #[test]

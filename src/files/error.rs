@@ -1,8 +1,8 @@
-//! What can go wrong with rows, sorted by what the caller must do about it.
+//! What can go wrong with files, by what the caller must do about it.
 //!
-//! The kind decides the exit code: a refused request is usage, a full disk is a writing failure, a file that cannot be
-//! read back is a wrong input. A message is complete in itself (path, cause, remedy): nothing hides in a source chain,
-//! so `{}` and `{:#}` print the same line.
+//! The kind decides the exit code: a request that is refused is usage, a full disk is a writing failure, a file that cannot
+//! be read is a wrong input. A message is complete (path, cause, remedy) and has no source, so `{}` and `{:#}` print the same
+//! line.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub enum FileError {
     },
 }
 
-/// The classes of [`FileError`], for choosing an exit code.
+/// The classes of errors, for choosing an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Exit code 2.
@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Closed,
     /// Exit code 3.
     Read,
+    /// The signal that stopped the run: exit code 128 and its number.
+    Interrupted(i32),
 }
 
 impl FileError {

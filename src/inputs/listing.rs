@@ -12,8 +12,10 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
+use super::error::InputsError;
+use super::input::{Found, Input, Range, Sink};
 use super::list::{bytes_of, path_of};
-use super::{Found, Input, InputsError, Range, Sink, display_path};
+use crate::files::display_path;
 
 /// Digests of ids compared at a time: 32 MB.
 const SLICE: usize = 1 << 21;

@@ -178,18 +178,20 @@ pub(crate) fn check_any(
 ) -> Result<(), FileError> {
     match only {
         _ if count > 0 || no_lines => Ok(()),
-        Some(name) => Err(missing(path, name, &[])),
+        Some(name) => Err(missing(path, name, std::iter::empty())),
         None => Err(FileError::read(path, "it holds no array of numbers with a row per video")),
     }
 }
 
-pub(crate) fn names(arrays: &[Array]) -> String {
-    let names: Vec<String> = arrays.iter().map(|a| display_text(&a.name)).collect();
+/// The names of arrays, for messages.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(display_text).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-pub(crate) fn missing(path: &Path, name: &str, arrays: &[Array]) -> FileError {
-    FileError::read(path, format!("it has no array '{name}'; it has {}", names(arrays)))
+/// The error of a file that lacks the array `name`, and has others.
+pub(crate) fn missing<'a>(path: &Path, name: &str, others: impl Iterator<Item = &'a str>) -> FileError {
+    FileError::read(path, format!("it has no array '{name}'; it has {}", listed(others)))
 }
 
 /// The part a column stands for; other columns keep their name.

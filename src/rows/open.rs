@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::FileError;
 use crate::rows::Format;
-use crate::rows::array::{StoredArray, check_any, common_rows};
+use crate::rows::array::{StoredArray, UNNAMED, check_any, common_rows, missing};
 use crate::rows::copied::copied;
 use crate::rows::files::files;
 use crate::rows::ids::{ids_of, index_of, without_ids};
@@ -38,6 +38,16 @@ impl Opened {
     /// `B`.
     pub fn rows(&self) -> usize {
         self.arrays.first().map_or(0, StoredArray::rows)
+    }
+
+    /// The array of that name. The one array of an `.npy` has no name and answers to any.
+    ///
+    /// # Errors
+    /// `Read` if there is none; the message lists the names there are.
+    pub fn array(&self, name: &str) -> Result<&StoredArray, FileError> {
+        let named = |a: &&StoredArray| a.name == name || a.name == UNNAMED;
+        let others = || self.arrays.iter().map(|a| a.name.as_str());
+        self.arrays.iter().find(named).ok_or_else(|| missing(&self.origin, name, others()))
     }
 
     /// The ids, in the rows' order.

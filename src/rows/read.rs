@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_text};
 use crate::rows::Format;
-use crate::rows::array::{Array, Raw, UNNAMED, check_any, common_rows, missing, names};
+use crate::rows::array::{Array, Raw, UNNAMED, check_any, common_rows, listed, missing};
 use crate::rows::ids::{ids_of, index_of, without_ids};
 
 /// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
@@ -55,7 +55,10 @@ impl Table {
     /// `Read` if there is none; the message lists the names there are.
     pub fn array(&self, name: &str) -> Result<&Array, FileError> {
         let named = |a: &&Array| a.name == name || a.name == UNNAMED;
-        self.arrays.iter().find(named).ok_or_else(|| missing(&self.path, name, &self.arrays))
+        self.arrays
+            .iter()
+            .find(named)
+            .ok_or_else(|| missing(&self.path, name, self.arrays.iter().map(|a| a.name.as_str())))
     }
 
     /// The only array, for files whose array may have any name.
@@ -66,7 +69,8 @@ impl Table {
         match self.arrays.as_slice() {
             [array] => Ok(array),
             several => {
-                let reason = format!("it holds {} arrays ({}); say which", several.len(), names(several));
+                let names = listed(several.iter().map(|a| a.name.as_str()));
+                let reason = format!("it holds {} arrays ({names}); say which", several.len());
                 Err(FileError::read(&self.path, reason))
             }
         }
