@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::representations::{Matrix, Parts, RowSource};
 use crate::files::{FileError, display_path};
 use crate::rows;
-use crate::rows::{Opened, StoredArray};
+use crate::rows::{StoredArray, StoredTable};
 
 /// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A lone array of a foreign name counts as
 /// `concat` where it has a row of numbers per video and as `frames` where it has frames.
@@ -30,7 +30,7 @@ pub fn several(origin: &Path, files: &[PathBuf]) -> Result<Parts, FileError> {
     named(rows::open_all(origin, files, None, None, &std::env::temp_dir())?)
 }
 
-fn named(opened: Opened) -> Result<Parts, FileError> {
+fn named(opened: StoredTable) -> Result<Parts, FileError> {
     let lone = opened.arrays.len() == 1;
     let index = Arc::new(opened.index()?);
     let mut parts = Parts::default();
@@ -41,7 +41,7 @@ fn named(opened: Opened) -> Result<Parts, FileError> {
             2 if lone && !known => "frames".to_owned(),
             _ => array.name.clone(),
         };
-        parts.own.insert(name, matrix(&opened.origin, array, &index));
+        parts.own.insert(name, matrix(&opened.path, array, &index));
     }
     Ok(parts)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::signals::Signals;
 use super::{Verbosity, is_folder, report};
-use crate::dataset::{Pieces, merge_into_dataset, merge_into_file};
+use crate::dataset::{ShardReader, merge_into_dataset, merge_into_file};
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::rows::{self, Destination, Written};
@@ -39,13 +39,13 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
     let into_folder = is_folder(&args.output);
     let (rows, failed) = if folders == args.inputs.len() {
-        let pieces = Pieces::open(&args.inputs)?;
+        let shards = ShardReader::open(&args.inputs)?;
         if into_folder {
-            let counts = merge_into_dataset(&pieces, &args.output)?;
+            let counts = merge_into_dataset(&shards, &args.output)?;
             (counts.rows, counts.failed)
         } else {
             let Written { rows, failed, .. } =
-                merge_into_file(&pieces, &Destination::parse(&args.output)?, args.overwrite)?;
+                merge_into_file(&shards, &Destination::parse(&args.output)?, args.overwrite)?;
             (rows, failed)
         }
     } else if folders > 0 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Verbosity, report};
-use crate::dataset::{Counts, verify_dataset, verify_file};
+use crate::dataset::{DatasetCounts, verify_dataset, verify_file};
 use crate::exit::{Exit, Fatal};
 use crate::files::{self, display_path};
 
@@ -29,7 +29,7 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     let mut exit = Exit::Success;
     for path in &args.paths {
         match if path.is_dir() { verify_dataset(path) } else { verify_file(path) } {
-            Ok(Counts { embedded, rows, failed }) => {
+            Ok(DatasetCounts { embedded, rows, failed }) => {
                 let line = format!(
                     "{}: good: {}, {embedded} of {} inputs embedded, {failed} failed\n",
                     display_path(path),

@@ -1,6 +1,6 @@
-//! What a part answers for: every input of it, embedded or failed, with the file as it was read.
+//! The ledger of a part: all of its inputs, embedded or failed, with the size and time of each file when it was read.
 //!
-//! It travels in the part's own metadata, so the rows and what is said about them are one file, whole or absent.
+//! It is in the metadata of the part file, so a part and its ledger are one file.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub(super) const KEY: &str = "lift.ledger";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     /// All of them.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
     /// Those that failed.
     pub failures: Vec<FailedInput>,
 }
@@ -22,7 +22,7 @@ pub struct Ledger {
 /// One input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "(usize, Option<(u64, u64)>, usize)", from = "(usize, Option<(u64, u64)>, usize)")]
-pub struct Entry {
+pub struct LedgerEntry {
     /// Its place among the inputs of the run.
     pub index: usize,
     /// The file as it was read; `None` if there was none.
@@ -31,39 +31,39 @@ pub struct Entry {
     pub rows: usize,
 }
 
-impl From<Entry> for (usize, Option<(u64, u64)>, usize) {
-    fn from(e: Entry) -> Self {
+impl From<LedgerEntry> for (usize, Option<(u64, u64)>, usize) {
+    fn from(e: LedgerEntry) -> Self {
         (e.index, e.stamp.map(|s| (s.bytes, s.modified)), e.rows)
     }
 }
 
-impl From<(usize, Option<(u64, u64)>, usize)> for Entry {
+impl From<(usize, Option<(u64, u64)>, usize)> for LedgerEntry {
     fn from((index, stamp, rows): (usize, Option<(u64, u64)>, usize)) -> Self {
         Self { index, stamp: stamp.map(|(bytes, modified)| Stamp { bytes, modified }), rows }
     }
 }
 
-/// One input with what became of it.
+/// One input and its result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Done {
-    /// What its ledger says.
-    pub entry: Entry,
+pub struct InputRecord {
+    /// Its entry in the ledger.
+    pub entry: LedgerEntry,
     /// Its rows, or why there are none.
-    pub settled: Settled,
+    pub result: InputResult,
 }
 
-/// What became of an input.
+/// The result of an input.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
+pub enum InputResult {
     /// Its rows.
     Rows(Vec<Row>),
     /// Why it has none.
     Failed(FailedInput),
 }
 
-impl Done {
-    pub(super) fn new(entry: Entry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
-        Self { entry, settled: failure.map_or(Settled::Rows(rows), Settled::Failed) }
+impl InputRecord {
+    pub(super) fn new(entry: LedgerEntry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
+        Self { entry, result: failure.map_or(InputResult::Rows(rows), InputResult::Failed) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dataset::{Counts, Dataset, PartWriter, Pieces, Settled, write_failures};
+use crate::dataset::{Dataset, DatasetCounts, InputResult, PartWriter, ShardReader, write_failures};
 use crate::files::{FileError, display_path};
 use crate::rows::{Destination, Prepared, Written};
 
@@ -11,15 +11,15 @@ use crate::rows::{Destination, Prepared, Written};
 /// # Errors
 /// `Usage` and `Write` of the output, `Read` of the shards.
 pub fn merge_into_file(
-    pieces: &Pieces,
+    shards: &ShardReader,
     destination: &Destination,
     overwrite: bool,
 ) -> Result<Written, FileError> {
-    let (parts, dims) = pieces.layout();
+    let (parts, dims) = shards.layout();
     let mut output = Prepared::new(destination, parts, overwrite)?.start(dims)?;
-    pieces.each(|done| match done.settled {
-        Settled::Rows(rows) => output.push_all(&rows),
-        Settled::Failed(failure) => output.fail(&failure.failure),
+    shards.each(|done| match done.result {
+        InputResult::Rows(rows) => output.push_all(&rows),
+        InputResult::Failed(failure) => output.fail(&failure.failure),
     })?;
     output.finish()
 }
@@ -28,20 +28,20 @@ pub fn merge_into_file(
 ///
 /// # Errors
 /// `Usage` if the folder holds parts already or another run; `Write` of the dataset, `Read` of the shards.
-pub fn merge_into_dataset(pieces: &Pieces, folder: &Path) -> Result<Counts, FileError> {
-    let dataset = Dataset::open(folder, pieces.manifest().clone())?;
+pub fn merge_into_dataset(shards: &ShardReader, folder: &Path) -> Result<DatasetCounts, FileError> {
+    let dataset = Dataset::open(folder, shards.manifest().clone())?;
     if !dataset.parts()?.is_empty() {
         let folder = display_path(folder);
         return Err(FileError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
     }
     let (kind, size) = (dataset.kind(), dataset.manifest().shard_size.max(1));
-    let (parts, dims) = pieces.layout();
+    let (parts, dims) = shards.layout();
     let mut open: Option<(usize, PartWriter)> = None;
     let close = |open: Option<(usize, PartWriter)>| match open {
         Some((number, writer)) => writer.commit(&dataset.part(number)),
         None => Ok(()),
     };
-    pieces.each(|done| {
+    shards.each(|done| {
         let number = done.entry.index / size;
         if open.as_ref().is_none_or(|(at, _)| *at != number) {
             close(open.take())?;

@@ -1,15 +1,15 @@
-//! One part of a dataset, written and read back.
+//! Writes and reads one part of a dataset.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::dataset::ledger::{Done, Entry, FailedInput, KEY, Ledger, Settled};
+use crate::dataset::ledger::{FailedInput, InputRecord, InputResult, KEY, Ledger, LedgerEntry};
 use crate::files::{AtomicFile, FileError, Stamp};
 use crate::rows::file_format::{PartFile, RowWriter};
 use crate::rows::layout::Layout;
 use crate::rows::{Dims, Format, Part, Row};
 
-/// A part under construction. Dropped before [`commit`](Self::commit), it leaves no trace.
+/// Writes a part. Dropped before [`commit`](Self::commit), it leaves no file.
 pub struct PartWriter {
     writer: Box<dyn RowWriter>,
     layout: Layout,
@@ -40,18 +40,18 @@ impl PartWriter {
         for row in rows {
             self.writer.push(row, &self.layout)?;
         }
-        self.ledger.entries.push(Entry { index, stamp, rows: rows.len() });
+        self.ledger.entries.push(LedgerEntry { index, stamp, rows: rows.len() });
         Ok(())
     }
 
-    /// Writes an input of another part as it stands there.
+    /// Writes an input that was read from another part.
     ///
     /// # Errors
     /// As [`rows`](Self::rows).
-    pub fn input(&mut self, Done { entry, settled }: Done) -> Result<(), FileError> {
-        match settled {
-            Settled::Rows(rows) => self.rows(entry.index, entry.stamp, &rows),
-            Settled::Failed(failure) => {
+    pub fn input(&mut self, InputRecord { entry, result }: InputRecord) -> Result<(), FileError> {
+        match result {
+            InputResult::Rows(rows) => self.rows(entry.index, entry.stamp, &rows),
+            InputResult::Failed(failure) => {
                 self.failure(entry.stamp, failure);
                 Ok(())
             }
@@ -60,7 +60,7 @@ impl PartWriter {
 
     /// Records an input that failed.
     pub fn failure(&mut self, stamp: Option<Stamp>, failure: FailedInput) {
-        self.ledger.entries.push(Entry { index: failure.failure.clip.index, stamp, rows: 0 });
+        self.ledger.entries.push(LedgerEntry { index: failure.failure.clip.index, stamp, rows: 0 });
         self.ledger.failures.push(failure);
     }
 
@@ -103,12 +103,12 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, FileError> {
 }
 
 /// The rows of a part, one after the other.
-pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, FileError>>>;
+pub(super) type PartRows = Box<dyn Iterator<Item = Result<Row, FileError>>>;
 
-/// The rows of a part, in its order, each checked, with its ledger.
+/// The ledger and the rows of a part, in its order. Every row is checked.
 ///
 /// # Errors
-/// `Read` if the file is missing, damaged, no part of a dataset, or its ledger speaks of other rows.
+/// `Read` if the file is missing, damaged, no part of a dataset, or its ledger and rows do not agree.
 pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec<Row>), FileError> {
     let ledger = read_ledger(path)?;
     let mut rows = open_rows(path, parts, dims)?;
@@ -122,27 +122,27 @@ pub fn read_part(path: &Path, parts: &[Part], dims: Dims) -> Result<(Ledger, Vec
     }
 }
 
-/// The inputs of a part with what became of each, in its order.
+/// The inputs of a part with their results, in its order.
 ///
 /// # Errors
 /// As [`read_part`].
-pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec<Done>, FileError> {
+pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec<InputRecord>, FileError> {
     let (ledger, rows) = read_part(path, parts, dims)?;
     let mut failures: HashMap<_, _> =
         ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect();
     let mut rows = rows.into_iter();
-    let done = |entry: Entry| {
+    let done = |entry: LedgerEntry| {
         let own = rows.by_ref().take(entry.rows).collect();
-        Done::new(entry, own, failures.remove(&entry.index))
+        InputRecord::new(entry, own, failures.remove(&entry.index))
     };
     Ok(ledger.entries.into_iter().map(done).collect())
 }
 
-/// The rows of one input, the next ones of its part.
+/// The rows of one input: the next ones of its part.
 ///
 /// # Errors
-/// `Read` if others come.
-pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec<Row>, FileError> {
+/// `Read` if the next rows are of another input.
+pub(super) fn rows_of(path: &Path, entry: &LedgerEntry, rows: &mut PartRows) -> Result<Vec<Row>, FileError> {
     let row = |number: usize| {
         let foreign = || damaged(path, "its rows are not those of its ledger");
         let row = rows.next().ok_or_else(foreign)??;
@@ -158,12 +158,12 @@ pub(super) fn rows_of(path: &Path, entry: &Entry, rows: &mut Rows) -> Result<Vec
 ///
 /// # Errors
 /// `Read` if the file is missing, damaged, or no part of a dataset.
-pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<Rows, FileError> {
+pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<PartRows, FileError> {
     let owned = path.to_path_buf();
     let mut layout = Layout::new(parts.to_vec(), dims, Some("a dataset"));
     let checked = move |row: Result<Row, String>| {
         let row = row.map_err(|e| damaged(&owned, e))?;
-        // What the check advises is for a row that is being written.
+        // The reason and the remedy of the check are about writing.
         layout
             .check(&row)
             .map_err(|_| damaged(&owned, "its rows have other shapes than its run, or are not finite"))?;

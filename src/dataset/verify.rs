@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dataset::{Counts, Pieces, Settled};
+use crate::dataset::{DatasetCounts, InputResult, ShardReader};
 use crate::files::FileError;
 use crate::rows::{self, Status, companion_path};
 
@@ -10,16 +10,16 @@ use crate::rows::{self, Status, companion_path};
 ///
 /// # Errors
 /// `Read` if it is not finished, a part is damaged, or rows and ledgers do not agree.
-pub fn verify_dataset(path: &Path) -> Result<Counts, FileError> {
-    let pieces = Pieces::open_one(path)?;
-    let mut counts = Counts::default();
-    pieces.each(|done| {
-        match done.settled {
-            Settled::Rows(rows) => {
+pub fn verify_dataset(path: &Path) -> Result<DatasetCounts, FileError> {
+    let shards = ShardReader::open_one(path)?;
+    let mut counts = DatasetCounts::default();
+    shards.each(|done| {
+        match done.result {
+            InputResult::Rows(rows) => {
                 counts.embedded += 1;
                 counts.rows += rows.len();
             }
-            Settled::Failed(_) => counts.failed += 1,
+            InputResult::Failed(_) => counts.failed += 1,
         }
         Ok(())
     })?;
@@ -30,12 +30,12 @@ pub fn verify_dataset(path: &Path) -> Result<Counts, FileError> {
 ///
 /// # Errors
 /// `Read` if the file is damaged, a value is not finite, an id stands twice, or the companion says something else.
-pub fn verify_file(path: &Path) -> Result<Counts, FileError> {
+pub fn verify_file(path: &Path) -> Result<DatasetCounts, FileError> {
     let table = rows::read(path, None, None)?;
     table.index()?;
     let wrong = |reason: String| FileError::Read { path: companion_path(path), reason };
     let Some(lines) = rows::read_companion(path)? else {
-        return Ok(Counts { embedded: table.rows(), rows: table.rows(), failed: 0 });
+        return Ok(DatasetCounts { embedded: table.rows(), rows: table.rows(), failed: 0 });
     };
     let ok: Vec<_> = lines.iter().filter(|line| line.status == Status::Ok).collect();
     if ok.len() != table.rows() {
@@ -48,5 +48,5 @@ pub fn verify_file(path: &Path) -> Result<Counts, FileError> {
     }
     let mut inputs: Vec<_> = ok.iter().map(|line| line.clip.index).collect();
     inputs.dedup();
-    Ok(Counts { embedded: inputs.len(), rows: ok.len(), failed: lines.len() - ok.len() })
+    Ok(DatasetCounts { embedded: inputs.len(), rows: ok.len(), failed: lines.len() - ok.len() })
 }

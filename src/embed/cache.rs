@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, ModelChoice, Outcome, Settings, run};
-use crate::dataset::{Dataset, Filler, InputsDigest, Manifest, Plan, failures};
+use crate::dataset::{Dataset, DatasetPlan, DatasetWriter, InputsDigest, Manifest, failures};
 use crate::files::{FileError, hexadecimal};
 use crate::inputs::Input;
 use crate::rows::{Failure, Format, Part};
@@ -52,18 +52,18 @@ pub fn features<E: From<FileError> + From<WeightsError>>(
     // Owned, because the run's threads are not bound to this call.
     let all: Arc<[Input]> = inputs.into();
     let members = (0..all.len()).map(move |at| all[at].clone());
-    let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
+    let plan = DatasetPlan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
     let wanted = plan.wanted;
     let selected = plan.select(members, |input| input.index);
-    let mut filler = Filler::new(dataset, plan)?;
+    let mut writer = DatasetWriter::new(dataset, plan)?;
     if wanted > 0 {
         let engine = Arc::new(Engine::load(choice, &settings.parts)?);
         run(selected, &engine, settings, stop, |outcome| {
             told(&outcome);
-            outcome.fill(&mut filler).map(drop)
+            outcome.fill(&mut writer).map(drop)
         })?;
     }
-    let counts = filler.finish()?;
+    let counts = writer.finish()?;
     let dataset = Dataset::read(&folder)?;
     let files = match counts.embedded {
         0 => vec![],

@@ -1,4 +1,4 @@
-//! The ground: files that appear whole or not at all, their errors, names that are safe to show, digests and stamps.
+//! What all layers use of files: writing them completely or not at all, errors, names that are safe to show, stamps.
 
 mod atomic;
 mod beside;

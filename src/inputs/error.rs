@@ -5,7 +5,7 @@ use crate::files::{ErrorKind, display_text};
 /// A request that cannot be carried out as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum InputsError {
-    /// No argument names a video; what each held instead.
+    /// No argument names a video; what was found instead.
     #[error("no video to work on{}", .0.iter().map(|n| format!("; {n}")).collect::<String>())]
     NoVideos(Vec<String>),
     /// Arguments that name nothing, for display.
@@ -26,7 +26,7 @@ pub enum InputsError {
         /// The second file, for display.
         second: String,
     },
-    /// A list that cannot be used, with its line where one is to blame.
+    /// A list that cannot be used, with the line that is wrong, if it is one.
     #[error("{list}{}: {reason}", .line.map(|l| format!(", line {l}")).unwrap_or_default())]
     List {
         /// The list, for display.

@@ -1,4 +1,4 @@
-//! Folders and patterns into files.
+//! Finds the files of folders and patterns.
 //!
 //! A folder is searched to any depth, in the order of the names. Symbolic links are followed, hidden files and folders are
 //! skipped. Only in a folder does the extension decide what is a video: a file that is named is always taken.
@@ -181,7 +181,7 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// What the system says, without the path that stands in front already; a loop of links has words of walkdir's own.
+/// The cause of an error, without its path.
 fn words(error: &walkdir::Error) -> String {
     error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }

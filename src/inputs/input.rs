@@ -1,4 +1,4 @@
-//! One input of a run, and what it is before it has its number.
+//! One input of a run, before and after it gets its number.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct Range {
     pub end: Option<f64>,
 }
 
-/// A video before it has its number.
+/// A video that was found and has no number yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Found {
     pub(crate) id: String,
@@ -46,7 +46,7 @@ impl Found {
     }
 }
 
-/// Where videos go as they are found.
+/// Takes the videos as they are found.
 pub(crate) trait Sink {
     /// Takes the next one.
     fn take(&mut self, found: Found);

@@ -20,7 +20,7 @@ use crate::files::display_path;
 pub use error::InputsError;
 pub(crate) use input::stem;
 pub use input::{Input, Range};
-pub use listing::{Items, Listing};
+pub use listing::{InputIter, InputList};
 pub use shard::Shard;
 
 use input::is_stdin;
@@ -40,7 +40,7 @@ pub fn gather(
     lists: &[PathBuf],
     stdin: &mut dyn Read,
     range: Range,
-) -> Result<Listing, InputsError> {
+) -> Result<InputList, InputsError> {
     check_present(args)?;
     let (found, notes) = collect(args, lists, stdin, range)?;
     found.finish(notes)
@@ -63,7 +63,7 @@ pub fn check_present(args: &[PathBuf]) -> Result<(), InputsError> {
 ///
 /// # Errors
 /// As [`gather`].
-pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<Listing, InputsError> {
+pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<InputList, InputsError> {
     let (found, notes) = collect(args, &[], stdin, Range::default())?;
     found.finish_with_any_ids(notes)
 }
@@ -110,7 +110,7 @@ mod tests {
         dir
     }
 
-    fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<Listing, InputsError> {
+    fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<InputList, InputsError> {
         gather(args, &[], &mut stdin, Range::default())
     }
 
@@ -226,7 +226,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"caf\xe9\n'\x1b.mp4");
         fs::write(dir.path().join(name), "").unwrap();
-        let first = |listing: Listing| listing.iter().next().unwrap();
+        let first = |listing: InputList| listing.iter().next().unwrap();
         let input = first(all(&[dir.path().to_path_buf()], b"").unwrap());
         assert_eq!(input.path.file_name(), Some(name));
         assert_eq!(input.id, "caf%E9\n'\x1b");

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::files::{FileError, display_text};
+use crate::files::display_text;
 use crate::guard::lock;
 use crate::rows::Part;
 
@@ -145,53 +145,58 @@ impl From<Array> for StoredArray {
     }
 }
 
-/// What an array is called, and its shape `(B, ...)`.
-pub(crate) type NamedShape<'a> = (&'a str, Vec<usize>);
+/// An array of a [`Table`](crate::rows::Table).
+pub trait NamedArray {
+    /// What it is called.
+    fn name(&self) -> &str;
+    /// `B`.
+    fn rows(&self) -> usize;
+    /// Its shape, `(B, ...)`.
+    fn whole_shape(&self) -> Vec<usize>;
+}
+
+impl NamedArray for Array {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    fn whole_shape(&self) -> Vec<usize> {
+        self.shape.clone()
+    }
+}
+
+impl NamedArray for StoredArray {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn whole_shape(&self) -> Vec<usize> {
+        [&[self.rows], &self.shape[..]].concat()
+    }
+}
 
 /// The number of rows of a file's arrays: each must have a row of numbers per video, and all equally many.
-pub(crate) fn common_rows<'a>(arrays: impl Iterator<Item = NamedShape<'a>>) -> Result<usize, String> {
-    let mut first: Option<(String, usize)> = None;
-    for (name, shape) in arrays {
-        let name = display_text(name);
-        let (rows, width) = (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
-        if shape.len() < 2 || (rows > 0 && width == 0) {
+pub(crate) fn common_rows<A: NamedArray>(arrays: &[A]) -> Result<usize, String> {
+    let rows = arrays.first().map_or(0, A::rows);
+    for array in arrays {
+        let (name, shape) = (display_text(array.name()), array.whole_shape());
+        if shape.len() < 2 || (array.rows() > 0 && shape.contains(&0)) {
             return Err(format!("'{name}' has the shape {shape:?}; a row of numbers per video is needed"));
         }
-        match &first {
-            Some((first, count)) if *count != rows => {
-                return Err(format!("'{name}' has {rows} rows and '{first}' has {count}"));
-            }
-            Some(_) => {}
-            None => first = Some((name, rows)),
+        if array.rows() != rows {
+            let first = display_text(arrays[0].name());
+            return Err(format!("'{name}' has {} rows and '{first}' has {rows}", array.rows()));
         }
     }
-    Ok(first.map_or(0, |(_, rows)| rows))
-}
-
-/// Checks that a file holds an array, or the one named `only`. `no_lines`: the file has no row, and so cannot say which
-/// arrays it has.
-pub(crate) fn check_any(
-    path: &Path,
-    only: Option<&str>,
-    count: usize,
-    no_lines: bool,
-) -> Result<(), FileError> {
-    match only {
-        _ if count > 0 || no_lines => Ok(()),
-        Some(name) => Err(missing(path, name, std::iter::empty())),
-        None => Err(FileError::read(path, "it holds no array of numbers with a row per video")),
-    }
-}
-
-/// The names of arrays, for messages.
-pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(display_text).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-/// The error of a file that lacks the array `name`, and has others.
-pub(crate) fn missing<'a>(path: &Path, name: &str, others: impl Iterator<Item = &'a str>) -> FileError {
-    FileError::read(path, format!("it has no array '{name}'; it has {}", listed(others)))
+    Ok(rows)
 }
 
 /// The part a column stands for; other columns keep their name.

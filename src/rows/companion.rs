@@ -1,6 +1,6 @@
-//! The companion `FILE.ext.rows.csv`: every input in order, embedded or failed.
+//! The companion file `FILE.ext.rows.csv`: all inputs in order, embedded or failed.
 //!
-//! It gives the rows of a bare array their ids, and the failures a place that outlives the terminal.
+//! It has the ids of the rows of an array file, and the reasons of the failures.
 
 use std::ffi::OsString;
 use std::io::BufWriter;
@@ -13,13 +13,13 @@ use super::{ClipMeta, Failure, Row};
 use crate::files::AtomicFile;
 use crate::files::FileError;
 
-/// What became of an input.
+/// The result of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has a row in the data.
     Ok,
-    /// It has none.
+    /// It has no row.
     Failed,
 }
 
@@ -117,7 +117,7 @@ impl CompanionWriter {
     pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
         let Self { csv, path } = self;
         let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
-        buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))
+        AtomicFile::from_buffer(buffer)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which files hold features: one by its extension, a dataset's folder by its parts.
+//! Tells files of features from videos: a file by its extension, a dataset's folder by its parts.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ pub fn is_features(path: &Path) -> bool {
     }
 }
 
-/// The parts of a dataset, its shards' included, in the order of their names; empty for a folder that is none.
+/// The part files of a dataset and of its shards, in the order of their names; empty for a folder that is no dataset.
 ///
 /// # Errors
 /// `Read` if the folder cannot be searched.
 pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut parts = Vec::new();
-    // DIR/part-* and DIR/*/part-*: no deeper, so that a tree of videos is not searched for nothing.
+    // DIR/part-* and DIR/*/part-*, not deeper, so that a large folder of videos is not searched in vain.
     for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
         let entry = entry.map_err(|e| FileError::read(folder, e.to_string()))?;
         let name = entry.file_name().to_string_lossy();

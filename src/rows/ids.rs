@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::hash::Hash;
 use std::path::Path;
 
 use crate::files::{FileError, display_path, display_text};
@@ -47,13 +46,10 @@ pub(crate) fn ids_of(
 ///
 /// # Errors
 /// `Read` if an id stands twice.
-pub(crate) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, FileError>
-where
-    Id: Eq + Hash + From<&'a str>,
-{
+pub(crate) fn index_of(path: &Path, ids: &[String]) -> Result<HashMap<String, usize>, FileError> {
     let mut index = HashMap::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
-        if let Some(before) = index.insert(Id::from(id), row) {
+        if let Some(before) = index.insert(id.clone(), row) {
             let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
             return Err(FileError::read(path, reason));
         }

@@ -1,7 +1,7 @@
-//! What every row of one output must look like, checked before a byte of it is written.
+//! Checks every row of an output before a byte of it is written.
 //!
-//! So a row that does not fit (a non-finite value, another shape) leaves the output as it was, and a format's writer sees
-//! good rows only.
+//! So a row that does not fit (a non-finite value, another shape) leaves the output as it was, and a format's writer gets only
+//! rows that fit.
 
 use std::path::PathBuf;
 

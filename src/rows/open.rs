@@ -5,67 +5,17 @@
 //! batch, into an unnamed file in a scratch folder. Other types and compressed archives are read whole, whatever their size.
 //! Values that are left in their file are not checked for being finite.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::FileError;
-use crate::rows::Format;
-use crate::rows::array::{StoredArray, UNNAMED, check_any, common_rows, missing};
+use crate::rows::array::StoredArray;
 use crate::rows::copied::copied;
 use crate::rows::files::files;
-use crate::rows::ids::{ids_of, index_of, without_ids};
 use crate::rows::read::read;
+use crate::rows::{Format, StoredTable, Table};
 
 /// Files that are together larger than this many bytes are not read into memory.
 const LARGE: u64 = 256 << 20;
-
-/// Files of features, opened. All arrays have the same number of rows, and as many ids if every file has ids.
-#[derive(Debug)]
-pub struct Opened {
-    /// What was opened, for messages.
-    pub origin: PathBuf,
-    /// The arrays, in the first file's order.
-    pub arrays: Vec<StoredArray>,
-    ids: Option<Vec<String>>,
-}
-
-impl Opened {
-    /// Arrays of equally many rows, and as many ids if there are any.
-    pub fn new(origin: PathBuf, arrays: Vec<StoredArray>, ids: Option<Vec<String>>) -> Self {
-        Self { origin, arrays, ids }
-    }
-
-    /// `B`.
-    pub fn rows(&self) -> usize {
-        self.arrays.first().map_or(0, StoredArray::rows)
-    }
-
-    /// The array of that name. The one array of an `.npy` has no name and answers to any.
-    ///
-    /// # Errors
-    /// `Read` if there is none; the message lists the names there are.
-    pub fn array(&self, name: &str) -> Result<&StoredArray, FileError> {
-        let named = |a: &&StoredArray| a.name == name || a.name == UNNAMED;
-        let others = || self.arrays.iter().map(|a| a.name.as_str());
-        self.arrays.iter().find(named).ok_or_else(|| missing(&self.origin, name, others()))
-    }
-
-    /// The ids, in the rows' order.
-    ///
-    /// # Errors
-    /// `Read` if there are none.
-    pub fn ids(&self) -> Result<&[String], FileError> {
-        self.ids.as_deref().ok_or_else(|| without_ids(&self.origin))
-    }
-
-    /// The row of each id.
-    ///
-    /// # Errors
-    /// `Read` if there are no ids, or one stands twice.
-    pub fn index(&self) -> Result<HashMap<String, usize>, FileError> {
-        index_of(&self.origin, self.ids()?)
-    }
-}
 
 /// Opens a file of features, or a dataset's folder. `ids` and `only` as for [`read`]; copies go into the folder `scratch`.
 ///
@@ -76,7 +26,7 @@ pub fn open(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Opened, FileError> {
+) -> Result<StoredTable, FileError> {
     open_all(path, &files(path)?, ids, only, scratch)
 }
 
@@ -90,7 +40,7 @@ pub fn open_all(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Opened, FileError> {
+) -> Result<StoredTable, FileError> {
     let bytes: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
     join(origin, files, ids, only, (bytes > LARGE).then_some(scratch))
 }
@@ -102,8 +52,8 @@ fn join(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: Option<&Path>,
-) -> Result<Opened, FileError> {
-    let mut all: Option<Opened> = None;
+) -> Result<StoredTable, FileError> {
+    let mut all: Option<StoredTable> = None;
     for file in files {
         let lone = ids.filter(|_| files.len() == 1);
         let next = match scratch {
@@ -116,51 +66,20 @@ fn join(
         };
         match &mut all {
             None => all = Some(next),
-            Some(all) => all.extend(file, next)?,
+            Some(all) => all.extend(next)?,
         }
     }
     let mut all = all.ok_or_else(|| FileError::read(origin, "there is no file to read"))?;
-    all.origin = origin.to_owned();
+    all.path = origin.to_owned();
     if let (Some(ids), true) = (ids, files.len() > 1) {
-        all.ids = ids_of(origin, all.rows(), Some(ids), None)?;
+        all.take_ids(ids)?;
     }
     Ok(all)
 }
 
-impl Opened {
-    /// Appends the rows of the next file.
-    fn extend(&mut self, file: &Path, next: Opened) -> Result<(), FileError> {
-        // A file of JSON lines without a line has no arrays, and no rows either.
-        if next.arrays.is_empty() {
-            return Ok(());
-        }
-        if self.arrays.is_empty() {
-            *self = next;
-            return Ok(());
-        }
-        let shapes = |opened: &Opened| {
-            let shape = |array: &StoredArray| format!("{} {:?}", array.name, array.shape);
-            opened.arrays.iter().map(shape).collect::<Vec<_>>().join(", ")
-        };
-        let (first, here) = (shapes(self), shapes(&next));
-        if first != here {
-            let reason = format!("it holds {here} per row, and the files before it {first}");
-            return Err(FileError::read(file, reason));
-        }
-        for (array, more) in self.arrays.iter_mut().zip(next.arrays) {
-            array.append(more);
-        }
-        self.ids = self.ids.take().zip(next.ids).map(|(mut ids, more)| {
-            ids.extend(more);
-            ids
-        });
-        Ok(())
-    }
-}
-
-fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Opened, FileError> {
+fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<StoredTable, FileError> {
     let (arrays, ids) = read(path, ids, only)?.into_parts();
-    Ok(Opened::new(path.to_owned(), arrays.into_iter().map(StoredArray::from).collect(), ids))
+    Ok(Table::new(path.to_owned(), arrays.into_iter().map(StoredArray::from).collect(), ids))
 }
 
 /// The arrays of a file without reading them whole; `None` where that must be.
@@ -169,20 +88,13 @@ fn on_disk(
     ids: Option<&Path>,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<Option<Opened>, FileError> {
-    let fail = |reason: String| FileError::read(path, reason);
-    let Some(Format(format)) = Format::of(path) else { return Ok(None) };
-    let opened = match format.open(path, only).map_err(fail)? {
+) -> Result<Option<StoredTable>, FileError> {
+    let Some(format) = Format::of(path) else { return Ok(None) };
+    let opened = match format.0.open(path, only).map_err(|reason| FileError::read(path, reason))? {
         Some(opened) => Some(opened),
-        None => copied(path, format, only, scratch)?,
+        None => copied(path, format.0, only, scratch)?,
     };
-    let Some((arrays, own)) = opened else { return Ok(None) };
-    let no_lines = !format.holds_one_shape() && own.as_ref().is_some_and(Vec::is_empty);
-    check_any(path, only, arrays.len(), no_lines)?;
-    let shape = |array: &StoredArray| [&[array.rows()], &array.shape[..]].concat();
-    let rows = common_rows(arrays.iter().map(|a| (a.name.as_str(), shape(a)))).map_err(fail)?;
-    let ids = ids_of(path, rows, ids, own)?;
-    Ok(Some(Opened::new(path.to_owned(), arrays, ids)))
+    opened.map(|opened| Table::checked(path, format, opened, ids, only)).transpose()
 }
 
 #[cfg(test)]

@@ -1,81 +1,14 @@
-//! Any of the written forms back as arrays with ids.
+//! Reads a file of rows into memory.
 //!
-//! A file of features may come from anywhere: each size it declares is compared with the bytes that are there before memory
-//! is taken, and whatever is wrong ends in an error that names the file. Values that are not finite are refused here, as
-//! they are when writing, so that no analysis meets them.
+//! A file of features may come from anywhere: each size that it declares is compared with the bytes that are there before
+//! memory is taken, and whatever is wrong ends in an error that names the file. Values that are not finite are refused, as
+//! they are when a file is written.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::files::{FileError, display_text};
-use crate::rows::Format;
-use crate::rows::array::{Array, Raw, UNNAMED, check_any, common_rows, listed, missing};
-use crate::rows::ids::{ids_of, index_of, without_ids};
-
-/// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// The file it came from.
-    pub path: PathBuf,
-    /// The arrays, in the file's order.
-    pub arrays: Vec<Array>,
-    ids: Option<Vec<String>>,
-}
-
-impl Table {
-    /// `B`.
-    pub fn rows(&self) -> usize {
-        self.arrays.first().map_or(0, Array::rows)
-    }
-
-    /// The ids, in the rows' order.
-    ///
-    /// # Errors
-    /// `Read` if the file carries none and has no companion.
-    pub fn ids(&self) -> Result<&[String], FileError> {
-        self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
-    }
-
-    /// The arrays, and the ids if there are any.
-    pub(crate) fn into_parts(self) -> (Vec<Array>, Option<Vec<String>>) {
-        (self.arrays, self.ids)
-    }
-
-    /// The row of each id.
-    ///
-    /// # Errors
-    /// `Read` if there are no ids, or one stands twice.
-    pub fn index(&self) -> Result<HashMap<&str, usize>, FileError> {
-        index_of(&self.path, self.ids()?)
-    }
-
-    /// The array of that name. The one array of an `.npy` has no name and answers to any.
-    ///
-    /// # Errors
-    /// `Read` if there is none; the message lists the names there are.
-    pub fn array(&self, name: &str) -> Result<&Array, FileError> {
-        let named = |a: &&Array| a.name == name || a.name == UNNAMED;
-        self.arrays
-            .iter()
-            .find(named)
-            .ok_or_else(|| missing(&self.path, name, self.arrays.iter().map(|a| a.name.as_str())))
-    }
-
-    /// The only array, for files whose array may have any name.
-    ///
-    /// # Errors
-    /// `Read` if there are several; the message lists their names.
-    pub fn only(&self) -> Result<&Array, FileError> {
-        match self.arrays.as_slice() {
-            [array] => Ok(array),
-            several => {
-                let names = listed(several.iter().map(|a| a.name.as_str()));
-                let reason = format!("it holds {} arrays ({names}); say which", several.len());
-                Err(FileError::read(&self.path, reason))
-            }
-        }
-    }
-}
+use crate::rows::array::{Array, Raw};
+use crate::rows::{Format, Table};
 
 /// Reads a file of rows.
 ///
@@ -87,7 +20,7 @@ impl Table {
 /// that are not finite, or another number of ids than rows.
 pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, FileError> {
     let fail = |reason: String| FileError::read(path, reason);
-    let Some(Format(format)) = Format::of(path) else {
+    let Some(format) = Format::of(path) else {
         if !path.exists() {
             return Err(fail("there is no such file or folder".to_owned()));
         }
@@ -98,12 +31,10 @@ pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table
         let what = if path.is_dir() { "it is a folder" } else { "no such file" };
         return Err(fail(format!("{what}; a file of features is needed")));
     }
-    let Raw { arrays, ids: own } = format.read(path, only).map_err(fail)?;
-    let no_lines = !format.holds_one_shape() && own.as_ref().is_some_and(Vec::is_empty);
-    check_any(path, only, arrays.len(), no_lines)?;
-    let rows = common_rows(arrays.iter().map(|a| (a.name.as_str(), a.shape.clone()))).map_err(fail)?;
-    arrays.iter().try_for_each(check_finite).map_err(fail)?;
-    Ok(Table { path: path.to_path_buf(), arrays, ids: ids_of(path, rows, ids, own)? })
+    let Raw { arrays, ids: own } = format.0.read(path, only).map_err(fail)?;
+    let table = Table::checked(path, format, (arrays, own), ids, only)?;
+    table.arrays.iter().try_for_each(check_finite).map_err(fail)?;
+    Ok(table)
 }
 
 /// Checks that every value is a finite number.
@@ -120,6 +51,7 @@ fn check_finite(array: &Array) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::rows::formats::npy;
@@ -191,16 +123,5 @@ mod tests {
         }
         let wide = npy_file(dir.path(), &[1 << 60, 0], &[]);
         assert!(read(&wide, None, None).is_err(), "rows without values");
-    }
-
-    #[test]
-    fn a_missing_array_lists_the_others() {
-        let table = Table {
-            path: "x.npz".into(),
-            arrays: vec![Array { name: "frames".into(), shape: vec![0, 2], data: vec![] }],
-            ids: None,
-        };
-        assert!(table.array("concat").unwrap_err().to_string().contains("it has frames"));
-        assert_eq!(table.only().unwrap().name, "frames");
     }
 }

@@ -1,4 +1,4 @@
-//! A stream of answers on standard output: rows and failures in the order of the requests, each there as soon as it is known.
+//! Writes answers to standard output: rows and failures in the order of the requests, each as soon as it is known.
 
 use std::io::{self, Write};
 

@@ -12,7 +12,7 @@ use crate::rows::formats::jsonl::JsonlWriter;
 use crate::rows::layout::Layout;
 use crate::rows::{Destination, Dims, Failure, Format, Part, Row};
 
-/// An output that is known to be writable, before any work; nothing has its name yet.
+/// An output whose temporary files exist, so that it is known to be writable.
 pub struct Prepared {
     parts: Vec<Part>,
     format: Format,
@@ -21,7 +21,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Claims the destination for these parts.
+    /// Checks the destination and creates the temporary files.
     ///
     /// # Errors
     /// `Usage` if the parts are none, listed twice or too many for the format, if the file or its companion exists and
@@ -40,7 +40,7 @@ impl Prepared {
         Ok(Self { parts: parts.to_vec(), format, files })
     }
 
-    /// Begins writing, now that the models have told the sizes.
+    /// Begins writing rows of the sizes that the models have.
     ///
     /// # Errors
     /// `Write` if the disk refuses.
@@ -83,7 +83,7 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), FileErro
     Ok(())
 }
 
-/// An output that takes rows. Dropped before [`finish`](Self::finish), it leaves no trace.
+/// Writes rows. Dropped before [`finish`](Self::finish), it leaves no file.
 pub struct Output {
     layout: Layout,
     writer: Box<dyn RowWriter>,
@@ -152,10 +152,10 @@ impl Output {
         Ok(())
     }
 
-    /// Completes the data and the companion and gives both their names.
+    /// Completes the data and the companion, and gives both their names.
     ///
     /// # Errors
-    /// `Write` if the disk is full or a rename fails: then neither is there (or the old pair still is).
+    /// `Write` if the disk is full or a rename fails; then neither file exists, or the old pair still does.
     pub fn finish(self) -> Result<Written, FileError> {
         let data = self.writer.finish(&self.layout)?;
         let companion = self.companion.map(CompanionWriter::finish).transpose()?;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::TrainError;
 use super::random::{Purpose, Stream};
 use crate::files::FileError;
-use crate::rows::{Opened, StoredArray, Values};
+use crate::rows::{StoredArray, StoredTable, Values};
 
 /// Rows that the digest looks at, evenly spread.
 const DIGEST_ROWS: usize = 256;
@@ -48,13 +48,13 @@ impl Clips {
     ///
     /// # Errors
     /// If it has another shape than `(B, T, D)`, no clip or fewer than two frames.
-    pub fn opened(mut opened: Opened) -> Result<Self, TrainError> {
+    pub fn opened(mut opened: StoredTable) -> Result<Self, TrainError> {
         let index = opened.index();
         let array = opened.arrays.pop().ok_or_else(|| TrainError::Read {
-            path: opened.origin.clone(),
+            path: opened.path.clone(),
             cause: "it holds no clips".into(),
         })?;
-        Self::new(&opened.origin, array, index)
+        Self::new(&opened.path, array, index)
     }
 
     fn new(
@@ -184,7 +184,7 @@ mod tests {
         let mut array = piece(3, Values::Memory(values[..24].to_vec()));
         array.append(piece(0, Values::Memory(vec![])));
         array.append(piece(3, Values::File(Mutex::new(file), 3)));
-        let clips = Clips::opened(Opened::new("x".into(), vec![array], None)).unwrap();
+        let clips = Clips::opened(StoredTable::new("x".into(), vec![array], None)).unwrap();
         assert_eq!((clips.len(), clips.frames(), clips.width()), (6, 2, 4));
         assert_eq!(
             (clips.row(2).unwrap(), clips.row(3).unwrap()),

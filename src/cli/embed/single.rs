@@ -14,7 +14,7 @@ use crate::embed::{self, Embedded, Engine, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{FileError, display_path};
-use crate::inputs::Listing;
+use crate::inputs::InputList;
 use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, Written};
 
 /// Gathers, claims the output, loads, embeds, reports.
@@ -56,7 +56,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
 }
 
 /// Where the rows go, by design where nothing is said.
-fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal> {
+fn destination(args: &EmbedArgs, inputs: &InputList) -> Result<Destination, Fatal> {
     let output = &args.output;
     if let Some(path) = &output.output {
         return Ok(Destination::parse(path)?);

@@ -15,7 +15,7 @@ use crate::exit::Fatal;
 use crate::files::display_path;
 use crate::inputs;
 use crate::rows;
-use crate::rows::{Opened, Part};
+use crate::rows::{Part, StoredTable};
 use crate::train::Clips;
 use crate::video::Request;
 use crate::weights;
@@ -56,7 +56,7 @@ pub(super) fn file(path: &Path, ids: Option<&Path>, scratch: &Path) -> Result<Cl
     opened(rows::open(path, ids, PART, scratch)?)
 }
 
-fn opened(opened: Opened) -> Result<Clips, Fatal> {
+fn opened(opened: StoredTable) -> Result<Clips, Fatal> {
     Clips::opened(opened).map_err(fatal)
 }
 

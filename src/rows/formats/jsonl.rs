@@ -1,7 +1,7 @@
 //! JSON lines: one JSON object per video, with the clip's columns and a list per part (a list of lists where it has a row per frame).
 //!
-//! On standard output a line is flushed per row, so that a pipe's reader sees each video when it is done, and a reader that
-//! left is [`FileError::Closed`]. Numbers have the fewest digits that give the same f32 back.
+//! On standard output each line is flushed, so that the reader of a pipe gets each video when it is done. A reader that closed
+//! the pipe is [`FileError::Closed`]. Numbers have the fewest digits that give the same f32 back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,10 +88,7 @@ impl RowWriter for JsonlWriter {
 
     fn finish(self: Box<Self>, _: &Layout) -> Result<Option<AtomicFile>, FileError> {
         match self.target {
-            Target::File(file, path) => match file.into_inner() {
-                Ok(file) => Ok(Some(file)),
-                Err(e) => Err(FileError::write(&path, e.into_error())),
-            },
+            Target::File(file, _) => AtomicFile::from_buffer(file).map(Some),
             Target::Stdout => Ok(None),
         }
     }
@@ -133,7 +130,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// A value of a line, as far as it matters here: a text, numbers in a shape, or anything else.
+/// A value of a line: a text, numbers in a shape, or anything else.
 #[derive(Debug, PartialEq)]
 enum Field {
     Number(f32),

@@ -1,6 +1,6 @@
 //! numpy's `.npy`: a small text header, then the values.
 //!
-//! Written with a header of fixed length, so the rows stream and only the count is patched at the end. Format:
+//! The header has a fixed length, so that rows are written one by one, and the header at the end. Format:
 //! numpy's `lib.format` documentation, versions 1 to 3.
 
 use std::fs::File;
@@ -49,9 +49,9 @@ impl FileFormat for Npy {
 }
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// The whole header as written here: room for four 20-digit numbers, and numpy wants a multiple of 64.
+/// The length of the headers that are written: it has room for four 20-digit numbers, and is a multiple of 64 as numpy asks.
 const HEADER: usize = 192;
-/// The longest header that is believed when reading; numpy itself stops at 10,000.
+/// The longest header that is read; numpy itself reads up to 10,000 bytes.
 const LONGEST_HEADER: usize = 1 << 16;
 
 /// The header of a little-endian f32 array in C order, [`HEADER`] bytes long.
@@ -101,10 +101,7 @@ impl RowWriter for NpyWriter {
         let file = &mut self.file;
         let patched = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header(&shape)));
         patched.map_err(|e| FileError::write(&self.target, e))?;
-        match self.file.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(FileError::write(&self.target, e.into_error())),
-        }
+        AtomicFile::from_buffer(self.file).map(Some)
     }
 }
 

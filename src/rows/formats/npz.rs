@@ -1,7 +1,7 @@
 //! numpy's `.npz`: a zip with an `.npy` per part, stored, as `numpy.savez` makes it.
 //!
-//! An entry's header tells its length and a zip's entries come one after the other, so each part waits in a [`Spool`]
-//! until the end. Sizes are written as zip64 from the start: the archive may pass 4 GiB.
+//! An entry's header has its length, and the entries of a zip follow each other, so the values of each part are kept in a spool
+//! until the end. Sizes are written as zip64, since the archive may be larger than 4 GiB.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -13,12 +13,12 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::files::{AtomicFile, FileError, display_text};
+use crate::rows::Row;
 use crate::rows::array::{Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, RowWriter};
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
-use crate::rows::values::{Element, Spool};
-use crate::rows::{Part, Row};
+use crate::rows::values::{Element, Spools};
 
 /// The format.
 pub(crate) struct Npz;
@@ -46,26 +46,20 @@ impl FileFormat for Npz {
 struct NpzWriter {
     file: AtomicFile,
     target: PathBuf,
-    spools: Vec<(Part, Spool)>,
+    spools: Spools,
     rows: usize,
 }
 
 impl NpzWriter {
     fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
-        let target = file.target().to_path_buf();
-        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
-        Ok(Self { file, target, spools, rows: 0 })
+        Ok(Self { target: file.target().to_path_buf(), spools: Spools::new(&file, layout)?, file, rows: 0 })
     }
 }
 
 impl RowWriter for NpzWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
-        for (part, spool) in &mut self.spools {
-            spool.push(row.values(*part))?;
-        }
         self.rows += 1;
-        Ok(())
+        self.spools.push(row)
     }
 
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
@@ -77,18 +71,14 @@ impl RowWriter for NpzWriter {
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::default())
             .large_file(true);
-        for (part, spool) in spools {
+        for (part, spool) in spools.into_iter() {
             zip.start_file(format!("{part}.npy"), options).map_err(fail)?;
             let mut shape = vec![rows];
             shape.extend(layout.shape(part));
             let copied = zip.write_all(&npy::header(&shape)).and_then(|()| spool.copy_into(&mut zip));
             copied.map_err(|e| FileError::write(&target, e))?;
         }
-        let buffer = zip.finish().map_err(fail)?;
-        match buffer.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(FileError::write(&target, e.into_error())),
-        }
+        AtomicFile::from_buffer(zip.finish().map_err(fail)?).map(Some)
     }
 }
 
@@ -184,6 +174,7 @@ fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Part;
     use crate::rows::testing::{DIMS, row};
     use crate::rows::{Destination, Prepared, read as read_table};
 

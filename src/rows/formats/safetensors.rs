@@ -1,6 +1,6 @@
 //! The safetensors format: a JSON header with the tensors' places, then their bytes; ids as a JSON array in the metadata.
 //!
-//! The header stands first and holds what is known last, so the values of each part are kept in a [`Spool`] until the end.
+//! The header is first and holds what is known last, so the values of each part are kept in a spool until the end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::files::{AtomicFile, FileError};
 use crate::rows::array::{Array, Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter};
 use crate::rows::layout::Layout;
-use crate::rows::values::{Element, Spool, count, read_values};
+use crate::rows::values::{Element, Spools, count, read_values};
 use crate::rows::{ClipMeta, Part, Row};
 
 /// The format.
@@ -71,10 +71,10 @@ impl PartFile for Safetensors {
 
 /// The metadata key of the ids.
 const IDS: &str = "ids";
-/// The metadata key under which a part of a dataset keeps what is said of its rows' clips (JSON).
+/// The metadata key under which a part of a dataset has the descriptions of its rows' clips (JSON).
 const COLUMNS: &str = "lift.rows";
 
-/// What is said of a row's clip; its id is among the ids.
+/// The description of a row's clip, without its id, which is among the ids.
 #[derive(Deserialize)]
 struct Columns {
     #[serde(flatten)]
@@ -94,7 +94,7 @@ impl Serialize for Columns {
 struct SafetensorsWriter {
     file: AtomicFile,
     target: PathBuf,
-    spools: Vec<(Part, Spool)>,
+    spools: Spools,
     ids: Vec<String>,
     notes: BTreeMap<&'static str, String>,
     /// Only in parts of a dataset.
@@ -103,23 +103,18 @@ struct SafetensorsWriter {
 
 impl SafetensorsWriter {
     fn new(file: AtomicFile, layout: &Layout, columns: Option<Vec<Columns>>) -> Result<Self, FileError> {
-        let target = file.target().to_path_buf();
-        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
+        let (target, spools) = (file.target().to_path_buf(), Spools::new(&file, layout)?);
         Ok(Self { file, target, spools, ids: Vec::new(), notes: BTreeMap::new(), columns })
     }
 }
 
 impl RowWriter for SafetensorsWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
-        for (part, spool) in &mut self.spools {
-            spool.push(row.values(*part))?;
-        }
         self.ids.push(row.clip.id.clone());
         if let Some(columns) = &mut self.columns {
             columns.push(Columns { clip: row.clip.clone(), frames: row.frames });
         }
-        Ok(())
+        self.spools.push(row)
     }
 
     fn note(&mut self, key: &'static str, text: String) {
@@ -134,25 +129,22 @@ impl RowWriter for SafetensorsWriter {
         if let Some(columns) = columns {
             notes.insert(COLUMNS, serde_json::to_string(&columns).map_err(json)?);
         }
-        let tensors = spools.iter().map(|(part, _)| {
-            let shape = [&[ids.len()], &layout.shape(*part)[..]].concat();
+        let tensors = spools.parts().map(|part| {
+            let shape = [&[ids.len()], &layout.shape(part)[..]].concat();
             (part.name(), Dtype::F32, shape)
         });
         let header = header(&notes, tensors)
             .map_err(|e| fail(std::io::Error::other(format!("{e}; write .parquet"))))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(&header).map_err(fail)?;
-        for (_, spool) in spools {
+        for (_, spool) in spools.into_iter() {
             spool.copy_into(&mut out).map_err(fail)?;
         }
-        match out.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(fail(e.into_error())),
-        }
+        AtomicFile::from_buffer(out).map(Some)
     }
 }
 
-/// What stands before the values.
+/// The header of a file.
 struct Head {
     metadata: Metadata,
     ids: Option<Vec<String>>,

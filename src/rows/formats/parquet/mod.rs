@@ -7,8 +7,9 @@ mod write;
 
 use std::path::Path;
 
+use self::read::guarded;
+
 use crate::files::{AtomicFile, FileError};
-use crate::guard::catch_panic;
 use crate::rows::Part;
 use crate::rows::array::Raw;
 use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter, TakeBatch};
@@ -51,10 +52,4 @@ impl PartFile for Parquet {
     fn rows(&self, path: &Path, parts: &[Part]) -> Result<RowIterator, String> {
         Ok(Box::new(part::rows(path, parts)?))
     }
-}
-
-/// Runs the library's reader. It checks sizes against the file, but a damaged file may still trip one of its assertions: a
-/// panic becomes a reason.
-fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_panic(read).unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
 }

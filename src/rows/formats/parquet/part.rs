@@ -1,4 +1,4 @@
-//! The rows of a dataset's part, with what is said of their clips.
+//! Reads the rows of a dataset's part, with the descriptions of their clips.
 
 use std::path::Path;
 
@@ -7,9 +7,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array as _, FixedSizeListArray, Float64Array, RecordBatch};
 
-use super::guarded;
-use super::read::{open, readable};
-use super::source::Source;
+use super::read::{guarded, open, readable};
+use super::source::SizedFile;
 use crate::rows::{ClipMeta, Part, Row};
 
 /// Rows decoded at a time: a merge holds so many of each shard.
@@ -17,7 +16,7 @@ const BATCH_ROWS: usize = 64;
 
 /// A text of the file's metadata.
 pub(super) fn note(path: &Path, key: &str) -> Result<Option<String>, String> {
-    let reader = SerializedFileReader::new(Source::open(path)?).map_err(|e| e.to_string())?;
+    let reader = SerializedFileReader::new(SizedFile::open(path)?).map_err(|e| e.to_string())?;
     let notes = reader.metadata().file_metadata().key_value_metadata();
     Ok(notes.and_then(|notes| notes.iter().find(|note| note.key == key)?.value.clone()))
 }
@@ -41,7 +40,7 @@ pub(super) fn rows(
             Err(e) => Some(vec![Err(e)]),
         }
     });
-    // After an error nothing more can be said of the file.
+    // Nothing is read after an error.
     let mut failed = false;
     Ok(batches.flatten().take_while(move |row| {
         let go_on = !failed;

@@ -1,4 +1,4 @@
-//! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
+//! Reads Parquet: files of this program, and the list columns that pandas, DuckDB or Polars write.
 
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
-use super::source::Source;
+use super::source::SizedFile;
+use crate::guard::catch_panic;
 use crate::rows::array::{Array, Raw, part_name};
 use crate::rows::file_format::TakeBatch;
 use crate::rows::formats::record_batch::SHAPE;
@@ -19,9 +20,15 @@ use crate::rows::formats::record_batch::SHAPE;
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
+/// Runs the library's reader. It checks sizes against the file, but a damaged file may still trip one of its assertions: a
+/// panic becomes a reason.
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_panic(read).unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
+}
+
 /// Opens a file whose columns are in it.
-pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<Source>, String> {
-    let source = Source::open(path)?;
+pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<SizedFile>, String> {
+    let source = SizedFile::open(path)?;
     let bytes = source.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(readable)?;
     check_places(builder.metadata(), bytes)?;
@@ -93,7 +100,7 @@ fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// An error of the library with the remedy for what this build leaves out.
+/// An error of the library, with a remedy where this build lacks a feature.
 pub(super) fn readable(e: impl std::fmt::Display) -> String {
     match e.to_string() {
         text if text.contains("Disabled feature") => {

@@ -1,8 +1,7 @@
 //! Writes Parquet: record batches of the clips' columns and a list per part.
 //!
-//! Rows are gathered into small batches and row groups of bounded bytes, so memory does not grow with the run. Values are
-//! plain (features hardly compress and have no dictionary); zstd takes what it can. The schema waits for the first row,
-//! which may be the one that tells `T`.
+//! Batches and row groups have a bounded size, so memory does not grow with the run. Values are stored plain, without a
+//! dictionary, and compressed by zstd. The schema is made with the first row, which may decide `T`.
 
 use std::path::PathBuf;
 
@@ -43,7 +42,7 @@ enum State {
     /// Before the first row.
     Claimed(AtomicFile),
     Open(Box<ArrowWriter<AtomicFile>>, SchemaRef),
-    /// Only while the one becomes the other, and for good if that failed.
+    /// While one becomes the other, and after that failed.
     Failed,
 }
 
@@ -121,7 +120,7 @@ fn properties(layout: &Layout) -> WriterProperties {
     properties.build()
 }
 
-/// The system's error inside the library's, so that a full disk is known as one.
+/// The system's error inside the library's, so that a full disk is recognised.
 fn io_error(e: ParquetError) -> std::io::Error {
     match e {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::fill::*;
+use crate::dataset::writer::*;
 use crate::dataset::{FAILURES, InputsDigest, Manifest, read_part};
 use crate::files::Stamp;
 use crate::rows::Format;
@@ -45,22 +45,28 @@ impl Bench {
     }
 
     /// A run that ends after `most` inputs, in order or (`killed`) not; which it took, and the counts.
-    fn run(&self, most: usize, retry: bool, fails: bool, killed: bool) -> (Vec<usize>, Option<Counts>) {
+    fn run(
+        &self,
+        most: usize,
+        retry: bool,
+        fails: bool,
+        killed: bool,
+    ) -> (Vec<usize>, Option<DatasetCounts>) {
         let dataset = self.open().unwrap();
-        let plan = Plan::new(&dataset, self.members(), retry).unwrap();
+        let plan = DatasetPlan::new(&dataset, self.members(), retry).unwrap();
         let selected: Vec<usize> = plan.select(self.members(), |m| m.0).map(|m| m.0).collect();
         assert_eq!(selected.len(), plan.wanted);
-        let mut filler = Filler::new(dataset, plan).unwrap();
+        let mut writer = DatasetWriter::new(dataset, plan).unwrap();
         let taken: Vec<usize> = selected.into_iter().take(most).collect();
         for &i in &taken {
             let stamp = Stamp::of(&self.file(i));
             if fails && i % 3 == 2 {
-                filler.failed(stamp, &failure(i)).unwrap();
+                writer.failed(stamp, &failure(i)).unwrap();
             } else {
-                filler.embedded(i, stamp, &[row(i, 3, &PARTS)]).unwrap();
+                writer.embedded(i, stamp, &[row(i, 3, &PARTS)]).unwrap();
             }
         }
-        let counts = if killed { None } else { Some(filler.finish().unwrap()) };
+        let counts = if killed { None } else { Some(writer.finish().unwrap()) };
         (taken, counts)
     }
 
@@ -92,7 +98,7 @@ fn stopped_or_killed_anywhere_and_resumed_it_ends_in_the_same_bytes() {
     for kind in [Format::PARQUET, Format::SAFETENSORS] {
         let whole = Bench::new(kind);
         let (taken, counts) = whole.run(INPUTS, false, true, false);
-        assert_eq!((taken.len(), counts), (INPUTS, Some(Counts { embedded: 7, rows: 7, failed: 3 })));
+        assert_eq!((taken.len(), counts), (INPUTS, Some(DatasetCounts { embedded: 7, rows: 7, failed: 3 })));
         let expected = whole.files();
         assert_eq!(expected.len(), 3 + 2, "{:?}", expected.keys());
         for killed in [false, true] {
@@ -119,7 +125,7 @@ fn a_changed_file_is_embedded_again_and_the_others_are_taken_over() {
     fs::write(bench.file(6), [1; 4]).unwrap();
     let (taken, counts) = bench.run(INPUTS, false, false, false);
     assert_eq!(taken, [5, 6]);
-    assert_eq!(counts, Some(Counts { embedded: 8, rows: 8, failed: 2 }));
+    assert_eq!(counts, Some(DatasetCounts { embedded: 8, rows: 8, failed: 2 }));
     assert_eq!(bench.ids(), [0, 1, 3, 4, 5, 6, 7, 9]);
 }
 
