@@ -1,5 +1,9 @@
 //! What the program's exit code says. One enum; `--help` prints its table.
 
+use crate::files::{ErrorKind, FileError};
+use crate::inputs::InputsError;
+use crate::weights::WeightsError;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -63,52 +67,40 @@ impl Fatal {
         Self { error: self.error.map(|error| error.context(words)), ..self }
     }
 
-    /// Something the run needs is missing or wrong; or could not be kept, or was not waited for, where weights or rows say so.
+    /// Something the run needs is missing or wrong.
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
-        use crate::files::{ErrorKind, FileError};
-        use crate::weights::WeightsError;
-        let error = error.into();
-        if error.downcast_ref().is_some_and(|rows: &FileError| rows.kind() == ErrorKind::Write) {
-            return Self { exit: Exit::Write, error: Some(error) };
-        }
-        let exit = match error.downcast_ref() {
-            Some(WeightsError::Write { .. }) => Exit::Write,
-            Some(WeightsError::Interrupted { signal: libc::SIGTERM }) => Exit::Terminated,
-            Some(WeightsError::Interrupted { .. }) => Exit::Interrupted,
-            _ => Exit::Input,
-        };
-        Self { exit, error: Some(error) }
+        Self { exit: Exit::Input, error: Some(error.into()) }
     }
-}
 
-impl From<crate::files::FileError> for Fatal {
-    fn from(error: crate::files::FileError) -> Self {
-        use crate::files::ErrorKind;
-        let exit = match error.kind() {
+    /// An error of the class given.
+    fn of(kind: ErrorKind, error: impl Into<anyhow::Error>) -> Self {
+        let exit = match kind {
             ErrorKind::Usage => Exit::Usage,
             // Whoever reads our output may stop early, as `head` does: that is no failure.
             ErrorKind::Closed => return Self { exit: Exit::Success, error: None },
             ErrorKind::Row | ErrorKind::Read => Exit::Input,
             ErrorKind::Write => Exit::Write,
+            ErrorKind::Interrupted(libc::SIGTERM) => Exit::Terminated,
+            ErrorKind::Interrupted(_) => Exit::Interrupted,
         };
         Self { exit, error: Some(error.into()) }
     }
 }
 
-impl From<crate::inputs::InputsError> for Fatal {
-    fn from(error: crate::inputs::InputsError) -> Self {
-        use crate::inputs::InputsError;
-        let exit = match error {
-            InputsError::EndBeforeStart { .. } => Exit::Usage,
-            InputsError::Spool(_) => Exit::Write,
-            _ => Exit::Input,
-        };
-        Self { exit, error: Some(error.into()) }
+impl From<FileError> for Fatal {
+    fn from(error: FileError) -> Self {
+        Self::of(error.kind(), error)
     }
 }
 
-impl From<crate::weights::WeightsError> for Fatal {
-    fn from(error: crate::weights::WeightsError) -> Self {
-        Self::input(error)
+impl From<InputsError> for Fatal {
+    fn from(error: InputsError) -> Self {
+        Self::of(error.kind(), error)
+    }
+}
+
+impl From<WeightsError> for Fatal {
+    fn from(error: WeightsError) -> Self {
+        Self::of(error.kind(), error)
     }
 }

@@ -19,7 +19,7 @@ use crate::model::encoder::FrameEncoder;
 use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
-use crate::rows::{Destination, Dims, Part, Prepared, Row};
+use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
 use crate::video::{Request, Sampling, Video, transform::Transform};
 
 pub use random::RandomWeights;
@@ -304,18 +304,8 @@ fn finishing(
         let parts = vec![(Part::Concat, concat), (Part::Reconstructed, reconstructed)];
         let mut output =
             Prepared::new(&destination, &[Part::Concat, Part::Reconstructed], true)?.start(dims)?;
-        output.push(&Row {
-            index: 0,
-            id: "bench".into(),
-            path: "bench".into(),
-            start: None,
-            end: None,
-            window: None,
-            frames: plan.frames,
-            fps: None,
-            duration: None,
-            parts,
-        })?;
+        let clip = ClipMeta { id: "bench".into(), path: "bench".into(), ..ClipMeta::default() };
+        output.push(&Row { clip, window: None, frames: plan.frames, parts })?;
         output.finish()?;
         writing.push(start.elapsed());
     }

@@ -5,16 +5,13 @@
 //! the largest group of the benchmark and not on the data set.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::representations::{Matrix, RowSource, StoredParts};
 use crate::files::{FileError, display_path};
-use crate::guard::lock;
 use crate::rows;
-use crate::rows::{Lying, Opened, Values};
+use crate::rows::{StoredArray, StoredTable};
 
 /// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A single array of another name is taken as
 /// `concat` if it has one row of numbers per video, and as `frames` if it has frames.
@@ -33,7 +30,7 @@ pub fn several(origin: &Path, files: &[PathBuf]) -> Result<StoredParts, FileErro
     named(rows::open_all(origin, files, None, None, &std::env::temp_dir())?)
 }
 
-fn named(opened: Opened) -> Result<StoredParts, FileError> {
+fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
     let lone = opened.arrays.len() == 1;
     let index = Arc::new(opened.index()?);
     let mut parts = StoredParts::default();
@@ -44,7 +41,7 @@ fn named(opened: Opened) -> Result<StoredParts, FileError> {
             2 if lone && !known => "frames".to_owned(),
             _ => array.name.clone(),
         };
-        parts.own.insert(name, matrix(&opened.origin, array, &index));
+        parts.own.insert(name, matrix(&opened.path, array, &index));
     }
     Ok(parts)
 }
@@ -65,76 +62,24 @@ pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
     }
 }
 
-fn matrix(path: &Path, array: Lying, index: &Arc<HashMap<String, usize>>) -> Matrix {
-    let mut first = 0;
-    let mut starts = Vec::new();
-    let mut sources = Vec::new();
-    for stretch in array.stretches {
-        starts.push(first);
-        first += stretch.rows;
-        sources.push(match stretch.values {
-            Values::Memory(values) => Arc::new(values) as Arc<dyn RowSource>,
-            Values::File(file, offset) => Arc::new(OnDisk { file: Mutex::new(file), offset }),
-        });
-    }
-    let source: Arc<dyn RowSource> = match (sources.pop(), sources.is_empty()) {
-        (Some(lone), true) => lone,
-        (last, _) => Arc::new(Chain { starts, sources: sources.into_iter().chain(last).collect() }),
-    };
-    Matrix { origin: display_path(path), index: index.clone(), shape: array.shape, source }
+fn matrix(path: &Path, array: StoredArray, index: &Arc<HashMap<String, usize>>) -> Matrix {
+    let shape = array.shape.clone();
+    Matrix { origin: display_path(path), index: index.clone(), shape, source: Arc::new(array) }
 }
 
-/// Files one after the other.
-struct Chain {
-    /// The first row of each.
-    starts: Vec<usize>,
-    sources: Vec<Arc<dyn RowSource>>,
-}
-
-impl RowSource for Chain {
+impl RowSource for StoredArray {
     fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
-        let at = self.starts.partition_point(|&start| start <= row);
-        let (Some(start), Some(source)) =
-            (at.checked_sub(1).map(|at| self.starts[at]), self.sources.get(at.wrapping_sub(1)))
-        else {
-            return Err(ErrorKind::UnexpectedEof.into());
-        };
-        source.copy_row(row - start, out)
-    }
-}
-
-/// Rows of little-endian f32 within a file. Read, not mapped: mapped pages would count as this process's memory.
-struct OnDisk {
-    file: Mutex<File>,
-    offset: u64,
-}
-
-impl RowSource for OnDisk {
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
-        let mut bytes = vec![0; size_of_val(out)];
-        let at = self.offset + (row * bytes.len()) as u64;
-        {
-            // If another thread panicked while it read, the file is unchanged.
-            let mut file = lock(&self.file);
-            file.seek(SeekFrom::Start(at))?;
-            file.read_exact(&mut bytes)?;
-        }
-        for (out, four) in out.iter_mut().zip(bytes.as_chunks().0) {
-            *out = f32::from_le_bytes(*four);
-        }
-        Ok(())
+        self.copy_row(row, out)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::path::PathBuf;
 
     use safetensors::Dtype;
 
     use super::*;
-    use crate::rows::Stretch;
     use crate::rows::formats::npy;
 
     fn fixture() -> PathBuf {
@@ -155,26 +100,6 @@ mod tests {
         }
         std::fs::write(rows::companion_path(&path), companion).unwrap();
         path
-    }
-
-    #[test]
-    fn rows_from_disk_equal_those_from_memory_across_files() {
-        let all: Vec<f32> = (0..10).map(|at| at as f32 / 3.0).collect();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"odd").unwrap();
-        all[4..].iter().for_each(|x| file.write_all(&x.to_le_bytes()).unwrap());
-        let stretches = vec![
-            Stretch { rows: 2, values: Values::Memory(all[..4].to_vec()) },
-            Stretch { rows: 3, values: Values::File(file, 3) },
-        ];
-        let array = Lying { name: "concat".into(), shape: vec![2], stretches };
-        let matrix = matrix(Path::new("x"), array, &Arc::default());
-        let mut row = [0.0; 2];
-        for at in 0..5 {
-            matrix.source.copy_row(at, &mut row).unwrap();
-            assert_eq!(row, all[2 * at..][..2]);
-        }
-        assert!(matrix.source.copy_row(5, &mut row).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::compute::Compute;
 use super::{Verbosity, is_folder, report};
 use crate::embed::{Engine, Settings};
 use crate::exit::{Exit, Fatal};
-use crate::inputs::{self, Listing};
+use crate::inputs::{self, InputList};
 use crate::video::VideoError;
 
 pub(super) use args::EmbedArgs;
@@ -40,7 +40,7 @@ fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
     args.output.output.clone().filter(|output| is_folder(output))
 }
 
-fn gather(args: &EmbedArgs) -> Result<Listing, Fatal> {
+fn gather(args: &EmbedArgs) -> Result<InputList, Fatal> {
     let range = inputs::Range { start: args.sampling.start, end: args.sampling.end };
     Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub(super) use self::flags::PlotArgs;
 use self::flags::{Figure, Kind, MethodFlag, Show};
-use self::sources::{Videos, default_output, from_features, is_features};
+use self::sources::{Videos, default_output, from_features};
 use super::signals::Signals;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
@@ -27,6 +27,7 @@ use crate::plot::{
     ClipPaths, Half, Method, Projection, ProjectionSettings, compare, gif, line, mp4, project, raster,
     similarity, svg, trajectory,
 };
+use crate::rows::is_features;
 use crate::video::{Request, Sampling};
 
 /// CSS pixels per inch: what `--dpi` counts against.
@@ -168,6 +169,7 @@ fn gather(args: &PlotArgs, plan: Option<&Plan>, quiet: bool) -> Result<(Vec<Draw
         threads: 0,
         ..Request::default()
     };
+    inputs::check_present(&args.inputs)?;
     let mut videos = None;
     let (mut clips, mut failed) = (Vec::new(), false);
     for argument in &args.inputs {

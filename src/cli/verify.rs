@@ -1,16 +1,13 @@
-//! `lift verify`: is an output whole, and does everything in it agree?
+//! `lift verify`: checks that outputs are whole and that everything in them agrees.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Verbosity;
-use super::report;
-use crate::dataset::{Counts, Pieces, Settled};
+use super::{Verbosity, report};
+use crate::dataset::{DatasetCounts, verify_dataset, verify_file};
 use crate::exit::{Exit, Fatal};
-use crate::files::{FileError, display_path};
-use crate::rows;
-use crate::rows::{Status, companion_path};
+use crate::files::{self, display_path};
 
 /// Check every value, every id and every input of outputs
 ///
@@ -27,12 +24,12 @@ pub(super) struct VerifyArgs {
     paths: Vec<PathBuf>,
 }
 
-/// Looks at each; what is wrong with one does not keep the others from being looked at.
+/// Checks each output; an error in one does not end the run.
 pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let mut exit = Exit::Success;
     for path in &args.paths {
-        match if path.is_dir() { dataset(path) } else { file(path) } {
-            Ok(Counts { embedded, rows, failed }) => {
+        match if path.is_dir() { verify_dataset(path) } else { verify_file(path) } {
+            Ok(DatasetCounts { embedded, rows, failed }) => {
                 let line = format!(
                     "{}: good: {}, {embedded} of {} inputs embedded, {failed} failed\n",
                     display_path(path),
@@ -40,7 +37,7 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
                     embedded + failed
                 );
                 if !verbosity.quiet {
-                    crate::files::print(line.as_bytes())?;
+                    files::print(line.as_bytes())?;
                 }
             }
             Err(error) => {
@@ -50,41 +47,4 @@ pub(super) fn run(args: &VerifyArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         }
     }
     Ok(exit)
-}
-
-fn dataset(path: &Path) -> Result<Counts, FileError> {
-    let pieces = Pieces::open_one(path)?;
-    let mut counts = Counts::default();
-    pieces.each(|done| {
-        match done.settled {
-            Settled::Rows(rows) => {
-                counts.embedded += 1;
-                counts.rows += rows.len();
-            }
-            Settled::Failed(_) => counts.failed += 1,
-        }
-        Ok(())
-    })?;
-    Ok(counts)
-}
-
-fn file(path: &Path) -> Result<Counts, FileError> {
-    let table = rows::read(path, None, None)?;
-    table.index()?;
-    let wrong = |reason: String| FileError::Read { path: companion_path(path), reason };
-    let Some(lines) = rows::read_companion(path)? else {
-        return Ok(Counts { embedded: table.rows(), rows: table.rows(), failed: 0 });
-    };
-    let ok: Vec<_> = lines.iter().filter(|line| line.status == Status::Ok).collect();
-    if ok.len() != table.rows() {
-        return Err(wrong(format!("it lists {} rows, the data has {}", ok.len(), table.rows())));
-    }
-    for (at, (line, id)) in ok.iter().zip(table.ids()?).enumerate() {
-        if line.row != Some(at) || line.id != *id {
-            return Err(wrong(format!("row {at} is '{id}' in the data and another here")));
-        }
-    }
-    let mut inputs: Vec<_> = ok.iter().map(|line| line.index).collect();
-    inputs.dedup();
-    Ok(Counts { embedded: inputs.len(), rows: ok.len(), failed: lines.len() - ok.len() })
 }

@@ -1,4 +1,4 @@
-//! `failures.csv`: the inputs of a dataset that have no row, as its ledgers have them.
+//! `failures.csv`: the inputs of a dataset that have no row, read from its ledgers.
 
 use std::collections::HashMap;
 use std::io::BufWriter;
@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use crate::dataset::{Dataset, FailedInput, read_ledger};
 use crate::files::{AtomicFile, FileError};
+use crate::rows::Failure;
 
 /// The list's name.
 pub const FAILURES: &str = "failures.csv";
 
 /// What a dataset holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct DatasetCounts {
     /// Inputs with rows.
     pub embedded: usize,
     /// Rows.
@@ -21,56 +22,58 @@ pub struct Counts {
     pub failed: usize,
 }
 
-/// What the parts of later attempts say last of an input: its rows, or the part that says why there are none.
-enum Last {
+/// The result of the last attempt at an input: how many rows it has, or the number of the part that has its failure.
+enum Latest {
     Rows(usize),
     Failed(usize),
 }
 
-/// The failures of the part looked into last: what is said of an input again and again is not held.
-struct Looked<'a> {
+/// The failures of the part that was read last, so that one part at a time is in memory.
+struct LastRead<'a> {
     dataset: &'a Dataset,
     part: Option<(usize, HashMap<usize, FailedInput>)>,
 }
 
-impl Looked<'_> {
+impl LastRead<'_> {
     fn failure(&mut self, number: usize, index: usize) -> Result<Option<FailedInput>, FileError> {
-        if self.part.as_ref().is_none_or(|(looked, _)| *looked != number) {
+        if self.part.as_ref().is_none_or(|(last_read, _)| *last_read != number) {
             let ledger = read_ledger(&self.dataset.part(number))?;
-            self.part = Some((number, ledger.failures.into_iter().map(|f| (f.index, f)).collect()));
+            self.part =
+                Some((number, ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect()));
         }
         Ok(self.part.as_mut().and_then(|(_, failures)| failures.remove(&index)))
     }
 }
 
-/// Walks over all ledgers, later parts first where several name an input, and hands on the failures in the order of the
-/// parts.
+/// Reads all ledgers and passes the failures to `each`, in the order of the parts. Where several ledgers name an input, the
+/// part with the highest number is valid.
 pub(super) fn walk(
     dataset: &Dataset,
     mut each: impl FnMut(&FailedInput) -> Result<(), FileError>,
-) -> Result<Counts, FileError> {
+) -> Result<DatasetCounts, FileError> {
     let base = dataset.base_parts();
-    let mut later: HashMap<usize, Last> = HashMap::new();
+    let mut later: HashMap<usize, Latest> = HashMap::new();
     let numbers = dataset.parts()?;
     for number in dataset.later_parts()? {
         let ledger = read_ledger(&dataset.part(number))?;
-        let last = |rows| if rows > 0 { Last::Rows(rows) } else { Last::Failed(number) };
+        let last = |rows| if rows > 0 { Latest::Rows(rows) } else { Latest::Failed(number) };
         later.extend(ledger.entries.iter().map(|e| (e.index, last(e.rows))));
     }
-    let mut looked = Looked { dataset, part: None };
+    let mut last_read = LastRead { dataset, part: None };
     let mut files: Vec<(usize, PathBuf)> = numbers.iter().map(|&n| (n, dataset.part(n))).collect();
     files.retain(|(n, _)| *n < base);
     let partials = dataset.partials()?.into_iter().filter(|n| !numbers.contains(n));
     files.extend(partials.map(|n| (n, dataset.partial(n))));
     files.sort();
-    let mut counts = Counts::default();
+    let mut counts = DatasetCounts::default();
     for (_, path) in files {
         let ledger = read_ledger(&path)?;
-        let mut failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect::<HashMap<_, _>>();
+        let mut failures =
+            ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect::<HashMap<_, _>>();
         for entry in &ledger.entries {
             let (rows, failure) = match later.get(&entry.index) {
-                Some(Last::Rows(rows)) => (*rows, None),
-                Some(Last::Failed(number)) => (0, looked.failure(*number, entry.index)?),
+                Some(Latest::Rows(rows)) => (*rows, None),
+                Some(Latest::Failed(number)) => (0, last_read.failure(*number, entry.index)?),
                 None => (entry.rows, failures.remove(&entry.index)),
             };
             counts.rows += rows;
@@ -90,10 +93,10 @@ pub(super) fn walk(
 ///
 /// # Errors
 /// `Read` if a part is damaged.
-pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, FileError> {
+pub fn failures(dataset: &Dataset) -> Result<Vec<Failure>, FileError> {
     let mut all = Vec::new();
     walk(dataset, |failure| {
-        all.push(failure.clone());
+        all.push(failure.failure.clone());
         Ok(())
     })?;
     Ok(all)
@@ -103,18 +106,17 @@ pub fn failures(dataset: &Dataset) -> Result<Vec<FailedInput>, FileError> {
 ///
 /// # Errors
 /// `Write` if the disk refuses, `Read` if a part is damaged.
-pub fn write_failures(dataset: &Dataset) -> Result<Counts, FileError> {
+pub fn write_failures(dataset: &Dataset) -> Result<DatasetCounts, FileError> {
     let path = dataset.folder().join(FAILURES);
     let file = BufWriter::new(AtomicFile::create(&path, true)?);
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(file);
     let fail = |e: csv::Error| FileError::write(&path, e.into());
     csv.write_record(["index", "id", "path", "stage", "error", "attempts"]).map_err(fail)?;
     let counts = walk(dataset, |f| {
-        let FailedInput { index, id, path: file, stage, error, attempts, .. } = f;
-        csv.serialize((index, id, file, stage, error, attempts)).map_err(fail)
+        let Failure { clip, stage, error } = &f.failure;
+        csv.serialize((clip.index, &clip.id, clip.path_text(), stage, error, f.attempts)).map_err(fail)
     })?;
     let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
-    let file = buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
-    file.commit()?;
+    AtomicFile::from_buffer(buffer)?.commit()?;
     Ok(counts)
 }

@@ -1,11 +1,11 @@
-//! What a part answers for: every input of it, embedded or failed, with the file as it was read.
+//! The ledger of a part: all of its inputs, embedded or failed, with the size and time of each file when it was read.
 //!
-//! It travels in the part's own metadata, so the rows and what is said about them are one file, whole or absent.
+//! It is in the metadata of the part file, so a part and its ledger are one file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::files::Stamp;
-use crate::rows::{Failure, Row, known};
+use crate::rows::{Failure, Row};
 
 /// The metadata key of a part's ledger (JSON).
 pub(super) const KEY: &str = "lift.ledger";
@@ -14,7 +14,7 @@ pub(super) const KEY: &str = "lift.ledger";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     /// All of them.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
     /// Those that failed.
     pub failures: Vec<FailedInput>,
 }
@@ -22,7 +22,7 @@ pub struct Ledger {
 /// One input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "(usize, Option<(u64, u64)>, usize)", from = "(usize, Option<(u64, u64)>, usize)")]
-pub struct Entry {
+pub struct LedgerEntry {
     /// Its place among the inputs of the run.
     pub index: usize,
     /// The file as it was read; `None` if there was none.
@@ -31,97 +31,48 @@ pub struct Entry {
     pub rows: usize,
 }
 
-impl From<Entry> for (usize, Option<(u64, u64)>, usize) {
-    fn from(e: Entry) -> Self {
+impl From<LedgerEntry> for (usize, Option<(u64, u64)>, usize) {
+    fn from(e: LedgerEntry) -> Self {
         (e.index, e.stamp.map(|s| (s.bytes, s.modified)), e.rows)
     }
 }
 
-impl From<(usize, Option<(u64, u64)>, usize)> for Entry {
+impl From<(usize, Option<(u64, u64)>, usize)> for LedgerEntry {
     fn from((index, stamp, rows): (usize, Option<(u64, u64)>, usize)) -> Self {
         Self { index, stamp: stamp.map(|(bytes, modified)| Stamp { bytes, modified }), rows }
     }
 }
 
-/// One input with what became of it.
+/// One input and its result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Done {
-    /// What its ledger says.
-    pub entry: Entry,
+pub struct InputRecord {
+    /// Its entry in the ledger.
+    pub entry: LedgerEntry,
     /// Its rows, or why there are none.
-    pub settled: Settled,
+    pub result: InputResult,
 }
 
-/// What became of an input.
+/// The result of an input.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
+pub enum InputResult {
     /// Its rows.
     Rows(Vec<Row>),
     /// Why it has none.
     Failed(FailedInput),
 }
 
-impl Done {
-    pub(super) fn new(entry: Entry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
-        Self { entry, settled: failure.map_or(Settled::Rows(rows), Settled::Failed) }
+impl InputRecord {
+    pub(super) fn new(entry: LedgerEntry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
+        Self { entry, result: failure.map_or(InputResult::Rows(rows), InputResult::Failed) }
     }
 }
 
 /// An input that failed; a line of `failures.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedInput {
-    /// Its place among the inputs of the run.
-    pub index: usize,
-    /// Its id.
-    pub id: String,
-    /// The file, as given; invalid UTF-8 as U+FFFD.
-    pub path: String,
-    /// Where the clip was asked to start, in seconds.
-    pub start: Option<f64>,
-    /// Where the clip was asked to end, in seconds.
-    pub end: Option<f64>,
-    /// Frame rate per second, if it came so far.
-    pub fps: Option<f64>,
-    /// Seconds, if it came so far.
-    pub duration: Option<f64>,
-    /// Where it failed.
-    pub stage: String,
-    /// What went wrong, and what to try.
-    pub error: String,
+    /// Which input, where and why.
+    #[serde(flatten)]
+    pub failure: Failure,
     /// How often it was tried.
     pub attempts: usize,
-}
-
-impl FailedInput {
-    /// What the run says of it, after so many attempts.
-    pub fn new(failure: &Failure, attempts: usize) -> Self {
-        Self {
-            index: failure.index,
-            id: failure.id.clone(),
-            path: failure.path.to_string_lossy().into_owned(),
-            start: known(failure.start),
-            end: known(failure.end),
-            fps: known(failure.fps),
-            duration: known(failure.duration),
-            stage: failure.stage.clone(),
-            error: failure.error.clone(),
-            attempts,
-        }
-    }
-}
-
-impl From<FailedInput> for Failure {
-    fn from(f: FailedInput) -> Self {
-        Self {
-            index: f.index,
-            id: f.id,
-            path: f.path.into(),
-            start: f.start,
-            end: f.end,
-            fps: f.fps,
-            duration: f.duration,
-            stage: f.stage,
-            error: f.error,
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! What a dataset's run is: everything that decides its numbers, to be compared before a run goes on.
+//! The manifest of a dataset: everything that decides its numbers. A run is resumed only if its manifest agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::files::{AtomicFile, FileError};
 use crate::rows::{Dims, Format, Part};
 
-/// The layout of folder and ledgers; a change that older programs cannot read counts it up.
+/// The version of the folder's layout and of the ledgers. A change that older programs cannot read increments it.
 const LAYOUT: u32 = 1;
 
 /// The manifest.
@@ -73,7 +73,7 @@ pub struct ModelDigest {
     pub from: String,
     /// SHA-256 of the file.
     pub sha256: String,
-    /// What a file beside it said of the network, where that is how it is kept.
+    /// The contents of the settings file beside the weights, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<String>,
 }
@@ -105,7 +105,7 @@ impl Manifest {
     /// The parts and their sizes.
     ///
     /// # Errors
-    /// If it names a part that is none; the caller knows whose manifest it is.
+    /// If it names an unknown part. The caller adds the path.
     pub fn layout(&self) -> Result<(Vec<Part>, Dims), String> {
         let mut dims = Dims::default();
         let mut parts = Vec::new();
@@ -120,7 +120,7 @@ impl Manifest {
     /// The format of the parts.
     ///
     /// # Errors
-    /// If it is none that datasets have, or the layout is not this program's; the caller knows whose manifest it is.
+    /// If datasets do not use it, or the layout is not this program's. The caller adds the path.
     pub fn kind(&self) -> Result<Format, String> {
         if self.layout != LAYOUT {
             return Err(format!(
@@ -128,11 +128,11 @@ impl Manifest {
                 self.layout, self.lift
             ));
         }
-        match self.format.as_str() {
-            "parquet" => Ok(Format::Parquet),
-            "safetensors" => Ok(Format::Safetensors),
-            other => Err(format!("its parts are '{other}', not parquet or safetensors")),
-        }
+        let named = Format::of_datasets().find(|format| format.extension()[1..] == self.format);
+        named.ok_or_else(|| {
+            let known: Vec<_> = Format::of_datasets().map(|format| &format.extension()[1..]).collect();
+            format!("its parts are '{}', not {}", self.format, known.join(" or "))
+        })
     }
 
     /// Reads one.
@@ -157,7 +157,7 @@ impl Manifest {
         file.commit()
     }
 
-    /// How many inputs this folder answers for.
+    /// How many inputs are this folder's.
     pub fn own_inputs(&self) -> usize {
         self.shard.map_or(self.inputs.count, |shard| shard.inputs)
     }
@@ -168,7 +168,7 @@ impl Manifest {
         Self { shard: None, ..self.clone() }
     }
 
-    /// What differs between the run that is there and the one at hand, in words; nothing if they are one.
+    /// The differences between the run of this manifest and the current one, in words; none if they are one run.
     pub fn differences(&self, now: &Self) -> Vec<String> {
         let flat = |manifest: &Self| {
             let mut flat = BTreeMap::new();
@@ -186,7 +186,7 @@ impl Manifest {
     }
 }
 
-/// A value for a message: digests are known by their beginning.
+/// A value for a message; digests are shortened.
 fn short(value: &Value) -> String {
     match value.to_string() {
         long if long.len() > 20 => format!("{}...", long.chars().take(14).collect::<String>()),
@@ -194,7 +194,7 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// Leaves by their dotted names.
+/// All values of a nested object, by their dotted names.
 fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(fields) => {
@@ -215,7 +215,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
-        let mut manifest = Manifest::new(inputs, None, 2, Format::Parquet);
+        let mut manifest = Manifest::new(inputs, None, 2, Format::PARQUET);
         manifest.settings.insert("frames".into(), 16.into());
         let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };
         manifest.models.insert("dinov2".into(), model);

@@ -1,32 +1,37 @@
-//! A dataset: a folder of parts that a run of any length fills, interrupted and resumed as often as it must be.
+//! A dataset: a folder of part files that a run fills. The run may be interrupted; the same command resumes it.
 //!
-//! `manifest.json` says what the run is (its inputs' digest, settings, models), `part-00000.parquet ...` hold the rows of so
-//! many consecutive inputs each, `failures.csv` lists the inputs without one. A part is whole or absent, and carries a
-//! [`Ledger`] of every input it answers for, embedded or not, with the file's size and time: **done is what a finished part
-//! says**, and nothing else is believed. What a part holds depends on its inputs alone, so a run that was killed ends in the
-//! same bytes as one that was not.
+//! `manifest.json` describes the run (a digest of its inputs, its settings, its models). Each `part-00000.parquet ...` holds
+//! the rows of a fixed number of consecutive inputs. `failures.csv` lists the inputs without a row. A part file is complete or
+//! absent. Its metadata has a [`Ledger`] of all inputs of the part, embedded or failed, with each file's size and time of
+//! change. An input counts as done once its part file is complete. What a part holds depends on its inputs alone, so a run
+//! that was killed and resumed gives the same bytes as one that was not.
 //!
-//! Parts beyond those of the inputs hold later attempts at failed ones; where two ledgers name one input, the later part
-//! holds. `partial-*` files keep what an orderly stop interrupted, and are no rows yet.
+//! Parts with higher numbers than those of the inputs hold later attempts at inputs that failed. Where two ledgers name one
+//! input, the part with the higher number is valid. A `partial-*` file holds a part that was not complete when the run was
+//! stopped; its rows do not count yet.
 
 mod failures;
-mod fill;
 mod ledger;
 mod manifest;
+mod merge;
 mod part;
 mod plan;
 mod shards;
+mod verify;
+mod writer;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-pub use failures::{Counts, FAILURES, failures, write_failures};
-pub use fill::Filler;
-pub use ledger::{Done, Entry, FailedInput, Ledger, Settled};
+pub use failures::{DatasetCounts, FAILURES, failures, write_failures};
+pub use ledger::{FailedInput, InputRecord, InputResult, Ledger, LedgerEntry};
 pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
+pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
-pub use plan::{Plan, TaskInputs};
-pub use shards::Pieces;
+pub use plan::{DatasetPlan, TaskInputs};
+pub use shards::ShardReader;
+pub use verify::{verify_dataset, verify_file};
+pub use writer::DatasetWriter;
 
 use crate::files::{AtomicFile, FileError, display_path};
 use crate::rows::{Dims, Format, Part};
@@ -34,7 +39,7 @@ use crate::rows::{Dims, Format, Part};
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Held by the run that fills the folder.
+/// The lock file of the run that fills the folder.
 const LOCK: &str = ".lock";
 
 /// A dataset's folder.
@@ -43,16 +48,16 @@ pub struct Dataset {
     folder: PathBuf,
     manifest: Manifest,
     kind: Format,
-    /// Held as long as this run may write.
+    /// The lock, for a run that writes.
     _lock: Option<File>,
 }
 
 impl Dataset {
-    /// Opens the folder for the run that `manifest` describes, making it if it is not there. What a killed run left
-    /// half-written is removed.
+    /// Opens the folder for the run that `manifest` describes, and creates it if it is absent. Temporary files of a killed run
+    /// are removed.
     ///
     /// # Errors
-    /// `Usage` if it holds another run's rows: the message has the differences. `Write` if another run fills it at the moment, or
+    /// `Usage` if it holds another run's rows: the message has the differences. `Write` if another run writes to it now, or
     /// the folder cannot be written.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, FileError> {
         let kind = manifest.kind().map_err(|e| FileError::read(folder, e))?;
@@ -111,7 +116,7 @@ impl Dataset {
     /// The parts of its rows and their sizes.
     ///
     /// # Errors
-    /// `Read` if the manifest names a part that is none.
+    /// `Read` if the manifest names an unknown part.
     pub fn layout(&self) -> Result<(Vec<Part>, Dims), FileError> {
         self.manifest.layout().map_err(|e| FileError::read(&self.folder.join(MANIFEST), e))
     }
@@ -131,7 +136,7 @@ impl Dataset {
         self.folder.join(format!("part-{number:05}{}", self.kind))
     }
 
-    /// What an orderly stop left of part `number`.
+    /// The file of part `number` as far as it was written when the run was stopped.
     fn partial(&self, number: usize) -> PathBuf {
         self.folder.join(format!("partial-{number:05}{}", self.kind))
     }
@@ -156,14 +161,14 @@ impl Dataset {
     }
 }
 
-/// Takes the folder's lock, which the system gives back however the process ends.
+/// Takes the folder's lock. The system releases it when the process ends, in whatever way.
 fn lock(folder: &Path) -> Result<File, FileError> {
     let path = folder.join(LOCK);
     let file =
         File::options().create(true).append(true).open(&path).map_err(|e| FileError::write(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        // A task that is started twice comes too early, and not for nothing: its code is one of those that are tried again.
+        // Exit code 4, since schedulers start a task again that ends with it.
         Err(fs::TryLockError::WouldBlock) => Err(FileError::write(
             folder,
             std::io::Error::other(
@@ -196,7 +201,7 @@ fn remove_leftovers(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if AtomicFile::is_temporary(&entry.file_name()) {
-            // Best effort: a stray hidden file does no harm.
+            // Best effort: a hidden file that stays does no harm.
             let _ = fs::remove_file(entry.path());
         }
     }

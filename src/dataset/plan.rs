@@ -1,16 +1,16 @@
-//! What a dataset lacks: by its ledgers and by the files as they are now.
+//! Which inputs a dataset still lacks, by its ledgers and by the size and time of the files now.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 
-use crate::dataset::{Dataset, Entry, read_ledger};
+use crate::dataset::{Dataset, LedgerEntry, read_ledger};
 use crate::files::{FileError, Stamp};
 
-/// What is to be done, part by part.
+/// The parts that a run has to write.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct DatasetPlan {
     /// The parts to write, ascending.
-    pub tasks: VecDeque<Task>,
+    pub tasks: VecDeque<PartTask>,
     /// Inputs to embed.
     pub wanted: usize,
     /// Inputs that are done and unchanged, embedded or failed.
@@ -26,7 +26,7 @@ pub struct Plan {
 
 /// A part to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
+pub struct PartTask {
     /// Its number.
     pub(super) number: usize,
     /// How many inputs are to be embedded for it.
@@ -38,13 +38,13 @@ pub struct Task {
 /// The inputs that a part lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskInputs {
-    /// All of them: there is no such part.
+    /// All of them: the part does not exist.
     Whole,
-    /// Those with these indices, ascending; the others are taken over from the part that is there.
+    /// Those with these indices, ascending; the others are copied from the existing part.
     Some(Vec<usize>),
 }
 
-impl Plan {
+impl DatasetPlan {
     /// Compares the dataset with `members`, the index and file of each of its inputs in order.
     ///
     /// # Errors
@@ -107,17 +107,17 @@ impl Plan {
         if empty {
             self.push(number, TaskInputs::Whole, size);
         } else if count > 0 || !dataset.part(number).exists() {
-            // Where everything is there already, in a partial part, only its name is missing.
+            // A part without wanted inputs whose inputs are all in a partial file has to be written too.
             self.push(number, TaskInputs::Some(wanted), count);
         }
     }
 
     fn push(&mut self, number: usize, inputs: TaskInputs, count: usize) {
         self.wanted += count;
-        self.tasks.push_back(Task { number, count, inputs });
+        self.tasks.push_back(PartTask { number, count, inputs });
     }
 
-    /// The wanted ones of `members` (the same ones, in the same order), in the order in which they are written.
+    /// The inputs to embed, in the order in which they are written. `members` as in [`new`](Self::new).
     pub fn select<T, I, F>(&self, members: I, index: F) -> Selected<I, F>
     where
         I: Iterator<Item = T> + Clone,
@@ -138,15 +138,15 @@ impl Plan {
     }
 }
 
-/// The wanted inputs of a run; see [`Plan::select`].
+/// The wanted inputs of a run; see [`DatasetPlan::select`].
 #[derive(Clone)]
 pub struct Selected<I, F> {
     members: I,
     rest: std::iter::Enumerate<I>,
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<PartTask>,
     /// Inputs given of the first task.
     taken: usize,
-    /// The index given last and one: where the members have to be walked again, a task wants an earlier one.
+    /// The index after the last one given. A task that wants an earlier index iterates over the members again.
     at: usize,
     index: F,
     base_size: usize,
@@ -183,9 +183,9 @@ impl<T, I: Iterator<Item = T> + Clone, F: Fn(&T) -> usize> Iterator for Selected
     }
 }
 
-/// What the parts of later attempts say, by input: the part that says it last, and how often it was tried.
+/// The last attempt at each input: the part that has it, its entry, and how often the input was tried.
 struct Later {
-    entries: HashMap<usize, (usize, Entry, usize)>,
+    entries: HashMap<usize, (usize, LedgerEntry, usize)>,
 }
 
 impl Later {
@@ -204,15 +204,15 @@ impl Later {
 }
 
 fn attempts(failures: &[super::FailedInput]) -> HashMap<usize, usize> {
-    failures.iter().map(|f| (f.index, f.attempts)).collect()
+    failures.iter().map(|f| (f.failure.clip.index, f.attempts)).collect()
 }
 
-/// What the part `number` of the inputs, or the partial one, says of each, and how often it was tried.
+/// The entries of part `number`, or of its partial file, and how often each input was tried.
 fn known(
     dataset: &Dataset,
     number: usize,
     chunk: &[(usize, PathBuf)],
-) -> Result<HashMap<usize, (Entry, usize)>, FileError> {
+) -> Result<HashMap<usize, (LedgerEntry, usize)>, FileError> {
     let path = match dataset.part(number) {
         whole if whole.exists() => whole,
         _ => match dataset.partial(number) {

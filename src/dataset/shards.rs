@@ -1,60 +1,60 @@
-//! The datasets of one run, its shards, read as one in the order of the inputs.
+//! Reads the shards of one run as one, in the order of the inputs.
 //!
-//! That they are one run's, all of them and complete, is checked before a row is given. A piece is walked part by part,
-//! a .parquet part a batch of rows at a time; where a later part says something else of an input, that is what is given.
+//! Before the first row it is checked that the shards are of one run, complete, and all there. A shard is read part by part, and
+//! a .parquet part one batch of rows at a time. Where several parts have an input, the part with the highest number is valid.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use crate::dataset::part::{Rows, open_rows, read_inputs, rows_of};
-use crate::dataset::{Dataset, Done, Entry, FailedInput, MANIFEST, Manifest, read_ledger};
+use crate::dataset::part::{PartRows, open_rows, read_inputs, rows_of};
+use crate::dataset::{Dataset, FailedInput, InputRecord, LedgerEntry, MANIFEST, Manifest, read_ledger};
 use crate::files::{FileError, display_path};
 use crate::rows::{Dims, Part};
 
-/// All pieces of a run.
+/// Reads all shards of a run.
 #[derive(Debug)]
-pub struct Pieces {
+pub struct ShardReader {
     /// At least one.
-    pieces: Vec<Dataset>,
-    /// One shard looked at by itself: the others' inputs are not missed.
+    datasets: Vec<Dataset>,
+    /// Whether this is one shard of several, read without the others.
     alone: bool,
     whole: Manifest,
     parts: Vec<Part>,
     dims: Dims,
 }
 
-impl Pieces {
+impl ShardReader {
     /// Opens datasets, or folders of the shards of one, and checks that they are the whole of one run.
     ///
     /// # Errors
-    /// `Read` if one is no dataset, of another run, missing, twice there, or not finished.
+    /// `Read` if one is no dataset, of another run, missing, there twice, or not complete.
     pub fn open(paths: &[PathBuf]) -> Result<Self, FileError> {
-        let mut pieces = Vec::new();
+        let mut datasets = Vec::new();
         for path in paths {
             for folder in folders(path)? {
-                pieces.push(Dataset::read(&folder)?);
+                datasets.push(Dataset::read(&folder)?);
             }
         }
-        let Some(first) = pieces.first() else {
+        let Some(first) = datasets.first() else {
             return Err(FileError::Usage("nothing to read: name datasets or folders of shards".into()));
         };
         let whole = first.manifest().whole();
-        for piece in &pieces[1..] {
-            let differences = whole.differences(&piece.manifest().whole());
+        for dataset in &datasets[1..] {
+            let differences = whole.differences(&dataset.manifest().whole());
             if !differences.is_empty() {
                 let reason = format!(
                     "it is of another run than {} ({})",
                     display_path(first.folder()),
                     differences.join("; ")
                 );
-                return Err(FileError::read(piece.folder(), reason));
+                return Err(FileError::read(dataset.folder(), reason));
             }
         }
-        check_shards(&pieces)?;
-        Self::finished(pieces, false)
+        check_shards(&datasets)?;
+        Self::finished(datasets, false)
     }
 
-    /// Opens what is at `path`: a dataset, one shard too, or a folder of all shards.
+    /// Opens the dataset at `path`, which may be one shard, or the folder of all shards.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -62,16 +62,16 @@ impl Pieces {
         if !Dataset::is_at(path) {
             return Self::open(&[path.to_path_buf()]);
         }
-        let piece = Dataset::read(path)?;
-        let alone = piece.manifest().shard.is_some();
-        Self::finished(vec![piece], alone)
+        let dataset = Dataset::read(path)?;
+        let alone = dataset.manifest().shard.is_some();
+        Self::finished(vec![dataset], alone)
     }
 
-    fn finished(pieces: Vec<Dataset>, alone: bool) -> Result<Self, FileError> {
-        pieces.iter().try_for_each(check_finished)?;
-        let whole = pieces[0].manifest().whole();
-        let (parts, dims) = pieces[0].layout()?;
-        Ok(Self { pieces, alone, whole, parts, dims })
+    fn finished(datasets: Vec<Dataset>, alone: bool) -> Result<Self, FileError> {
+        datasets.iter().try_for_each(check_finished)?;
+        let whole = datasets[0].manifest().whole();
+        let (parts, dims) = datasets[0].layout()?;
+        Ok(Self { datasets, alone, whole, parts, dims })
     }
 
     /// The manifest of the whole run.
@@ -84,17 +84,17 @@ impl Pieces {
         (&self.parts, self.dims)
     }
 
-    /// Hands on every input of the run, in order.
+    /// Passes every input of the run to `each`, in order.
     ///
     /// # Errors
     /// `Read` if a part is damaged or an input is missing or there twice; else what `each` returns.
-    pub fn each(&self, mut each: impl FnMut(Done) -> Result<(), FileError>) -> Result<(), FileError> {
+    pub fn each(&self, mut each: impl FnMut(InputRecord) -> Result<(), FileError>) -> Result<(), FileError> {
         let mut cursors = self
-            .pieces
+            .datasets
             .iter()
-            .map(|piece| Cursor::new(piece, &self.parts, self.dims))
+            .map(|dataset| Cursor::new(dataset, &self.parts, self.dims))
             .collect::<Result<Vec<_>, _>>()?;
-        // The next index of each piece, and whose it is.
+        // The next index of each dataset, and whose it is.
         let mut heads = BTreeMap::new();
         for (at, cursor) in cursors.iter_mut().enumerate() {
             advance(cursor, at, &mut heads)?;
@@ -109,24 +109,25 @@ impl Pieces {
             each(done)?;
             advance(&mut cursors[at], at, &mut heads)?;
         }
-        let count = if self.alone { self.pieces[0].manifest().own_inputs() } else { self.whole.inputs.count };
+        let count =
+            if self.alone { self.datasets[0].manifest().own_inputs() } else { self.whole.inputs.count };
         if expected == count {
             return Ok(());
         }
         let reason = format!("it ends after {expected} of {count} inputs; run the same lift embed again");
-        Err(FileError::read(self.pieces[0].folder(), reason))
+        Err(FileError::read(self.datasets[0].folder(), reason))
     }
 }
 
 fn advance(
     cursor: &mut Cursor,
     at: usize,
-    heads: &mut BTreeMap<usize, (usize, Done)>,
+    heads: &mut BTreeMap<usize, (usize, InputRecord)>,
 ) -> Result<(), FileError> {
     if let Some(done) = cursor.next()? {
         let index = done.entry.index;
         if heads.insert(index, (at, done)).is_some() {
-            let reason = format!("input {index} is in another piece too");
+            let reason = format!("input {index} is in another dataset too");
             return Err(FileError::read(cursor.dataset.folder(), reason));
         }
     }
@@ -150,22 +151,22 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
 }
 
 /// Checks that every shard is there once.
-fn check_shards(pieces: &[Dataset]) -> Result<(), FileError> {
-    let count = pieces[0].manifest().shard.map_or(1, |shard| shard.count);
+fn check_shards(datasets: &[Dataset]) -> Result<(), FileError> {
+    let count = datasets[0].manifest().shard.map_or(1, |shard| shard.count);
     let mut seen: Vec<Option<&Path>> = vec![None; count];
-    for piece in pieces {
-        let shard = piece.manifest().shard;
+    for dataset in datasets {
+        let shard = dataset.manifest().shard;
         let (index, of) = shard.map_or((0, 1), |shard| (shard.index, shard.count));
         let reason = match seen.get(index) {
-            _ if of != count => format!("it is one of {of} shards, the first piece one of {count}"),
+            _ if of != count => format!("it is one of {of} shards, the first one is one of {count}"),
             Some(Some(other)) => format!("shard {index} is {} already", display_path(other)),
             Some(None) => {
-                seen[index] = Some(piece.folder());
+                seen[index] = Some(dataset.folder());
                 continue;
             }
             None => format!("there is no shard {index} of {count}"),
         };
-        return Err(FileError::read(piece.folder(), reason));
+        return Err(FileError::read(dataset.folder(), reason));
     }
     let missing: Vec<String> =
         seen.iter().enumerate().filter(|(_, s)| s.is_none()).map(|(i, _)| i.to_string()).collect();
@@ -177,25 +178,25 @@ fn check_shards(pieces: &[Dataset]) -> Result<(), FileError> {
         missing.join(", "),
         missing[0]
     );
-    let beside = pieces[0].folder();
+    let beside = datasets[0].folder();
     let run = beside.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(beside);
     Err(FileError::read(run, reason))
 }
 
 /// Checks that every part of the inputs is there.
-fn check_finished(piece: &Dataset) -> Result<(), FileError> {
-    let there = piece.parts()?;
-    let base = piece.base_parts();
+fn check_finished(dataset: &Dataset) -> Result<(), FileError> {
+    let there = dataset.parts()?;
+    let base = dataset.base_parts();
     let missing: Vec<usize> = (0..base).filter(|n| there.binary_search(n).is_err()).collect();
     let Some(first) = missing.first() else { return Ok(()) };
     let reason = format!(
         "it is not finished: {} of {base} parts are missing, the first is number {first}; run the same lift embed again",
         missing.len()
     );
-    Err(FileError::read(piece.folder(), reason))
+    Err(FileError::read(dataset.folder(), reason))
 }
 
-/// A walk over one piece.
+/// A cursor over the inputs of one dataset.
 struct Cursor<'a> {
     dataset: &'a Dataset,
     parts: &'a [Part],
@@ -203,17 +204,17 @@ struct Cursor<'a> {
     /// Parts of the inputs not yet opened.
     numbers: std::ops::Range<usize>,
     open: Option<OpenPart>,
-    /// The later part that has the last word on an input.
+    /// The number of the part that has the last attempt, for inputs with several attempts.
     later: HashMap<usize, usize>,
-    /// The later part looked into last, by input.
-    looked: Option<(usize, HashMap<usize, Done>)>,
+    /// The part of later attempts that was read last, by input.
+    last_read: Option<(usize, HashMap<usize, InputRecord>)>,
 }
 
 struct OpenPart {
     path: PathBuf,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LedgerEntry>,
     failures: HashMap<usize, FailedInput>,
-    rows: Rows,
+    rows: PartRows,
 }
 
 impl<'a> Cursor<'a> {
@@ -224,17 +225,17 @@ impl<'a> Cursor<'a> {
             let ledger = read_ledger(&dataset.part(number))?;
             later.extend(ledger.entries.iter().map(|e| (e.index, number)));
         }
-        Ok(Self { dataset, parts, dims, numbers: 0..base, open: None, later, looked: None })
+        Ok(Self { dataset, parts, dims, numbers: 0..base, open: None, later, last_read: None })
     }
 
-    fn next(&mut self) -> Result<Option<Done>, FileError> {
+    fn next(&mut self) -> Result<Option<InputRecord>, FileError> {
         loop {
             let Some(open) = &mut self.open else {
                 let Some(number) = self.numbers.next() else { return Ok(None) };
                 let path = self.dataset.part(number);
                 let ledger = read_ledger(&path)?;
                 let rows = open_rows(&path, self.parts, self.dims)?;
-                let failures = ledger.failures.into_iter().map(|f| (f.index, f)).collect();
+                let failures = ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect();
                 self.open = Some(OpenPart { path, entries: ledger.entries.into(), failures, rows });
                 continue;
             };
@@ -247,18 +248,19 @@ impl<'a> Cursor<'a> {
             if let Some(&number) = self.later.get(&entry.index) {
                 return self.look(number, entry.index).map(Some);
             }
-            return Ok(Some(Done::new(entry, rows, failure)));
+            return Ok(Some(InputRecord::new(entry, rows, failure)));
         }
     }
 
-    /// What a later part says of an input.
-    fn look(&mut self, number: usize, index: usize) -> Result<Done, FileError> {
+    /// An input as the part `number` of later attempts has it.
+    fn look(&mut self, number: usize, index: usize) -> Result<InputRecord, FileError> {
         let path = self.dataset.part(number);
-        if self.looked.as_ref().is_none_or(|(looked, _)| *looked != number) {
+        if self.last_read.as_ref().is_none_or(|(last_read, _)| *last_read != number) {
             let inputs = read_inputs(&path, self.parts, self.dims)?;
-            self.looked = Some((number, inputs.into_iter().map(|done| (done.entry.index, done)).collect()));
+            self.last_read =
+                Some((number, inputs.into_iter().map(|done| (done.entry.index, done)).collect()));
         }
-        let done = self.looked.as_mut().and_then(|(_, inputs)| inputs.remove(&index));
+        let done = self.last_read.as_mut().and_then(|(_, inputs)| inputs.remove(&index));
         done.ok_or_else(|| FileError::read(&path, format!("input {index} stands twice in the ledgers")))
     }
 }

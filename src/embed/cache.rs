@@ -12,10 +12,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, ModelChoice, Outcome, Settings, run};
-use crate::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
+use crate::dataset::{Dataset, DatasetPlan, DatasetWriter, InputsDigest, Manifest, failures};
 use crate::files::{FileError, hexadecimal};
 use crate::inputs::Input;
-use crate::rows::{Format, Part};
+use crate::rows::{Failure, Format, Part};
 use crate::video::Sampling;
 use crate::weights::WeightsError;
 
@@ -28,7 +28,7 @@ pub struct Cached {
     /// The files, together one row per video that has features, in input order.
     pub files: Vec<PathBuf>,
     /// The videos that have none.
-    pub failures: Vec<FailedInput>,
+    pub failures: Vec<Failure>,
 }
 
 /// The frame features `(T, D)` of `inputs`, from the dataset under `folder` where it is there, else computed.
@@ -52,18 +52,18 @@ pub fn features<E: From<FileError> + From<WeightsError>>(
     // Owned, because the run's threads are not bound to this call.
     let all: Arc<[Input]> = inputs.into();
     let members = (0..all.len()).map(move |at| all[at].clone());
-    let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
+    let plan = DatasetPlan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
     let wanted = plan.wanted;
     let selected = plan.select(members, |input| input.index);
-    let mut filler = Filler::new(dataset, plan)?;
+    let mut writer = DatasetWriter::new(dataset, plan)?;
     if wanted > 0 {
         let engine = Arc::new(Engine::load(choice, &settings.parts)?);
         run(selected, &engine, settings, stop, |outcome| {
             told(&outcome);
-            outcome.fill(&mut filler).map(drop)
+            outcome.fill(&mut writer).map(drop)
         })?;
     }
-    let counts = filler.finish()?;
+    let counts = writer.finish()?;
     let dataset = Dataset::read(&folder)?;
     let files = match counts.embedded {
         0 => vec![],
@@ -84,7 +84,7 @@ fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Resu
     }
     let inputs = InputsDigest { count: inputs.len(), sha256: hexadecimal(&digest.finalize()) };
     let mut manifest =
-        Manifest::new(inputs, None, PART_SIZE, Format::Safetensors).with_parts(&[Part::Frames], dims);
+        Manifest::new(inputs, None, PART_SIZE, Format::SAFETENSORS).with_parts(&[Part::Frames], dims);
     // Every field of the request decides which pictures the frame encoder sees.
     manifest.settings.insert("request".into(), json!(format!("{:?}", settings.request)));
     manifest.settings.insert("arithmetic".into(), json!(choice.arithmetic()));

@@ -13,7 +13,7 @@ mod worker;
 pub use engine::{Embedding, Engine, ModelChoice};
 pub use pipeline::{Settings, run};
 
-use crate::dataset::Filler;
+use crate::dataset::DatasetWriter;
 use crate::files::{FileError, Stamp};
 use crate::inputs::Input;
 use crate::rows::{Failure, Row};
@@ -32,19 +32,19 @@ impl Outcome {
     ///
     /// # Errors
     /// Those that end the run.
-    pub fn fill(self, filler: &mut Filler) -> Result<Result<Embedded, Failure>, FileError> {
+    pub fn fill(self, writer: &mut DatasetWriter) -> Result<Result<Embedded, Failure>, FileError> {
         let Self { stamp, result } = self;
         let failure = match result {
             Ok(embedded) => {
                 let Some(first) = embedded.rows.first() else { return Ok(Ok(embedded)) };
-                match embedded.written(filler.embedded(first.index, stamp, &embedded.rows))? {
+                match embedded.written(writer.embedded(first.clip.index, stamp, &embedded.rows))? {
                     None => return Ok(Ok(embedded)),
                     Some(failure) => failure,
                 }
             }
             Err(failure) => failure,
         };
-        filler.failed(stamp, &failure)?;
+        writer.failed(stamp, &failure)?;
         Ok(Err(failure))
     }
 }

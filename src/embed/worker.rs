@@ -14,7 +14,7 @@ use crate::files::{Stamp, display_path};
 use crate::guard::{guarded, lock};
 use crate::inputs::Input;
 use crate::model::cause;
-use crate::rows::{Failure, Row};
+use crate::rows::{ClipMeta, Failure, Row};
 use crate::video::{ClipInfo, Span, Strategy, Video, VideoError, VideoInfo, transform::Transform};
 
 /// Frames that wait for a free worker: enough that no worker idles while another opens a file.
@@ -387,18 +387,9 @@ impl Shared {
         let Settings { parts, normalize, .. } = &self.settings;
         let input = &item.input;
         let row = |frames: usize, features: Vec<f32>| {
-            Ok(Row {
-                index: input.index,
-                id: input.id.clone(),
-                path: input.path.clone(),
-                start: input.start,
-                end: input.end,
-                window: None,
-                frames,
-                fps: Some(info.video.fps),
-                duration: Some(info.video.duration),
-                parts: self.engine.finish(features, parts, *normalize)?,
-            })
+            let clip = ClipMeta::new(input, Some(info.video.fps), Some(info.video.duration));
+            let parts = self.engine.finish(features, parts, *normalize)?;
+            Ok(Row { clip, window: None, frames, parts })
         };
         if info.windows.is_empty() {
             return Ok(vec![row(info.indices.len(), features)?]);
@@ -407,9 +398,10 @@ impl Shared {
         let windows = info.windows.iter().enumerate();
         let window = |(number, Span { start, end, slots }): (usize, &Span)| {
             let part = features[slots.start * width..slots.end * width].to_vec();
-            let row = row(slots.len(), part)?;
-            let id = format!("{}#{number}", input.id);
-            Ok(Row { id, start: Some(*start), end: Some(*end), window: Some(number), ..row })
+            let mut row = row(slots.len(), part)?;
+            row.clip.id = format!("{}#{number}", input.id);
+            (row.clip.start, row.clip.end) = (Some(*start), Some(*end));
+            Ok(Row { window: Some(number), ..row })
         };
         windows.map(window).collect()
     }
@@ -422,15 +414,6 @@ impl Shared {
 }
 
 fn failure(input: &Input, info: Option<&VideoInfo>, stage: &str, error: String) -> Failure {
-    Failure {
-        index: input.index,
-        id: input.id.clone(),
-        path: input.path.clone(),
-        start: input.start,
-        end: input.end,
-        fps: info.map(|i| i.fps),
-        duration: info.map(|i| i.duration),
-        stage: stage.into(),
-        error,
-    }
+    let clip = ClipMeta::new(input, info.map(|i| i.fps), info.map(|i| i.duration));
+    Failure { clip, stage: stage.into(), error }
 }

@@ -1,15 +1,14 @@
 //! Files that appear whole or not at all.
 //!
-//! The bytes go to a temporary file beside the target (same file system, hidden, so that a directory walk passes it by),
-//! are synced, and the name is given last by a rename. Dropping an [`AtomicFile`] removes the temporary file, so an error or
-//! an interruption that unwinds leaves nothing; who ends the process at once calls [`remove_unfinished`] first. The mode is
-//! what the umask gives, as for any file a program creates. Creating one is also the probe that the target can be written:
-//! do it before any work.
+//! The bytes go to a temporary file in the target's folder. It is hidden, so that a search for videos skips it. When all is
+//! written, the file is synced and renamed to the target. Dropping an [`AtomicFile`] removes the temporary file, so an error
+//! leaves nothing; code that ends the process at once calls [`remove_unfinished`] first. The mode follows the umask, as for
+//! any new file. Creating an [`AtomicFile`] also shows that the target can be written: create it before any work.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -43,7 +42,7 @@ impl Drop for Listed {
     }
 }
 
-/// A set of paths is whole after every change, so a panic elsewhere does not spoil it.
+/// The set is valid after every change, so it stays usable after a panic elsewhere.
 fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     lock(&UNFINISHED)
 }
@@ -51,16 +50,16 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 /// Removes the temporary files of outputs under construction, for a process that ends without unwinding.
 pub fn remove_unfinished() {
     for path in unfinished().iter() {
-        // Best effort: nobody is left to be told.
+        // Best effort: the process ends.
         let _ = fs::remove_file(path);
     }
 }
 
-/// A file under construction; it gets its name at [`commit`](Self::commit).
+/// A file that is being written; [`commit`](Self::commit) gives it its name.
 #[derive(Debug)]
 pub struct AtomicFile {
     pub(crate) temp: NamedTempFile,
-    /// Gone after the temporary file is, or has its name.
+    /// Removes the entry in [`UNFINISHED`] after the temporary file is removed or renamed.
     listed: Listed,
     /// The name asked for, for messages.
     pub(crate) target: PathBuf,
@@ -70,7 +69,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Starts the file that will be called `target`.
+    /// Creates the temporary file of `target`.
     ///
     /// # Errors
     /// `Usage` if the target exists and `overwrite` is false, if it is not a regular file, or if its folder does not
@@ -90,12 +89,12 @@ impl AtomicFile {
         Ok(Self { temp, listed, target: target.to_path_buf(), place, overwrite })
     }
 
-    /// Gives the finished bytes another name in the same folder than the one they were begun for.
+    /// Changes the name that the file will get; the folder must be the same.
     pub(crate) fn retarget(&mut self, target: &Path) {
         (self.target, self.place) = (target.to_path_buf(), target.to_path_buf());
     }
 
-    /// Whether a name in a folder is that of a file under construction.
+    /// Whether a file name is that of a temporary file of this program.
     pub(crate) fn is_temporary(name: &OsStr) -> bool {
         name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
     }
@@ -108,6 +107,17 @@ impl AtomicFile {
     /// The folder that holds the file, for more temporary files on the same disk.
     pub(crate) fn folder(&self) -> &Path {
         folder_of(&self.place)
+    }
+
+    /// The file behind a buffer, when all is written.
+    ///
+    /// # Errors
+    /// `Write` if the disk refuses the last bytes.
+    pub(crate) fn from_buffer(buffer: BufWriter<Self>) -> Result<Self, FileError> {
+        buffer.into_inner().map_err(|e| {
+            let (cause, buffer) = e.into_parts();
+            FileError::write(&buffer.get_ref().target, cause)
+        })
     }
 
     /// Syncs the bytes and gives the file its name.
@@ -160,7 +170,7 @@ impl Seek for AtomicFile {
     }
 }
 
-/// The name the bytes go to: through a symbolic link, onto regular files only.
+/// Where the file is put: the target, or what a symbolic link points to. Only regular files are replaced.
 fn resolve(target: &Path, overwrite: bool) -> Result<PathBuf, FileError> {
     let shown = display_path(target);
     if target.file_name().is_none() {
@@ -213,10 +223,11 @@ pub(crate) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
         // tempfile's own default is 0600; with this the umask decides.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // Messages name this path; without `absolute`, it would have `/./` in it.
+    builder.tempfile_in(std::path::absolute(folder)?)
 }
 
-/// Makes the rename itself durable. Best effort: not every file system can sync a folder.
+/// Syncs the rename itself. Best effort: not every file system can sync a folder.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
@@ -329,6 +340,13 @@ pub(crate) mod tests {
         let error = AtomicFile::create(Path::new("/proc/x.npy"), false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Write);
         assert!(error.to_string().starts_with("/proc/x.npy: writing failed: "), "{error}");
+    }
+
+    #[test]
+    fn the_path_of_a_temporary_file_has_no_dot_in_it() {
+        let temp = new_temp(folder_of(Path::new("x.npy"))).unwrap();
+        let parent = temp.path().parent().unwrap();
+        assert_eq!(parent.as_os_str(), std::env::current_dir().unwrap().as_os_str());
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! What can go wrong with rows, sorted by what the caller must do about it.
+//! What can go wrong with files, by what the caller must do about it.
 //!
-//! The kind decides the exit code: a refused request is usage, a full disk is a writing failure, a file that cannot be
-//! read back is a wrong input. A message is complete in itself (path, cause, remedy): nothing hides in a source chain,
-//! so `{}` and `{:#}` print the same line.
+//! The kind decides the exit code: a request that is refused is usage, a full disk is a writing failure, a file that cannot
+//! be read is a wrong input. A message is complete (path, cause, remedy) and has no source, so `{}` and `{:#}` print the same
+//! line.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::text::display_path;
 
-/// A failure while writing or reading rows.
+/// A failure while writing or reading a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The request cannot be carried out as asked (unknown extension, existing file, missing folder). Nothing was written.
     #[error("{0}")]
     Usage(String),
-    /// One row does not fit (a non-finite value, another shape). The output is as it was before the row. The message leaves
-    /// the path out, as a video's error does: whoever knows it puts it in front, once.
+    /// One row does not fit (a non-finite value, another shape). The output is as it was before the row. The message has no
+    /// path; the caller adds the video's.
     #[error("{0}")]
     Row(String),
     /// The system refused to write: a full disk, a missing permission.
@@ -27,10 +27,10 @@ pub enum FileError {
         /// What the system said.
         cause: io::Error,
     },
-    /// The reader of standard output went away (a closed pipe): no failure, but nobody listens any more.
+    /// The reader of standard output closed the pipe. This is no failure; the run ends.
     #[error("standard output was closed by its reader")]
     Closed,
-    /// A file of rows that cannot be read back: missing, damaged, or not what its name says.
+    /// A file that cannot be read: missing, damaged, or not of the format that its extension says.
     #[error("{}: {reason}", display_path(.path))]
     Read {
         /// The file.
@@ -40,7 +40,7 @@ pub enum FileError {
     },
 }
 
-/// The classes of [`FileError`], for choosing an exit code.
+/// The classes of errors, for choosing an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Exit code 2.
@@ -49,10 +49,12 @@ pub enum ErrorKind {
     Row,
     /// Exit code 4.
     Write,
-    /// The pipe's reader left: end quietly.
+    /// The reader of the pipe closed it: exit code 0 without a message.
     Closed,
     /// Exit code 3.
     Read,
+    /// The signal that stopped the run: exit code 128 and its number.
+    Interrupted(i32),
 }
 
 impl FileError {
@@ -76,7 +78,7 @@ impl FileError {
     }
 }
 
-/// What to try, for the causes that have an answer.
+/// The remedy, for causes that have one.
 fn hint(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

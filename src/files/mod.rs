@@ -1,10 +1,10 @@
-//! The ground: files that appear whole or not at all, their errors, names that are safe to show, digests and stamps.
+//! What all layers use of files: writing them completely or not at all, errors, names that are safe to show, stamps.
 
 mod atomic;
 mod beside;
 mod error;
 mod pair;
-mod safetensors;
+pub(crate) mod safetensors;
 mod stamp;
 mod stdout;
 mod text;
@@ -13,7 +13,6 @@ pub use atomic::{AtomicFile, remove_unfinished};
 pub(crate) use beside::beside;
 pub use error::{ErrorKind, FileError};
 pub(crate) use pair::commit_pair;
-pub(crate) use safetensors::{TensorEntry, safetensors_header};
 pub use stamp::Stamp;
 pub use stdout::print;
 pub(crate) use stdout::stdout_error;

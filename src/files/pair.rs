@@ -1,4 +1,4 @@
-//! A data file and its companion, which are there together or not at all.
+//! Names a data file and its companion together.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use tempfile::TempPath;
 use crate::files::atomic::{AtomicFile, appeared, kept_name, new_temp};
 use crate::files::error::FileError;
 
-/// Names a data file and its companion, so that a data file that has its name has **its own** companion.
+/// Gives a data file and its companion their names, so that a data file always has **its own** companion.
 ///
-/// Both are synced first: after that only renames are left. Old files are set aside before, because an old companion beside
-/// new data (or the reverse) would give rows the wrong ids in silence. The companion is named first and the data last: who
-/// waits for the data file finds its companion there. If a step fails, the old pair comes back; if the machine stops
-/// between two renames, the data's name is missing, which every reader notices.
+/// Both are synced first, so that only renames are left. Old files are moved away before, because an old companion beside new
+/// data (or the reverse) would give rows the wrong ids without an error. The companion is renamed first and the data last: a
+/// process that waits for the data file finds its companion. If a step fails, the old pair is restored. If the machine stops
+/// between two renames, the data file is missing, which every reader notices.
 ///
 /// # Errors
 /// As [`AtomicFile::commit`].
@@ -37,7 +37,7 @@ pub(crate) fn commit_pair(companion: AtomicFile, data: AtomicFile) -> Result<(),
     let companion_place = companion.place.clone();
     let named = companion.rename().and_then(|()| {
         data.rename().inspect_err(|_| {
-            // Best effort: the error that is on its way says more than a second one could.
+            // Best effort: the first error is the one to report.
             let _ = fs::remove_file(&companion_place);
         })
     });
@@ -70,7 +70,7 @@ impl SetAside {
         if let Some(old) = self.old
             && let Err(e) = old.persist(&self.place)
         {
-            // Better a stray hidden file than a lost one.
+            // The old data stay in a hidden file rather than being lost.
             let _ = e.path.keep();
         }
     }

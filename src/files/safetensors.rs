@@ -1,38 +1,38 @@
-//! The header of a `.safetensors` file: names, types, shapes and places of its tensors, and its metadata.
+//! The header of a safetensors file. The library writes the metadata in an order that differs from run to run; this header is
+//! sorted, so that equal contents make equal files.
 
 use std::collections::BTreeMap;
+use std::io;
 
+use ::safetensors::Dtype;
 use serde_json::{Value, json};
 
-/// A tensor that will be written.
-pub(crate) struct TensorEntry<'a> {
-    /// Its name.
-    pub(crate) name: &'a str,
-    /// Its type as the format names it: `F32`, `F16`, `BF16`.
-    pub(crate) dtype: &'a str,
-    /// Its shape.
-    pub(crate) shape: Vec<usize>,
-    /// The bytes of a value.
-    pub(crate) width: usize,
-}
+/// The longest header the format allows (the library's limit).
+pub(crate) const LONGEST_HEADER: u64 = 100_000_000;
 
-/// The header with its length in front, for tensors whose values follow in this order.
+/// The header with its length in front, padded so that the values start at a multiple of 8. The values of the tensors follow
+/// in the order given.
 ///
-/// The keys are sorted, so that equal tensors make equal files: the writer of the safetensors crate puts the metadata in an
-/// order that changes from run to run.
-pub(crate) fn safetensors_header<'a>(
+/// # Errors
+/// If the header is longer than the format allows, or a text cannot be written as JSON.
+pub(crate) fn header<'a>(
     metadata: &BTreeMap<&str, String>,
-    tensors: impl IntoIterator<Item = TensorEntry<'a>>,
-) -> Vec<u8> {
-    let mut entries: BTreeMap<&str, Value> = BTreeMap::from([("__metadata__", json!(metadata))]);
+    tensors: impl Iterator<Item = (&'a str, Dtype, Vec<usize>)>,
+) -> io::Result<Vec<u8>> {
+    let mut entries: BTreeMap<&str, Value> = BTreeMap::new();
     let mut start = 0;
-    for TensorEntry { name, dtype, shape, width } in tensors {
-        let end = start + shape.iter().product::<usize>() * width;
-        entries.insert(name, json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));
+    for (name, dtype, shape) in tensors {
+        let end = start + shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        entries.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
         start = end;
     }
-    let mut text = json!(entries).to_string().into_bytes();
-    // The format requires that the values begin at a multiple of 8.
+    entries.insert("__metadata__", json!(metadata));
+    let mut text = serde_json::to_vec(&entries)?;
     text.resize(text.len().next_multiple_of(8), b' ');
-    [&(text.len() as u64).to_le_bytes(), &text[..]].concat()
+    if text.len() as u64 > LONGEST_HEADER {
+        return Err(io::Error::other("the metadata is too long for the header of a .safetensors"));
+    }
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut text);
+    Ok(bytes)
 }

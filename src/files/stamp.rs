@@ -1,4 +1,4 @@
-//! How a file is known again: by its size and its time of change, as `make` does.
+//! Whether a file has changed: by its size and its time of change, as `make` does.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;

@@ -1,5 +1,5 @@
-//! Standard output, where data goes: written whole and flushed, so that a full disk is noticed and a pipe's reader has each
-//! piece when it is done. A reader that left is [`FileError::Closed`], no failure.
+//! Writes data to standard output and flushes it, so that a full disk is noticed and the reader of a pipe gets each row at
+//! once. A reader that closed the pipe is [`FileError::Closed`], which is no failure.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,13 +9,13 @@ use crate::files::FileError;
 /// Puts all of `bytes` on standard output.
 ///
 /// # Errors
-/// [`FileError::Closed`] if nobody listens any more, [`FileError::Write`] if the system refuses.
+/// [`FileError::Closed`] if the reader closed the pipe, [`FileError::Write`] if the system refuses.
 pub fn print(bytes: &[u8]) -> Result<(), FileError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(stdout_error)
 }
 
-/// What kept standard output from being written.
+/// The error of a write to standard output.
 pub(crate) fn stdout_error(cause: io::Error) -> FileError {
     match cause.kind() {
         io::ErrorKind::BrokenPipe => FileError::Closed,

@@ -1,8 +1,8 @@
-//! Names as they may be shown on a terminal.
+//! Escapes file names and other foreign text, so that they can be shown on a terminal.
 //!
 //! A file name can hold anything but `/` and NUL: line breaks that fake a log line, escape sequences that recolour or
 //! retitle a terminal, marks that reverse the text after them. They are shown escaped. Data files keep the name as it is
-//! (invalid UTF-8 as U+FFFD); only what a person reads goes through here.
+//! (invalid UTF-8 as U+FFFD); only messages are escaped.
 
 use std::path::Path;
 

@@ -1,13 +1,17 @@
-//! Folders and patterns into files.
+//! Finds the files of folders and patterns.
 //!
-//! A folder is searched to any depth, names sorted, symbolic links followed; hidden files and folders are passed by. Only
-//! there does the extension decide what is a video: a file that is named is taken as it is, and its content is sniffed later.
+//! A folder is searched to any depth, in the order of the names. Symbolic links are followed, hidden files and folders are
+//! skipped. Only in a folder does the extension decide what is a video: a file that is named is always taken.
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
-use super::{Found, Sink, display_path};
+use super::input::{Found, Sink, id_text};
+use crate::files::display_path;
 
 /// What counts as a video inside a folder, in lower case: FFmpeg's usual containers and raw streams.
 const EXTENSIONS: &[&str] = &[
@@ -24,12 +28,21 @@ fn is_video(path: &Path) -> bool {
 
 /// A file, a folder, or, if nothing of that name exists, a pattern.
 pub(crate) fn argument(arg: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
-    if arg.symlink_metadata().is_err()
-        && let Some(pattern) = arg.to_str().filter(|a| a.contains(['*', '?', '[']))
-    {
-        return matches(pattern, found, notes);
+    match pattern(arg) {
+        Some(pattern) => matches(pattern, found, notes),
+        None => path(arg, found, notes),
     }
-    path(arg, found, notes);
+}
+
+/// The pattern that an argument is.
+fn pattern(arg: &Path) -> Option<&str> {
+    arg.to_str().filter(|a| a.contains(['*', '?', '[']) && arg.symlink_metadata().is_err())
+}
+
+/// Whether an argument is no pattern, and nothing has its name.
+pub(crate) fn is_missing(arg: &Path) -> bool {
+    let absent = |e: std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    pattern(arg).is_none() && arg.metadata().is_err_and(absent)
 }
 
 /// A file or a folder, taken literally.
@@ -65,18 +78,19 @@ fn matches(pattern: &str, found: &mut dyn Sink, notes: &mut Vec<String>) {
 /// The videos below a folder, with ids relative to it.
 fn folder(root: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
     let before = (found.count(), notes.len());
+    let mut ids = Ids { root, folders: Vec::new(), kept: 0, first: None };
     let walk = WalkDir::new(root).follow_links(true).sort_by_file_name();
-    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
+    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.file_name())) {
         match entry {
             Ok(entry) if entry.file_type().is_file() && is_video(entry.path()) => {
-                found.take(below(root, entry.into_path()));
+                found.take(ids.found(entry.into_path()));
             }
             Ok(_) => {}
             Err(e) => match e.path() {
                 // A dangling link with a video's name: the run will say that it cannot be opened.
                 Some(path) if e.loop_ancestor().is_none() && is_dangling(path) => {
-                    if is_video(path) && !hidden_name(path) {
-                        found.take(below(root, path.to_path_buf()));
+                    if is_video(path) && !path.file_name().is_some_and(is_hidden) {
+                        found.take(ids.found(path.to_path_buf()));
                     }
                 }
                 _ => notes.push(format!(
@@ -93,30 +107,87 @@ fn folder(root: &Path, found: &mut dyn Sink, notes: &mut Vec<String>) {
             display_path(root)
         ));
     }
+    if let Some(first) = ids.first {
+        notes.push(format!(
+            "{}: {} of its files differ from another one in the extension alone, and keep it in their ids ({first}, ...)",
+            display_path(root),
+            ids.kept
+        ));
+    }
 }
 
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
+/// Gives the videos below a folder their ids, in the order of the walk.
+struct Ids<'a> {
+    root: &'a Path,
+    /// The folder that is walked and those above it, each with the names that keep their extension.
+    folders: Vec<(PathBuf, HashSet<OsString>)>,
+    /// How many ids kept their extension, and the first of them for display.
+    kept: usize,
+    first: Option<String>,
 }
 
-fn hidden_name(path: &Path) -> bool {
-    path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+impl Ids<'_> {
+    /// A video: its id is the path from the root, `/` between the names, without the extension where no other file of its
+    /// folder would have the same id.
+    fn found(&mut self, path: PathBuf) -> Found {
+        let folder = path.parent().unwrap_or(self.root);
+        while self.folders.last().is_some_and(|(last, _)| !folder.starts_with(last)) {
+            self.folders.pop();
+        }
+        if self.folders.last().is_none_or(|(last, _)| last != folder) {
+            self.folders.push((folder.to_path_buf(), names_that_keep_their_extension(folder)));
+        }
+        let keeps =
+            self.folders.last().zip(path.file_name()).is_some_and(|((_, names), name)| names.contains(name));
+        let below = path.strip_prefix(self.root).unwrap_or(&path);
+        let below = if keeps { below.to_path_buf() } else { below.with_extension("") };
+        let id = below.iter().map(id_text).collect::<Vec<_>>().join("/");
+        if keeps {
+            self.kept += 1;
+            self.first.get_or_insert_with(|| display_path(&below));
+        }
+        Found { id, path, start: None, end: None }
+    }
 }
 
-/// What the system says, without the path that stands in front already; a loop of links has words of walkdir's own.
+/// The videos of a folder of which another one has the same stem, and those whose stem is the name of one that is listed.
+fn names_that_keep_their_extension(folder: &Path) -> HashSet<OsString> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let mut names: Vec<OsString> = names.filter(|n| is_video(Path::new(n)) && !is_hidden(n)).collect();
+    let stem = |name: &OsString| Path::new(name).file_stem().map(OsStr::to_os_string).unwrap_or_default();
+    let (mut stems, mut twins) = (HashSet::new(), HashSet::new());
+    for name in &names {
+        if !stems.insert(stem(name)) {
+            twins.insert(stem(name));
+        }
+    }
+    if twins.is_empty() {
+        return HashSet::new();
+    }
+    // Shorter names first: a name is longer than its stem.
+    names.sort_by_key(|name| name.len());
+    let mut kept = HashSet::new();
+    for name in names {
+        let stem = stem(&name);
+        if twins.contains(&stem) || kept.contains(&stem) {
+            kept.insert(name);
+        }
+    }
+    kept
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The cause of an error, without its path.
 fn words(error: &walkdir::Error) -> String {
     error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn is_dangling(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|m| m.is_symlink()) && path.metadata().is_err()
-}
-
-/// A video below a folder: its id is the path from there without the extension, `/` between the names.
-fn below(root: &Path, path: PathBuf) -> Found {
-    let relative = path.strip_prefix(root).unwrap_or(&path).with_extension("");
-    let names: Vec<_> = relative.iter().map(|n| n.to_string_lossy()).collect();
-    Found { id: names.join("/"), path, start: None, end: None }
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{InputsError, Sink, display_path, display_text, expand, is_stdin, stem};
+use super::error::InputsError;
+use super::expand;
+use super::input::{Found, Sink, is_stdin, stem};
+use crate::files::{display_path, display_text};
 
 const DELIMITERS: [u8; 3] = [b'\t', b',', b';'];
 
@@ -216,7 +219,7 @@ fn table(list: &List, delimiter: u8, found: &mut dyn Sink) -> Result<(), InputsE
         {
             return Err(fail(format!("the clip ends at {end} s, before its start at {start} s")));
         }
-        found.take(super::Found { id, path, start, end });
+        found.take(Found { id, path, start, end });
     }
     Ok(())
 }
@@ -232,7 +235,6 @@ fn seconds(cell: &[u8]) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Found;
     use super::*;
     use std::fs;
 

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
+use super::error::InputsError;
+use super::input::{Found, Input, Range, Sink};
 use super::list::{bytes_of, path_of};
-use super::{Found, Input, InputsError, Range, Sink, display_path};
+use crate::files::display_path;
 
 /// Digests of ids compared at a time: 32 MB.
 const SLICE: usize = 1 << 21;
@@ -23,7 +25,7 @@ type IdDigest = [u8; 16];
 
 /// The videos of a run, and what should be said about the arguments.
 #[derive(Debug, Clone)]
-pub struct Listing {
+pub struct InputList {
     records: Arc<Mmap>,
     count: usize,
     digest: String,
@@ -31,7 +33,7 @@ pub struct Listing {
     pub notes: Vec<String>,
 }
 
-impl Listing {
+impl InputList {
     /// How many there are; at least one.
     pub fn len(&self) -> usize {
         self.count
@@ -48,30 +50,30 @@ impl Listing {
     }
 
     /// The inputs in order.
-    pub fn iter(&self) -> Items {
-        Items { records: self.records.clone(), at: 0, index: 0, count: self.count }
+    pub fn iter(&self) -> InputIter {
+        InputIter { records: self.records.clone(), at: 0, index: 0, count: self.count }
     }
 }
 
-impl IntoIterator for &Listing {
+impl IntoIterator for &InputList {
     type Item = Input;
-    type IntoIter = Items;
+    type IntoIter = InputIter;
 
-    fn into_iter(self) -> Items {
+    fn into_iter(self) -> InputIter {
         self.iter()
     }
 }
 
-/// The inputs of a [`Listing`], one after the other.
+/// The inputs of a [`InputList`], one after the other.
 #[derive(Debug, Clone)]
-pub struct Items {
+pub struct InputIter {
     records: Arc<Mmap>,
     at: usize,
     index: usize,
     count: usize,
 }
 
-impl Iterator for Items {
+impl Iterator for InputIter {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
@@ -91,7 +93,7 @@ impl Iterator for Items {
     }
 }
 
-impl ExactSizeIterator for Items {}
+impl ExactSizeIterator for InputIter {}
 
 /// A listing being made.
 pub(super) struct Collector {
@@ -123,7 +125,7 @@ impl Collector {
     ///
     /// # Errors
     /// If there is no video, an id stands twice, a clip ends before it starts, or the temporary folder is full.
-    pub(super) fn finish(self, notes: Vec<String>) -> Result<Listing, InputsError> {
+    pub(super) fn finish(self, notes: Vec<String>) -> Result<InputList, InputsError> {
         let (listing, ids) = self.end(notes)?;
         match repeated(ids, listing.count).map_err(InputsError::Spool)? {
             None => Ok(listing),
@@ -135,12 +137,12 @@ impl Collector {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub(super) fn finish_with_any_ids(self, notes: Vec<String>) -> Result<Listing, InputsError> {
+    pub(super) fn finish_with_any_ids(self, notes: Vec<String>) -> Result<InputList, InputsError> {
         self.end(notes).map(|(listing, _)| listing)
     }
 
     /// The listing, and the digests of its ids.
-    fn end(self, notes: Vec<String>) -> Result<(Listing, File), InputsError> {
+    fn end(self, notes: Vec<String>) -> Result<(InputList, File), InputsError> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -152,7 +154,7 @@ impl Collector {
         // SAFETY: the file has no name and is ours alone, so nobody shortens it while it is mapped.
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::files::hexadecimal(&self.digest.finalize());
-        let listing = Listing { records: Arc::new(records), count: self.count, digest, notes };
+        let listing = InputList { records: Arc::new(records), count: self.count, digest, notes };
         Ok((listing, into_file(self.ids)?))
     }
 }
@@ -204,7 +206,7 @@ fn repeated(mut ids: File, count: usize) -> io::Result<Option<IdDigest>> {
     Ok(None)
 }
 
-fn same_id(listing: &Listing, digest: IdDigest) -> InputsError {
+fn same_id(listing: &InputList, digest: IdDigest) -> InputsError {
     let mut twins = listing.iter().filter(|input| id_digest(&input.id) == digest);
     let (first, second) = (twins.next(), twins.next());
     let shown = |input: &Option<Input>| input.as_ref().map_or(String::new(), |i| display_path(&i.path));
@@ -255,7 +257,7 @@ mod tests {
         Found { id: id.into(), path: format!("{id}.mp4").into(), start, end: None }
     }
 
-    fn listing(items: &[Found]) -> Result<Listing, InputsError> {
+    fn listing(items: &[Found]) -> Result<InputList, InputsError> {
         let mut collector = Collector::new(Range::default()).unwrap();
         items.iter().for_each(|f| collector.take(f.clone()));
         collector.finish(vec![])

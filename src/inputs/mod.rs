@@ -1,137 +1,30 @@
 //! What to work on: the paths, folders, patterns and lists of the command line become one numbered list of videos.
 //!
-//! Policy: what is wrong with the **request** (a list that cannot be read, two rows with one id, an end before its start, no
-//! video at all) ends the run before any work; what is wrong with a **video** does not: a path that does not exist is an
-//! input like any other and fails when it is opened, in its own row. A folder or pattern without videos is a note as long as
+//! An error in the **request** (an argument that names nothing, a list that cannot be read, two inputs with one id, an end
+//! before its start, no video at all) ends the run before any work. An error in a **video** does not: a path of a list that
+//! does not exist fails when it is opened, and is recorded as failed. A folder or pattern without videos is a note as long as
 //! other arguments have some. Nothing here opens a video.
 
+mod error;
 mod expand;
+mod input;
 mod list;
 mod listing;
 mod shard;
 
-use std::ffi::OsStr;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-pub use crate::files::{display_path, display_text};
-pub use listing::{Items, Listing};
+use crate::files::display_path;
+
+pub use error::InputsError;
+pub(crate) use input::stem;
+pub use input::{Input, Range};
+pub use listing::{InputIter, InputList};
 pub use shard::Shard;
 
+use input::is_stdin;
 use listing::Collector;
-
-/// One video of a run, or one clip of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Input {
-    /// Its place among the inputs, from 0.
-    pub index: usize,
-    /// Unique in the run: a list's `id`; else, under a folder argument, the path below it without the extension; else the
-    /// file's stem. Invalid UTF-8 as U+FFFD.
-    pub id: String,
-    /// The file as given: relative paths, in lists too, are relative to the working directory.
-    pub path: PathBuf,
-    /// Where the clip starts, in seconds, at least 0; `None` for the beginning.
-    pub start: Option<f64>,
-    /// Where the clip ends, in seconds, not before its start; `None` for the end.
-    pub end: Option<f64>,
-}
-
-/// The range of the clips that have none of their own, side by side: a list that sets only `start` still gets this `end`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Range {
-    /// Seconds, at least 0; `None` for the beginning.
-    pub start: Option<f64>,
-    /// Seconds; `None` for the end.
-    pub end: Option<f64>,
-}
-
-/// A request that cannot be carried out as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum InputsError {
-    /// No argument names a video; what each held instead.
-    #[error("no video to work on{}", .0.iter().map(|n| format!("; {n}")).collect::<String>())]
-    NoVideos(Vec<String>),
-    /// Two inputs have one id.
-    #[error(
-        "two inputs have the id '{}': {first} and {second}; name the folder that holds both (within it ids are paths), give \
-         them ids of their own in a list (--list, columns path and id), or leave one out", display_text(.id)
-    )]
-    SameId {
-        /// The id.
-        id: String,
-        /// The first file, for display.
-        first: String,
-        /// The second file, for display.
-        second: String,
-    },
-    /// A list that cannot be used, with its line where one is to blame.
-    #[error("{list}{}: {reason}", .line.map(|l| format!(", line {l}")).unwrap_or_default())]
-    List {
-        /// The list, for display.
-        list: String,
-        /// The line, from 1.
-        line: Option<u64>,
-        /// What is wrong, and what to do.
-        reason: String,
-    },
-    /// A clip that ends before it starts.
-    #[error("{path}: the clip ends at {end} s, before its start at {start} s")]
-    EndBeforeStart {
-        /// The file, for display.
-        path: String,
-        /// Seconds.
-        start: f64,
-        /// Seconds.
-        end: f64,
-    },
-    /// Standard input was asked for twice.
-    #[error("standard input (-) can be read once only, and it is named twice")]
-    StdinTwice,
-    /// The list of inputs could not be kept.
-    #[error("the list of inputs cannot be kept in the temporary folder: {0}; free some space or set TMPDIR")]
-    Spool(std::io::Error),
-}
-
-/// A video before it has its number.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) id: String,
-    pub(crate) path: PathBuf,
-    pub(crate) start: Option<f64>,
-    pub(crate) end: Option<f64>,
-}
-
-impl Found {
-    /// A file by itself: its stem is its id.
-    pub(crate) fn file(path: PathBuf) -> Self {
-        let id = stem(&path);
-        Self { id, path, start: None, end: None }
-    }
-}
-
-/// Where videos go as they are found.
-pub(crate) trait Sink {
-    /// Takes the next one.
-    fn take(&mut self, found: Found);
-    /// How many came.
-    fn count(&self) -> usize;
-}
-
-#[cfg(test)]
-impl Sink for Vec<Found> {
-    fn take(&mut self, found: Found) {
-        self.push(found);
-    }
-
-    fn count(&self) -> usize {
-        self.len()
-    }
-}
-
-/// The stem of a file name as an id; the whole path where there is none (`..`).
-pub(crate) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
 
 /// Turns the arguments, then the lists, into the inputs of a run.
 ///
@@ -141,22 +34,36 @@ pub(crate) fn stem(path: &Path) -> String {
 /// without a range of their own take `range`.
 ///
 /// # Errors
-/// If there is no video, a list is unreadable, an id stands twice, or a clip ends before it starts.
+/// If an argument names nothing, there is no video, a list is unreadable, an id stands twice, or a clip ends before it starts.
 pub fn gather(
     args: &[PathBuf],
     lists: &[PathBuf],
     stdin: &mut dyn Read,
     range: Range,
-) -> Result<Listing, InputsError> {
+) -> Result<InputList, InputsError> {
+    check_present(args)?;
     let (found, notes) = collect(args, lists, stdin, range)?;
     found.finish(notes)
 }
 
-/// [`gather`] for commands that know a file by its path: ids may stand twice.
+/// Checks that every argument names something: a mistyped name ends a run before any work.
+///
+/// # Errors
+/// [`InputsError::Missing`] with those that do not. A pattern that matches nothing is not among them.
+pub fn check_present(args: &[PathBuf]) -> Result<(), InputsError> {
+    let missing: Vec<String> = args
+        .iter()
+        .filter(|arg| !is_stdin(arg) && expand::is_missing(arg))
+        .map(|arg| display_path(arg))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(InputsError::Missing(missing)) }
+}
+
+/// [`gather`] for commands that know a file by its path: ids may stand twice, and a file that is not there is an input.
 ///
 /// # Errors
 /// As [`gather`].
-pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<Listing, InputsError> {
+pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<InputList, InputsError> {
     let (found, notes) = collect(args, &[], stdin, Range::default())?;
     found.finish_with_any_ids(notes)
 }
@@ -185,14 +92,12 @@ fn collect(
     Ok((found, notes))
 }
 
-fn is_stdin(arg: &Path) -> bool {
-    arg.as_os_str() == OsStr::new("-")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ffi::OsStr;
     use std::fs;
+
+    use super::*;
     use tempfile::TempDir;
 
     fn tree(files: &[&str]) -> TempDir {
@@ -205,7 +110,7 @@ mod tests {
         dir
     }
 
-    fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<Listing, InputsError> {
+    fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<InputList, InputsError> {
         gather(args, &[], &mut stdin, Range::default())
     }
 
@@ -231,9 +136,47 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_is_taken_whatever_its_extension_and_even_if_it_is_missing() {
+    fn a_named_file_is_taken_whatever_its_extension_but_must_be_there() {
         let dir = tree(&["x.data"]);
-        assert_eq!(ids(&[dir.path().join("x.data"), dir.path().join("gone.mp4")], ""), ["x", "gone"]);
+        let args = ["x.data", "gone.mp4", "lost"].map(|name| dir.path().join(name));
+        assert_eq!(ids(&args[..1], ""), ["x"]);
+        let error = all(&args, b"").unwrap_err();
+        assert!(matches!(&error, InputsError::Missing(names) if names.len() == 2), "{error}");
+        for piece in ["gone.mp4", "lost", "no such file", "check the spelling"] {
+            assert!(error.to_string().contains(piece), "{error}");
+        }
+        // What a list or standard input names, and what `lift info` looks at, fails by itself.
+        let named = args[1].to_str().unwrap();
+        assert_eq!(ids(&["-".into()], named), ["gone"]);
+        assert_eq!(gather_files(&args, &mut &b""[..]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn files_that_differ_in_the_extension_alone_keep_it() {
+        let dir =
+            tree(&["in/a.avi", "in/a.mp4", "in/a.txt", "in/b.mp4", "in/a/b.mp4", "in/c.MP4", "in/c.mp4"]);
+        let inputs = all(&[dir.path().join("in")], b"").unwrap();
+        let ids: Vec<_> = inputs.iter().map(|input| input.id).collect();
+        assert_eq!(ids, ["a/b", "a.avi", "a.mp4", "b", "c.MP4", "c.mp4"]);
+        let [note] = &inputs.notes[..] else { panic!("{:?}", inputs.notes) };
+        assert!(note.contains("4 of its files") && note.contains("a.avi"), "{note}");
+        // A name that is an id of such a file keeps its extension too.
+        let dir = tree(&["a.avi", "a.mp4", "a.mp4.mkv", "a.mp4.mkv.ts", "x.mkv"]);
+        let ids: Vec<_> =
+            all(&[dir.path().to_path_buf()], b"").unwrap().iter().map(|input| input.id).collect();
+        assert_eq!(ids, ["a.avi", "a.mp4", "a.mp4.mkv", "a.mp4.mkv.ts", "x"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_utf8_have_ids_that_differ() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        for name in [&b"caf\xe8.mp4"[..], b"caf\xe9.mp4", b"caf\xe9.mkv", b"100%\xff.mp4", b"100%.mp4"] {
+            fs::write(dir.path().join(OsStr::from_bytes(name)), "").unwrap();
+        }
+        let ids = ids(&[dir.path().to_path_buf()], "");
+        assert_eq!(ids, ["100%", "100%25%FF", "caf%E8", "caf%E9.mkv", "caf%E9.mp4"]);
     }
 
     #[test]
@@ -283,10 +226,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"caf\xe9\n'\x1b.mp4");
         fs::write(dir.path().join(name), "").unwrap();
-        let first = |listing: Listing| listing.iter().next().unwrap();
+        let first = |listing: InputList| listing.iter().next().unwrap();
         let input = first(all(&[dir.path().to_path_buf()], b"").unwrap());
         assert_eq!(input.path.file_name(), Some(name));
-        assert_eq!(input.id, "caf\u{fffd}\n'\x1b");
+        assert_eq!(input.id, "caf%E9\n'\x1b");
         let piped = first(all(&["-".into()], b"caf\xe9.mp4\n").unwrap());
         assert_eq!(piped.path.as_os_str().as_bytes(), b"caf\xe9.mp4");
     }

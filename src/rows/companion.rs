@@ -1,6 +1,6 @@
-//! The companion `FILE.ext.rows.csv`: every input in order, embedded or failed.
+//! The companion file `FILE.ext.rows.csv`: all inputs in order, embedded or failed.
 //!
-//! It gives the rows of a bare array their ids, and the failures a place that outlives the terminal.
+//! It has the ids of the rows of an array file, and the reasons of the failures.
 
 use std::ffi::OsString;
 use std::io::BufWriter;
@@ -8,52 +8,57 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Row, known};
+use super::row::known;
+use super::{ClipMeta, Failure, Row};
 use crate::files::AtomicFile;
 use crate::files::FileError;
 
-/// What became of an input.
+/// The result of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has a row in the data.
     Ok,
-    /// It has none.
+    /// It has no row.
     Failed,
 }
 
-/// One line of the companion; the columns stand in this order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One line of the companion.
+#[derive(Debug, Clone, PartialEq)]
 pub struct CompanionRow {
-    /// The input's place, from 0.
-    pub index: usize,
-    /// Its row in the data, from 0; empty where it failed.
+    /// The input, or the window of one.
+    pub clip: ClipMeta,
+    /// Its row in the data, from 0; `None` where it failed.
     pub row: Option<usize>,
-    /// The id.
-    pub id: String,
-    /// The file, as given; invalid UTF-8 as U+FFFD.
-    pub path: String,
     /// `ok` or `failed`.
     pub status: Status,
-    /// Frames embedded; empty where it failed.
+    /// Frames embedded; `None` where it failed.
     pub frames: Option<usize>,
-    /// Frame rate per second; empty where unknown.
-    pub fps: Option<f64>,
-    /// Duration in seconds; empty where unknown.
-    pub duration: Option<f64>,
-    /// Start of the clip in seconds; empty for the beginning.
-    pub start: Option<f64>,
-    /// End of the clip in seconds; empty for the end.
-    pub end: Option<f64>,
-    /// Where it failed; empty where it did not.
+    /// Where it failed; `None` where it did not.
     pub stage: Option<String>,
-    /// Why it failed; empty where it did not.
+    /// Why it failed; `None` where it did not.
     pub error: Option<String>,
 }
 
-/// The column names, for an empty run (the CSV writer takes them from the first row otherwise).
+/// The columns in their order.
 const COLUMNS: [&str; 12] =
     ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"];
+
+/// The values of [`COLUMNS`] in one line; those that do not apply are empty.
+type Cells<Text> = (
+    usize,
+    Option<usize>,
+    Text,
+    Text,
+    Status,
+    Option<usize>,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    Option<Text>,
+    Option<Text>,
+);
 
 /// The companion of a data file: `.rows.csv` put behind its whole name.
 pub fn companion_path(data: &Path) -> PathBuf {
@@ -63,38 +68,16 @@ pub fn companion_path(data: &Path) -> PathBuf {
 }
 
 impl CompanionRow {
+    /// The line of a row that is the data's row `at`.
     pub(crate) fn embedded(row: &Row, at: usize) -> Self {
-        Self {
-            index: row.index,
-            row: Some(at),
-            id: row.id.clone(),
-            path: row.path.to_string_lossy().into_owned(),
-            status: Status::Ok,
-            frames: Some(row.frames),
-            fps: known(row.fps),
-            duration: known(row.duration),
-            start: known(row.start),
-            end: known(row.end),
-            stage: None,
-            error: None,
-        }
+        let (clip, frames) = (row.clip.clone(), Some(row.frames));
+        Self { clip, row: Some(at), status: Status::Ok, frames, stage: None, error: None }
     }
 
+    /// The line of an input that failed.
     pub(crate) fn failed(failure: &Failure) -> Self {
-        Self {
-            index: failure.index,
-            row: None,
-            id: failure.id.clone(),
-            path: failure.path.to_string_lossy().into_owned(),
-            status: Status::Failed,
-            frames: None,
-            fps: known(failure.fps),
-            duration: known(failure.duration),
-            start: known(failure.start),
-            end: known(failure.end),
-            stage: Some(failure.stage.clone()),
-            error: Some(failure.error.clone()),
-        }
+        let Failure { clip, stage, error } = failure.clone();
+        Self { clip, row: None, status: Status::Failed, frames: None, stage: Some(stage), error: Some(error) }
     }
 }
 
@@ -113,13 +96,28 @@ impl CompanionWriter {
     }
 
     pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), FileError> {
-        self.csv.serialize(row).map_err(|e| FileError::write(&self.path, e.into()))
+        let CompanionRow { clip, row, status, frames, stage, error } = row;
+        let cells: Cells<&str> = (
+            clip.index,
+            *row,
+            &clip.id,
+            &clip.path_text(),
+            *status,
+            *frames,
+            known(clip.fps),
+            known(clip.duration),
+            known(clip.start),
+            known(clip.end),
+            stage.as_deref(),
+            error.as_deref(),
+        );
+        self.csv.serialize(cells).map_err(|e| FileError::write(&self.path, e.into()))
     }
 
     pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
         let Self { csv, path } = self;
         let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
-        buffer.into_inner().map_err(|e| FileError::write(&path, e.into_error()))
+        AtomicFile::from_buffer(buffer)
     }
 }
 
@@ -132,10 +130,31 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
     if !path.exists() {
         return Ok(None);
     }
-    let fail = |e: csv::Error| FileError::read(&path, format!("not a companion of rows: {e}"));
-    let mut reader = csv::Reader::from_path(&path).map_err(fail)?;
-    let rows = reader.deserialize().collect::<Result<Vec<CompanionRow>, _>>().map_err(fail)?;
-    Ok(Some(rows))
+    let fail = |e: String| FileError::read(&path, format!("not a companion of rows: {e}"));
+    let mut reader = csv::Reader::from_path(&path).map_err(|e| fail(e.to_string()))?;
+    let header = reader.headers().map_err(|e| fail(e.to_string()))?;
+    let mut places = [0; COLUMNS.len()];
+    for (place, name) in places.iter_mut().zip(COLUMNS) {
+        let found = header.iter().position(|column| column == name);
+        *place = found.ok_or_else(|| fail(format!("it has no column '{name}'")))?;
+    }
+    let line = |record: Result<csv::StringRecord, String>| {
+        let record = record?;
+        let cells = places.iter().filter_map(|&at| record.get(at)).collect::<csv::StringRecord>();
+        let (index, row, id, file, status, frames, fps, duration, start, end, stage, error) =
+            cells.deserialize::<Cells<String>>(None).map_err(|e| match record.position() {
+                Some(position) => format!("line {}: {e}", position.line()),
+                None => e.to_string(),
+            })?;
+        let clip = ClipMeta { index, id, path: file.into(), start, end, fps, duration };
+        Ok(CompanionRow { clip, row, status, frames, stage, error })
+    };
+    reader
+        .records()
+        .map(|record| line(record.map_err(|e| e.to_string())))
+        .collect::<Result<_, String>>()
+        .map(Some)
+        .map_err(fail)
 }
 
 /// The ids of the data's rows, in the data's order; `None` if there is no companion.
@@ -146,7 +165,8 @@ pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, FileErro
     let Some(rows) = read_companion(data)? else {
         return Ok(None);
     };
-    let mut placed: Vec<(usize, String)> = rows.into_iter().filter_map(|r| Some((r.row?, r.id))).collect();
+    let mut placed: Vec<(usize, String)> =
+        rows.into_iter().filter_map(|r| Some((r.row?, r.clip.id))).collect();
     placed.sort_by_key(|(at, _)| *at);
     if let Some(gap) = placed.iter().enumerate().position(|(i, (at, _))| i != *at) {
         let reason =
@@ -175,14 +195,20 @@ mod tests {
     fn every_input_comes_back_with_odd_names_and_empty_cells() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("x.npy");
-        let rows = vec![
+        let mut rows = vec![
             CompanionRow::failed(&failure(0)),
             CompanionRow::embedded(&row(1, 3, &[Part::Concat]), 0),
-            CompanionRow::embedded(&Row { fps: Some(f64::NAN), ..row(2, 3, &[Part::Concat]) }, 1),
+            CompanionRow::embedded(&row(2, 3, &[Part::Concat]), 1),
         ];
-        written(&rows, &data);
+        let mut with_nan = rows.clone();
+        with_nan[2].clip.fps = Some(f64::NAN);
+        rows[2].clip.fps = None;
+        written(&with_nan, &data);
         assert_eq!(read_companion(&data).unwrap().unwrap(), rows);
-        assert_eq!(companion_ids(&data).unwrap().unwrap(), [rows[1].id.clone(), rows[2].id.clone()]);
+        assert_eq!(
+            companion_ids(&data).unwrap().unwrap(),
+            [rows[1].clip.id.clone(), rows[2].clip.id.clone()]
+        );
         let text = std::fs::read_to_string(companion_path(&data)).unwrap();
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("index,row,id,path,status,frames,fps,duration,start,end,stage,error"));

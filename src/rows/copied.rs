@@ -1,51 +1,45 @@
-//! Rows of files that cannot be read at a place of one's choosing, copied once so that they can.
+//! Copies the arrays of files that can only be read from the start, so that any row can be read by itself.
 //!
-//! The copy has no name and the system removes it however the process ends; it takes the disk space of the values, not memory.
+//! The copy has no name, and the system removes it however the process ends. It takes disk space, not memory.
 
 use std::path::Path;
+use std::sync::Mutex;
 
-use super::array::{Array, Lying, Stretch, Values, missing};
-use super::format::Format;
-use super::values::Spool;
-use crate::files::FileError;
-use crate::files::display_text;
-use crate::rows::formats::{jsonl, parquet};
+use crate::files::{FileError, display_text};
+use crate::rows::array::{Array, Raw, StoredArray, StoredArrays, Values};
+use crate::rows::file_format::FileFormat;
+use crate::rows::values::Spool;
 
-/// The arrays of a `.parquet` or `.jsonl`, copied into the folder `scratch`, and the ids the file has.
+/// The arrays of a file that is read in batches, copied into the folder `scratch`, and the ids the file has; `None` for
+/// other formats.
 ///
 /// # Errors
 /// `Read` as for [`read`](super::read()), `Write` if the copy cannot be made.
 pub(super) fn copied(
     path: &Path,
-    format: Format,
+    format: &dyn FileFormat,
     only: Option<&str>,
     scratch: &Path,
-) -> Result<(Vec<Lying>, Option<Vec<String>>), FileError> {
+) -> Result<Option<StoredArrays>, FileError> {
     let mut copy = Copy { scratch, spools: Vec::new(), failed: None };
-    let read = match format {
-        Format::Parquet => parquet::read::read_batches(path, only, &mut |arrays| copy.take(arrays)),
-        _ => jsonl::read_lines(path, only, &mut |arrays| copy.take(arrays)),
+    let Some(read) = format.read_batches(path, only, &mut |arrays| copy.take(arrays)) else {
+        return Ok(None);
     };
     if let Some(failed) = copy.failed {
         return Err(failed);
     }
-    let raw = read.map_err(|reason| FileError::read(path, reason))?;
-    if raw.arrays.is_empty() && !raw.ids.as_ref().is_some_and(Vec::is_empty) {
-        return Err(match only {
-            Some(name) => missing(path, name, &[]),
-            None => FileError::read(path, "it holds no array of numbers with a row per video"),
-        });
-    }
+    let Raw { arrays, ids } = read.map_err(|reason| FileError::read(path, reason))?;
     let mut spools = copy.spools.into_iter();
-    let lying = |Array { name, mut shape, .. }: Array| {
-        let rows = shape.remove(0);
+    let stored = |array: Array| {
+        let rows = array.rows();
+        let StoredArray { name, shape, .. } = StoredArray::from(array);
         let values = match spools.next() {
-            Some(spool) => Values::File(spool.into_file()?, 0),
+            Some(spool) => Values::File(Mutex::new(spool.into_file()?), 0),
             None => Values::Memory(Vec::new()),
         };
-        Ok(Lying { name, shape, stretches: vec![Stretch { rows, values }] })
+        Ok(StoredArray::new(name, shape, rows, values))
     };
-    Ok((raw.arrays.into_iter().map(lying).collect::<Result<_, FileError>>()?, raw.ids))
+    Ok(Some((arrays.into_iter().map(stored).collect::<Result<_, FileError>>()?, ids)))
 }
 
 /// A spool per array.

@@ -1,9 +1,9 @@
-//! Which files hold features: one by its extension, a dataset's folder by its parts.
+//! Tells files of features from videos: a file by its extension, a dataset's folder by its parts.
 
 use std::path::{Path, PathBuf};
 
-use super::format::Format;
 use crate::files::FileError;
+use crate::rows::Format;
 
 /// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
 pub fn is_features(path: &Path) -> bool {
@@ -13,21 +13,18 @@ pub fn is_features(path: &Path) -> bool {
     }
 }
 
-/// The parts of a dataset, its shards' included, in the order of their names; empty for a folder that is none.
+/// The part files of a dataset and of its shards, in the order of their names; empty for a folder that is no dataset.
 ///
 /// # Errors
 /// `Read` if the folder cannot be searched.
 pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut parts = Vec::new();
-    // DIR/part-* and DIR/*/part-*: no deeper, so that a tree of videos is not searched for nothing.
+    // DIR/part-* and DIR/*/part-*, not deeper, so that a large folder of videos is not searched in vain.
     for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
         let entry = entry.map_err(|e| FileError::read(folder, e.to_string()))?;
         let name = entry.file_name().to_string_lossy();
-        let format = Format::of(entry.path());
-        if !entry.file_type().is_dir()
-            && name.starts_with("part-")
-            && matches!(format, Some(Format::Parquet | Format::Safetensors))
-        {
+        let is_part = Format::of(entry.path()).is_some_and(|format| format.0.dataset_part().is_some());
+        if is_part && !entry.file_type().is_dir() && name.starts_with("part-") {
             parts.push(entry.into_path());
         }
     }
@@ -44,7 +41,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     }
     let parts = parts(path)?;
     if parts.is_empty() {
-        let reason = "it is a folder and no dataset: it holds no part-*.parquet or part-*.safetensors";
+        let names: Vec<_> = Format::of_datasets().map(|format| format!("part-*{format}")).collect();
+        let reason = format!("it is a folder and no dataset: it holds no {}", names.join(" or "));
         return Err(FileError::read(path, reason));
     }
     Ok(parts)

@@ -1,57 +1,29 @@
-//! Where rows go and in which form: the extension of `-o` decides.
+//! Which format a file has, and where rows go: the extension decides.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::files::FileError;
-use crate::files::{display_path, display_text};
-
-/// The single-file formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One array, `(B, 2W)` or `(B, T, D)`: numpy's own.
-    Npy,
-    /// An array per part: numpy's zip.
-    Npz,
-    /// A tensor per part, ids in the metadata.
-    Safetensors,
-    /// A row per video with its columns and a list per part.
-    Parquet,
-    /// A JSON object per line.
-    Jsonl,
-}
+use crate::files::{FileError, display_path, display_text};
+use crate::rows::file_format::Format;
+use crate::rows::formats::FORMATS;
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 5] =
-        [Format::Npy, Format::Npz, Format::Safetensors, Format::Parquet, Format::Jsonl];
-
-    /// The extension with its dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Format::Npy => ".npy",
-            Format::Npz => ".npz",
-            Format::Safetensors => ".safetensors",
-            Format::Parquet => ".parquet",
-            Format::Jsonl => ".jsonl",
-        }
-    }
+    pub const ALL: [Format; FORMATS.len()] = FORMATS;
 
     /// The format a file's extension names (upper or lower case); `None` if it names none.
     pub fn of(path: &Path) -> Option<Format> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        Format::ALL.into_iter().find(|f| f.extension()[1..] == extension)
+        FORMATS.into_iter().find(|f| f.extension()[1..] == extension)
     }
 
-    /// Whether all rows must have one shape.
-    pub(crate) fn is_rectangular(self) -> bool {
-        self != Format::Jsonl
+    /// The formats that the parts of a dataset may have.
+    pub(crate) fn of_datasets() -> impl Iterator<Item = Format> {
+        FORMATS.into_iter().filter(|format| format.0.dataset_part().is_some())
     }
-}
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.extension())
+    /// The extensions of all formats, for messages.
+    pub(crate) fn extensions() -> String {
+        FORMATS.map(Format::extension).join(" ")
     }
 }
 
@@ -83,7 +55,7 @@ impl Destination {
                 Err(FileError::Usage(format!(
                     "{}: {ending}; the format follows from it: {}, - for JSON lines on standard output, DIR/ for a dataset",
                     display_path(output),
-                    Format::ALL.map(Format::extension).join(" ")
+                    Format::extensions()
                 )))
             }
         }
@@ -91,7 +63,7 @@ impl Destination {
 
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Stdout => Format::Jsonl,
+            Self::Stdout => Format::JSONL,
             Self::File(_, format) => *format,
         }
     }
@@ -111,7 +83,7 @@ mod tests {
         }
         assert_eq!(
             Destination::parse(Path::new("X.NPY")).unwrap(),
-            Destination::File("X.NPY".into(), Format::Npy)
+            Destination::File("X.NPY".into(), Format::NPY)
         );
         assert_eq!(Destination::parse(Path::new("-")).unwrap(), Destination::Stdout);
     }

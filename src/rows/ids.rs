@@ -1,12 +1,11 @@
-//! The ids of rows: from a list of ids, and what is wrong with them.
+//! The ids of rows: where they come from, and which row has which.
 
 use std::collections::HashMap;
 use std::fs;
-use std::hash::Hash;
 use std::path::Path;
 
 use crate::files::{FileError, display_path, display_text};
-use crate::rows::companion::companion_path;
+use crate::rows::companion::{companion_ids, companion_path};
 
 /// What to do about a file whose rows have no ids.
 pub(crate) fn without_ids(path: &Path) -> FileError {
@@ -17,33 +16,40 @@ pub(crate) fn without_ids(path: &Path) -> FileError {
     FileError::read(path, reason)
 }
 
-pub(crate) fn counted(
+/// The ids of a file's `rows` rows: of the list `given`, else the file's `own`, else its companion's; `None` if it has none.
+///
+/// # Errors
+/// `Read` if a list of ids cannot be read, or holds another number of ids.
+pub(crate) fn ids_of(
     path: &Path,
-    ids: Vec<String>,
-    from: &Path,
     rows: usize,
-) -> Result<Vec<String>, FileError> {
-    if ids.len() == rows {
-        return Ok(ids);
+    given: Option<&Path>,
+    own: Option<Vec<String>>,
+) -> Result<Option<Vec<String>>, FileError> {
+    let (ids, from) = match (given, own) {
+        (Some(list), _) => (Some(read_ids(list)?), display_path(list)),
+        (None, Some(own)) => (Some(own), "its own list of ids".into()),
+        (None, None) => (companion_ids(path)?, display_path(&companion_path(path))),
+    };
+    match ids {
+        Some(ids) if ids.len() != rows => {
+            let count = ids.len();
+            let reason =
+                format!("it has {rows} rows and {from} has {count} ids; they do not belong together");
+            Err(FileError::read(path, reason))
+        }
+        ids => Ok(ids),
     }
-    let (from, ids) = (display_path(from), ids.len());
-    Err(FileError::read(
-        path,
-        format!("it has {rows} rows and {from} has {ids} ids; they do not belong together"),
-    ))
 }
 
 /// The row of each id; `path` is whose rows they are.
 ///
 /// # Errors
 /// `Read` if an id stands twice.
-pub(crate) fn index_of<'a, Id>(path: &Path, ids: &'a [String]) -> Result<HashMap<Id, usize>, FileError>
-where
-    Id: Eq + Hash + From<&'a str>,
-{
+pub(crate) fn index_of(path: &Path, ids: &[String]) -> Result<HashMap<String, usize>, FileError> {
     let mut index = HashMap::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
-        if let Some(before) = index.insert(Id::from(id), row) {
+        if let Some(before) = index.insert(id.clone(), row) {
             let reason = format!("the id '{}' stands in row {before} and in row {row}", display_text(id));
             return Err(FileError::read(path, reason));
         }

@@ -1,13 +1,11 @@
-//! What every row of one output must look like, checked before a byte of it is written.
+//! Checks every row of an output before a byte of it is written.
 //!
-//! So a row that does not fit (a non-finite value, another shape) leaves the output as it was, and a format's writer sees
-//! good rows only.
+//! So a row that does not fit (a non-finite value, another shape) leaves the output as it was, and a format's writer gets only
+//! rows that fit.
 
 use std::path::PathBuf;
 
-use super::format::Format;
-use crate::files::FileError;
-use crate::files::display_path;
+use crate::files::{FileError, display_path};
 use crate::rows::{Dims, Part, Row};
 
 /// The parts of an output and the shapes they have.
@@ -15,14 +13,15 @@ use crate::rows::{Dims, Part, Row};
 pub(crate) struct Layout {
     pub(crate) parts: Vec<Part>,
     dims: Dims,
-    format: Format,
+    /// What holds one shape for all clips, for messages; `None` where each row may have its own.
+    one_shape: Option<&'static str>,
     /// Where `T` differs between clips: the first clip that has rows, and its `T`.
     first: Option<(PathBuf, usize)>,
 }
 
 impl Layout {
-    pub(crate) fn new(parts: Vec<Part>, dims: Dims, format: Format) -> Self {
-        Self { parts, dims, format, first: None }
+    pub(crate) fn new(parts: Vec<Part>, dims: Dims, one_shape: Option<&'static str>) -> Self {
+        Self { parts, dims, one_shape, first: None }
     }
 
     /// The shape of a part in one row; before the first row of a run whose `T` is open, `T` counts as 0.
@@ -45,10 +44,10 @@ impl Layout {
     /// `Row`, with both shapes and the remedy; the path is put in front by whoever reports the video.
     pub(crate) fn check(&mut self, row: &Row) -> Result<(), FileError> {
         let per_frame = self.parts.iter().find(|p| p.per_frame());
-        if let (Some(part), Some(frames), true) = (per_frame, self.frames(), self.format.is_rectangular())
+        if let (Some(part), Some(frames), Some(format)) = (per_frame, self.frames(), self.one_shape)
             && frames != row.frames
         {
-            return Err(FileError::Row(self.other_shape(row, *part, frames)));
+            return Err(FileError::Row(self.other_shape(row, *part, frames, format)));
         }
         for &part in &self.parts {
             let values = row.values(part);
@@ -67,7 +66,7 @@ impl Layout {
             }
         }
         if self.first.is_none() {
-            self.first = Some((row.path.clone(), row.frames));
+            self.first = Some((row.clip.path.clone(), row.frames));
         }
         Ok(())
     }
@@ -81,7 +80,7 @@ impl Layout {
         rows.iter().try_for_each(|row| self.check(row)).inspect_err(|_| self.first = first)
     }
 
-    fn other_shape(&self, row: &Row, part: Part, frames: usize) -> String {
+    fn other_shape(&self, row: &Row, part: Part, frames: usize, format: &str) -> String {
         let here = part.shape(row.frames, self.dims);
         let there = part.shape(frames, self.dims);
         let whose = match &self.first {
@@ -89,26 +88,26 @@ impl Layout {
             None => "asked for".to_string(),
         };
         format!(
-            "the part {part} is {here:?} here and {there:?} {whose}, and {} holds one shape for all clips; \
+            "the part {part} is {here:?} here and {there:?} {whose}, and {format} holds one shape for all clips; \
              write .jsonl, fix the number with --frames N, or leave out the parts with a row per frame \
-             (reconstructed, frames)",
-            self.format.extension()
+             (reconstructed, frames)"
         )
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{DIMS, row};
     use super::*;
+    use crate::rows::Format;
+    use crate::rows::testing::{DIMS, row};
 
     fn open(parts: &[Part], format: Format) -> Layout {
-        Layout::new(parts.to_vec(), Dims { frames: None, ..DIMS }, format)
+        Layout::new(parts.to_vec(), Dims { frames: None, ..DIMS }, format.one_shape())
     }
 
     #[test]
     fn another_number_of_frames_is_refused_with_both_shapes_and_a_remedy() {
-        for format in [Format::Npy, Format::Npz, Format::Safetensors, Format::Parquet] {
+        for format in [Format::NPY, Format::NPZ, Format::SAFETENSORS, Format::PARQUET] {
             let mut layout = open(&[Part::Frames], format);
             layout.check(&row(0, 3, &[Part::Frames])).unwrap();
             let text = layout.check(&row(1, 5, &[Part::Frames])).unwrap_err().to_string();
@@ -120,17 +119,17 @@ mod tests {
 
     #[test]
     fn clips_of_any_length_fit_where_no_part_depends_on_it_or_lines_hold_any_shape() {
-        let mut layout = open(&[Part::Concat], Format::Npy);
+        let mut layout = open(&[Part::Concat], Format::NPY);
         layout.check(&row(0, 3, &[Part::Concat])).unwrap();
         layout.check(&row(1, 5, &[Part::Concat])).unwrap();
-        let mut layout = open(&[Part::Frames], Format::Jsonl);
+        let mut layout = open(&[Part::Frames], Format::JSONL);
         layout.check(&row(0, 3, &[Part::Frames])).unwrap();
         layout.check(&row(1, 5, &[Part::Frames])).unwrap();
     }
 
     #[test]
     fn a_refused_row_does_not_fix_the_shape() {
-        let mut layout = open(&[Part::Frames], Format::Npy);
+        let mut layout = open(&[Part::Frames], Format::NPY);
         let mut bad = row(0, 5, &[Part::Frames]);
         bad.parts[0].1[7] = f32::NAN;
         let text = layout.check(&bad).unwrap_err().to_string();
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_row_without_the_part_is_refused() {
-        let mut layout = open(&[Part::Concat, Part::Static], Format::Npz);
+        let mut layout = open(&[Part::Concat, Part::Static], Format::NPZ);
         assert!(layout.check(&row(0, 3, &[Part::Concat])).is_err());
     }
 }

@@ -1,35 +1,40 @@
-//! What a run writes and reads back: one row per video, a file per format.
+//! Rows, one per video, and the files that hold them.
 //!
-//! [`Prepared`] claims the output before any work, [`Output`] takes rows one at a time in input order, and nothing has its
-//! name before [`Output::finish`]. [`read()`] takes any of the forms back as a [`Table`], [`open()`] leaves what is large on
-//! disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists every
-//! input.
+//! [`Prepared`] creates the output before any work, [`Output`] takes rows one at a time in the order of the inputs, and
+//! [`Output::finish`] gives the files their names. [`read()`] reads a file of any format as a [`Table`]; [`open()`] leaves large
+//! arrays on disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists
+//! all inputs. A format is one file in `formats/`.
 
 mod array;
 mod companion;
 mod copied;
+pub(crate) mod file_format;
 mod files;
 mod format;
 pub(crate) mod formats;
 mod ids;
+mod join;
 pub(crate) mod layout;
 mod open;
 mod read;
 mod row;
 mod stream;
+mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
 mod write;
-pub(crate) mod writer;
 
-pub use array::{Array, Lying, Stretch, Values};
+pub use array::{Array, NamedArray, StoredArray, Values};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
+pub use file_format::Format;
 pub use files::{files, is_features};
-pub use format::{Destination, Format};
-pub use open::{Opened, open, open_all};
-pub use read::{Table, read};
-pub(crate) use row::known;
-pub use row::{Dims, Failure, Part, Row};
+pub use format::Destination;
+pub use join::join;
+pub use open::{open, open_all};
+pub use read::read;
+pub(crate) use row::RowOrFailure;
+pub use row::{ClipMeta, Dims, Failure, Part, Row};
 pub use stream::Answers;
+pub use table::{StoredTable, Table};
 pub use write::{Output, Prepared, Written};

@@ -1,79 +1,14 @@
-//! Any of the written forms back as arrays with ids.
+//! Reads a file of rows into memory.
 //!
-//! A file of features may come from anywhere: each size it declares is compared with the bytes that are there before memory
-//! is taken, and whatever is wrong ends in an error that names the file. Values that are not finite are refused here, as
-//! they are when writing, so that no analysis meets them.
+//! A file of features may come from anywhere: each size that it declares is compared with the bytes that are there before
+//! memory is taken, and whatever is wrong ends in an error that names the file. Values that are not finite are refused, as
+//! they are when a file is written.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::array::{Array, UNNAMED, missing, names};
-use super::companion::{companion_ids, companion_path};
-use super::format::Format;
-use super::ids::{index_of, read_ids, without_ids};
-use crate::files::{FileError, display_path, display_text};
-use crate::rows::formats::{jsonl, npy, npz, parquet, safetensors};
-
-/// A file of rows in memory: all arrays have the same number of rows, and as many ids if there are any.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// The file it came from.
-    pub path: PathBuf,
-    /// The arrays, in the file's order.
-    pub arrays: Vec<Array>,
-    ids: Option<Vec<String>>,
-}
-
-impl Table {
-    /// `B`.
-    pub fn rows(&self) -> usize {
-        self.arrays.first().map_or(0, Array::rows)
-    }
-
-    /// The ids, in the rows' order.
-    ///
-    /// # Errors
-    /// `Read` if the file carries none and has no companion.
-    pub fn ids(&self) -> Result<&[String], FileError> {
-        self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
-    }
-
-    /// The arrays, and the ids if there are any.
-    pub(crate) fn into_parts(self) -> (Vec<Array>, Option<Vec<String>>) {
-        (self.arrays, self.ids)
-    }
-
-    /// The row of each id.
-    ///
-    /// # Errors
-    /// `Read` if there are no ids, or one stands twice.
-    pub fn index(&self) -> Result<HashMap<&str, usize>, FileError> {
-        index_of(&self.path, self.ids()?)
-    }
-
-    /// The array of that name. The one array of an `.npy` has no name and answers to any.
-    ///
-    /// # Errors
-    /// `Read` if there is none; the message lists the names there are.
-    pub fn array(&self, name: &str) -> Result<&Array, FileError> {
-        let named = |a: &&Array| a.name == name || a.name == UNNAMED;
-        self.arrays.iter().find(named).ok_or_else(|| missing(&self.path, name, &self.arrays))
-    }
-
-    /// The only array, for files whose array may have any name.
-    ///
-    /// # Errors
-    /// `Read` if there are several; the message lists their names.
-    pub fn only(&self) -> Result<&Array, FileError> {
-        match self.arrays.as_slice() {
-            [array] => Ok(array),
-            several => {
-                let reason = format!("it holds {} arrays ({}); say which", several.len(), names(several));
-                Err(FileError::read(&self.path, reason))
-            }
-        }
-    }
-}
+use crate::files::{FileError, display_text};
+use crate::rows::array::{Array, Raw};
+use crate::rows::{Format, Table};
 
 /// Reads a file of rows.
 ///
@@ -89,73 +24,37 @@ pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table
         if !path.exists() {
             return Err(fail("there is no such file or folder".to_owned()));
         }
-        let known = Format::ALL.map(Format::extension).join(" ");
+        let known = Format::extensions();
         return Err(fail(format!("its extension names no format of features; these are read: {known}")));
     };
     if !path.is_file() {
         let what = if path.is_dir() { "it is a folder" } else { "no such file" };
         return Err(fail(format!("{what}; a file of features is needed")));
     }
-    let raw = match format {
-        Format::Npy => npy::read(path),
-        Format::Npz => npz::read(path, only),
-        Format::Safetensors => safetensors::read(path, only),
-        Format::Parquet => parquet::read::read(path, only),
-        Format::Jsonl => jsonl::read(path, only),
-    }
-    .map_err(fail)?;
-    let empty_lines = format == Format::Jsonl && raw.ids.as_ref().is_some_and(Vec::is_empty);
-    if let Some(name) = only.filter(|_| raw.arrays.is_empty() && !empty_lines) {
-        return Err(missing(path, name, &raw.arrays));
-    }
-    if raw.arrays.is_empty() && !empty_lines {
-        return Err(fail("it holds no array of numbers with a row per video".into()));
-    }
-    check_arrays(&raw.arrays).map_err(fail)?;
-    let rows = raw.arrays.first().map_or(0, Array::rows);
-    let (ids, whence) = match (ids, raw.ids) {
-        (Some(file), _) => (Some(read_ids(file)?), display_path(file)),
-        (None, Some(own)) => (Some(own), "its own list of ids".into()),
-        (None, None) => (companion_ids(path)?, display_path(&companion_path(path))),
-    };
-    if let Some(ids) = &ids
-        && ids.len() != rows
-    {
-        return Err(fail(format!(
-            "it has {rows} rows and {whence} has {} ids; they do not belong together",
-            ids.len()
-        )));
-    }
-    Ok(Table { path: path.to_path_buf(), arrays: raw.arrays, ids })
+    let Raw { arrays, ids: own } = format.0.read(path, only).map_err(fail)?;
+    let table = Table::checked(path, format, (arrays, own), ids, only)?;
+    table.arrays.iter().try_for_each(check_finite).map_err(fail)?;
+    Ok(table)
 }
 
-/// Checks that the arrays agree in their rows and that every value is finite.
-fn check_arrays(arrays: &[Array]) -> Result<(), String> {
-    for array in arrays {
-        let name = display_text(&array.name);
-        if array.shape.len() < 2 || (array.rows() > 0 && array.width() == 0) {
-            return Err(format!(
-                "'{name}' has the shape {:?}; a row of numbers per video is needed",
-                array.shape
-            ));
+/// Checks that every value is a finite number.
+fn check_finite(array: &Array) -> Result<(), String> {
+    match array.data.iter().position(|v| !v.is_finite()) {
+        Some(at) => {
+            let (row, value, name) = (at / array.width(), array.data[at], display_text(&array.name));
+            Err(format!("row {row} of '{name}' holds {value}, not a finite number"))
         }
-        if array.rows() != arrays[0].rows() {
-            let (first, rows) = (display_text(&arrays[0].name), arrays[0].rows());
-            return Err(format!("'{name}' has {} rows and '{first}' has {rows}", array.rows()));
-        }
-        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
-            let (row, value) = (at / array.width(), array.data[at]);
-            return Err(format!("row {row} of '{name}' holds {value}, not a finite number"));
-        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::rows::formats::npy;
 
     fn npy_file(dir: &Path, shape: &[usize], values: &[f32]) -> PathBuf {
         let path = dir.join("x.npy");
@@ -224,16 +123,5 @@ mod tests {
         }
         let wide = npy_file(dir.path(), &[1 << 60, 0], &[]);
         assert!(read(&wide, None, None).is_err(), "rows without values");
-    }
-
-    #[test]
-    fn a_missing_array_lists_the_others() {
-        let table = Table {
-            path: "x.npz".into(),
-            arrays: vec![Array { name: "frames".into(), shape: vec![0, 2], data: vec![] }],
-            ids: None,
-        };
-        assert!(table.array("concat").unwrap_err().to_string().contains("it has frames"));
-        assert_eq!(table.only().unwrap().name, "frames");
     }
 }

@@ -1,10 +1,15 @@
 //! One row of an output: a video's description and its values, or why it has none.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::files::{FileError, display_text};
+use crate::inputs::Input;
 
 /// What of a video is written. Letters: `W` the latent width, `D` the frame feature's width, `T` the frames of the clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,79 +125,113 @@ impl Dims {
     }
 }
 
-/// A video that was embedded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+/// What every output says of a clip, embedded or failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipMeta {
     /// Its place among the inputs, from 0.
     pub index: usize,
-    /// Its id, unique in the run.
+    /// Its id, unique in the run. (The parts of a dataset may keep the ids elsewhere.)
+    #[serde(default)]
     pub id: String,
-    /// The file, as given (written lossily where it is not UTF-8).
+    /// The file, as given. Outputs write invalid UTF-8 as U+FFFD.
+    #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
     /// Where the clip was asked to start, in seconds; `None` for the beginning.
     pub start: Option<f64>,
     /// Where the clip was asked to end, in seconds; `None` for the end.
     pub end: Option<f64>,
-    /// Which window of the clip it is, from 0, where the clip was cut into windows: then `start` and `end` are the window's.
-    pub window: Option<usize>,
-    /// How many frames were embedded (`T`).
-    pub frames: usize,
-    /// The container's average frame rate, per second; `None` if it tells none.
+    /// The container's average frame rate, per second; `None` if unknown.
     pub fps: Option<f64>,
     /// The video's duration in seconds; `None` if unknown.
     pub duration: Option<f64>,
+}
+
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+impl ClipMeta {
+    /// The description of an input; `fps` and `duration` are what its file says, if it could be read.
+    pub fn new(input: &Input, fps: Option<f64>, duration: Option<f64>) -> Self {
+        let Input { index, id, path, start, end } = input.clone();
+        Self { index, id, path, start, end, fps, duration }
+    }
+
+    /// The path as outputs write it.
+    pub(crate) fn path_text(&self) -> Cow<'_, str> {
+        self.path.to_string_lossy()
+    }
+
+    /// Writes the entries of a JSON object in the order that all outputs share. `id`: whether the id is one of them;
+    /// `status` and `frames`: only where they are given.
+    pub(crate) fn serialize_entries<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        id: bool,
+        status: Option<&str>,
+        frames: Option<usize>,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry("index", &self.index)?;
+        if id {
+            map.serialize_entry("id", &self.id)?;
+        }
+        map.serialize_entry("path", &self.path_text())?;
+        if let Some(status) = status {
+            map.serialize_entry("status", status)?;
+        }
+        map.serialize_entry("start", &known(self.start))?;
+        map.serialize_entry("end", &known(self.end))?;
+        if let Some(frames) = frames {
+            map.serialize_entry("frames", &frames)?;
+        }
+        map.serialize_entry("fps", &known(self.fps))?;
+        map.serialize_entry("duration", &known(self.duration))
+    }
+}
+
+/// A clip that was embedded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Which clip it is. Of a window, `start` and `end` are the window's.
+    pub clip: ClipMeta,
+    /// Which window of the clip it is, from 0, where the clip was cut into windows.
+    pub window: Option<usize>,
+    /// How many frames were embedded (`T`).
+    pub frames: usize,
     /// The values, row-major, for every part the output was prepared for.
     pub parts: Vec<(Part, Vec<f32>)>,
 }
 
 impl Row {
-    /// The values of a part; empty if the row has none (which [`Output::push`] refuses).
+    /// The values of a part; empty if the row has none (which [`Output::push`](crate::rows::Output::push) refuses).
     pub(crate) fn values(&self, part: Part) -> &[f32] {
         self.parts.iter().find(|(p, _)| *p == part).map_or(&[], |(_, values)| values)
     }
 }
 
-/// A video that was not embedded: it has a line in the companion and none in the data.
-#[derive(Debug, Clone, PartialEq)]
+/// A clip that was not embedded: it has a line in the companion and none in the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Its place among the inputs, from 0.
-    pub index: usize,
-    /// Its id, unique in the run.
-    pub id: String,
-    /// The file, as given.
-    pub path: PathBuf,
-    /// Where the clip was asked to start, in seconds.
-    pub start: Option<f64>,
-    /// Where the clip was asked to end, in seconds.
-    pub end: Option<f64>,
-    /// The frame rate, if the run came far enough to know it.
-    pub fps: Option<f64>,
-    /// The duration in seconds, if the run came far enough to know it.
-    pub duration: Option<f64>,
+    /// Which clip it is; its frame rate and duration only if the run came far enough to know them.
+    #[serde(flatten)]
+    pub clip: ClipMeta,
     /// Where it failed: `open`, `decode`, ...
     pub stage: String,
-    /// What went wrong.
+    /// What went wrong, and what to try.
     pub error: String,
 }
 
 impl Failure {
     /// The failure of an input whose row an output refused.
     pub fn unfit(row: &Row, error: String) -> Self {
-        Self {
-            index: row.index,
-            id: row.id.clone(),
-            path: row.path.clone(),
-            start: row.start,
-            end: row.end,
-            fps: row.fps,
-            duration: row.duration,
-            stage: "write".into(),
-            error,
-        }
+        Self { clip: row.clip.clone(), stage: "write".into(), error }
     }
 }
 
-/// A number as the formats have it: JSON has no NaN, and an unknown rate is not a number either.
+/// A clip as an output takes it: its row, or why there is none.
+pub(crate) type RowOrFailure<'a> = Result<&'a Row, &'a Failure>;
+
+/// A finite number, or none: JSON has no NaN, and an unknown rate is not a number either.
 pub(crate) fn known(value: Option<f64>) -> Option<f64> {
     value.filter(|v| v.is_finite())
 }

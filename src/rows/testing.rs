@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::rows::{Dims, Failure, Part, Row};
+use crate::rows::{ClipMeta, Dims, Failure, Part, Row};
 
 /// Small sizes: `T = 3, W = 2, D = 4`.
 pub const DIMS: Dims = Dims { frames: Some(3), width: 2, features: 4 };
@@ -15,30 +15,27 @@ pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
             .map(|i| part as usize as f32 * 1000.0 + index as f32 * 100.0 + i as f32 / 7.0 - 0.3)
             .collect()
     };
-    Row {
+    let clip = ClipMeta {
         index,
         id: format!("clip {index}, \"q\"\nü"),
         path: PathBuf::from(format!("a/clip {index}, \"q\"\nü.mp4")),
         start: None,
         end: Some(1.5),
-        window: None,
-        frames,
         fps: Some(12.5),
         duration: Some(2.0 + index as f64),
-        parts: parts.iter().map(|&p| (p, values(p))).collect(),
-    }
+    };
+    Row { clip, window: None, frames, parts: parts.iter().map(|&p| (p, values(p))).collect() }
 }
 
 /// A failure with the index given.
 pub fn failure(index: usize) -> Failure {
     Failure {
-        index,
-        id: format!("bad {index}"),
-        path: PathBuf::from(format!("bad {index}.mp4")),
-        start: None,
-        end: None,
-        fps: None,
-        duration: None,
+        clip: ClipMeta {
+            index,
+            id: format!("bad {index}"),
+            path: PathBuf::from(format!("bad {index}.mp4")),
+            ..ClipMeta::default()
+        },
         stage: "open".into(),
         error: "no such file, \"really\"".into(),
     }

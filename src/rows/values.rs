@@ -1,5 +1,5 @@
-//! Numbers as bytes: little-endian on disk whatever the machine, and read in pieces, so that memory grows with the bytes
-//! that are really there and never with a size that a header declares.
+//! Converts numbers to bytes and back. They are little-endian on disk on every machine, and are read in chunks, so that memory
+//! grows with the bytes of the file and not with a size that a header declares.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 
-use crate::files::FileError;
+use crate::files::{AtomicFile, FileError};
+use crate::rows::layout::Layout;
+use crate::rows::{Part, Row};
 
 /// Values converted at a time.
 const CHUNK: usize = 8192;
@@ -75,8 +77,8 @@ pub(crate) fn read_values(from: &mut impl Read, count: usize, element: Element) 
     Ok(values)
 }
 
-/// One part's rows while the file that will hold them cannot be laid out yet: an unnamed file on the target's disk, so that
-/// memory does not grow with the run. The system removes it however the process ends.
+/// The values of one part until the output can be laid out: an unnamed file on the target's disk, so that memory does not grow
+/// with the run. The system removes it when the process ends, in whatever way.
 pub(crate) struct Spool {
     file: BufWriter<File>,
     target: PathBuf,
@@ -103,6 +105,32 @@ impl Spool {
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
         io::copy(&mut BufReader::with_capacity(1 << 18, file), out)
+    }
+}
+
+/// A spool for each part of an output.
+pub(crate) struct Spools(Vec<(Part, Spool)>);
+
+impl Spools {
+    /// Empty spools beside `file`.
+    pub(crate) fn new(file: &AtomicFile, layout: &Layout) -> Result<Self, FileError> {
+        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), file.target())?));
+        layout.parts.iter().map(spool).collect::<Result<_, FileError>>().map(Self)
+    }
+
+    /// Appends a row's values.
+    pub(crate) fn push(&mut self, row: &Row) -> Result<(), FileError> {
+        self.0.iter_mut().try_for_each(|(part, spool)| spool.push(row.values(*part)))
+    }
+
+    /// The parts, in their order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
+        self.0.iter().map(|(part, _)| *part)
+    }
+
+    /// The parts with their spools.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (Part, Spool)> {
+        self.0.into_iter()
     }
 }
 

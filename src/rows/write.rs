@@ -1,27 +1,18 @@
-//! One output from the claim to the rename: the destination, its format, its rows and its companion.
+//! Writes one output: the data file with its companion, or JSON lines on standard output.
 //!
-//! `Prepared` holds the temporary files from before the models are loaded, so a run that cannot write ends in its first
-//! second, not in its last. `Output` is the only door to the formats: it checks every row, numbers it, and keeps the companion
-//! in step.
+//! [`Prepared`] creates the temporary files before the models are loaded, so a run that cannot write ends in its first second,
+//! not in its last. [`Output`] checks every row, numbers it, hands it to the format, and writes the companion's line.
 
 use std::path::PathBuf;
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
-use crate::files::commit_pair;
-use crate::files::display_path;
+use crate::files::{AtomicFile, FileError, commit_pair, display_path};
 use crate::rows::companion::{CompanionRow, CompanionWriter, companion_path};
-use crate::rows::format::{Destination, Format};
+use crate::rows::file_format::RowWriter;
 use crate::rows::formats::jsonl::JsonlWriter;
-use crate::rows::formats::npy::NpyWriter;
-use crate::rows::formats::npz::NpzWriter;
-use crate::rows::formats::parquet::write::ParquetWriter;
-use crate::rows::formats::safetensors::SafetensorsWriter;
 use crate::rows::layout::Layout;
-use crate::rows::writer::RowWriter;
-use crate::rows::{Dims, Failure, Part, Row};
+use crate::rows::{Destination, Dims, Failure, Format, Part, Row};
 
-/// An output that is known to be writable, before any work; nothing has its name yet.
+/// An output whose temporary files exist, so that it is known to be writable.
 pub struct Prepared {
     parts: Vec<Part>,
     format: Format,
@@ -30,7 +21,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Claims the destination for these parts.
+    /// Checks the destination and creates the temporary files.
     ///
     /// # Errors
     /// `Usage` if the parts are none, listed twice or too many for the format, if the file or its companion exists and
@@ -49,13 +40,13 @@ impl Prepared {
         Ok(Self { parts: parts.to_vec(), format, files })
     }
 
-    /// Begins writing, now that the models have told the sizes.
+    /// Begins writing rows of the sizes that the models have.
     ///
     /// # Errors
     /// `Write` if the disk refuses.
     pub fn start(self, dims: Dims) -> Result<Output, FileError> {
         let Self { parts, format, files } = self;
-        let layout = Layout::new(parts, dims, format);
+        let layout = Layout::new(parts, dims, format.one_shape());
         let mut paths = None;
         let mut companion = None;
         let writer: Box<dyn RowWriter> = match files {
@@ -63,13 +54,7 @@ impl Prepared {
             Some((data, beside)) => {
                 paths = Some((data.target().to_path_buf(), beside.target().to_path_buf()));
                 companion = Some(CompanionWriter::new(beside)?);
-                match format {
-                    Format::Npy => Box::new(NpyWriter::new(data)?),
-                    Format::Npz => Box::new(NpzWriter::new(data, &layout)?),
-                    Format::Safetensors => Box::new(SafetensorsWriter::new(data, &layout)?),
-                    Format::Parquet => Box::new(ParquetWriter::new(data)),
-                    Format::Jsonl => Box::new(JsonlWriter::file(data)),
-                }
+                format.0.writer(data, &layout)?
             }
         };
         Ok(Output { layout, writer, companion, paths, next: 0, rows: 0, failed: 0 })
@@ -82,10 +67,13 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), FileErro
         let all = Part::ALL.map(Part::name).join(", ");
         return Err(FileError::Usage(format!("no part to write; name at least one of {all}")));
     }
-    if let (Destination::File(path, Format::Npy), true) = (destination, parts.len() > 1) {
+    if let Destination::File(path, format) = destination
+        && format.0.holds_one_part()
+        && parts.len() > 1
+    {
         let names: Vec<&str> = parts.iter().map(|p| p.name()).collect();
         return Err(FileError::Usage(format!(
-            "{}: .npy holds one array and {} parts were asked for ({}); write {} instead, which holds one per part",
+            "{}: {format} holds one array and {} parts were asked for ({}); write {} instead, which holds one per part",
             display_path(path),
             parts.len(),
             names.join(", "),
@@ -95,7 +83,7 @@ fn check_parts(destination: &Destination, parts: &[Part]) -> Result<(), FileErro
     Ok(())
 }
 
-/// An output that takes rows. Dropped before [`finish`](Self::finish), it leaves no trace.
+/// Writes rows. Dropped before [`finish`](Self::finish), it leaves no file.
 pub struct Output {
     layout: Layout,
     writer: Box<dyn RowWriter>,
@@ -136,7 +124,7 @@ impl Output {
     /// `Row` if a value is not finite or a shape is not that of the rows before: the output is as it was and the caller may
     /// record the video with [`fail`](Self::fail). `Write` or `Closed` end the run.
     pub fn push_all(&mut self, rows: &[Row]) -> Result<(), FileError> {
-        let Some(index) = rows.first().map(|row| row.index) else { return Ok(()) };
+        let Some(index) = rows.first().map(|row| row.clip.index) else { return Ok(()) };
         self.in_order(index)?;
         self.layout.check_all(rows)?;
         for row in rows {
@@ -155,19 +143,19 @@ impl Output {
     /// # Errors
     /// `Row` if it comes out of order. `Write` ends the run.
     pub fn fail(&mut self, failure: &Failure) -> Result<(), FileError> {
-        self.in_order(failure.index)?;
+        self.in_order(failure.clip.index)?;
         if let Some(companion) = &mut self.companion {
             companion.push(&CompanionRow::failed(failure))?;
         }
-        self.next = failure.index + 1;
+        self.next = failure.clip.index + 1;
         self.failed += 1;
         Ok(())
     }
 
-    /// Completes the data and the companion and gives both their names.
+    /// Completes the data and the companion, and gives both their names.
     ///
     /// # Errors
-    /// `Write` if the disk is full or a rename fails: then neither is there (or the old pair still is).
+    /// `Write` if the disk is full or a rename fails; then neither file exists, or the old pair still does.
     pub fn finish(self) -> Result<Written, FileError> {
         let data = self.writer.finish(&self.layout)?;
         let companion = self.companion.map(CompanionWriter::finish).transpose()?;
@@ -228,7 +216,7 @@ mod tests {
     fn every_format_gives_the_same_rows_back_and_leaves_nothing_else() {
         let parts = [Part::Concat, Part::Frames];
         for format in Format::ALL {
-            let parts = if format == Format::Npy { &parts[1..] } else { &parts[..] };
+            let parts = if format == Format::NPY { &parts[1..] } else { &parts[..] };
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(format!("x{format}"));
             let mut output = prepared(&path, parts, false).unwrap().start(DIMS).unwrap();
@@ -241,7 +229,7 @@ mod tests {
             assert_eq!((written.rows, written.failed), (2, 1));
             assert_eq!(count(dir.path()), 2, "{format}");
             let table = read(&path, None, None).unwrap();
-            assert_eq!(table.ids().unwrap(), [rows[0].id.clone(), rows[1].id.clone()]);
+            assert_eq!(table.ids().unwrap(), [rows[0].clip.id.clone(), rows[1].clip.id.clone()]);
             assert_eq!(table.arrays.len(), parts.len());
             for &part in parts {
                 let array = table.array(part.name()).unwrap();
@@ -298,7 +286,7 @@ mod tests {
             output.finish().unwrap();
             let table = read(&path, None, None).unwrap();
             assert_eq!(table.rows(), 1, "{format}");
-            assert_eq!(table.ids().unwrap(), [row(1, 3, &[]).id]);
+            assert_eq!(table.ids().unwrap(), [row(1, 3, &[]).clip.id]);
         }
     }
 

@@ -10,10 +10,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{AtomicFile, TensorEntry, safetensors_header};
+use crate::files::{self, AtomicFile};
 
 use super::{Adam, LossValues, Params, Plateau, TrainError, TrainSettings, exact};
 
@@ -159,15 +159,11 @@ fn write(
     metadata: &BTreeMap<&str, String>,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<(), TrainError> {
-    let entries = tensors.iter().map(|(name, tensor)| TensorEntry {
-        name,
-        dtype: "F32",
-        shape: tensor.dims().to_vec(),
-        width: size_of::<f32>(),
-    });
+    let places = tensors.iter().map(|(name, tensor)| (name.as_str(), Dtype::F32, tensor.dims().to_vec()));
+    let header = files::safetensors::header(metadata, places).map_err(TrainError::write(path))?;
     let mut out = BufWriter::new(AtomicFile::create(path, true)?);
     let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(TrainError::write(path));
-    write(&safetensors_header(metadata, entries))?;
+    write(&header)?;
     for tensor in tensors.values() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         if cfg!(target_endian = "little") {

@@ -1,37 +1,28 @@
-//! Features of clips to train on: `(B, T, D)` f32, read one batch at a time, from memory if they are small, else from mapped
-//! files.
+//! Features of clips to train on: `(B, T, D)` f32, in memory where they are small, else read from disk, a batch at a time.
 //!
-//! Kinetics-400 has 240,000 clips of 16 x 384 numbers, 6 GB. Mapped files let the system keep in memory what fits. Mapped
-//! rows are not searched for values that are not finite; such a value makes the loss not finite, which ends the run.
+//! Kinetics-400 is 240,000 clips of 16 x 384 numbers, 6 GB: rows are read from their files, whose pages the system keeps in
+//! memory as far as they fit. Such rows are not checked for being finite; the loss shows it.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use super::random::{Purpose, Stream};
 use crate::files::FileError;
-use crate::rows::{Opened, Values};
+use crate::rows::{StoredArray, StoredTable, Values};
 
 /// The number of rows that the digest reads, evenly spread.
 const DIGEST_ROWS: usize = 256;
 
-enum ClipValues {
-    Memory(Vec<f32>),
-    /// Little-endian f32 from this byte on, not aligned.
-    Mapped(Mmap, usize),
-}
-
 /// Features of many clips.
 pub struct Clips {
     origin: PathBuf,
-    /// The first row of each source, and the source.
-    sources: Vec<(usize, ClipValues)>,
+    array: StoredArray,
     index: Result<HashMap<String, usize>, FileError>,
-    count: usize,
     frames: usize,
     width: usize,
 }
@@ -48,53 +39,33 @@ impl Clips {
             return Err(fail(format!("{} values for the shape {shape:?}", values.len())));
         }
         let index = Err(FileError::read(origin, "its rows have no ids"));
-        Self::new(origin, vec![(0, ClipValues::Memory(values))], index, shape[0], &shape[1..])
+        let [count, frames, width] = shape;
+        let array = StoredArray::new("frames", vec![frames, width], count, Values::Memory(values));
+        Self::new(origin, array, index)
     }
 
     /// Takes the one array of opened files.
     ///
     /// # Errors
-    /// If its shape is not `(B, T, D)`, there is no clip, a clip has fewer than two frames, or a file cannot be mapped.
-    pub fn opened(mut opened: Opened) -> Result<Self, TrainError> {
-        let (index, count) = (opened.index(), opened.rows());
-        let fail = |cause: String| TrainError::Read { path: opened.origin.clone(), cause };
-        let Some(array) = opened.arrays.pop() else { return Err(fail("it holds no clips".into())) };
-        let values = array.shape.iter().product::<usize>();
-        let mut sources = Vec::new();
-        let mut first = 0;
-        for stretch in array.stretches {
-            let source = match stretch.values {
-                Values::Memory(values) => ClipValues::Memory(values),
-                Values::File(file, offset) => {
-                    // SAFETY: the map is read-only; as for every memory map, no other process may shorten the file meanwhile.
-                    let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
-                    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                    let end = stretch.rows.checked_mul(4 * values).and_then(|bytes| bytes.checked_add(start));
-                    if end.is_none_or(|end| end > map.len()) {
-                        return Err(fail("a file was cut short while it was opened".into()));
-                    }
-                    ClipValues::Mapped(map, start)
-                }
-            };
-            // A file without rows holds no clip to look up.
-            if stretch.rows > 0 {
-                sources.push((first, source));
-                first += stretch.rows;
-            }
-        }
-        Self::new(&opened.origin, sources, index, count, &array.shape)
+    /// If it has another shape than `(B, T, D)`, no clip or fewer than two frames.
+    pub fn opened(mut opened: StoredTable) -> Result<Self, TrainError> {
+        let index = opened.index();
+        let array = opened.arrays.pop().ok_or_else(|| TrainError::Read {
+            path: opened.path.clone(),
+            cause: "it holds no clips".into(),
+        })?;
+        Self::new(&opened.path, array, index)
     }
 
     fn new(
         origin: &Path,
-        sources: Vec<(usize, ClipValues)>,
+        array: StoredArray,
         index: Result<HashMap<String, usize>, FileError>,
-        count: usize,
-        shape: &[usize],
     ) -> Result<Self, TrainError> {
         let fail = |cause: String| TrainError::Read { path: origin.to_owned(), cause };
-        let whole = [&[count], shape].concat();
-        let &[frames, width] = shape else {
+        let count = array.rows();
+        let whole = [&[count], &array.shape[..]].concat();
+        let [frames, width] = array.shape[..] else {
             return Err(fail(format!(
                 "its shape is {whole:?}; training reads the features of frames, (clips, frames, width): \
                  make them with `lift embed --parts frames`"
@@ -103,17 +74,17 @@ impl Clips {
         if count == 0 || frames < 2 || width == 0 {
             return Err(fail(format!("its shape is {whole:?}; training needs clips of at least two frames")));
         }
-        Ok(Self { origin: origin.to_owned(), sources, index, count, frames, width })
+        Ok(Self { origin: origin.to_owned(), array, index, frames, width })
     }
 
     /// Clips, `B`.
     pub fn len(&self) -> usize {
-        self.count
+        self.array.rows()
     }
 
     /// Always false: a file without clips is refused.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
     /// Frames per clip, `T`.
@@ -139,51 +110,44 @@ impl Clips {
         self.index.as_ref()
     }
 
-    /// Appends one clip, `(T, D)` row-major, to `values`; appends nothing if there is no such row.
-    fn append(&self, row: usize, values: &mut Vec<f32>) {
-        let size = self.frames * self.width;
-        let at = self.sources.partition_point(|(first, _)| *first <= row);
-        let Some((first, source)) = at.checked_sub(1).map(|at| &self.sources[at]) else { return };
-        let within = (row - first) * size;
-        match source {
-            ClipValues::Memory(all) => {
-                values.extend_from_slice(all.get(within..within + size).unwrap_or(&[]))
-            }
-            ClipValues::Mapped(map, start) => {
-                let start = start + 4 * within;
-                let bytes = map.get(start..start + 4 * size).unwrap_or(&[]);
-                values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
-            }
-        }
-    }
-
-    /// One clip, `(T, D)` row-major; empty if there is no such row.
-    pub fn row(&self, row: usize) -> Vec<f32> {
-        let mut values = Vec::with_capacity(self.frames * self.width);
-        self.append(row, &mut values);
-        values
+    /// One clip, `(T, D)` row-major.
+    ///
+    /// # Errors
+    /// If it cannot be read, or there is no such row.
+    pub fn row(&self, row: usize) -> io::Result<Vec<f32>> {
+        let mut values = vec![0.0; self.frames * self.width];
+        self.array.copy_row(row, &mut values)?;
+        Ok(values)
     }
 
     /// These clips as a tensor `(rows, T, D)`.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If a clip cannot be read, or the device fails.
     pub fn batch(&self, rows: &[usize], device: &Device) -> candle_core::Result<Tensor> {
-        let mut values = Vec::with_capacity(rows.len() * self.frames * self.width);
-        rows.iter().for_each(|&row| self.append(row, &mut values));
+        let size = self.frames * self.width;
+        let mut values = vec![0.0; rows.len() * size];
+        for (out, &row) in values.chunks_mut(size).zip(rows) {
+            self.array.copy_row(row, out)?;
+        }
         Tensor::from_vec(values, (rows.len(), self.frames, self.width), device)
     }
 
-    /// SHA-256 of the shape and of up to 256 rows, evenly spread. It tells data sets apart without reading gigabytes; a
-    /// change in another row does not change it.
-    pub fn digest(&self) -> String {
+    /// SHA-256 over the shape and up to 256 rows spread over all: tells data sets apart without reading gigabytes, and does
+    /// not see a change in a row it skips.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn digest(&self) -> Result<String, FileError> {
         let mut digest = Sha256::new();
-        digest.update(format!("{} {} {}", self.count, self.frames, self.width));
-        let looked_at = self.count.min(DIGEST_ROWS);
+        digest.update(format!("{} {} {}", self.len(), self.frames, self.width));
+        let looked_at = self.len().min(DIGEST_ROWS);
         for place in 0..looked_at {
-            digest.update(bytemuck::cast_slice::<f32, u8>(&self.row(place * self.count / looked_at)));
+            let row = self.row(place * self.len() / looked_at);
+            let row = row.map_err(|e| FileError::read(&self.origin, e.to_string()))?;
+            digest.update(bytemuck::cast_slice::<f32, u8>(&row));
         }
-        crate::files::hexadecimal(&digest.finalize())
+        Ok(crate::files::hexadecimal(&digest.finalize()))
     }
 }
 
@@ -206,7 +170,9 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::rows::{self, Lying, Stretch};
+    use std::sync::Mutex;
+
+    use crate::rows;
 
     #[test]
     fn clips_come_from_memory_and_from_files_one_after_the_other() {
@@ -214,22 +180,22 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"odd").unwrap();
         values[24..].iter().for_each(|x| file.write_all(&x.to_le_bytes()).unwrap());
-        let stretch = |rows, values| Stretch { rows, values };
-        let stretches = vec![
-            stretch(3, Values::Memory(values[..24].to_vec())),
-            stretch(0, Values::Memory(vec![])),
-            stretch(3, Values::File(file, 3)),
-        ];
-        let array = Lying { name: "frames".into(), shape: vec![2, 4], stretches };
-        let clips = Clips::opened(Opened::new("x".into(), vec![array], None)).unwrap();
+        let piece = |rows, values| StoredArray::new("frames", vec![2, 4], rows, values);
+        let mut array = piece(3, Values::Memory(values[..24].to_vec()));
+        array.append(piece(0, Values::Memory(vec![])));
+        array.append(piece(3, Values::File(Mutex::new(file), 3)));
+        let clips = Clips::opened(StoredTable::new("x".into(), vec![array], None)).unwrap();
         assert_eq!((clips.len(), clips.frames(), clips.width()), (6, 2, 4));
-        assert_eq!((clips.row(2), clips.row(3)), (values[16..24].to_vec(), values[24..32].to_vec()));
+        assert_eq!(
+            (clips.row(2).unwrap(), clips.row(3).unwrap()),
+            (values[16..24].to_vec(), values[24..32].to_vec())
+        );
         let batch =
             clips.batch(&[5, 0], &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(batch, [&values[40..], &values[..8]].concat());
         assert!(clips.index().is_err());
         let in_memory = Clips::in_memory(Path::new("y"), values, [6, 2, 4]).unwrap();
-        assert_eq!(in_memory.digest(), clips.digest());
+        assert_eq!(in_memory.digest().unwrap(), clips.digest().unwrap());
     }
 
     #[test]

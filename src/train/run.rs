@@ -96,7 +96,7 @@ impl Run<'_> {
         let adam = Adam::new(self.settings.adam, params.vars())?;
         let progress = TrainProgress {
             settings: self.settings.clone(),
-            data: self.digest(),
+            data: self.digest()?,
             epochs: 0,
             batches: 0,
             steps: 0,
@@ -123,7 +123,7 @@ impl Run<'_> {
                 format!("the run was started with other settings (then, now): {}", differences.join("; "));
             return Err(TrainError::Settings(format!("{}: {cause}", path.display())));
         }
-        if progress.data != self.digest() {
+        if progress.data != self.digest()? {
             let cause = "the run was started with other features or another split; give the same ones";
             return Err(TrainError::Settings(format!("{}: {cause}", path.display())));
         }
@@ -132,11 +132,12 @@ impl Run<'_> {
         self.go(params, adam, progress, log, watcher)
     }
 
-    /// The digest of the data, and how many rows are trained and validated on.
-    fn digest(&self) -> String {
-        let part = |rows: ClipSubset| format!("{}:{}", rows.clips.digest(), rows.rows.len());
-        let validation = self.validation.map(part).unwrap_or_default();
-        format!("{} {validation}", part(self.train)).trim_end().to_string()
+    /// Of the data and of which rows are trained and validated on.
+    fn digest(&self) -> Result<String, TrainError> {
+        let part =
+            |rows: ClipSubset| Ok::<_, TrainError>(format!("{}:{}", rows.clips.digest()?, rows.rows.len()));
+        let validation = self.validation.map(part).transpose()?.unwrap_or_default();
+        Ok(format!("{} {validation}", part(self.train)?).trim_end().to_string())
     }
 
     fn check_data(&self) -> Result<(), TrainError> {

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use ::safetensors::Dtype;
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 
 use super::{Store, WeightsError};
-use crate::files::{AtomicFile, FileError, TensorEntry, safetensors_header};
+use crate::files::{AtomicFile, FileError, safetensors};
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -26,18 +27,11 @@ pub enum Storage {
 }
 
 impl Storage {
-    fn name(self) -> &'static str {
+    fn dtype(self) -> Dtype {
         match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    fn width(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
         }
     }
 
@@ -81,16 +75,14 @@ pub struct Converted {
     pub relative_error: f64,
 }
 
-/// The header, with the metadata of `store`.
-fn header(store: &Store, storage: Storage) -> Vec<u8> {
+/// The header of the file, with the metadata of `store`.
+fn header(store: &Store, storage: Storage) -> std::io::Result<Vec<u8>> {
     let mut metadata: BTreeMap<&str, String> =
         store.metadata().iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-    metadata.entry("format").or_insert("pt".into());
-    let entry = |name| {
-        let shape = store.shape(name).unwrap_or_default();
-        TensorEntry { name, dtype: storage.name(), shape: shape.to_vec(), width: storage.width() }
-    };
-    safetensors_header(&metadata, store.names().map(entry))
+    metadata.entry("format").or_insert_with(|| "pt".into());
+    let tensors =
+        store.names().map(|name| (name, storage.dtype(), store.shape(name).unwrap_or_default().to_vec()));
+    safetensors::header(&metadata, tensors)
 }
 
 /// Writes every tensor of `store` to `target`.
@@ -107,7 +99,7 @@ pub fn convert(
     let file = AtomicFile::create(target, overwrite)?;
     let unclear = |cause| WeightsError::Unclear { origin: store.origin().into(), cause };
     let mut out = Hashing { to: BufWriter::new(file), hash: Sha256::new(), size: 0 };
-    out.put(&header(store, storage), target)?;
+    out.put(&header(store, storage).map_err(|e| unclear(e.to_string()))?, target)?;
     let (mut largest, mut largest_in) = (0.0, None);
     let (mut sum, mut squared, mut energy, mut count) = (0.0, 0.0, 0.0, 0usize);
     let mut bytes = Vec::new();
@@ -201,7 +193,7 @@ mod tests {
     fn narrow_storage_costs_what_its_significant_bits_say() {
         let dir = tempfile::tempdir().unwrap();
         for (storage, bits) in [(Storage::F16, 11), (Storage::Bf16, 8)] {
-            let path = dir.path().join(storage.name());
+            let path = dir.path().join(format!("{storage:?}"));
             let done = convert(&mini(), &path, storage, false).unwrap();
             let half_step = 0.5f64.powi(bits);
             assert!(done.relative_error > 0.1 * half_step && done.relative_error <= half_step, "{done:?}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 
+use crate::files::ErrorKind;
 use crate::model::cause;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
@@ -71,6 +72,21 @@ pub enum WeightsError {
         /// The signal's number.
         signal: i32,
     },
+}
+
+impl WeightsError {
+    /// The class of this error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Write { .. } => ErrorKind::Write,
+            Self::Interrupted { signal } => ErrorKind::Interrupted(*signal),
+            Self::Open { .. }
+            | Self::Format { .. }
+            | Self::Tensors { .. }
+            | Self::Unclear { .. }
+            | Self::Absent(_) => ErrorKind::Read,
+        }
+    }
 }
 
 enum Bytes {

@@ -113,7 +113,9 @@ fn settings_come_from_a_file_and_the_command_line_holds_over_it() {
 fn messages_are_objects_on_request() {
     let env = TestEnv::new();
     env.clip("ball_rising.mp4", "a.mp4");
-    let ran = env.embed(&["a.mp4", "gone.mp4", "-o", "x.npy", "--log-format", "json", "-v"]).code(1);
+    env.write("list.txt", b"gone.mp4\n");
+    let args = ["a.mp4", "--list", "list.txt", "-o", "x.npy", "--log-format", "json", "-v"];
+    let ran = env.embed(&args).code(1);
     let lines: Vec<serde_json::Value> = ran
         .stderr
         .lines()

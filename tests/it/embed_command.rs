@@ -186,11 +186,33 @@ fn a_list_gives_ids_and_ranges() {
 }
 
 #[test]
+fn a_mistyped_input_ends_the_run_before_anything_else() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "in/a.mp4");
+    fs::create_dir(env.path("empty")).unwrap();
+    // The published weights are not there, and are not asked for.
+    for args in [
+        &["embed", "typo.mp4", "-o", "x.npy"][..],
+        &["embed", "in", "typo.mp4", "-o", "x.npy"],
+        &["embed", "in/a.mp4/typo.mp4", "-o", "x/"],
+        &["plot", "in/a.mp4", "typo.mp4", "-o", "x.png"],
+        &["train", "typo.mp4", "-o", "x"],
+    ] {
+        let ran = env.lift(args).code(3).says(&["typo.mp4: no such file or folder", "check the spelling"]);
+        assert!(!ran.stderr.contains("weights"), "{}", ran.stderr);
+    }
+    let ran = env.lift(&["embed", "empty", "-o", "x.npy"]).code(3).says(&["empty: no video in this folder"]);
+    assert!(!ran.stderr.contains("weights"), "{}", ran.stderr);
+    assert_eq!(env.names(), ["empty", "in"]);
+}
+
+#[test]
 fn a_pipe_gets_json_lines_and_may_close() {
     let env = TestEnv::new();
     let path = clip("ball_rising.mp4");
     let path = path.to_str().unwrap();
-    let ran = env.embed(&[path, "missing.mp4"]).code(1).says(&["missing.mp4: cannot be opened"]);
+    env.write("list.txt", b"missing.mp4\n");
+    let ran = env.embed(&[path, "--list", "list.txt"]).code(1).says(&["missing.mp4: cannot be opened"]);
     let lines: Vec<serde_json::Value> =
         ran.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.len(), 1);

@@ -198,6 +198,31 @@ fn a_playlist_is_not_followed_whatever_it_is_called() {
     assert_eq!(fs::read(env.path("pattern.npy")).unwrap(), fs::read(env.path("clip.npy")).unwrap());
 }
 
+#[test]
+fn names_that_would_have_one_id_are_told_apart() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "in/a.mp4");
+    env.clip("door_closing.webm", "in/a.webm");
+    let mut expected = vec!["a.mp4", "a.webm"];
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        fs::create_dir(env.path("in/gbk")).unwrap();
+        for name in [b"caf\xe8.mp4", b"caf\xe9.mp4"] {
+            let path = env.path("in/gbk").join(std::ffi::OsStr::from_bytes(name));
+            fs::copy(clip("ball_rising.mp4"), path).unwrap();
+        }
+        expected.extend(["gbk/caf%E8", "gbk/caf%E9"]);
+    }
+    for _ in 0..2 {
+        let args = ["in", "-o", "x.npy", "--overwrite"];
+        env.embed(&args).code(0).says(&["2 of its files differ from another one in the extension alone"]);
+        assert_eq!(lift::rows::read(&env.path("x.npy"), None, None).unwrap().ids().unwrap(), expected);
+    }
+    // Two files that are named have their stems as ids; the advice is to name their folder, which helps.
+    env.embed(&["in/a.mp4", "in/a.webm", "-o", "y.npy"]).code(3).says(&["name a folder that holds both"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_name_never_acts_on_the_terminal_and_never_decides_what_is_read() {

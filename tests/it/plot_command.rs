@@ -72,6 +72,9 @@ fn features_from_a_file_need_no_model_and_measure_the_same() {
     assert!(file["curvature"]["pixels"].is_null() && video["curvature"]["pixels"]["mean"].is_number());
     env.lift(&["plot", "x.npz", "--id", "gone", "-o", "y.png"]).code(3).says(&["x.npz", "'gone'"]);
     env.lift(&["plot", "x.npz", "--with-reverse", "-o", "y.png"]).code(2).says(&["give the video"]);
+    env.embed(&["in", "-o", "set/", "--parts", "frames,reconstructed"]).code(0);
+    env.lift(&["plot", "set/", "-o", "set.svg"]).code(0);
+    assert_eq!(fs::read_to_string(env.path("set.svg")).unwrap(), both);
     env.embed(&["in", "-o", "c.npz", "--parts", "concat,static"]).code(0);
     env.lift(&["plot", "c.npz", "-o", "y.png"]).code(3).says(&["--parts frames,reconstructed"]);
     assert!(!env.path("y.png").exists());

@@ -12,12 +12,14 @@ use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::Teller;
 use crate::cli::signals::Signals;
-use crate::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
+use crate::dataset::{
+    Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest, ShardOf,
+};
 use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{FileError, display_path};
-use crate::inputs::{Input, Listing, Shard};
+use crate::inputs::{Input, InputList, Shard};
 use crate::rows::{Format, Part};
 use crate::video::Sampling;
 
@@ -41,13 +43,13 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         return dry_run(args, &folder, &manifest, members);
     }
     let dataset = Dataset::open(&folder, manifest)?;
-    let plan = Plan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
+    let plan = DatasetPlan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
     let mut teller = Teller::new(plan.wanted, quiet);
     teller.notes(&inputs.notes);
     let signals = Signals::listen()?;
     let (wanted, done) = (plan.wanted, plan.done);
     let selected = plan.select(members, |input| input.index);
-    let mut filler = Filler::new(dataset, plan)?;
+    let mut writer = DatasetWriter::new(dataset, plan)?;
     let mut ended = Ok(());
     if wanted > 0 {
         let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
@@ -55,7 +57,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         let settings = settings(args, &compute, engine.max_frames());
         let limit = args.runs.max_failures;
         ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
-            take(&mut filler, &mut teller, outcome)?;
+            take(&mut writer, &mut teller, outcome)?;
             match limit.filter(|&limit| teller.failed() > limit) {
                 Some(limit) => {
                     let kept = format!("what is embedded is kept in {}", display_path(&folder));
@@ -71,7 +73,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         // A disk that is full takes no last part either: the finished ones are kept.
         return ended.map(|()| Exit::Success);
     }
-    let counts = filler.finish()?;
+    let counts = writer.finish()?;
     report(teller, &counts, done, &folder);
     ended?;
     if let Some(exit) = signals.received() {
@@ -81,11 +83,11 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     Ok(if counts.failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }
 
-fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), FileError> {
-    match outcome.fill(filler)? {
+fn take(writer: &mut DatasetWriter, teller: &mut Teller, outcome: Outcome) -> Result<(), FileError> {
+    match outcome.fill(writer)? {
         Ok(Embedded { rows, notes }) => {
             if let Some(first) = rows.first() {
-                teller.embedded(Some(&first.path), &notes);
+                teller.embedded(Some(&first.clip.path), &notes);
             }
         }
         Err(failure) => teller.failure(&failure),
@@ -93,8 +95,8 @@ fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<()
     Ok(())
 }
 
-fn report(teller: Teller, counts: &Counts, done: usize, folder: &Path) {
-    let &Counts { embedded, rows, failed } = counts;
+fn report(teller: Teller, counts: &DatasetCounts, done: usize, folder: &Path) {
+    let &DatasetCounts { embedded, rows, failed } = counts;
     teller.end(|seconds| {
         let rows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };
         let failures = if failed > 0 { format!(", {failed} failed ({FAILURES})") } else { String::new() };
@@ -123,8 +125,8 @@ fn dry_run(
             let folder = display_path(folder);
             return Err(Fatal::usage(anyhow!("{folder}: it was begun with other settings ({what})")));
         }
-        let Plan { wanted, done, failed, changed, .. } =
-            Plan::new(&dataset, files(members), args.runs.retry_failed)?;
+        let DatasetPlan { wanted, done, failed, changed, .. } =
+            DatasetPlan::new(&dataset, files(members), args.runs.retry_failed)?;
         let of_them =
             |n: usize, what: &str| if n > 0 { format!(" ({n} of them {what})") } else { String::new() };
         let (changed, failed) = (of_them(changed, "changed"), of_them(failed, "failed"));
@@ -179,15 +181,15 @@ fn shard(args: &EmbedArgs) -> Result<Option<Shard>, Fatal> {
 /// Everything that decides the run's numbers.
 fn manifest(
     args: &EmbedArgs,
-    inputs: &Listing,
+    inputs: &InputList,
     shard: Option<(Shard, usize)>,
     choice: &ModelChoice,
 ) -> Result<Manifest, Fatal> {
     let digest = InputsDigest { count: inputs.len(), sha256: inputs.digest().into() };
     let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
     let kind = match args.runs.format {
-        PartFormat::Parquet => Format::Parquet,
-        PartFormat::Safetensors => Format::Safetensors,
+        PartFormat::Parquet => Format::PARQUET,
+        PartFormat::Safetensors => Format::SAFETENSORS,
     };
     let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
     let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);

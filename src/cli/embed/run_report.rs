@@ -44,9 +44,9 @@ impl Teller {
     /// Says why an input failed.
     pub(super) fn failure(&mut self, failure: &Failure) {
         // A request on a stream that names no file is known by its number alone.
-        let of = match failure.path.as_os_str().is_empty() {
-            true => format!("request {}", failure.index + 1),
-            false => display_path(&failure.path),
+        let of = match failure.clip.path.as_os_str().is_empty() {
+            true => format!("request {}", failure.clip.index + 1),
+            false => display_path(&failure.clip.path),
         };
         let line = format!("{of}: {}", failure.error);
         self.progress.aside(|| report::error(&line));

@@ -14,7 +14,7 @@ use crate::embed::{self, Embedded, Engine, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{FileError, display_path};
-use crate::inputs::Listing;
+use crate::inputs::InputList;
 use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, Written};
 
 /// Gathers, claims the output, loads, embeds, reports.
@@ -56,7 +56,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
 }
 
 /// Where the rows go, by design where nothing is said.
-fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal> {
+fn destination(args: &EmbedArgs, inputs: &InputList) -> Result<Destination, Fatal> {
     let output = &args.output;
     if let Some(path) = &output.output {
         return Ok(Destination::parse(path)?);
@@ -64,7 +64,7 @@ fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal>
     if !std::io::stdout().is_terminal() {
         return Ok(Destination::Stdout);
     }
-    let format = if output.parts.len() > 1 { Format::Npz } else { Format::Npy };
+    let format = if output.parts.len() > 1 { Format::NPZ } else { Format::NPY };
     let mut items = inputs.iter();
     let name = match (items.next(), items.next()) {
         (Some(one), None) => {
@@ -97,7 +97,7 @@ impl Run {
                 }
                 let Embedded { rows, notes } = embedded;
                 self.embedded += 1;
-                self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
+                self.teller.embedded(rows.first().map(|row: &Row| row.clip.path.as_path()), &notes);
                 Ok(())
             }
             Err(failure) => self.failed(&failure),

@@ -14,7 +14,7 @@ use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
 use crate::embed::{Engine, ModelChoice};
 use crate::exit::{Exit, Fatal};
-use crate::files::{display_path, display_text};
+use crate::files::display_path;
 use crate::inputs::Input;
 use crate::weights;
 
@@ -93,7 +93,7 @@ impl Embedder for Pipeline<'_> {
             return fail("interrupted".to_owned());
         }
         for failure in &cached.failures {
-            report::error(&format!("{}: {}", display_text(&failure.path), failure.error));
+            report::error(&format!("{}: {}", display_path(&failure.clip.path), failure.error));
         }
         if cached.files.is_empty() {
             return fail(format!(

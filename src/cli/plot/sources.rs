@@ -13,33 +13,27 @@ use crate::files::display_path;
 use crate::inputs::Input;
 use crate::model::encoder::FrameEncoder;
 use crate::plot::{ClipPaths, Features};
-use crate::rows;
-use crate::rows::{Format, Part};
+use crate::rows::{self, Part, StoredArray};
 use crate::video::transform::Transform;
 use crate::video::{Request, RgbFrame, Video};
 
 /// Longest side of a frame that is kept for drawing, in pixels, so that many frames of a large video fit in memory.
 const KEPT_SIDE: u32 = 960;
 
-/// Whether the path names a file of features rather than a video.
-pub fn is_features(path: &Path) -> bool {
-    Format::of(path).is_some()
-}
-
-/// The clips of a file with the parts `frames` and `reconstructed`; with `ids`, only those, in that order.
+/// The clips of a file or dataset with the parts `frames` and `reconstructed`; with `ids`, only those, in that order.
 ///
 /// # Errors
 /// If the file cannot be read, lacks a part or an id, or holds more clips than `most` and none were chosen.
 pub fn from_features(path: &Path, ids: &[String], most: usize) -> anyhow::Result<Vec<ClipPaths>> {
-    let table = rows::read(path, None, None)?;
+    let opened = rows::open(path, None, None, &std::env::temp_dir())?;
     let need = "write it with lift embed --parts frames,reconstructed";
-    let needed = |part: Part| table.array(part.name()).map_err(|e| anyhow!("{e}; {need}"));
+    let needed = |part: Part| opened.array(part.name()).map_err(|e| anyhow!("{e}; {need}"));
     let (frames, reconstructed) = (needed(Part::Frames)?, needed(Part::Reconstructed)?);
     let chosen: Vec<(usize, String)> = if ids.is_empty() {
-        let name = |row: usize| table.ids().ok().and_then(|ids| ids.get(row).cloned());
-        (0..table.rows()).map(|row| (row, name(row).unwrap_or_else(|| format!("row {row}")))).collect()
+        let name = |row: usize| opened.ids().ok().and_then(|ids| ids.get(row).cloned());
+        (0..opened.rows()).map(|row| (row, name(row).unwrap_or_else(|| format!("row {row}")))).collect()
     } else {
-        let index = table.index()?;
+        let index = opened.index()?;
         let row = |id: &String| {
             let row = index.get(id.as_str()).copied();
             row.map(|row| (row, id.clone()))
@@ -54,11 +48,13 @@ pub fn from_features(path: &Path, ids: &[String], most: usize) -> anyhow::Result
             chosen.len()
         );
     }
-    let part = |array: &rows::Array, row: usize| -> anyhow::Result<Features> {
-        let [_, _, width] = array.shape[..] else {
+    let part = |array: &StoredArray, row: usize| -> anyhow::Result<Features> {
+        let [frames, width] = array.shape[..] else {
             bail!("{}: the part {} is not of shape (B, T, D); {need}", display_path(path), array.name);
         };
-        Ok(Features::new(width, array.row(row).to_vec())?)
+        let mut values = vec![0.0; frames * width];
+        array.copy_row(row, &mut values).with_context(|| display_path(path))?;
+        Ok(Features::new(width, values)?)
     };
     chosen
         .into_iter()

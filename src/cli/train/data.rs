@@ -10,10 +10,10 @@ use crate::cli::features;
 use crate::cli::report;
 use crate::cli::signals::Signals;
 use crate::exit::Fatal;
-use crate::files::{display_path, display_text};
+use crate::files::display_path;
 use crate::inputs;
 use crate::rows;
-use crate::rows::Opened;
+use crate::rows::StoredTable;
 use crate::train::Clips;
 
 /// The part of a file that training reads.
@@ -52,7 +52,7 @@ pub(super) fn file(path: &Path, ids: Option<&Path>, scratch: &Path) -> Result<Cl
     opened(rows::open(path, ids, PART, scratch)?)
 }
 
-fn opened(opened: Opened) -> Result<Clips, Fatal> {
+fn opened(opened: StoredTable) -> Result<Clips, Fatal> {
     Clips::opened(opened).map_err(fatal)
 }
 
@@ -78,7 +78,7 @@ fn videos(
         });
     }
     for failure in &cached.failures {
-        report::error(&format!("{}: {}; left out", display_text(&failure.path), failure.error));
+        report::error(&format!("{}: {}; left out", display_path(&failure.clip.path), failure.error));
     }
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));

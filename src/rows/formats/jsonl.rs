@@ -1,7 +1,7 @@
-//! JSON lines: an object per video, the clip's columns and a list per part (a list of lists where it has a row per frame).
+//! JSON lines: one JSON object per video, with the clip's columns and a list per part (a list of lists where it has a row per frame).
 //!
-//! On standard output a line is flushed per row, so that a pipe's reader sees each video when it is done, and a reader that
-//! left is [`FileError::Closed`]. Numbers have the fewest digits that give the same f32 back.
+//! On standard output each line is flushed, so that the reader of a pipe gets each video when it is done. A reader that closed
+//! the pipe is [`FileError::Closed`]. Numbers have the fewest digits that give the same f32 back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,36 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
-use crate::files::{print, stdout_error};
+use crate::files::{AtomicFile, FileError, print, stdout_error};
 use crate::rows::array::{Array, Raw, part_name};
+use crate::rows::file_format::{FileFormat, RowWriter, TakeBatch};
 use crate::rows::layout::Layout;
-use crate::rows::writer::RowWriter;
-use crate::rows::{Row, known};
+use crate::rows::{Part, Row, RowOrFailure};
+
+/// The format.
+pub(crate) struct Jsonl;
+
+impl FileFormat for Jsonl {
+    fn extension(&self) -> &'static str {
+        ".jsonl"
+    }
+
+    fn holds_one_shape(&self) -> bool {
+        false
+    }
+
+    fn writer(&self, file: AtomicFile, _: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(JsonlWriter::file(file)))
+    }
+
+    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
+        read_lines(path, only, &mut |_| Ok(()))
+    }
+
+    fn read_batches(&self, path: &Path, only: Option<&str>, take: TakeBatch) -> Option<Result<Raw, String>> {
+        Some(read_lines(path, only, take))
+    }
+}
 
 /// Writes a line per row.
 pub(crate) struct JsonlWriter {
@@ -32,7 +55,7 @@ enum Target {
 }
 
 impl JsonlWriter {
-    pub(crate) fn file(file: AtomicFile) -> Self {
+    fn file(file: AtomicFile) -> Self {
         let path = file.target().to_path_buf();
         let file = BufWriter::with_capacity(1 << 16, file);
         Self { target: Target::File(file, path), line: Vec::new() }
@@ -46,7 +69,10 @@ impl JsonlWriter {
 impl RowWriter for JsonlWriter {
     fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError> {
         self.line.clear();
-        let encoded = serde_json::to_writer(&mut self.line, &Line { row, layout, status: None });
+        let encoded = serde_json::to_writer(
+            &mut self.line,
+            &Line { clip: Ok(row), parts: &layout.parts, with_status: false },
+        );
         self.line.push(b'\n');
         match &mut self.target {
             Target::File(file, path) => {
@@ -62,52 +88,49 @@ impl RowWriter for JsonlWriter {
 
     fn finish(self: Box<Self>, _: &Layout) -> Result<Option<AtomicFile>, FileError> {
         match self.target {
-            Target::File(file, path) => match file.into_inner() {
-                Ok(file) => Ok(Some(file)),
-                Err(e) => Err(FileError::write(&path, e.into_error())),
-            },
+            Target::File(file, _) => AtomicFile::from_buffer(file).map(Some),
             Target::Stdout => Ok(None),
         }
     }
 }
 
-/// One row as a JSON object, keys in a fixed order.
+/// A row or a failure as a JSON object, its keys in a fixed order.
 pub(crate) struct Line<'a> {
-    pub(crate) row: &'a Row,
-    pub(crate) layout: &'a Layout,
-    /// What became of it, where failures stand between the rows.
-    pub(crate) status: Option<&'static str>,
+    pub(crate) clip: RowOrFailure<'a>,
+    /// The parts of a row.
+    pub(crate) parts: &'a [Part],
+    /// Whether it says `status`, where failures stand between the rows.
+    pub(crate) with_status: bool,
 }
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let row = self.row;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("index", &row.index)?;
-        map.serialize_entry("id", &row.id)?;
-        map.serialize_entry("path", &row.path.to_string_lossy())?;
-        if let Some(status) = self.status {
-            map.serialize_entry("status", status)?;
-        }
-        map.serialize_entry("start", &known(row.start))?;
-        map.serialize_entry("end", &known(row.end))?;
-        map.serialize_entry("frames", &row.frames)?;
-        map.serialize_entry("fps", &known(row.fps))?;
-        map.serialize_entry("duration", &known(row.duration))?;
-        for &part in &self.layout.parts {
-            let values = row.values(part);
-            if part.per_frame() {
-                let width = (values.len() / row.frames.max(1)).max(1);
-                map.serialize_entry(part.column(), &values.chunks(width).collect::<Vec<_>>())?;
-            } else {
-                map.serialize_entry(part.column(), values)?;
+        let status = |text| self.with_status.then_some(text);
+        match self.clip {
+            Ok(row) => {
+                row.clip.serialize_entries(&mut map, true, status("ok"), Some(row.frames))?;
+                for &part in self.parts {
+                    let values = row.values(part);
+                    if part.per_frame() {
+                        let width = (values.len() / row.frames.max(1)).max(1);
+                        map.serialize_entry(part.column(), &values.chunks(width).collect::<Vec<_>>())?;
+                    } else {
+                        map.serialize_entry(part.column(), values)?;
+                    }
+                }
+            }
+            Err(failure) => {
+                failure.clip.serialize_entries(&mut map, true, status("failed"), None)?;
+                map.serialize_entry("stage", &failure.stage)?;
+                map.serialize_entry("error", &failure.error)?;
             }
         }
         map.end()
     }
 }
 
-/// A value of a line, as far as it matters here: a text, numbers in a shape, or anything else.
+/// A value of a line: a text, numbers in a shape, or anything else.
 #[derive(Debug, PartialEq)]
 enum Field {
     Number(f32),
@@ -188,17 +211,9 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 }
 
-/// Reads every list of numbers, or the one named, as an array; all rows must have the same shape.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
-    read_lines(path, only, &mut |_| Ok(()))
-}
-
-/// As [`read`], with `each` called after every line; it may take the values that have been read out of the arrays.
-pub(crate) fn read_lines(
-    path: &Path,
-    only: Option<&str>,
-    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
-) -> Result<Raw, String> {
+/// Reads every list of numbers, or the one named, as an array; all rows must have the same shape. `take` is called after
+/// every line; it may take the values that have been read out of the arrays.
+fn read_lines(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut ids: Option<Vec<String>> = Some(Vec::new());
     let mut arrays: Vec<Array> = Vec::new();
@@ -232,7 +247,7 @@ pub(crate) fn read_lines(
         if lists != arrays.len() {
             return Err(at(&"it lacks a list that the lines before have"));
         }
-        each(&mut arrays).map_err(|e| at(&e))?;
+        take(&mut arrays).map_err(|e| at(&e))?;
         ids = ids.zip(id).map(|(mut ids, id)| {
             ids.push(id);
             ids
@@ -275,30 +290,25 @@ fn add(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::testing::{DIMS, row};
-    use crate::rows::{Dims, Format, Part};
-
-    fn line(row: &Row, parts: &[Part]) -> String {
-        let layout = Layout::new(parts.to_vec(), Dims { frames: None, ..DIMS }, Format::Jsonl);
-        serde_json::to_string(&Line { row, layout: &layout, status: None }).unwrap()
-    }
+    use crate::rows::testing::row;
 
     fn read_text(text: &str) -> Result<Raw, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         std::fs::write(&path, text).unwrap();
-        read(&path, None)
+        Jsonl.read(&path, None)
     }
 
     #[test]
     fn a_line_has_the_columns_in_order_and_no_nan() {
         let mut row = row(4, 2, &[Part::Static, Part::Frames]);
-        row.fps = Some(f64::NAN);
-        row.id = "a\n\"".into();
-        row.path = "a\n\".mp4".into();
+        row.clip.fps = Some(f64::NAN);
+        row.clip.id = "a\n\"".into();
+        row.clip.path = "a\n\".mp4".into();
         row.parts = vec![(Part::Static, vec![0.1, -2.0]), (Part::Frames, (0..8).map(|v| v as f32).collect())];
+        let line = Line { clip: Ok(&row), parts: &[Part::Static, Part::Frames], with_status: false };
         assert_eq!(
-            line(&row, &[Part::Static, Part::Frames]),
+            serde_json::to_string(&line).unwrap(),
             "{\"index\":4,\"id\":\"a\\n\\\"\",\"path\":\"a\\n\\\".mp4\",\"start\":null,\"end\":1.5,\"frames\":2,\
              \"fps\":null,\"duration\":6.0,\"static\":[0.1,-2.0],\
              \"frame_features\":[[0.0,1.0,2.0,3.0],[4.0,5.0,6.0,7.0]]}"

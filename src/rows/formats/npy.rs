@@ -1,24 +1,57 @@
 //! numpy's `.npy`: a small text header, then the values.
 //!
-//! Written with a header of fixed length, so the rows stream and only the count is patched at the end. Format:
+//! The header has a fixed length, so that rows are written one by one, and the header at the end. Format:
 //! numpy's `lib.format` documentation, versions 1 to 3.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
+use crate::files::{AtomicFile, FileError};
 use crate::rows::Row;
-use crate::rows::array::{Array, Place, Places, Raw, UNNAMED};
+use crate::rows::array::{Array, Raw, StoredArray, StoredArrays, UNNAMED};
+use crate::rows::file_format::{FileFormat, RowWriter};
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, count, read_values, write_f32};
-use crate::rows::writer::RowWriter;
+
+/// The format.
+pub(crate) struct Npy;
+
+impl FileFormat for Npy {
+    fn extension(&self) -> &'static str {
+        ".npy"
+    }
+
+    fn holds_one_part(&self) -> bool {
+        true
+    }
+
+    fn writer(&self, file: AtomicFile, _: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(NpyWriter::new(file)?))
+    }
+
+    fn read(&self, path: &Path, _: Option<&str>) -> Result<Raw, String> {
+        read(path)
+    }
+
+    /// The array if it is of f32, and no ids.
+    fn open(&self, path: &Path, _: Option<&str>) -> Result<Option<StoredArrays>, String> {
+        let mut file = File::open(path).map_err(|e| e.to_string())?;
+        let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+        let header = read_header(&mut file)?;
+        if header.element()? != Element::F32 {
+            return Ok(None);
+        }
+        check_size(&header, Element::F32.size(), bytes.saturating_sub(header.len as u64))?;
+        let array = StoredArray::in_file(path, UNNAMED.to_string(), &header.shape, header.len as u64)?;
+        Ok(Some((vec![array], None)))
+    }
+}
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// The whole header as written here: room for four 20-digit numbers, and numpy wants a multiple of 64.
+/// The length of the headers that are written: it has room for four 20-digit numbers, and is a multiple of 64 as numpy asks.
 const HEADER: usize = 192;
-/// The longest header that is believed when reading; numpy itself stops at 10,000.
+/// The longest header that is read; numpy itself reads up to 10,000 bytes.
 const LONGEST_HEADER: usize = 1 << 16;
 
 /// The header of a little-endian f32 array in C order, [`HEADER`] bytes long.
@@ -38,14 +71,14 @@ pub(crate) fn header(shape: &[usize]) -> Vec<u8> {
 }
 
 /// Writes the one part of the layout.
-pub(crate) struct NpyWriter {
+struct NpyWriter {
     file: BufWriter<AtomicFile>,
     target: PathBuf,
     rows: usize,
 }
 
 impl NpyWriter {
-    pub(crate) fn new(file: AtomicFile) -> Result<Self, FileError> {
+    fn new(file: AtomicFile) -> Result<Self, FileError> {
         let target = file.target().to_path_buf();
         let mut file = BufWriter::with_capacity(1 << 16, file);
         file.write_all(&[0; HEADER]).map_err(|e| FileError::write(&target, e))?;
@@ -68,10 +101,7 @@ impl RowWriter for NpyWriter {
         let file = &mut self.file;
         let patched = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header(&shape)));
         patched.map_err(|e| FileError::write(&self.target, e))?;
-        match self.file.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(FileError::write(&self.target, e.into_error())),
-        }
+        AtomicFile::from_buffer(self.file).map(Some)
     }
 }
 
@@ -184,21 +214,8 @@ pub(crate) fn read_array(
     Ok(Array { name: name.to_string(), shape: header.shape, data })
 }
 
-/// Where the array lies, and no ids; `None` if it is of another type than f32 and must be read.
-pub(crate) fn places(path: &Path) -> Result<Option<Places>, String> {
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    let bytes = file.metadata().map_err(|e| e.to_string())?.len();
-    let header = read_header(&mut file)?;
-    if header.element()? != Element::F32 {
-        return Ok(None);
-    }
-    check_size(&header, Element::F32.size(), bytes.saturating_sub(header.len as u64))?;
-    let place = Place { name: UNNAMED.to_string(), shape: header.shape, offset: header.len as u64 };
-    Ok(Some((vec![place], None)))
-}
-
 /// Reads a whole file.
-pub(crate) fn read(path: &Path) -> Result<Raw, String> {
+fn read(path: &Path) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let bytes = file.metadata().map_err(|e| e.to_string())?.len();
     let mut file = BufReader::with_capacity(1 << 16, file);

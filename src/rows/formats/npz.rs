@@ -1,7 +1,7 @@
 //! numpy's `.npz`: a zip with an `.npy` per part, stored, as `numpy.savez` makes it.
 //!
-//! An entry's header tells its length and a zip's entries come one after the other, so each part waits in a [`Spool`]
-//! until the end. Sizes are written as zip64 from the start: the archive may pass 4 GiB.
+//! An entry's header has its length, and the entries of a zip follow each other, so the values of each part are kept in a spool
+//! until the end. Sizes are written as zip64, since the archive may be larger than 4 GiB.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -12,39 +12,54 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
-use crate::rows::array::{Place, Places, Raw};
+use crate::files::{AtomicFile, FileError, display_text};
+use crate::rows::Row;
+use crate::rows::array::{Raw, StoredArray, StoredArrays};
+use crate::rows::file_format::{FileFormat, RowWriter};
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
-use crate::rows::values::{Element, Spool};
-use crate::rows::writer::RowWriter;
-use crate::rows::{Part, Row};
+use crate::rows::values::{Element, Spools};
+
+/// The format.
+pub(crate) struct Npz;
+
+impl FileFormat for Npz {
+    fn extension(&self) -> &'static str {
+        ".npz"
+    }
+
+    fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(NpzWriter::new(file, layout)?))
+    }
+
+    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
+        read(path, only)
+    }
+
+    /// The arrays if all are of f32 and none is compressed.
+    fn open(&self, path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
+        open(path, only)
+    }
+}
 
 /// Writes an array per part.
-pub(crate) struct NpzWriter {
+struct NpzWriter {
     file: AtomicFile,
     target: PathBuf,
-    spools: Vec<(Part, Spool)>,
+    spools: Spools,
     rows: usize,
 }
 
 impl NpzWriter {
-    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
-        let target = file.target().to_path_buf();
-        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
-        Ok(Self { file, target, spools, rows: 0 })
+    fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
+        Ok(Self { target: file.target().to_path_buf(), spools: Spools::new(&file, layout)?, file, rows: 0 })
     }
 }
 
 impl RowWriter for NpzWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
-        for (part, spool) in &mut self.spools {
-            spool.push(row.values(*part))?;
-        }
         self.rows += 1;
-        Ok(())
+        self.spools.push(row)
     }
 
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
@@ -56,23 +71,19 @@ impl RowWriter for NpzWriter {
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::default())
             .large_file(true);
-        for (part, spool) in spools {
+        for (part, spool) in spools.into_iter() {
             zip.start_file(format!("{part}.npy"), options).map_err(fail)?;
             let mut shape = vec![rows];
             shape.extend(layout.shape(part));
             let copied = zip.write_all(&npy::header(&shape)).and_then(|()| spool.copy_into(&mut zip));
             copied.map_err(|e| FileError::write(&target, e))?;
         }
-        let buffer = zip.finish().map_err(fail)?;
-        match buffer.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(FileError::write(&target, e.into_error())),
-        }
+        AtomicFile::from_buffer(zip.finish().map_err(fail)?).map(Some)
     }
 }
 
 /// Reads the arrays of two dimensions and more, or the one named; a text array `ids` (or `id`) names the rows.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
     let mut raw = Raw { ids: None, arrays: Vec::new() };
@@ -84,7 +95,7 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             continue;
         }
         let size = entry.size();
-        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -104,11 +115,11 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     Ok(raw)
 }
 
-/// Where the arrays that [`read`] gives lie, and the ids; `None` if one is compressed or of another type than f32 and must be read.
-pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, String> {
+/// Opens the arrays that [`read`] gives; `None` if one is compressed or of another type than f32 and must be read.
+fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
-    let (mut places, mut own) = (Vec::new(), None);
+    let (mut arrays, mut own) = (Vec::new(), None);
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
         let Some(name) = array_name(&entry)? else { continue };
@@ -118,7 +129,7 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
         }
         let (size, start) = (entry.size(), entry.data_start());
         let stored = entry.compression() == CompressionMethod::Stored;
-        let in_entry = |e: String| format!("array '{}': {e}", crate::files::display_text(&name));
+        let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && header.is_text() {
@@ -128,10 +139,10 @@ pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, 
                 return Ok(None);
             };
             npy::check_size(&header, Element::F32.size(), rest).map_err(in_entry)?;
-            places.push(Place { name, shape: header.shape, offset: start + header.len as u64 });
+            arrays.push(StoredArray::in_file(path, name, &header.shape, start + header.len as u64)?);
         }
     }
-    Ok(Some((places, own)))
+    Ok(Some((arrays, own)))
 }
 
 /// The name of the array an entry holds, if it is one.
@@ -163,6 +174,7 @@ fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Part;
     use crate::rows::testing::{DIMS, row};
     use crate::rows::{Destination, Prepared, read as read_table};
 

@@ -1,6 +1,6 @@
 //! The safetensors format: a JSON header with the tensors' places, then their bytes; ids as a JSON array in the metadata.
 //!
-//! The header stands first and holds what is known last, so each part waits in a [`Spool`].
+//! The header is first and holds what is known last, so the values of each part are kept in a spool until the end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -9,81 +9,142 @@ use std::path::{Path, PathBuf};
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::files::{AtomicFile, FileError, TensorEntry, safetensors_header};
-use crate::rows::array::{Array, Place, Places, Raw};
+use crate::files::safetensors::{LONGEST_HEADER, header};
+use crate::files::{AtomicFile, FileError};
+use crate::rows::array::{Array, Raw, StoredArray, StoredArrays};
+use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter};
 use crate::rows::layout::Layout;
-use crate::rows::values::{Element, Spool, count, read_values};
-use crate::rows::writer::RowWriter;
-use crate::rows::{Part, Row};
+use crate::rows::values::{Element, Spools, count, read_values};
+use crate::rows::{ClipMeta, Part, Row};
+
+/// The format.
+pub(crate) struct Safetensors;
+
+impl FileFormat for Safetensors {
+    fn extension(&self) -> &'static str {
+        ".safetensors"
+    }
+
+    fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(SafetensorsWriter::new(file, layout, None)?))
+    }
+
+    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
+        read(path, only)
+    }
+
+    /// The tensors if all are of f32.
+    fn open(&self, path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
+        let head = head(&mut File::open(path).map_err(|e| e.to_string())?)?;
+        let mut arrays = Vec::new();
+        for (name, element, info) in tensors(&head, only)? {
+            if element != Element::F32 {
+                return Ok(None);
+            }
+            let offset = head.start + info.data_offsets.0 as u64;
+            arrays.push(StoredArray::in_file(path, name, &info.shape, offset)?);
+        }
+        Ok(Some((arrays, head.ids)))
+    }
+
+    fn dataset_part(&self) -> Option<&dyn PartFile> {
+        Some(self)
+    }
+}
+
+impl PartFile for Safetensors {
+    fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
+        Ok(Box::new(SafetensorsWriter::new(file, layout, Some(Vec::new()))?))
+    }
+
+    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
+        Ok(notes(path)?.remove(key))
+    }
+
+    fn rows(&self, path: &Path, parts: &[Part]) -> Result<RowIterator, String> {
+        Ok(Box::new(rows(path, parts)?.into_iter().map(Ok)))
+    }
+}
 
 /// The metadata key of the ids.
 const IDS: &str = "ids";
-/// The longest header the format allows (the library's limit).
-const LONGEST_HEADER: u64 = 100_000_000;
+/// The metadata key under which a part of a dataset has the descriptions of its rows' clips (JSON).
+const COLUMNS: &str = "lift.rows";
+
+/// The description of a row's clip, without its id, which is among the ids.
+#[derive(Deserialize)]
+struct Columns {
+    #[serde(flatten)]
+    clip: ClipMeta,
+    frames: usize,
+}
+
+impl Serialize for Columns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.clip.serialize_entries(&mut map, false, None, Some(self.frames))?;
+        map.end()
+    }
+}
 
 /// Writes a tensor per part.
-pub(crate) struct SafetensorsWriter {
+struct SafetensorsWriter {
     file: AtomicFile,
     target: PathBuf,
-    spools: Vec<(Part, Spool)>,
+    spools: Spools,
     ids: Vec<String>,
-    notes: Vec<(&'static str, String)>,
+    notes: BTreeMap<&'static str, String>,
+    /// Only in parts of a dataset.
+    columns: Option<Vec<Columns>>,
 }
 
 impl SafetensorsWriter {
-    pub(crate) fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
-        let target = file.target().to_path_buf();
-        let spool = |&part: &Part| Ok((part, Spool::new(file.folder(), &target)?));
-        let spools = layout.parts.iter().map(spool).collect::<Result<_, FileError>>()?;
-        Ok(Self { file, target, spools, ids: Vec::new(), notes: Vec::new() })
+    fn new(file: AtomicFile, layout: &Layout, columns: Option<Vec<Columns>>) -> Result<Self, FileError> {
+        let (target, spools) = (file.target().to_path_buf(), Spools::new(&file, layout)?);
+        Ok(Self { file, target, spools, ids: Vec::new(), notes: BTreeMap::new(), columns })
     }
 }
 
 impl RowWriter for SafetensorsWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
-        for (part, spool) in &mut self.spools {
-            spool.push(row.values(*part))?;
+        self.ids.push(row.clip.id.clone());
+        if let Some(columns) = &mut self.columns {
+            columns.push(Columns { clip: row.clip.clone(), frames: row.frames });
         }
-        self.ids.push(row.id.clone());
-        Ok(())
+        self.spools.push(row)
     }
 
     fn note(&mut self, key: &'static str, text: String) {
-        self.notes.push((key, text));
+        self.notes.insert(key, text);
     }
 
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
-        let Self { file, target, spools, ids, notes } = *self;
+        let Self { file, target, spools, ids, mut notes, columns } = *self;
         let fail = |e| FileError::write(&target, e);
-        let mut metadata: BTreeMap<_, _> = notes.into_iter().collect();
-        metadata.insert(IDS, serde_json::to_string(&ids).map_err(|e| fail(e.into()))?);
-        let header = safetensors_header(
-            &metadata,
-            spools.iter().map(|(part, _)| TensorEntry {
-                name: part.name(),
-                dtype: "F32",
-                shape: std::iter::once(ids.len()).chain(layout.shape(*part)).collect(),
-                width: size_of::<f32>(),
-            }),
-        );
-        if header.len() as u64 - 8 > LONGEST_HEADER {
-            let cause = "the ids are too many for the header of a .safetensors; write .parquet";
-            return Err(fail(std::io::Error::other(cause)));
+        let json = |e: serde_json::Error| fail(e.into());
+        notes.insert(IDS, serde_json::to_string(&ids).map_err(json)?);
+        if let Some(columns) = columns {
+            notes.insert(COLUMNS, serde_json::to_string(&columns).map_err(json)?);
         }
+        let tensors = spools.parts().map(|part| {
+            let shape = [&[ids.len()], &layout.shape(part)[..]].concat();
+            (part.name(), Dtype::F32, shape)
+        });
+        let header = header(&notes, tensors)
+            .map_err(|e| fail(std::io::Error::other(format!("{e}; write .parquet"))))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(&header).map_err(fail)?;
-        for (_, spool) in spools {
+        for (_, spool) in spools.into_iter() {
             spool.copy_into(&mut out).map_err(fail)?;
         }
-        match out.into_inner() {
-            Ok(file) => Ok(Some(file)),
-            Err(e) => Err(fail(e.into_error())),
-        }
+        AtomicFile::from_buffer(out).map(Some)
     }
 }
 
-/// What stands before the values.
+/// The header of a file.
 struct Head {
     metadata: Metadata,
     ids: Option<Vec<String>>,
@@ -92,8 +153,9 @@ struct Head {
 }
 
 /// Reads the header and compares what it declares with the file's size.
-fn head(file: &mut (impl Read + Seek), size: u64) -> Result<Head, String> {
+fn head(file: &mut File) -> Result<Head, String> {
     let text = |e: std::io::Error| e.to_string();
+    let size = file.metadata().map_err(text)?.len();
     let mut length = [0u8; 8];
     file.read_exact(&mut length).map_err(|_| "not a .safetensors: it is shorter than its header")?;
     let length = u64::from_le_bytes(length);
@@ -146,19 +208,17 @@ fn tensors<'a>(head: &'a Head, only: Option<&str>) -> Result<Vec<(String, Elemen
 }
 
 /// The texts of a file's metadata, without its tensors.
-pub(crate) fn read_metadata(path: &Path) -> Result<Option<HashMap<String, String>>, String> {
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    let size = file.metadata().map_err(|e| e.to_string())?.len();
-    Ok(head(&mut file, size)?.metadata.metadata().clone())
+fn notes(path: &Path) -> Result<HashMap<String, String>, String> {
+    let head = head(&mut File::open(path).map_err(|e| e.to_string())?)?;
+    Ok(head.metadata.metadata().clone().unwrap_or_default())
 }
 
 /// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     let text = |e: std::io::Error| e.to_string();
-    let file = File::open(path).map_err(text)?;
-    let size = file.metadata().map_err(text)?.len();
+    let mut file = File::open(path).map_err(text)?;
+    let head = head(&mut file)?;
     let mut file = BufReader::with_capacity(1 << 16, file);
-    let head = head(&mut file, size)?;
     let mut arrays = Vec::new();
     for (name, element, info) in tensors(&head, only)? {
         let values = count(&info.shape, element.size())?;
@@ -169,20 +229,28 @@ pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
     Ok(Raw { ids: head.ids, arrays })
 }
 
-/// Where the tensors that [`read`] gives lie, and the ids; `None` if one is of another type than f32 and must be read.
-pub(crate) fn places(path: &Path, only: Option<&str>) -> Result<Option<Places>, String> {
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    let size = file.metadata().map_err(|e| e.to_string())?.len();
-    let head = head(&mut file, size)?;
-    let mut places = Vec::new();
-    for (name, element, info) in tensors(&head, only)? {
-        if element != Element::F32 {
-            return Ok(None);
-        }
-        let offset = head.start + info.data_offsets.0 as u64;
-        places.push(Place { name, shape: info.shape.clone(), offset });
+/// The rows of a dataset's part.
+fn rows(path: &Path, parts: &[Part]) -> Result<Vec<Row>, String> {
+    let raw = read(path, None)?;
+    let notes = notes(path)?;
+    let columns = notes.get(COLUMNS).ok_or("it does not say what its rows are")?;
+    let columns: Vec<Columns> = serde_json::from_str(columns).map_err(|e| e.to_string())?;
+    let ids = raw.ids.unwrap_or_default();
+    let array = |part: &Part| {
+        let array = raw.arrays.iter().find(|a| a.name == part.name() && a.rows() == columns.len());
+        array.map(|a| (*part, a)).ok_or_else(|| format!("it has no tensor {part} with a row for each"))
+    };
+    let arrays = parts.iter().map(array).collect::<Result<Vec<_>, _>>()?;
+    if ids.len() != columns.len() {
+        return Err(format!("it has {} ids for {} rows", ids.len(), columns.len()));
     }
-    Ok(Some((places, head.ids)))
+    let row = |(at, (Columns { clip, frames }, id)): (usize, (Columns, String))| Row {
+        clip: ClipMeta { id, ..clip },
+        window: None,
+        frames,
+        parts: arrays.iter().map(|(part, array)| (*part, array.row(at).to_vec())).collect(),
+    };
+    Ok(columns.into_iter().zip(ids).enumerate().map(row).collect())
 }
 
 #[cfg(test)]
@@ -205,7 +273,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         let (_, metadata) = ::safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let ids: Vec<String> = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["ids"]).unwrap();
-        assert_eq!(ids, [rows[0].id.clone(), rows[1].id.clone()]);
+        assert_eq!(ids, [rows[0].clip.id.clone(), rows[1].clip.id.clone()]);
         let tensors = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let frames = tensors.tensor("frames").unwrap();
         assert_eq!((frames.dtype(), frames.shape()), (Dtype::F32, &[2, 3, 4][..]));

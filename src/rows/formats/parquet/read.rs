@@ -1,4 +1,4 @@
-//! Parquet back into arrays: what is written here, and the list columns that pandas, DuckDB or Polars make of it.
+//! Reads Parquet: files of this program, and the list columns that pandas, DuckDB or Polars write.
 
 use std::path::Path;
 
@@ -11,40 +11,34 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
+use super::source::SizedFile;
 use crate::guard::catch_panic;
 use crate::rows::array::{Array, Raw, part_name};
-use crate::rows::formats::parquet::source::Source;
-use crate::rows::formats::parquet::write::SHAPE;
+use crate::rows::file_format::TakeBatch;
+use crate::rows::formats::record_batch::SHAPE;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
-/// Reads the list columns of floats, or the one named, and the ids of the column `id`.
-///
-/// The library checks sizes against the file, but a damaged file may still trip one of its assertions: a panic becomes a reason.
-pub(crate) fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
-    read_batches(path, only, &mut |_| Ok(()))
+/// Runs the library's reader. It checks sizes against the file, but a damaged file may still trip one of its assertions: a
+/// panic becomes a reason.
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_panic(read).unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
 }
 
-/// As [`read`], with `each` called after every batch; it may take the values that have been read out of the arrays.
-pub(crate) fn read_batches(
-    path: &Path,
-    only: Option<&str>,
-    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
-) -> Result<Raw, String> {
-    catch_panic(|| read_columns(path, only, each))
-        .unwrap_or_else(|| Err("damaged: the Parquet reader gave up on it".into()))
-}
-
-fn read_columns(
-    path: &Path,
-    only: Option<&str>,
-    each: &mut dyn FnMut(&mut [Array]) -> Result<(), String>,
-) -> Result<Raw, String> {
-    let source = Source::open(path)?;
+/// Opens a file whose columns are in it.
+pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<SizedFile>, String> {
+    let source = SizedFile::open(path)?;
     let bytes = source.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(readable)?;
     check_places(builder.metadata(), bytes)?;
+    Ok(builder)
+}
+
+/// Reads the list columns of floats, or the one named, and the ids of the column `id`. `take` is called after every batch; it
+/// may take the values that have been read out of the arrays.
+pub(super) fn read(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, String> {
+    let builder = open(path)?;
     let schema = builder.schema().clone();
     let mut raw = Raw { ids: None, arrays: Vec::new() };
     let mut columns = Vec::new();
@@ -74,7 +68,7 @@ fn read_columns(
                     .map_err(|e| format!("column '{}': {e}", array.name))?;
             }
         }
-        each(&mut raw.arrays)?;
+        take(&mut raw.arrays)?;
     }
     for (array, width) in raw.arrays.iter_mut().zip(widths) {
         let declared: Option<usize> = array.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
@@ -92,7 +86,7 @@ fn read_columns(
 }
 
 /// Checks that every column chunk lies in the file; the library asserts it only in part, and prints a panic's text.
-pub(crate) fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         let end = start.checked_add(chunk.compressed_size()).and_then(|end| u64::try_from(end).ok());
@@ -106,8 +100,8 @@ pub(crate) fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(),
     Ok(())
 }
 
-/// An error of the library with the remedy for what this build leaves out.
-fn readable(e: impl std::fmt::Display) -> String {
+/// An error of the library, with a remedy where this build lacks a feature.
+pub(super) fn readable(e: impl std::fmt::Display) -> String {
     match e.to_string() {
         text if text.contains("Disabled feature") => {
             format!("{text}; write it again with zstd or without compression")
@@ -195,12 +189,12 @@ mod tests {
     fn more_rows_than_a_batch_come_back_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let rows = BATCH_ROWS + 5;
-        let raw = read(&sample(dir.path(), rows), Some("concat")).unwrap();
+        let raw = read(&sample(dir.path(), rows), Some("concat"), &mut |_| Ok(())).unwrap();
         assert_eq!(raw.arrays.len(), 1);
         assert_eq!(raw.arrays[0].shape, [rows, 4]);
         let last = row(rows - 1, 3, &[Part::Concat]);
         assert_eq!(raw.arrays[0].row(rows - 1), last.values(Part::Concat));
-        assert_eq!(raw.ids.unwrap()[rows - 1], last.id);
+        assert_eq!(raw.ids.unwrap()[rows - 1], last.clip.id);
     }
 
     #[test]
@@ -210,7 +204,7 @@ mod tests {
         let good = std::fs::read(&path).unwrap();
         for cut in [0, 4, 11, good.len() / 2, good.len() - 1] {
             std::fs::write(&path, &good[..cut]).unwrap();
-            assert!(read(&path, None).is_err(), "cut at {cut}");
+            assert!(read(&path, None, &mut |_| Ok(())).is_err(), "cut at {cut}");
         }
         // One byte at a time, in place.
         std::fs::write(&path, &good).unwrap();
@@ -222,12 +216,12 @@ mod tests {
         for (at, &byte) in good.iter().enumerate() {
             for mask in [0x55, 0x80, 0x01] {
                 put(at, byte ^ mask);
-                if let Err(reason) = read_columns(&path, None, &mut |_| Ok(())) {
+                if let Err(reason) = read(&path, None, &mut |_| Ok(())) {
                     assert!(!reason.is_empty());
                 }
             }
             put(at, byte);
         }
-        assert!(read_columns(&path, None, &mut |_| Ok(())).is_ok());
+        assert!(read(&path, None, &mut |_| Ok(())).is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! The bytes of a Parquet file, as its reader gets them: never more than there are, and an end that is one.
+//! Gives the library the bytes of a Parquet file, and an error where it reads beyond the end.
 //!
-//! The library believes the sizes that a page's header declares: it sets aside what a length asks for, and goes on reading
-//! beyond the end of the file as often as a count says, which a few bytes can make two thousand million times.
+//! The library trusts the sizes that a page's header declares: it allocates the memory that a length asks for, and reads beyond
+//! the end of the file as often as a count says, which a damaged file can set to two thousand million.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -15,12 +15,12 @@ use bytes::Bytes;
 const PATIENCE: u32 = 16;
 
 /// A file of known length.
-pub(crate) struct Source {
+pub(crate) struct SizedFile {
     file: File,
     length: u64,
 }
 
-impl Source {
+impl SizedFile {
     pub(crate) fn open(path: &Path) -> std::result::Result<Self, String> {
         let file = File::open(path).map_err(|e| e.to_string())?;
         let length = file.metadata().map_err(|e| e.to_string())?.len();
@@ -34,17 +34,17 @@ impl Source {
     }
 }
 
-impl Length for Source {
+impl Length for SizedFile {
     fn len(&self) -> u64 {
         self.length
     }
 }
 
-impl ChunkReader for Source {
-    type T = Piece;
+impl ChunkReader for SizedFile {
+    type T = SizedFileReader;
 
-    fn get_read(&self, start: u64) -> Result<Piece> {
-        Ok(Piece { file: BufReader::new(self.at(start)?), ends: 0 })
+    fn get_read(&self, start: u64) -> Result<SizedFileReader> {
+        Ok(SizedFileReader { file: BufReader::new(self.at(start)?), ends: 0 })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -58,13 +58,13 @@ impl ChunkReader for Source {
     }
 }
 
-/// The file from some place on.
-pub(crate) struct Piece {
+/// Reads the file from an offset on.
+pub(crate) struct SizedFileReader {
     file: BufReader<File>,
     ends: u32,
 }
 
-impl Read for Piece {
+impl Read for SizedFileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.file.read(buffer)?;
         if got == 0 && !buffer.is_empty() {

@@ -1,12 +1,9 @@
-//! Parquet: the clip's columns and a fixed-size list of f32 per part, its shape in the column's metadata (`shape`, JSON).
+//! Writes Parquet: record batches of the clips' columns and a list per part.
 //!
-//! Rows are gathered into small batches and row groups of bounded bytes, so memory does not grow with the run. Values are
-//! plain (features hardly compress and have no dictionary); zstd takes what it can. The schema waits for the first row,
-//! which may be the one that tells `T`.
+//! Batches and row groups have a bounded size, so memory does not grow with the run. Values are stored plain, without a
+//! dictionary, and compressed by zstd. The schema is made with the first row, which may decide `T`.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
@@ -14,19 +11,16 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::schema::types::ColumnPath;
-use arrow_array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 
-use crate::files::AtomicFile;
-use crate::files::FileError;
+use crate::files::{AtomicFile, FileError};
+use crate::rows::Row;
+use crate::rows::file_format::RowWriter;
+use crate::rows::formats::record_batch::{ELEMENT, record_batch, schema};
 use crate::rows::layout::Layout;
-use crate::rows::writer::RowWriter;
-use crate::rows::{Part, Row, known};
 
-/// The metadata key of a part's shape in one row.
-pub(crate) const SHAPE: &str = "shape";
+/// The columns before those of the parts.
+const COLUMNS: [&str; 8] = ["index", "id", "path", "start", "end", "frames", "fps", "duration"];
 /// Values gathered before a batch goes to the encoder (1 MiB of f32).
 const BATCH_VALUES: usize = 1 << 18;
 /// Rows gathered at most, where a row is small.
@@ -38,7 +32,9 @@ const GROUP_BYTES: usize = 16 << 20;
 pub(crate) struct ParquetWriter {
     target: PathBuf,
     state: State,
-    batch: Batch,
+    /// Rows that are gathered for the next batch, and how many values they have.
+    rows: Vec<Row>,
+    values: usize,
     notes: Vec<KeyValue>,
 }
 
@@ -46,28 +42,14 @@ enum State {
     /// Before the first row.
     Claimed(AtomicFile),
     Open(Box<ArrowWriter<AtomicFile>>, SchemaRef),
-    /// Only while the one becomes the other, and for good if that failed.
+    /// While one becomes the other, and after that failed.
     Failed,
-}
-
-/// Columns being gathered.
-#[derive(Default)]
-struct Batch {
-    index: Vec<i64>,
-    id: Vec<String>,
-    path: Vec<String>,
-    start: Vec<Option<f64>>,
-    end: Vec<Option<f64>>,
-    frames: Vec<i64>,
-    fps: Vec<Option<f64>>,
-    duration: Vec<Option<f64>>,
-    parts: Vec<Vec<f32>>,
 }
 
 impl ParquetWriter {
     pub(crate) fn new(file: AtomicFile) -> Self {
         let target = file.target().to_path_buf();
-        Self { target, state: State::Claimed(file), batch: Batch::default(), notes: vec![] }
+        Self { target, state: State::Claimed(file), rows: vec![], values: 0, notes: vec![] }
     }
 
     fn fail(&self, e: ParquetError) -> FileError {
@@ -79,27 +61,30 @@ impl ParquetWriter {
         if let State::Claimed(_) = self.state
             && let State::Claimed(file) = std::mem::replace(&mut self.state, State::Failed)
         {
-            let schema = schema(layout).map_err(|e| self.fail(e))?;
+            let schema = schema(&COLUMNS, layout, false);
+            let schema = schema.map_err(|e| self.fail(ParquetError::General(e)))?;
             let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(layout)));
             self.state = State::Open(Box::new(writer.map_err(|e| self.fail(e))?), schema);
         }
         let State::Open(writer, schema) = &mut self.state else {
             return Ok(());
         };
-        let batch = std::mem::take(&mut self.batch);
-        if batch.id.is_empty() {
+        let rows = std::mem::take(&mut self.rows);
+        self.values = 0;
+        if rows.is_empty() {
             return Ok(());
         }
-        let written = batch.record(schema).and_then(|record| writer.write(&record));
+        let batch = record_batch(schema, layout, &rows.iter().map(Ok).collect::<Vec<_>>());
+        let written = batch.map_err(ParquetError::from).and_then(|batch| writer.write(&batch));
         written.map_err(|e| self.fail(e))
     }
 }
 
 impl RowWriter for ParquetWriter {
     fn push(&mut self, row: &Row, layout: &Layout) -> Result<(), FileError> {
-        self.batch.push(row, layout);
-        let values: usize = self.batch.parts.iter().map(Vec::len).sum();
-        if values >= BATCH_VALUES || self.batch.id.len() >= BATCH_ROWS {
+        self.values += row.parts.iter().map(|(_, values)| values.len()).sum::<usize>();
+        self.rows.push(row.clone());
+        if self.values >= BATCH_VALUES || self.rows.len() >= BATCH_ROWS {
             self.flush(layout)?;
         }
         Ok(())
@@ -122,73 +107,6 @@ impl RowWriter for ParquetWriter {
     }
 }
 
-impl Batch {
-    fn push(&mut self, row: &Row, layout: &Layout) {
-        self.index.push(row.index as i64);
-        self.id.push(row.id.clone());
-        self.path.push(row.path.to_string_lossy().into_owned());
-        self.start.push(known(row.start));
-        self.end.push(known(row.end));
-        self.frames.push(row.frames as i64);
-        self.fps.push(known(row.fps));
-        self.duration.push(known(row.duration));
-        self.parts.resize(layout.parts.len(), Vec::new());
-        for (values, &part) in self.parts.iter_mut().zip(&layout.parts) {
-            values.extend_from_slice(row.values(part));
-        }
-    }
-
-    fn record(self, schema: &SchemaRef) -> Result<RecordBatch, ParquetError> {
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from(self.index)),
-            Arc::new(StringArray::from(self.id)),
-            Arc::new(StringArray::from(self.path)),
-            Arc::new(Float64Array::from(self.start)),
-            Arc::new(Float64Array::from(self.end)),
-            Arc::new(Int64Array::from(self.frames)),
-            Arc::new(Float64Array::from(self.fps)),
-            Arc::new(Float64Array::from(self.duration)),
-        ];
-        for (values, field) in self.parts.into_iter().zip(&schema.fields()[columns.len()..]) {
-            if let DataType::FixedSizeList(item, size) = field.data_type() {
-                let values = Arc::new(Float32Array::from(values));
-                columns.push(Arc::new(FixedSizeListArray::try_new(item.clone(), *size, values, None)?));
-            }
-        }
-        Ok(RecordBatch::try_new(schema.clone(), columns)?)
-    }
-}
-
-/// The child of a list column, by the name the Parquet format gives it.
-const ELEMENT: &str = "element";
-
-fn schema(layout: &Layout) -> Result<SchemaRef, ParquetError> {
-    let mut fields = vec![
-        Field::new("index", DataType::Int64, false),
-        Field::new("id", DataType::Utf8, false),
-        Field::new("path", DataType::Utf8, false),
-        Field::new("start", DataType::Float64, true),
-        Field::new("end", DataType::Float64, true),
-        Field::new("frames", DataType::Int64, false),
-        Field::new("fps", DataType::Float64, true),
-        Field::new("duration", DataType::Float64, true),
-    ];
-    for &part in &layout.parts {
-        fields.push(part_field(layout, part).map_err(ParquetError::General)?);
-    }
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// The column of a part: a fixed-size list of f32 with its shape in the metadata.
-pub(crate) fn part_field(layout: &Layout, part: Part) -> Result<Field, String> {
-    let shape = layout.shape(part);
-    let size = i32::try_from(layout.len(part))
-        .map_err(|_| format!("a row of the part {part} is too long for a list: {shape:?}"))?;
-    let item = Arc::new(Field::new(ELEMENT, DataType::Float32, false));
-    let metadata = HashMap::from([(SHAPE.to_string(), format!("{shape:?}"))]);
-    Ok(Field::new(part.column(), DataType::FixedSizeList(item, size), false).with_metadata(metadata))
-}
-
 fn properties(layout: &Layout) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -202,7 +120,7 @@ fn properties(layout: &Layout) -> WriterProperties {
     properties.build()
 }
 
-/// The system's error inside the library's, so that a full disk is known as one.
+/// The system's error inside the library's, so that a full disk is recognised.
 fn io_error(e: ParquetError) -> std::io::Error {
     match e {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
@@ -217,8 +135,9 @@ fn io_error(e: ParquetError) -> std::io::Error {
 pub(crate) mod tests {
     use super::*;
     use crate::rows::testing::{DIMS, row};
-    use crate::rows::{Destination, Prepared};
+    use crate::rows::{Destination, Part, Prepared};
     use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use arrow_schema::DataType;
     use std::fs::File;
     use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::fill::*;
+use crate::dataset::writer::*;
 use crate::dataset::{FAILURES, InputsDigest, Manifest, read_part};
 use crate::files::Stamp;
 use crate::rows::Format;
@@ -45,22 +45,28 @@ impl Bench {
     }
 
     /// A run that ends after `most` inputs, in order or (`killed`) not; which it took, and the counts.
-    fn run(&self, most: usize, retry: bool, fails: bool, killed: bool) -> (Vec<usize>, Option<Counts>) {
+    fn run(
+        &self,
+        most: usize,
+        retry: bool,
+        fails: bool,
+        killed: bool,
+    ) -> (Vec<usize>, Option<DatasetCounts>) {
         let dataset = self.open().unwrap();
-        let plan = Plan::new(&dataset, self.members(), retry).unwrap();
+        let plan = DatasetPlan::new(&dataset, self.members(), retry).unwrap();
         let selected: Vec<usize> = plan.select(self.members(), |m| m.0).map(|m| m.0).collect();
         assert_eq!(selected.len(), plan.wanted);
-        let mut filler = Filler::new(dataset, plan).unwrap();
+        let mut writer = DatasetWriter::new(dataset, plan).unwrap();
         let taken: Vec<usize> = selected.into_iter().take(most).collect();
         for &i in &taken {
             let stamp = Stamp::of(&self.file(i));
             if fails && i % 3 == 2 {
-                filler.failed(stamp, &failure(i)).unwrap();
+                writer.failed(stamp, &failure(i)).unwrap();
             } else {
-                filler.embedded(i, stamp, &[row(i, 3, &PARTS)]).unwrap();
+                writer.embedded(i, stamp, &[row(i, 3, &PARTS)]).unwrap();
             }
         }
-        let counts = if killed { None } else { Some(filler.finish().unwrap()) };
+        let counts = if killed { None } else { Some(writer.finish().unwrap()) };
         (taken, counts)
     }
 
@@ -76,7 +82,7 @@ impl Bench {
         let mut all = Vec::new();
         for number in dataset.parts().unwrap() {
             let (_, rows) = read_part(&dataset.part(number), &PARTS, DIMS).unwrap();
-            all.extend(rows.iter().map(|r| r.index));
+            all.extend(rows.iter().map(|r| r.clip.index));
         }
         all.sort_unstable();
         all
@@ -89,10 +95,10 @@ fn good() -> Vec<usize> {
 
 #[test]
 fn stopped_or_killed_anywhere_and_resumed_it_ends_in_the_same_bytes() {
-    for kind in [Format::Parquet, Format::Safetensors] {
+    for kind in [Format::PARQUET, Format::SAFETENSORS] {
         let whole = Bench::new(kind);
         let (taken, counts) = whole.run(INPUTS, false, true, false);
-        assert_eq!((taken.len(), counts), (INPUTS, Some(Counts { embedded: 7, rows: 7, failed: 3 })));
+        assert_eq!((taken.len(), counts), (INPUTS, Some(DatasetCounts { embedded: 7, rows: 7, failed: 3 })));
         let expected = whole.files();
         assert_eq!(expected.len(), 3 + 2, "{:?}", expected.keys());
         for killed in [false, true] {
@@ -113,19 +119,19 @@ fn stopped_or_killed_anywhere_and_resumed_it_ends_in_the_same_bytes() {
 
 #[test]
 fn a_changed_file_is_embedded_again_and_the_others_are_taken_over() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(INPUTS, false, true, false);
     fs::write(bench.file(5), [1; 3]).unwrap();
     fs::write(bench.file(6), [1; 4]).unwrap();
     let (taken, counts) = bench.run(INPUTS, false, false, false);
     assert_eq!(taken, [5, 6]);
-    assert_eq!(counts, Some(Counts { embedded: 8, rows: 8, failed: 2 }));
+    assert_eq!(counts, Some(DatasetCounts { embedded: 8, rows: 8, failed: 2 }));
     assert_eq!(bench.ids(), [0, 1, 3, 4, 5, 6, 7, 9]);
 }
 
 #[test]
 fn failures_are_tried_again_on_request_in_parts_of_their_own() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(INPUTS, false, true, false);
     let failures = |bench: &Bench| fs::read_to_string(bench.out().join(FAILURES)).unwrap();
     assert_eq!(failures(&bench).lines().filter(|l| l.ends_with(",1")).count(), 3);
@@ -147,7 +153,7 @@ fn failures_are_tried_again_on_request_in_parts_of_their_own() {
 
 #[test]
 fn a_run_with_other_settings_or_beside_another_run_is_refused() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(3, false, true, false);
     let inputs = InputsDigest { count: INPUTS, sha256: "x".into() };
     let other = Manifest::new(inputs, None, SIZE + 1, bench.kind).with_parts(&PARTS, DIMS);
@@ -162,7 +168,7 @@ fn a_run_with_other_settings_or_beside_another_run_is_refused() {
 
 #[test]
 fn what_a_killed_run_left_half_written_is_removed() {
-    let bench = Bench::new(Format::Parquet);
+    let bench = Bench::new(Format::PARQUET);
     bench.run(3, false, true, false);
     let stray = bench.out().join(".lift-abc.tmp");
     fs::write(&stray, "half").unwrap();

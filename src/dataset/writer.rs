@@ -1,37 +1,37 @@
-//! Writing what a plan lacks, part by part, as the run's outcomes come in.
+//! Writes the parts of a plan as the run's results come in.
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::dataset::failures::Counts;
+use crate::dataset::failures::DatasetCounts;
 use crate::dataset::part::read_inputs;
-use crate::dataset::plan::{Task, TaskInputs};
-use crate::dataset::{Dataset, Done, FailedInput, PartWriter, Plan, write_failures};
+use crate::dataset::plan::{PartTask, TaskInputs};
+use crate::dataset::{Dataset, DatasetPlan, FailedInput, InputRecord, PartWriter, write_failures};
 use crate::files::{FileError, Stamp};
 use crate::rows::{Dims, Failure, Part, Row};
 
-/// A dataset being filled. Dropped before [`finish`](Self::finish), it leaves the finished parts and nothing else.
-pub struct Filler {
+/// Writes a dataset. Dropped before [`finish`](Self::finish), it leaves the complete parts and nothing else.
+pub struct DatasetWriter {
     dataset: Dataset,
     parts: Vec<Part>,
     dims: Dims,
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<PartTask>,
     attempts: HashMap<usize, usize>,
     open: Option<Open>,
 }
 
-/// The part under construction.
+/// The part that is being written.
 struct Open {
-    task: Task,
+    task: PartTask,
     writer: PartWriter,
-    /// What is taken over from the part that is there, in order.
-    kept: VecDeque<Done>,
+    /// The inputs that are copied from the existing part, in order.
+    kept: VecDeque<InputRecord>,
     received: usize,
-    /// Rows are only kept aside where there is no such part yet.
+    /// Whether a complete part of this number exists, which is replaced once this one is complete.
     rewrites: bool,
 }
 
 impl Open {
-    /// Writes what is kept of the inputs before `index`.
+    /// Copies the inputs of the existing part that come before `index`.
     fn write_kept(&mut self, index: usize) -> Result<(), FileError> {
         while self.kept.front().is_some_and(|done| done.entry.index < index) {
             let Some(done) = self.kept.pop_front() else { break };
@@ -41,24 +41,24 @@ impl Open {
     }
 }
 
-impl Filler {
+impl DatasetWriter {
     /// Begins.
     ///
     /// # Errors
-    /// `Read` if the manifest's parts are none.
-    pub fn new(dataset: Dataset, plan: Plan) -> Result<Self, FileError> {
+    /// `Read` if the manifest names an unknown part.
+    pub fn new(dataset: Dataset, plan: DatasetPlan) -> Result<Self, FileError> {
         let (parts, dims) = dataset.layout()?;
         let whole = dataset.parts()?;
         for number in dataset.partials()? {
             if whole.binary_search(&number).is_ok() {
-                // The whole part says more; best effort, a reader passes by the partial one anyway.
+                // Best effort: readers ignore a partial file beside its complete part.
                 let _ = std::fs::remove_file(dataset.partial(number));
             }
         }
         Ok(Self { dataset, parts, dims, tasks: plan.tasks, attempts: plan.attempts, open: None })
     }
 
-    /// Takes the rows of the next wanted input.
+    /// Writes the rows of the next input of the plan.
     ///
     /// # Errors
     /// `Row` if one does not fit: the caller then records it as failed. Others end the run.
@@ -68,30 +68,30 @@ impl Filler {
         self.received()
     }
 
-    /// Records that the next wanted input failed.
+    /// Records that the next input of the plan failed.
     ///
     /// # Errors
     /// Those that end the run.
     pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), FileError> {
-        let attempts = self.attempts.get(&failure.index).copied().unwrap_or(0) + 1;
-        let open = self.open_for(failure.index)?;
-        open.writer.failure(stamp, FailedInput::new(failure, attempts));
+        let attempts = self.attempts.get(&failure.clip.index).copied().unwrap_or(0) + 1;
+        let open = self.open_for(failure.clip.index)?;
+        open.writer.failure(stamp, FailedInput { failure: failure.clone(), attempts });
         self.received()
     }
 
-    /// Ends the run, complete or stopped: names the last part, or keeps what there is of it aside for the next run, and
-    /// writes the list of failures.
+    /// Ends the run, complete or stopped: names the last part if it is complete, else keeps it as a partial file for the next
+    /// run, and writes the list of failures.
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub fn finish(mut self) -> Result<Counts, FileError> {
+    pub fn finish(mut self) -> Result<DatasetCounts, FileError> {
         if self.open.is_none() {
             self.close_empty()?;
         }
         if let Some(mut open) = self.open.take() {
             let number = open.task.number;
             let path = if number >= self.dataset.base_parts() {
-                // A later attempt holds what it tried, however much that is.
+                // A part of later attempts may have any number of inputs.
                 Some(self.dataset.part(number))
             } else {
                 Some(self.dataset.partial(number))
@@ -145,7 +145,7 @@ impl Filler {
         Ok(())
     }
 
-    /// Names the parts that only lacked their name.
+    /// Writes the parts whose inputs are all in a partial file already.
     fn close_empty(&mut self) -> Result<(), FileError> {
         while self.tasks.front().is_some_and(|task| task.count == 0) {
             self.open_next()?;
@@ -159,7 +159,7 @@ impl Filler {
         open.write_kept(usize::MAX)?;
         let number = open.task.number;
         open.writer.commit(&self.dataset.part(number))?;
-        // Best effort: beside its whole part a partial one is passed by, and removed by the next run.
+        // Best effort: readers ignore a partial file beside its complete part, and the next run removes it.
         let _ = std::fs::remove_file(self.dataset.partial(number));
         Ok(())
     }

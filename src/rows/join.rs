@@ -1,0 +1,118 @@
+//! Joins files of rows into one, in the order in which they are named. Each file is read once.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::files::{FileError, display_path, display_text};
+use crate::rows::{
+    ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Row, Status, Table,
+    Written, read, read_companion,
+};
+
+/// The parts of a file and their sizes.
+type Parts = (Vec<Part>, Dims);
+
+/// Writes the rows of all `files` to `destination`; what their companions say of the rows and of failed inputs is kept.
+///
+/// # Errors
+/// `Read` if a file cannot be read, has other parts or sizes than the first one, or an id of a file before it; `Usage` and
+/// `Write` of the output, which then is not there.
+pub fn join(files: &[PathBuf], destination: &Destination, overwrite: bool) -> Result<Written, FileError> {
+    let Some(first) = files.first() else {
+        return Err(FileError::Usage("nothing to join: name files of rows".into()));
+    };
+    let mut table = read(first, None, None)?;
+    let layout = layout(&table)?;
+    let mut output = Prepared::new(destination, &layout.0, overwrite)?.start(layout.1)?;
+    let mut ids = HashMap::new();
+    let mut index = 0;
+    for (at, path) in files.iter().enumerate() {
+        if at > 0 {
+            table = read(path, None, None)?;
+            check_layout(first, &layout, &table)?;
+        }
+        for line in lines(path, &table)? {
+            if let Some(before) = ids.insert(line.clip.id.clone(), at) {
+                let (id, other) = (display_text(&line.clip.id), display_path(&files[before]));
+                let reason = format!("its id '{id}' is in {other} too; leave one out");
+                return Err(FileError::read(path, reason));
+            }
+            push(&mut output, index, line, &table, &layout)?;
+            index += 1;
+        }
+    }
+    output.finish()
+}
+
+/// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.
+fn layout(table: &Table) -> Result<Parts, FileError> {
+    let bad = |reason| FileError::read(&table.path, reason);
+    let has_no_names = Format::of(&table.path).is_some_and(|format| format.0.holds_one_part());
+    let mut dims = Dims::default();
+    let mut parts = Vec::new();
+    for array in &table.arrays {
+        let part = match (array.name.parse(), &array.shape[..]) {
+            (Ok(part), _) => part,
+            (Err(_), [_, _]) if has_no_names => Part::Concat,
+            (Err(_), [_, _, _]) if has_no_names => Part::Frames,
+            (Err(reason), _) => return Err(bad(reason)),
+        };
+        dims.take(part, &array.shape[1..]).map_err(bad)?;
+        parts.push(part);
+    }
+    Ok((parts, dims))
+}
+
+fn check_layout(first: &Path, expected: &Parts, table: &Table) -> Result<(), FileError> {
+    let here = layout(table)?;
+    if here == *expected {
+        return Ok(());
+    }
+    let described = |(parts, dims): &Parts| {
+        // `frames [16, 384], concat [768]`
+        let part = |part: &Part| format!("{part} {:?}", part.shape(dims.frames.unwrap_or(0), *dims));
+        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    };
+    let reason = format!(
+        "it holds {} where {} holds {}; merge files of the same parts and sizes",
+        described(&here),
+        display_path(first),
+        described(expected)
+    );
+    Err(FileError::read(&table.path, reason))
+}
+
+/// What the companion says, or what can be said without one.
+fn lines(path: &Path, table: &Table) -> Result<Vec<CompanionRow>, FileError> {
+    if let Some(lines) = read_companion(path)? {
+        return Ok(lines);
+    }
+    let line = |(at, id): (usize, &String)| CompanionRow {
+        clip: ClipMeta { index: at, id: id.clone(), ..ClipMeta::default() },
+        row: Some(at),
+        status: Status::Ok,
+        frames: None,
+        stage: None,
+        error: None,
+    };
+    Ok(table.ids()?.iter().enumerate().map(line).collect())
+}
+
+/// Writes a line of a file as input `index` of the output.
+fn push(
+    output: &mut Output,
+    index: usize,
+    line: CompanionRow,
+    table: &Table,
+    (parts, dims): &Parts,
+) -> Result<(), FileError> {
+    let CompanionRow { clip, row, frames, stage, error, .. } = line;
+    let clip = ClipMeta { index, ..clip };
+    let Some(row) = row else {
+        let (stage, error) = (stage.unwrap_or_default(), error.unwrap_or_default());
+        return output.fail(&Failure { clip, stage, error });
+    };
+    let arrays = parts.iter().zip(&table.arrays);
+    let parts = arrays.map(|(part, array)| (*part, array.row(row).to_vec())).collect();
+    output.push(&Row { clip, window: None, frames: frames.or(dims.frames).unwrap_or(0), parts })
+}
