@@ -16,6 +16,9 @@
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
 //! - [`guard`], [`bicubic`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and position
 //!   tables; pictures into an MP4 file
+//!
+//! A new figure of `lift plot`: copy `src/plot/similarity.rs`, declare it in `src/plot/mod.rs`, and add a line to the list in
+//! `src/plot/figures.rs`.
 
 pub mod bench;
 pub mod bicubic;

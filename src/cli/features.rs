@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::Signals;
 use crate::embed::cache::{self, Cached};
-use crate::embed::{ModelChoice, Outcome, Settings};
+use crate::embed::{ModelChoice, Outcome};
 use crate::exit::Fatal;
 use crate::inputs::Input;
-use crate::rows::Part;
-use crate::video::Request;
 use crate::weights;
 
 /// The features `(T, D)` of 16 frames of each input, and the folder of the cache: `folder` (`--cache`), by default `features/`
@@ -24,12 +23,12 @@ pub(super) fn cached(
     folder: Option<&Path>,
     choice: &ModelChoice,
     threads: NonZeroUsize,
+    limits: &LimitArgs,
     signals: &Signals,
     quiet: bool,
 ) -> Result<(PathBuf, Cached), Fatal> {
     let folder = folder.map_or_else(|| weights::lift_home().join("features"), Path::to_owned);
-    let (request, parts) = (Request::default(), vec![Part::Frames]);
-    let settings = Settings { request, parts, normalize: false, threads, timeout: None };
+    let settings = cache::settings(threads, limits.max_pixels, limits.timeout());
     let progress = RefCell::new(Progress::new(inputs.len(), quiet));
     let step = |outcome: &Outcome| progress.borrow_mut().step(outcome.result.is_ok());
     let cached = cache::features::<Fatal>(inputs, &folder, choice, &settings, &signals.stop, step)?;

@@ -14,6 +14,7 @@ mod fatal_signals;
 mod features;
 mod help;
 mod info;
+mod limits;
 mod man;
 mod merge;
 mod models;

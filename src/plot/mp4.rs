@@ -1,6 +1,6 @@
-//! An animation as MP4, by whatever encoder the installed FFmpeg has: H.264 by x264, else by another, else MPEG-4.
+//! An animation as MP4, by the best encoder that the installed FFmpeg has: x264, another H.264 encoder, or MPEG-4.
 
-use super::animation::{Animation, Cel};
+use super::animation::{Animation, AnimationPicture};
 use crate::mp4::{Mp4Encoder, Mp4Writer};
 use ffmpeg_next::{self as ffmpeg, Dictionary, codec, color, encoder};
 
@@ -30,12 +30,12 @@ pub enum Mp4Error {
 /// See [`Mp4Error`].
 pub fn mp4(animation: &Animation<'_>) -> Result<Vec<u8>, Mp4Error> {
     ffmpeg::init()?;
-    // The encoders would print their statistics.
+    // Otherwise the encoders print their statistics.
     ffmpeg::log::set_level(ffmpeg::log::Level::Error);
     // The index can only be moved to the front of a real file.
     let file = tempfile::Builder::new().prefix("lift-").suffix(".mp4").tempfile()?;
     let mut writer: Option<Mp4Writer> = None;
-    animation.draw(f64::from(RATE), |Cel { image, seconds }| -> Result<(), Mp4Error> {
+    animation.draw(f64::from(RATE), |AnimationPicture { image, seconds }| -> Result<(), Mp4Error> {
         let repeats = (seconds * f64::from(RATE)).round().max(1.0) as usize;
         let writer = match &mut writer {
             Some(writer) => writer,

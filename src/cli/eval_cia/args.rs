@@ -11,6 +11,7 @@ use crate::cia::datasets::BenchmarkDataset;
 use crate::cia::probe::ProbeMethod;
 use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::exit::Fatal;
@@ -71,6 +72,8 @@ pub struct EvalCiaArgs {
     /// Example: --cache /scratch/features
     #[arg(long, value_name = "DIR", help_heading = "Features")]
     pub(super) cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
     #[command(flatten)]

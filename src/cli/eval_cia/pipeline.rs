@@ -88,7 +88,8 @@ impl Embedder for Pipeline<'_> {
         }
         let choice = self.choice()?;
         let (folder, threads) = (self.args.cache.as_deref(), self.args.compute.threads());
-        let (folder, cached) = features::cached(clips, folder, &choice, threads, &self.signals, self.quiet)?;
+        let (folder, cached) =
+            features::cached(clips, folder, &choice, threads, &self.args.limits, &self.signals, self.quiet)?;
         if self.signals.received().is_some() {
             return fail("interrupted".to_owned());
         }

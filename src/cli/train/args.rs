@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cia::clips::Columns;
 use crate::cia::splits::Splits;
 use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::exit::Fatal;
@@ -86,6 +87,8 @@ pub(in crate::cli) struct TrainArgs {
     pub(super) probe: ProbeFiles,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
     #[command(flatten)]

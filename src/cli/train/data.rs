@@ -69,8 +69,15 @@ fn videos(
     }
     let choice = args.models.choice(compute, quiet);
     let all: Vec<_> = inputs.iter().collect();
-    let (folder, cached) =
-        features::cached(&all, args.cache.as_deref(), &choice, compute.threads, signals, quiet)?;
+    let (folder, cached) = features::cached(
+        &all,
+        args.cache.as_deref(),
+        &choice,
+        compute.threads,
+        &args.limits,
+        signals,
+        quiet,
+    )?;
     if let Some(exit) = signals.received() {
         return Err(Fatal {
             exit,
