@@ -15,6 +15,10 @@
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
 //! - [`guard`], [`bicubic`]: panics of libraries as errors, locks; the kernel that resamples pictures and position tables
+//!
+//! Where something new begins:
+//!
+//! - a family of frame encoders: copy `src/weights/families/siglip.rs`, and add its line to `FAMILIES` in `mod.rs` there
 
 pub mod bench;
 pub mod bicubic;

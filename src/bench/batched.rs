@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
-use super::{Backbone, Measured, Peak, Plan, median, stage};
+use super::report::{Backbone, BenchPlan, Measured, Peak, median, stage};
 use crate::embed::batch::{Batches, encode_clip};
 use crate::guard::lock;
 use crate::model::composed::ComposedEncoder;
@@ -20,7 +20,7 @@ const BATCHES: usize = 4;
 ///
 /// # Errors
 /// If the device fails, or its memory has no room for the batch: what is measured must be what was asked for.
-pub fn measure(plan: &Plan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Result<Measured> {
+pub fn measure(plan: &BenchPlan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Result<Measured> {
     let (batch, lane) = (encoder.batch(), &encoder.lanes()[0]);
     let pixels: Vec<&[u8]> = frames.iter().map(Vec::as_slice).cycle().take(batch).collect();
     let device = lane.device();
@@ -71,7 +71,7 @@ pub fn measure(plan: &Plan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Re
 }
 
 /// Median seconds of a batch with all lanes at work.
-fn whole(plan: &Plan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64> {
+fn whole(plan: &BenchPlan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64> {
     let count = BATCHES * encoder.lanes().len();
     let mut times = vec![];
     for _ in 0..plan.repeat {

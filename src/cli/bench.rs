@@ -10,15 +10,14 @@ use clap::Args;
 
 use super::compute::{Compute, ComputeArgs};
 use super::{Verbosity, report};
-use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
+use crate::bench::{self, BenchPlan, BenchReport, RandomWeights, StageReport};
 use crate::exit::{Exit, Fatal};
 use crate::files;
-use crate::model::Family;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
-use crate::weights::{Source, load_encoder};
+use crate::weights::{LIFT_READS, Source, load_encoder};
 
 /// A clip to read where none is named.
 const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
@@ -68,7 +67,7 @@ pub(super) struct BenchArgs {
 /// Loads, measures, prints.
 pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let compute = args.compute.settle(verbosity.quiet)?;
-    let plan = Plan {
+    let plan = BenchPlan {
         frames: usize::from(args.frames),
         threads: compute.threads.get(),
         repeat: args.repeat.get(),
@@ -110,7 +109,7 @@ fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> 
     };
     match source {
         Some(source) => {
-            let weights = load_encoder(Family::Dinov2, source, heads, false)?;
+            let weights = load_encoder(LIFT_READS, source, heads, false)?;
             load(&weights, weights.config())
         }
         None => {
@@ -132,7 +131,7 @@ fn random_lift(width: usize, frames: usize) -> candle_core::Result<Lift> {
     Lift::load(config, &VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
 }
 
-fn table(r: &Report) -> String {
+fn table(r: &BenchReport) -> String {
     let mut text = format!(
         "{}, {}, {}, {} frames\n\n{:<18}{:>10}{:>10}{:>8}\n",
         r.machine, r.isa, r.precision, r.frames, "stage (1 thread)", "ms", "GFLOP/s", "peak"

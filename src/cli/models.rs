@@ -3,8 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::embed::ModelChoice;
-use crate::model::Family;
-use crate::weights::{MINI_NOTE, Source};
+use crate::weights::{Family, LIFT_READS, MINI_NOTE, Source};
 
 use super::compute::Compute;
 use super::report;
@@ -38,12 +37,11 @@ pub(super) struct ModelArgs {
     dinov2: Option<Source>,
     /// Which frame encoder: LiFT's own, or one that the paper compares with
     ///
-    /// LiFT reads DINOv2's features: for clip and siglip ask for --parts frames, or train a LiFT on them. clip gives
-    /// openai/clip-vit-base-patch32's projected image embeddings (512 numbers), siglip google/siglip-base-patch16-224's
-    /// (768), each frame cut and scaled as transformers does it. Example: --encoder clip --parts frames
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Family::Dinov2)]
-    encoder: Family,
-    /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
+    /// The published LiFT reads DINOv2's features: with another encoder ask for --parts frames, or train a LiFT on its
+    /// features. Each frame is cut and scaled as the model's own library does it. Example: --encoder clip --parts frames
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = LIFT_READS)]
+    encoder: &'static Family,
+    /// Other weights for an --encoder that is not dinov2: a file, a model's folder, a hub id, or a URL
     ///
     /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
     /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14

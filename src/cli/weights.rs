@@ -14,8 +14,7 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::display_path;
-use crate::model::Family;
-use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
+use crate::weights::{self, ConvertError, Item, LIFT_READS, Presence, State, Storage, Verdict, size_text};
 
 /// Fetch, list, check, convert and remove the weights
 ///
@@ -184,7 +183,7 @@ fn items(what: &[What], everything: impl Fn() -> Vec<Item>) -> Vec<Item> {
 }
 
 fn published() -> Vec<Item> {
-    vec![Item::Encoder(Family::Dinov2), Item::Lift]
+    vec![Item::Encoder(LIFT_READS), Item::Lift]
 }
 
 /// What is here, whole.

@@ -8,20 +8,20 @@ use candle_nn::VarBuilder;
 use super::StageError;
 use crate::dataset::ModelDigest;
 use crate::kernels::Backend;
+use crate::model::cause;
 use crate::model::composed::Batched;
 use crate::model::device::Place;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
-use crate::model::{Family, cause};
 use crate::rows::{Dims, Part};
 use crate::video::transform::Framing;
-use crate::weights::{self, Source, Store, WeightsError};
+use crate::weights::{self, Family, LIFT_READS, Source, Store, WeightsError};
 
 /// Which weights to load.
 #[derive(Debug, Clone)]
 pub struct ModelChoice {
     /// Which frame encoder.
-    pub family: Family,
+    pub family: &'static Family,
     /// Its weights.
     pub encoder: Source,
     /// LiFT.
@@ -68,7 +68,7 @@ impl ModelChoice {
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.
     pub fn has_lift(&self) -> bool {
-        self.family == Family::Dinov2 || self.lift != Source::Published
+        self.family == LIFT_READS || self.lift != Source::Published
     }
 
     /// Before anything is fetched.
@@ -86,7 +86,7 @@ impl ModelChoice {
         })
     }
 
-    fn load_encoder(&self) -> Result<weights::Encoder, WeightsError> {
+    fn load_encoder(&self) -> Result<weights::EncoderWeights, WeightsError> {
         weights::load_encoder(self.family, &self.encoder, self.heads, self.offline)
     }
 
@@ -153,11 +153,7 @@ impl Engine {
 
     /// How the frame encoder wants its pictures.
     pub fn framing(&self) -> Framing {
-        match self.encoder.family() {
-            Family::Dinov2 => Framing::ShorterTo256,
-            Family::Clip => Framing::ShorterTo224,
-            Family::Siglip => Framing::Squeezed,
-        }
+        self.encoder.pictures().framing
     }
 
     /// The most frames that a clip may have.

@@ -4,7 +4,6 @@
 //! and its share of the output while all of it lies in the first two cache levels. The division by the softmax's sum
 //! waits until the output, where there is less to divide.
 
-use super::buffer::Buffer;
 use super::isa::{Backend, Precision};
 use super::norm::{exp_row, largest};
 use super::pack::{pack_columns, pack_rows, padded, panels};
@@ -14,63 +13,12 @@ use super::tile::{Held, ROWS, Rows, multiply};
 /// Queries per block, full tiles: the scores of 24 x 261 take 25 KB.
 const QUERIES: usize = 4 * ROWS;
 
-/// What memory is rounded up to: the rows and columns of any kernel's blocks.
-const ROOM: usize = 32;
-
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-/// What attends to what. Head `h` of token `i` is `head_dim` f32 from `i * stride + h * head_dim`, so the three may lie
-/// in one packed projection.
-#[derive(Debug, Clone, Copy)]
-pub struct Attention<'a> {
-    /// Queries, from the first one's first value.
-    pub q: &'a [f32],
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
-    /// f32 from one query to the next.
-    pub q_stride: usize,
-    /// f32 from one key, or value, to the next.
-    pub kv_stride: usize,
-    /// Number of queries.
-    pub queries: usize,
-    /// Number of keys and values.
-    pub keys: usize,
-    /// Number of heads.
-    pub heads: usize,
-    /// Values per head, even in bf16.
-    pub head_dim: usize,
-    /// What scores are multiplied by, positive: `1/sqrt(head_dim)`, or 1 where the query projection holds it.
-    pub scale: f32,
-}
-
-/// Memory that [`attention`] works in, reused from call to call.
-#[derive(Debug, Clone, Default)]
-pub struct AttentionScratch {
-    keys: Buffer,
-    values: Buffer,
-    queries: Buffer,
-    scores: Buffer,
-    weights: Buffer,
-}
-
-impl AttentionScratch {
-    fn fit(&mut self, precision: Precision, keys: usize, head_dim: usize) {
-        let fit = |buffer: &mut Buffer, len: usize| {
-            if buffer.len() < len {
-                *buffer = Buffer::zeros(len);
-            }
-        };
-        let (keys, head_dim) = (keys.next_multiple_of(ROOM), head_dim.next_multiple_of(ROOM));
-        fit(&mut self.keys, keys * precision.words(head_dim));
-        fit(&mut self.values, head_dim * precision.words(keys));
-        fit(&mut self.queries, ROOM * precision.words(head_dim));
-        fit(&mut self.scores, ROOM * keys);
-        fit(&mut self.weights, ROOM * precision.words(keys));
-    }
-}
+mod input;
+use input::ROOM;
+pub use input::{Attention, AttentionScratch};
 
 /// `softmax(q kᵀ scale) v` per head, heads side by side: operand rows `(queries, words(heads * head_dim))` into `out`.
 ///

@@ -6,9 +6,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use super::IMAGE_SIZE;
 use super::device::{Place, free_memory};
 use super::vit::{self, Vit};
+use super::{IMAGE_SIZE, Pictures};
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
 const LANES: usize = 2;
@@ -132,9 +132,9 @@ impl Lane {
     /// # Errors
     /// If the device fails.
     pub fn forward(&self, frames: &Tensor) -> Result<Tensor> {
-        let family = self.network.config().family;
-        let scale = family.std().map(|std| 1.0 / (255.0 * std));
-        let shift: Vec<f32> = family.mean().iter().zip(family.std()).map(|(mean, std)| -mean / std).collect();
+        let Pictures { mean, std, .. } = self.network.config().pictures;
+        let scale = std.map(|std| 1.0 / (255.0 * std));
+        let shift: Vec<f32> = mean.iter().zip(std).map(|(mean, std)| -mean / std).collect();
         let (scale, shift) = (Tensor::new(&scale, &self.device)?, Tensor::from_vec(shift, 3, &self.device)?);
         let pixels = frames.to_dtype(DType::F32)?.broadcast_mul(&scale)?.broadcast_add(&shift)?;
         let pixels = pixels.to_dtype(self.dtype)?.permute((0, 3, 1, 2))?.contiguous()?;

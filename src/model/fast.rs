@@ -8,11 +8,11 @@ use std::sync::Mutex;
 
 use candle_core::{Result, bail};
 
+use super::IMAGE_SIZE as SIDE;
 use super::fold::{BYTE_CENTRE, VitWeights};
 use super::stages::{Probe, Stage};
-use super::vit::Config;
+use super::vit::{Config, HeadKind};
 use super::workers::share;
-use super::{Family, IMAGE_SIZE as SIDE};
 use crate::guard::lock;
 use crate::kernels::{
     Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, attention, layer_norm,
@@ -88,10 +88,10 @@ struct Pool {
 
 impl Head {
     fn new(weights: &VitWeights, backend: Backend) -> Result<Self> {
-        Ok(match weights.config.family {
-            Family::Dinov2 => Self::Token(weights.norm("norm")?),
-            Family::Clip => Self::Projection(weights.norm("norm")?, weights.projection(backend)?),
-            Family::Siglip => {
+        Ok(match weights.config.options.head {
+            HeadKind::Token => Self::Token(weights.norm("norm")?),
+            HeadKind::Projection => Self::Projection(weights.norm("norm")?, weights.projection(backend)?),
+            HeadKind::AttentionPool => {
                 let folded = weights.pool()?;
                 let [keys_values, proj, fc1, fc2] =
                     [&folded.keys_values, &folded.proj, &folded.fc1, &folded.fc2].map(|l| l.pack(backend));
@@ -124,7 +124,7 @@ impl FastEncoder {
     /// If a tensor is missing or of the wrong size, the patch does not divide 224, or heads of odd width meet bf16, which
     /// pairs numbers.
     pub fn new(weights: &VitWeights, backend: Backend, threads: usize) -> Result<Self> {
-        let &Config { family, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
+        let &Config { options, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
             weights.config;
         let tokens = weights.config.tokens();
         if patch == 0 || !SIDE.is_multiple_of(patch) {
@@ -141,7 +141,7 @@ impl FastEncoder {
             || (),
             |(), i| {
                 let block = weights.block(i).map(|folded| {
-                    let project = if i + 1 < depth || !family.has_class_token() {
+                    let project = if i + 1 < depth || !options.class_token {
                         Project::All(folded.qkv.pack(backend))
                     } else {
                         Project::Last {

@@ -3,25 +3,12 @@
 use std::path::Path;
 
 use super::{Store, WeightsError, open};
-use crate::model::{lift, vit};
-
-/// The head width of every published DINOv2: heads are `width / 64`.
-const PUBLISHED_HEAD_WIDTH: usize = 64;
-
-/// The widths of the published sizes S, B, L.
-const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
+use crate::model::lift;
 
 /// Compares names and shapes with those of a LiFT.
 pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
     let config = lift_config(store)?;
     store.check(&config.tensors(), |_| true, "a LiFT model", "--lift")?;
-    Ok(config)
-}
-
-/// Compares names and shapes with those of a DINOv2 with registers.
-pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
-    let config = dinov2_config(store, heads)?;
-    store.check(&config.tensors(), |_| true, "a DINOv2 with registers", "--dinov2")?;
     Ok(config)
 }
 
@@ -57,7 +44,8 @@ pub(super) fn layers(store: &Store, prefix: &str) -> usize {
     store.names().filter_map(index).filter(|i| *i < most).max().map_or(0, |i| i + 1)
 }
 
-fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
+/// The number of attention heads in the metadata.
+pub(super) fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
     let parse = |text: &String| {
         text.parse().map_err(|_| WeightsError::Unclear {
             origin: store.origin().into(),
@@ -67,41 +55,13 @@ fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
     store.metadata().get("num_heads").map(parse).transpose()
 }
 
+/// Checks that the heads share the width evenly.
 pub(super) fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<(), WeightsError> {
     if heads > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
     let cause = format!("{heads} heads do not divide the width {width}; {remedy}");
     Err(WeightsError::Unclear { origin: store.origin().into(), cause })
-}
-
-fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
-    let (model, flag) = ("a DINOv2 with registers", "--dinov2");
-    let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
-    let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
-    let [_, registers, _] = dims(store, "reg_token", model, flag)?;
-    let [_, _, patch, _] = dims(store, "patch_embed.proj.weight", model, flag)?;
-    let [hidden, _] = dims(store, "blocks.0.mlp.fc1.weight", model, flag)?;
-    let grid = positions.isqrt();
-    if grid * grid != positions {
-        return Err(unclear(format!("pos_embed has {positions} rows, which is no square grid of patches")));
-    }
-    if patch == 0 || !crate::model::IMAGE_SIZE.is_multiple_of(patch) {
-        return Err(unclear(format!("patches of {patch} px do not tile the frame of 224 px")));
-    }
-    let heads = match heads.map_or_else(|| metadata_heads(store), |h| Ok(Some(h)))? {
-        Some(heads) => heads,
-        None if PUBLISHED_WIDTHS.contains(&width) => width / PUBLISHED_HEAD_WIDTH,
-        None => {
-            return Err(unclear(format!(
-                "a width of {width} is none of the published sizes, so the number of attention heads must be told: \
-                 --heads N, or num_heads in the file's metadata"
-            )));
-        }
-    };
-    divides(store, heads, width, "check --heads")?;
-    let depth = layers(store, "blocks.");
-    Ok(vit::Config { depth, heads, hidden, patch, grid, registers, ..vit::Config::dinov2(width) })
 }
 
 fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {

@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::convert::{ConvertError, Converted, Storage, convert};
+use super::family::Family;
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, check, drive, open};
 use crate::files::beside;
-use crate::model::Family;
 use crate::weights::progress::{size_text, tell};
 
 /// The converted LiFT.
 pub const LIFT_FILE: &str = "lift.safetensors";
 
 /// A frame encoder, where `lift weights pull --to` put it beside [`LIFT_FILE`].
-pub(super) fn encoder_file(family: Family) -> String {
+pub(super) fn encoder_file(family: &Family) -> String {
     format!("{family}.safetensors")
 }
 

@@ -15,9 +15,8 @@ use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
     write_whole,
 };
-use super::source::{CONFIG_FILE, ENCODER_FLAG, HubId, plain, published};
-use super::{HUB_FILE, Store, WeightsError};
-use crate::model::Family;
+use super::source::{HubId, plain};
+use super::{FAMILIES, HUB_FILE, Store, WeightsError};
 
 pub(super) fn cache() -> Cache {
     let hub = |name: &str, below: &str| Some(PathBuf::from(setting(name)?).join(below));
@@ -112,21 +111,27 @@ fn link(relative: &Path, blob: &Path, pointer: &Path) -> Result<(), NetError> {
 }
 
 /// The path of a file of a model's repository ([`HUB_FILE`] or its settings), from the cache or else downloaded into it;
-/// `flag` is the one that takes the weights.
+/// `flag` is the one that takes the weights, and `settings_file` the file that is needed beside them.
 ///
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
-pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
-    let family = Family::ALL.into_iter().find(|family| *id == published(*family));
+pub(super) fn fetch(
+    id: &HubId,
+    file: &str,
+    flag: &str,
+    settings_file: Option<&str>,
+    offline: bool,
+) -> Result<PathBuf, WeightsError> {
+    let family = FAMILIES.into_iter().find(|family| *id == family.published());
     let carry = match family {
         Some(family) => format!(
             "run `lift weights pull {family} --to DIR` where there is a network and bring DIR here as LIFT_HOME, or "
         ),
         None => format!("run `lift weights pull {id} --to DIR` where there is a network, or "),
     };
-    let (files, without) = match flag {
-        ENCODER_FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
-        _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
+    let (files, without) = match settings_file {
+        Some(settings) => (format!("{HUB_FILE} and {settings}"), ""),
+        None => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
     let tree = match id.revision.as_str() {
         "main" => String::new(),

@@ -9,17 +9,18 @@ use hf_hub::RepoType;
 use serde::Serialize;
 
 use crate::files::beside;
-use crate::model::Family;
+use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
 use crate::weights::hub::{Shelf, cache};
-use crate::weights::source::published;
-use crate::weights::{HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, vision};
+use crate::weights::{
+    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, LIFT_READS, Record, Store,
+};
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// The published frame encoder of a family.
-    Encoder(Family),
+    Encoder(&'static Family),
     /// The published LiFT.
     Lift,
     /// A file of a repository on the hub.
@@ -41,7 +42,7 @@ impl FromStr for Item {
             (plain && path.starts_with("downloads") && path.components().count() == 3)
                 .then(|| path.to_owned())
         };
-        if let Some(family) = Family::ALL.into_iter().find(|family| s == family.name()) {
+        if let Some(family) = Family::named(s) {
             return Ok(Self::Encoder(family));
         }
         match s {
@@ -51,7 +52,8 @@ impl FromStr for Item {
                 (Some(path), _) => Ok(Self::Kept(path)),
                 (None, Some(id)) => Ok(Self::Hub(id)),
                 (None, None) => Err(format!(
-                    "'{s}' is no weights: give dinov2, clip, siglip, lift, owner/name[@revision] of the hub, or a URL"
+                    "'{s}' is no weights: give {}, lift, owner/name[@revision] of the hub, or a URL",
+                    FAMILIES.map(|family| family.name).join(", ")
                 )),
             },
         }
@@ -74,19 +76,16 @@ impl fmt::Display for Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A frame encoder.
-    Encoder(Family),
+    Encoder(&'static Family),
     /// LiFT.
     Lift,
 }
 
 /// The model whose tensors `store` has, if it is one of ours.
 pub fn kind_of(store: &Store) -> Option<Kind> {
-    if store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some() {
-        Some(Kind::Encoder(Family::Dinov2))
-    } else if store.shape("model.encoder.input_proj.weight").is_some() {
-        Some(Kind::Lift)
-    } else {
-        vision::recognised(store).map(|(family, _)| Kind::Encoder(family))
+    match Family::of(store) {
+        Some(family) => Some(Kind::Encoder(family)),
+        None => store.shape("model.encoder.input_proj.weight").map(|_| Kind::Lift),
     }
 }
 
@@ -123,8 +122,8 @@ pub struct State {
 
 /// The paper's two models, here or not, and whatever else is here that can serve.
 pub fn list() -> Vec<(Item, State)> {
-    let mut items = vec![Item::Encoder(Family::Dinov2), Item::Lift];
-    let others = [Family::Clip, Family::Siglip].map(Item::Encoder).into_iter();
+    let mut items = vec![Item::Encoder(LIFT_READS), Item::Lift];
+    let others = FAMILIES.into_iter().filter(|family| *family != LIFT_READS).map(Item::Encoder);
     items.extend(others.filter(|item| state(item).presence != Presence::Missing));
     items.extend(cached_models());
     items.extend(downloads());
@@ -148,7 +147,7 @@ fn cached_models() -> Vec<Item> {
         };
         for revision in names_in(&cache.path().join(&folder).join("refs")) {
             let Some(id) = HubId::parse(&format!("{repo}@{revision}")) else { continue };
-            if Family::ALL.into_iter().any(|family| id == published(family)) {
+            if FAMILIES.into_iter().any(|family| id == family.published()) {
                 continue;
             }
             let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
@@ -229,11 +228,11 @@ pub fn state(item: &Item) -> State {
     };
     match item {
         Item::Encoder(family) => {
-            let carried = home.join(encoder_file(*family));
+            let carried = home.join(encoder_file(family));
             if carried.is_file() {
                 recorded(carried, "put there by hand")
             } else {
-                in_hub(&published(*family))
+                in_hub(&family.published())
             }
         }
         Item::Lift => {
@@ -288,7 +287,7 @@ mod tests {
     #[test]
     fn a_model_is_known_by_its_names() {
         let kind = |bytes| kind_of(&Store::bundled("x", bytes).unwrap());
-        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Encoder(Family::Dinov2)));
+        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Encoder(LIFT_READS)));
         assert_eq!(kind(super::super::MINI_LIFT), Some(Kind::Lift));
     }
 }

@@ -7,16 +7,14 @@ use hf_hub::RepoType;
 use serde::Serialize;
 
 use crate::files::{FileError, beside};
-use crate::model::Family;
 use crate::weights::convert::{ConvertError, Storage, convert};
+use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_lock, lift_part, place_of};
 use crate::weights::hub::Shelf;
 use crate::weights::inventory::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
 use crate::weights::net::{Lock, NetError, write_whole};
-use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG, published};
 use crate::weights::{
     HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, check, home, hub, load, open,
-    vision,
 };
 
 /// Fetches what is missing of an item; where it is then.
@@ -26,14 +24,16 @@ use crate::weights::{
 pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
     match item {
         Item::Encoder(family) => {
-            let encoder = load::load_encoder(*family, &super::Source::Published, None, false)?;
+            let encoder = load::load_encoder(family, &super::Source::Published, None, false)?;
             Ok(encoder.store().origin().into())
         }
         Item::Lift => Ok(home::published_lift(false)?.origin().into()),
         Item::Hub(id) => {
-            let path = hub::fetch(id, HUB_FILE, "--dinov2", false)?;
-            if vision::recognised(&Store::map(&path)?).is_some() {
-                hub::fetch(id, CONFIG_FILE, ENCODER_FLAG, false)?;
+            let path = hub::fetch(id, HUB_FILE, "--dinov2", None, false)?;
+            if let Some(family) = Family::of(&Store::map(&path)?)
+                && let Some(settings) = family.settings_file
+            {
+                hub::fetch(id, settings, family.flag, Some(settings), false)?;
             }
             Ok(path)
         }
@@ -57,7 +57,7 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
 pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     let path = pull(item)?;
     let name = match item {
-        Item::Encoder(family) => encoder_file(*family),
+        Item::Encoder(family) => encoder_file(family),
         Item::Lift => LIFT_FILE.to_string(),
         Item::Hub(id) => format!("{}.safetensors", id.repo.rsplit('/').next().unwrap_or_default()),
         Item::Url(_) | Item::Kept(_) => path.file_name().unwrap_or_default().display().to_string(),
@@ -65,7 +65,7 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
     let store = open(&path)?;
-    if vision::recognised(&store).is_some() {
+    if Family::of(&store).is_some_and(|family| family.settings_file.is_some()) {
         fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
         let tower = model_in(store, &path)?;
         let done = convert(&tower, &target, Storage::F32, true).map_err(|error| match error {
@@ -144,11 +144,7 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
 /// If it holds none of ours, or not exactly.
 pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
     match kind_of(&store) {
-        // The number of heads, which a file need not tell, changes no shape.
-        Some(Kind::Encoder(Family::Dinov2)) => check::check_dinov2(&store, Some(1)).map(|_| store),
-        Some(Kind::Encoder(family)) => {
-            load::encoder_of(store, file, family, None).map(load::Encoder::into_store)
-        }
+        Some(Kind::Encoder(family)) => (family.extract)(store, file),
         Some(Kind::Lift) => check::check_lift(&store).map(|_| store),
         None => Err(WeightsError::Unclear {
             origin: store.origin().into(),
@@ -181,8 +177,8 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     let mut with_record = |path: PathBuf| paths.extend([beside(&path, ".json"), path]);
     match item {
         Item::Encoder(family) => {
-            with_record(home.join(encoder_file(*family)));
-            in_hub(&published(*family), &mut paths, &mut locks);
+            with_record(home.join(encoder_file(family)));
+            in_hub(&family.published(), &mut paths, &mut locks);
         }
         Item::Lift => {
             with_record(home.join(LIFT_FILE));

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::model::Family;
-
 /// The frame encoder of the paper: DINOv2 ViT-S/14 with registers, as timm publishes it.
 pub const DINOV2_REPO: &str = "timm/vit_small_patch14_reg4_dinov2.lvd142m";
 
@@ -20,7 +18,7 @@ pub const HUB_FILE: &str = "model.safetensors";
 /// The settings' file of a model of transformers.
 pub(super) const CONFIG_FILE: &str = "config.json";
 
-/// The flag that names the weights of CLIP and SigLIP.
+/// The flag that names the weights of a frame encoder other than DINOv2.
 pub(super) const ENCODER_FLAG: &str = "--encoder-weights";
 
 /// Where a model's weights come from.
@@ -91,26 +89,6 @@ impl HubId {
 pub(super) fn plain(part: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !part.is_empty() && part.chars().all(safe) && part != "." && part != ".."
-}
-
-/// The flag that names the weights of a family.
-pub(super) fn flag(family: Family) -> &'static str {
-    match family {
-        Family::Dinov2 => "--dinov2",
-        Family::Clip | Family::Siglip => ENCODER_FLAG,
-    }
-}
-
-/// The published frame encoder of a family on the hub: DINOv2's as the paper has it, of the others the smallest for pictures of
-/// 224 x 224.
-pub(super) fn published(family: Family) -> HubId {
-    let (repo, revision) = match family {
-        Family::Dinov2 => (DINOV2_REPO, "main"),
-        // OpenAI's own branch has no safetensors; the hub's conversion stands in this one.
-        Family::Clip => ("openai/clip-vit-base-patch32", "refs/pr/15"),
-        Family::Siglip => ("google/siglip-base-patch16-224", "main"),
-    };
-    HubId { repo: repo.into(), revision: revision.into() }
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lift::cia::clips::Columns;
-use lift::model::Family;
 use lift::video::{Request, Sampling};
-use lift::weights::Source;
+use lift::weights::{FAMILIES, Source};
 use lift::{cia, inputs, rows, train, video, weights};
 
 /// The names of the targets: also the folders of the kept corpus.
@@ -33,7 +32,7 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
                 look(weights::load_lift(&source, true).map(|(store, _)| touch(&store)));
             } else {
                 let heads = (variant > 127).then_some(usize::from(variant >> 1 & 15));
-                let family = Family::ALL[usize::from(variant >> 5) % Family::ALL.len()];
+                let family = FAMILIES[usize::from(variant >> 5) % FAMILIES.len()];
                 look(
                     weights::load_encoder(family, &source, heads, true).map(|weights| touch(weights.store())),
                 );

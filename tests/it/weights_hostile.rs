@@ -3,8 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lift::model::Family;
-use lift::weights::{Source, load_encoder, load_lift};
+use lift::weights::{LIFT_READS, Source, load_encoder, load_lift};
 
 use crate::common::data;
 use crate::env::TestEnv;
@@ -122,7 +121,7 @@ fn survives(what: &str, bytes: &[u8]) {
     fs::write(&path, bytes).unwrap();
     let load = || {
         let _ = load_lift(&Source::File(path.clone()), true);
-        let _ = load_encoder(Family::Dinov2, &Source::File(path.clone()), Some(3), true);
+        let _ = load_encoder(LIFT_READS, &Source::File(path.clone()), Some(3), true);
     };
     assert!(catch_unwind(AssertUnwindSafe(load)).is_ok(), "{what} panics");
 }

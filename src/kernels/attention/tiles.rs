@@ -7,7 +7,7 @@ use super::super::math::polynomial;
 use super::super::norm::largest;
 use super::super::simd::{ROUND, Simd};
 use super::super::x86::Avx512Bf16;
-use super::{Attention, AttentionScratch};
+use super::input::{Attention, AttentionScratch};
 
 /// What [`super::attention`] does, its arguments checked and `scratch` large enough.
 pub(super) fn attention(unit: Amx, input: &Attention<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) {
