@@ -9,7 +9,7 @@ use super::report;
 use crate::exit::Fatal;
 use crate::kernels::{Backend, Precision, grad};
 use crate::model::composed::Batched;
-use crate::model::device::{DeviceChoice, Place};
+use crate::model::device::{ComputePlace, DeviceChoice};
 
 /// What matrix products multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +57,7 @@ pub(super) struct ComputeArgs {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compute {
     /// Where the networks run.
-    pub(super) place: Place,
+    pub(super) place: ComputePlace,
     /// Instruction set and precision of the kernels on the CPU.
     pub(super) backend: Backend,
     /// Where frames are encoded instead, if not by those kernels.
@@ -85,7 +85,7 @@ impl ComputeArgs {
         };
         let (place, why) = self.device.settle().map_err(Fatal::input)?;
         why.iter().for_each(|why| note(why));
-        let batched = (place != Place::Cpu).then(|| Batched {
+        let batched = (place != ComputePlace::Cpu).then(|| Batched {
             place,
             dtype: match self.precision {
                 PrecisionArg::F32 => DType::F32,
@@ -115,7 +115,7 @@ impl Compute {
     /// # Errors
     /// If the GPU does not work.
     pub(super) fn device(&self) -> Result<Device, Fatal> {
-        if self.place == Place::CpuBatched {
+        if self.place == ComputePlace::CpuBatched {
             grad::leave_out();
         }
         self.place.open().map_err(Fatal::input)

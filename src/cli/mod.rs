@@ -117,7 +117,7 @@ pub fn main() -> Exit {
             .map_or_else(|e| ended(e.into()), |()| Exit::Success);
     }
     tracing::info!("settings: {}", settings.line());
-    crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
+    crate::weights::set_download_listener(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     // Frames are shared among our own threads; candle's would only crowd them.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
         tracing::debug!("candle keeps its own threads: {error}");

@@ -10,12 +10,12 @@ use crate::dataset::ModelDigest;
 use crate::kernels::Backend;
 use crate::model::cause;
 use crate::model::composed::Batched;
-use crate::model::device::Place;
+use crate::model::device::ComputePlace;
 use crate::model::encoder::FrameEncoder;
-use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
+use crate::model::lift::{Lift, LiftConfig, NoDropout};
 use crate::rows::{Dims, Part};
 use crate::video::transform::Framing;
-use crate::weights::{self, Family, LIFT_READS, Source, Store, WeightsError};
+use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
 
 /// Which weights to load.
 #[derive(Debug, Clone)]
@@ -23,9 +23,9 @@ pub struct ModelChoice {
     /// Which frame encoder.
     pub family: &'static Family,
     /// Its weights.
-    pub encoder: Source,
+    pub encoder: WeightsSource,
     /// LiFT.
-    pub lift: Source,
+    pub lift: WeightsSource,
     /// The frame encoder's attention heads, where its file does not tell.
     pub heads: Option<usize>,
     /// Never touch the network.
@@ -68,7 +68,7 @@ impl ModelChoice {
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.
     pub fn has_lift(&self) -> bool {
-        self.family == LIFT_READS || self.lift != Source::Published
+        self.family == LIFT_FAMILY || self.lift != WeightsSource::Published
     }
 
     /// Before anything is fetched.
@@ -103,7 +103,7 @@ impl ModelChoice {
         match &self.batched {
             None => format!("{:?}", self.backend),
             // Whichever GPU of the machine it is.
-            Some(Batched { place: Place::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
+            Some(Batched { place: ComputePlace::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
             Some(Batched { place, dtype, .. }) => format!("{place} {dtype:?}"),
         }
     }

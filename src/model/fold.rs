@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use candle_core::{Result, Tensor, bail};
 
 use super::positions;
-use super::vit::Config;
+use super::vit::VitConfig;
 use crate::kernels::{Backend, PackedLinear};
 
 /// Subtracted from every byte: centred bytes are small and exact even in bf16.
@@ -37,12 +37,12 @@ impl Tensors for HashMap<String, Tensor> {
 /// A frame encoder's tensors, by timm's names, on their way into the fast path.
 pub struct VitWeights<'a> {
     tensors: &'a dyn Tensors,
-    pub(super) config: &'a Config,
+    pub(super) config: &'a VitConfig,
 }
 
 impl<'a> VitWeights<'a> {
     /// Tensors of the shapes that `config` gives; they are read and checked as they are folded.
-    pub fn new(tensors: &'a dyn Tensors, config: &'a Config) -> Self {
+    pub fn new(tensors: &'a dyn Tensors, config: &'a VitConfig) -> Self {
         Self { tensors, config }
     }
 
@@ -57,7 +57,7 @@ impl<'a> VitWeights<'a> {
 
     /// What a frame starts from: class token, registers and positions, `(N, D)`.
     pub(super) fn start(&self) -> Result<Vec<f32>> {
-        let Config { options, width, registers, grid, .. } = *self.config;
+        let VitConfig { options, width, registers, grid, .. } = *self.config;
         let all = self.values("pos_embed", self.config.positions() * width)?;
         let (before, table) = all.split_at(all.len() - grid * grid * width);
         let mut start = Vec::new();
@@ -77,7 +77,7 @@ impl<'a> VitWeights<'a> {
     pub(super) fn patch_embedding(&self, backend: Backend) -> Result<PackedLinear> {
         let area = self.config.patch * self.config.patch;
         let inputs = 3 * area;
-        let Config { options, pictures, width, .. } = *self.config;
+        let VitConfig { options, pictures, width, .. } = *self.config;
         let (mean, std) = (pictures.mean, pictures.std);
         let weight = self.values("patch_embed.proj.weight", width * inputs)?;
         let mut bias = match options.patch_bias {
@@ -120,7 +120,7 @@ impl<'a> VitWeights<'a> {
 
     /// One block's layers, folded.
     pub(super) fn block(&self, index: usize) -> Result<BlockWeights> {
-        let Config { options, width: d, hidden, .. } = *self.config;
+        let VitConfig { options, width: d, hidden, .. } = *self.config;
         let name = |part: &str| format!("blocks.{index}.{part}");
         let mut qkv = self.layer(&name("attn.qkv"), d, 3 * d)?;
         qkv.after_norm(&self.norm(&name("norm1"))?);
@@ -140,14 +140,14 @@ impl<'a> VitWeights<'a> {
 
     /// The class token's projection, `(output, D)` without bias.
     pub(super) fn projection(&self, backend: Backend) -> Result<PackedLinear> {
-        let Config { width, output, .. } = *self.config;
+        let VitConfig { width, output, .. } = *self.config;
         let weight = self.values("head.weight", output * width)?;
         Ok(PackedLinear::new(backend, &weight, &vec![0.0; output], width))
     }
 
     /// The pooling head, with the norm before it.
     pub(super) fn pool(&self) -> Result<PoolWeights> {
-        let Config { width: d, hidden, .. } = *self.config;
+        let VitConfig { width: d, hidden, .. } = *self.config;
         let latent = self.values("attn_pool.latent", d)?;
         let q = self.layer("attn_pool.q", d, d)?;
         let scale = self.config.attention_scale();

@@ -41,12 +41,12 @@ impl Stage {
 }
 
 /// Hears of every finished stage; `()` does not care.
-pub trait Probe {
+pub trait StageListener {
     /// The work since the last call belonged to `stage`.
     fn finished(&mut self, stage: Stage);
 }
 
-impl Probe for () {
+impl StageListener for () {
     #[inline(always)]
     fn finished(&mut self, _stage: Stage) {}
 }
@@ -70,7 +70,7 @@ impl StageTimes {
     }
 }
 
-impl Probe for StageTimes {
+impl StageListener for StageTimes {
     fn finished(&mut self, stage: Stage) {
         let now = Instant::now();
         self.totals[stage as usize] += now - self.last;

@@ -1,6 +1,6 @@
 //! The frame encoders' network: a vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929), in timm's terms.
 //!
-//! Written after timm's `VisionTransformer`, with those of its options that the families of frame encoders set ([`Options`]).
+//! Written after timm's `VisionTransformer`, with those of its options that the families of frame encoders set ([`VitOptions`]).
 //! Positions are added to the patches before the class and register tokens join.
 //!
 //! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, and of CLIP and SigLIP the
@@ -15,7 +15,7 @@ use candle_nn::VarBuilder;
 
 use super::layers::{LayerNorm, Linear, matmul, merge_heads, scores_dtype, softmax, split_heads};
 use super::positions;
-pub use config::{Config, HeadKind, Options};
+pub use config::{HeadKind, VitConfig, VitOptions};
 use head::Head;
 use mlp::Mlp;
 
@@ -36,7 +36,7 @@ struct Block {
 }
 
 impl Block {
-    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+    fn load(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
         let d = config.width;
         let scales = match config.options.layer_scale {
             true => Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
@@ -128,7 +128,7 @@ fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
 /// The frame encoder in composed candle operations.
 #[derive(Debug, Clone)]
 pub struct Vit {
-    config: Config,
+    config: VitConfig,
     patch_embed: Linear,
     /// The position table at the frame's grid, `(1, grid², D)`.
     pos_embed: Tensor,
@@ -144,12 +144,12 @@ pub struct Vit {
 }
 
 impl Vit {
-    /// Takes the tensors of [`Config::tensors`] from `vb` and resamples the positions.
+    /// Takes the tensors of [`VitConfig::tensors`] from `vb` and resamples the positions.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(config: Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { options, width: d, patch, grid, registers, norm_eps, .. } = config;
+    pub fn load(config: VitConfig, vb: &VarBuilder) -> Result<Self> {
+        let VitConfig { options, width: d, patch, grid, registers, norm_eps, .. } = config;
         let kernel =
             vb.get((d, 3, patch, patch), "patch_embed.proj.weight")?.reshape((d, 3 * patch * patch))?;
         let bias = match options.patch_bias {
@@ -193,7 +193,7 @@ impl Vit {
     }
 
     /// The shape of this encoder.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &VitConfig {
         &self.config
     }
 

@@ -26,15 +26,15 @@ pub struct ModelShape {
 
 impl ModelShape {
     /// As the model knows it.
-    pub fn config(&self) -> lift::Config {
+    pub fn config(&self) -> lift::LiftConfig {
         let Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *self;
-        lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
+        lift::LiftConfig { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
     }
 }
 
-impl From<&lift::Config> for ModelShape {
-    fn from(config: &lift::Config) -> Self {
-        let lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *config;
+impl From<&lift::LiftConfig> for ModelShape {
+    fn from(config: &lift::LiftConfig) -> Self {
+        let lift::LiftConfig { feature, latent, layers, heads, hidden, decoder_hidden, max_len } = *config;
         Self { feature, latent, layers, heads, hidden, decoder_hidden, max_len }
     }
 }
@@ -62,7 +62,7 @@ pub struct Settings {
 
 impl Settings {
     /// The paper's numbers for a model of this shape.
-    pub fn new(model: &lift::Config) -> Self {
+    pub fn new(model: &lift::LiftConfig) -> Self {
         Self {
             model: model.into(),
             batch: 128,
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
+        let good = Settings::new(&lift::LiftConfig::new(384, 384, 64));
         assert!(good.check().is_ok());
         let mut heads = good.clone();
         heads.model.heads = 7;
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn differences_are_named() {
-        let good = Settings::new(&lift::Config::new(384, 384, 64));
+        let good = Settings::new(&lift::LiftConfig::new(384, 384, 64));
         let mut other = Settings { lr: 2e-4, ..good.clone() };
         other.adam.beta1 = 0.8;
         assert_eq!(good.differences(&other), ["adam.beta1: 0.9, 0.8", "lr: 0.0001, 0.0002"]);

@@ -6,7 +6,7 @@ use super::{Store, WeightsError, open};
 use crate::model::lift;
 
 /// Compares names and shapes with those of a LiFT.
-pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
+pub(super) fn check_lift(store: &Store) -> Result<lift::LiftConfig, WeightsError> {
     let config = lift_config(store)?;
     store.check(&config.tensors(), |_| true, "a LiFT model", "--lift")?;
     Ok(config)
@@ -64,7 +64,7 @@ pub(super) fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -
     Err(WeightsError::Unclear { origin: store.origin().into(), cause })
 }
 
-fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {
+fn lift_config(store: &Store) -> Result<lift::LiftConfig, WeightsError> {
     let (model, flag) = ("a LiFT model", "--lift");
     let [latent, feature] = dims(store, "model.encoder.input_proj.weight", model, flag)?;
     let [_, max_len, _] = dims(store, "model.encoder.pos_encoder.pe", model, flag)?;
@@ -73,5 +73,5 @@ fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {
     let heads = metadata_heads(store)?.unwrap_or(lift::HEADS);
     divides(store, heads, latent, "check num_heads in its metadata")?;
     let layers = layers(store, "model.encoder.transformer.layers.");
-    Ok(lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len })
+    Ok(lift::LiftConfig { feature, latent, layers, heads, hidden, decoder_hidden, max_len })
 }

@@ -21,7 +21,7 @@ pub(super) enum Location {
 #[derive(Debug)]
 pub struct EncoderWeights {
     store: Store,
-    config: vit::Config,
+    config: vit::VitConfig,
     /// Where the file keeps a tensor that timm names, for the prefix of its names.
     locate: fn(&str, &str) -> Location,
     prefix: &'static str,
@@ -31,7 +31,7 @@ pub struct EncoderWeights {
 impl EncoderWeights {
     pub(super) fn new(
         store: Store,
-        config: vit::Config,
+        config: vit::VitConfig,
         locate: fn(&str, &str) -> Location,
         prefix: &'static str,
         settings: Option<String>,
@@ -40,7 +40,7 @@ impl EncoderWeights {
     }
 
     /// The tensors of a file that has timm's names, which tell everything.
-    pub(super) fn by_timms_names(store: Store, config: vit::Config) -> Self {
+    pub(super) fn by_timms_names(store: Store, config: vit::VitConfig) -> Self {
         Self::new(store, config, |name, _| Location::Whole(name.into()), "", None)
     }
 
@@ -61,7 +61,7 @@ impl EncoderWeights {
     }
 
     /// The shape of the network.
-    pub fn config(&self) -> &vit::Config {
+    pub fn config(&self) -> &vit::VitConfig {
         &self.config
     }
 }

@@ -32,7 +32,7 @@ fn endpoint() -> String {
 }
 
 /// A file of a repository, as the cache holds it.
-pub(super) struct Shelf {
+pub(super) struct CachedRepo {
     /// The repository's folder.
     folder: PathBuf,
     /// The folder's name.
@@ -40,7 +40,7 @@ pub(super) struct Shelf {
     revision: String,
 }
 
-impl Shelf {
+impl CachedRepo {
     pub(super) fn of(id: &HubId, kind: RepoType) -> Self {
         let name = Repo::new(id.repo.clone(), kind).folder_name();
         Self { folder: cache().path().join(&name), name, revision: id.revision.clone() }
@@ -171,8 +171,8 @@ fn fetch_file(
     remedy: &str,
     check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, WeightsError> {
-    let shelf = Shelf::of(id, kind);
-    if let Some(path) = shelf.get(file) {
+    let cached = CachedRepo::of(id, kind);
+    if let Some(path) = cached.get(file) {
         return Ok(path);
     }
     if let Some(switch) = forbidden(offline) {
@@ -190,7 +190,8 @@ fn fetch_file(
     let page = format!("{}/{prefix}{}", endpoint(), id.repo);
     let url = format!("{page}/resolve/{}/{file}", id.revision.replace('/', "%2F"));
     let what = format!("{file} of {id}");
-    bring(&shelf, &url, &what, file, check).map_err(|error| explain(error, &page).into_weights(&what, remedy))
+    bring(&cached, &url, &what, file, check)
+        .map_err(|error| explain(error, &page).into_weights(&what, remedy))
 }
 
 /// What the hub tells of a file before it sends it.
@@ -201,7 +202,7 @@ struct Meta {
 }
 
 fn bring(
-    shelf: &Shelf,
+    cached: &CachedRepo,
     url: &str,
     what: &str,
     file: &str,
@@ -209,17 +210,17 @@ fn bring(
 ) -> Result<PathBuf, NetError> {
     let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()))?;
     let Meta { commit, etag, size } = meta(&client, url)?;
-    let _lock = Lock::acquire(&shelf.lock(&etag), what)?;
-    let blob = shelf.blob(&etag);
+    let _lock = Lock::acquire(&cached.lock(&etag), what)?;
+    let blob = cached.blob(&etag);
     if !blob.is_file() {
-        let folder = blob.parent().unwrap_or(shelf.folder());
+        let folder = blob.parent().unwrap_or(cached.folder());
         fs::create_dir_all(folder).map_err(|e| NetError::write(folder, e))?;
         // Large files are named by their SHA-256, small ones by git's digest, which has 40 digits.
         let sha256 = (etag.len() == 64).then_some(etag.as_str());
-        let part = shelf.part(&etag);
+        let part = cached.part(&etag);
         download(&client, &Job { what, url, target: &blob, part: &part, memo: None, size, sha256, check })?;
     }
-    shelf.place(file, &commit, &etag)
+    cached.place(file, &commit, &etag)
 }
 
 /// Asks for the headers, following redirects within the hub: those to where the bytes lie name neither commit nor digest.

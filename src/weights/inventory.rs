@@ -11,14 +11,14 @@ use serde::Serialize;
 use crate::files::beside;
 use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
-use crate::weights::hub::{Shelf, cache};
+use crate::weights::hub::{CachedRepo, cache};
 use crate::weights::{
-    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, LIFT_READS, Record, Store,
+    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord,
 };
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum WeightsName {
     /// The published frame encoder of a family.
     Encoder(&'static Family),
     /// The published LiFT.
@@ -28,10 +28,10 @@ pub enum Item {
     /// A file of a URL.
     Url(String),
     /// A file of some URL, by its place below `LIFT_HOME`.
-    Kept(PathBuf),
+    Download(PathBuf),
 }
 
-impl FromStr for Item {
+impl FromStr for WeightsName {
     type Err = String;
 
     /// `dinov2`, `clip`, `siglip`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
@@ -49,7 +49,7 @@ impl FromStr for Item {
             "lift" => Ok(Self::Lift),
             _ if s.starts_with("https://") || s.starts_with("http://") => Ok(Self::Url(s.into())),
             _ => match (kept(), HubId::parse(s)) {
-                (Some(path), _) => Ok(Self::Kept(path)),
+                (Some(path), _) => Ok(Self::Download(path)),
                 (None, Some(id)) => Ok(Self::Hub(id)),
                 (None, None) => Err(format!(
                     "'{s}' is no weights: give {}, lift, owner/name[@revision] of the hub, or a URL",
@@ -60,21 +60,21 @@ impl FromStr for Item {
     }
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for WeightsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encoder(family) => family.fmt(f),
             Self::Lift => f.write_str("lift"),
             Self::Hub(id) => id.fmt(f),
             Self::Url(url) => f.write_str(url),
-            Self::Kept(path) => path.display().fmt(f),
+            Self::Download(path) => path.display().fmt(f),
         }
     }
 }
 
 /// Which model a file holds, by the names of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ModelKind {
     /// A frame encoder.
     Encoder(&'static Family),
     /// LiFT.
@@ -82,10 +82,10 @@ pub enum Kind {
 }
 
 /// The model whose tensors `store` has, if it is one of ours.
-pub fn kind_of(store: &Store) -> Option<Kind> {
+pub fn kind_of(store: &Store) -> Option<ModelKind> {
     match Family::of(store) {
-        Some(family) => Some(Kind::Encoder(family)),
-        None => store.shape("model.encoder.input_proj.weight").map(|_| Kind::Lift),
+        Some(family) => Some(ModelKind::Encoder(family)),
+        None => store.shape("model.encoder.input_proj.weight").map(|_| ModelKind::Lift),
     }
 }
 
@@ -105,8 +105,8 @@ pub enum Presence {
 
 /// Weights and where they are.
 #[derive(Debug, Clone, Serialize)]
-pub struct State {
-    /// As [`Item`] is written.
+pub struct WeightsState {
+    /// As [`WeightsName`] is written.
     pub name: String,
     /// Whether they are here.
     pub presence: Presence,
@@ -121,9 +121,9 @@ pub struct State {
 }
 
 /// The paper's two models, here or not, and whatever else is here that can serve.
-pub fn list() -> Vec<(Item, State)> {
-    let mut items = vec![Item::Encoder(LIFT_READS), Item::Lift];
-    let others = FAMILIES.into_iter().filter(|family| *family != LIFT_READS).map(Item::Encoder);
+pub fn list() -> Vec<(WeightsName, WeightsState)> {
+    let mut items = vec![WeightsName::Encoder(LIFT_FAMILY), WeightsName::Lift];
+    let others = FAMILIES.into_iter().filter(|family| *family != LIFT_FAMILY).map(WeightsName::Encoder);
     items.extend(others.filter(|item| state(item).presence != Presence::Missing));
     items.extend(cached_models());
     items.extend(downloads());
@@ -138,7 +138,7 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// Models in the hub's cache whose tensors are those of ours, the published ones left out.
-fn cached_models() -> Vec<Item> {
+fn cached_models() -> Vec<WeightsName> {
     let cache = cache();
     let mut found = Vec::new();
     for folder in names_in(cache.path()) {
@@ -150,24 +150,26 @@ fn cached_models() -> Vec<Item> {
             if FAMILIES.into_iter().any(|family| id == family.published()) {
                 continue;
             }
-            let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
+            let file = CachedRepo::of(&id, RepoType::Model).get(HUB_FILE);
             let store = file.and_then(|path| Store::map(&path).ok());
             if store.as_ref().and_then(kind_of).is_some() {
-                found.push(Item::Hub(id));
+                found.push(WeightsName::Hub(id));
             }
         }
     }
     found
 }
 
-fn downloads() -> Vec<Item> {
+fn downloads() -> Vec<WeightsName> {
     let folder = lift_home().join("downloads");
     let files = names_in(&folder).into_iter().flat_map(|digest| {
         let ours = |name: &String| {
             !name.starts_with('.') && ![".json", ".part"].iter().any(|end| name.ends_with(end))
         };
         let names = names_in(&folder.join(&digest)).into_iter().filter(ours);
-        names.map(|name| Item::Kept(Path::new("downloads").join(&digest).join(name))).collect::<Vec<_>>()
+        names
+            .map(|name| WeightsName::Download(Path::new("downloads").join(&digest).join(name)))
+            .collect::<Vec<_>>()
     });
     files.collect()
 }
@@ -177,9 +179,9 @@ fn size(path: &Path) -> u64 {
 }
 
 /// Looks where an item would be.
-pub fn state(item: &Item) -> State {
+pub fn state(item: &WeightsName) -> WeightsState {
     let home = lift_home();
-    let found = |presence, path: PathBuf, source: String, sha256| State {
+    let found = |presence, path: PathBuf, source: String, sha256| WeightsState {
         name: item.to_string(),
         presence,
         size: size(&path),
@@ -187,7 +189,7 @@ pub fn state(item: &Item) -> State {
         source,
         sha256,
     };
-    let missing = |source: String| State {
+    let missing = |source: String| WeightsState {
         name: item.to_string(),
         presence: Presence::Missing,
         path: None,
@@ -196,20 +198,20 @@ pub fn state(item: &Item) -> State {
         sha256: None,
     };
     let recorded = |path: PathBuf, otherwise: &str| {
-        let record = Record::of(&path);
+        let record = WeightsRecord::of(&path);
         let source = record.as_ref().map_or_else(|| otherwise.into(), |record| record.source.clone());
         found(Presence::Here, path, source, record.map(|record| record.sha256))
     };
     let in_hub = |id: &HubId| {
-        let shelf = Shelf::of(id, RepoType::Model);
+        let repo = CachedRepo::of(id, RepoType::Model);
         let source = format!("hub {}@{}", id.repo, id.revision);
-        if let Some(path) = shelf.get(HUB_FILE) {
+        if let Some(path) = repo.get(HUB_FILE) {
             let sha256 = told_digest(&path);
-            let commit = shelf.commit().filter(|commit| *commit != id.revision);
+            let commit = repo.commit().filter(|commit| *commit != id.revision);
             let source = commit.map_or(source.clone(), |commit| format!("{source} (commit {commit})"));
             return found(Presence::Here, path, source, sha256);
         }
-        let blobs = shelf.folder().join("blobs");
+        let blobs = repo.folder().join("blobs");
         let begun = |name: &String| name.ends_with(".incomplete") && size(&blobs.join(name)) > 0;
         match names_in(&blobs).into_iter().find(begun) {
             Some(part) => found(Presence::Partial, blobs.join(part), source, None),
@@ -227,15 +229,11 @@ pub fn state(item: &Item) -> State {
         }
     };
     match item {
-        Item::Encoder(family) => {
-            let carried = home.join(encoder_file(family));
-            if carried.is_file() {
-                recorded(carried, "put there by hand")
-            } else {
-                in_hub(&family.published())
-            }
+        WeightsName::Encoder(family) => {
+            let copied = home.join(encoder_file(family));
+            if copied.is_file() { recorded(copied, "put there by hand") } else { in_hub(&family.published()) }
         }
-        Item::Lift => {
+        WeightsName::Lift => {
             let (converted, checkpoint) = (home.join(LIFT_FILE), home.join(LIFT_CHECKPOINT));
             let (drive, part) = (format!("Google Drive {LIFT_DRIVE_ID}"), lift_part(&home));
             if converted.is_file() {
@@ -248,9 +246,9 @@ pub fn state(item: &Item) -> State {
                 missing(drive)
             }
         }
-        Item::Hub(id) => in_hub(id),
-        Item::Url(url) => by_url(place_of(url), &super::net::host(url)),
-        Item::Kept(path) => by_url(home.join(path), "a URL"),
+        WeightsName::Hub(id) => in_hub(id),
+        WeightsName::Url(url) => by_url(place_of(url), &super::net::host(url)),
+        WeightsName::Download(path) => by_url(home.join(path), "a URL"),
     }
 }
 
@@ -277,17 +275,17 @@ mod tests {
             "https://a.example/x",
             "downloads/ab/x.ckpt",
         ] {
-            assert_eq!(name.parse::<Item>().unwrap().to_string(), name);
+            assert_eq!(name.parse::<WeightsName>().unwrap().to_string(), name);
         }
         for bad in ["", "dino", "downloads/../x.ckpt", "downloads/a/b/c", "/etc/passwd", "a/b/c"] {
-            assert!(bad.parse::<Item>().is_err(), "{bad}");
+            assert!(bad.parse::<WeightsName>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_model_is_known_by_its_names() {
         let kind = |bytes| kind_of(&Store::bundled("x", bytes).unwrap());
-        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Encoder(LIFT_READS)));
-        assert_eq!(kind(super::super::MINI_LIFT), Some(Kind::Lift));
+        assert_eq!(kind(super::super::MINI_DINOV2), Some(ModelKind::Encoder(LIFT_FAMILY)));
+        assert_eq!(kind(super::super::MINI_LIFT), Some(ModelKind::Lift));
     }
 }

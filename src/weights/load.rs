@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::check::check_lift;
 use super::family::Family;
-use super::{EncoderWeights, HUB_FILE, HubId, MINI_LIFT, Source, Store, WeightsError, home, hub, open};
+use super::{
+    EncoderWeights, HUB_FILE, HubId, MINI_LIFT, Store, WeightsError, WeightsSource, home, hub, open,
+};
 use crate::model::lift;
 
 /// A frame encoder's tensors, checked.
@@ -15,7 +17,7 @@ use crate::model::lift;
 /// If the file is absent, unreadable, or not a model of this family.
 pub fn load_encoder(
     family: &'static Family,
-    source: &Source,
+    source: &WeightsSource,
     heads: Option<usize>,
     offline: bool,
 ) -> Result<EncoderWeights, WeightsError> {
@@ -32,7 +34,11 @@ pub fn load_encoder(
 }
 
 /// The file's tensors, and where it is.
-fn encoder_store(family: &Family, source: &Source, offline: bool) -> Result<(Store, PathBuf), WeightsError> {
+fn encoder_store(
+    family: &Family,
+    source: &WeightsSource,
+    offline: bool,
+) -> Result<(Store, PathBuf), WeightsError> {
     let flag = family.flag;
     let of_hub = |id: &HubId| {
         if let Some(settings) = family.settings_file {
@@ -43,7 +49,7 @@ fn encoder_store(family: &Family, source: &Source, offline: bool) -> Result<(Sto
         Ok((Store::map(&path)?, path))
     };
     match source {
-        Source::Mini => match family.bundled {
+        WeightsSource::Mini => match family.bundled {
             Some((name, bytes)) => Ok((Store::bundled(name, bytes)?, PathBuf::new())),
             None => Err(WeightsError::Unclear {
                 origin: format!("--encoder {family}"),
@@ -52,20 +58,20 @@ fn encoder_store(family: &Family, source: &Source, offline: bool) -> Result<(Sto
                 ),
             }),
         },
-        Source::File(path) => {
+        WeightsSource::File(path) => {
             // A model's folder as transformers saves it.
             let path = if path.is_dir() { path.join(HUB_FILE) } else { path.clone() };
             Ok((open(&path)?, path))
         }
-        Source::Hub(id) => of_hub(id),
-        Source::Url(url) => {
+        WeightsSource::Hub(id) => of_hub(id),
+        WeightsSource::Url(url) => {
             let path = home::from_url(url, flag, offline)?;
             Ok((open(&path)?, path))
         }
-        Source::Published => {
-            let carried = home::lift_home().join(home::encoder_file(family));
-            if carried.is_file() {
-                return Ok((home::kept(&carried)?, carried));
+        WeightsSource::Published => {
+            let copied = home::lift_home().join(home::encoder_file(family));
+            if copied.is_file() {
+                return Ok((home::open_recorded(&copied)?, copied));
             }
             of_hub(&family.published())
         }
@@ -76,13 +82,13 @@ fn encoder_store(family: &Family, source: &Source, offline: bool) -> Result<(Sto
 ///
 /// # Errors
 /// If the file is absent, unreadable, or not a LiFT model.
-pub fn load_lift(source: &Source, offline: bool) -> Result<(Store, lift::Config), WeightsError> {
+pub fn load_lift(source: &WeightsSource, offline: bool) -> Result<(Store, lift::LiftConfig), WeightsError> {
     let store = match source {
-        Source::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
-        Source::File(path) => open(path)?,
-        Source::Hub(id) => Store::map(&hub::fetch(id, HUB_FILE, "--lift", None, offline)?)?,
-        Source::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
-        Source::Published => home::published_lift(offline)?,
+        WeightsSource::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
+        WeightsSource::File(path) => open(path)?,
+        WeightsSource::Hub(id) => Store::map(&hub::fetch(id, HUB_FILE, "--lift", None, offline)?)?,
+        WeightsSource::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
+        WeightsSource::Published => home::published_lift(offline)?,
     };
     let config = check_lift(&store)?;
     Ok((store, config))

@@ -23,7 +23,7 @@ pub(super) const ENCODER_FLAG: &str = "--encoder-weights";
 
 /// Where a model's weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum WeightsSource {
     /// The published weights, from the caches.
     Published,
     /// The small pair bundled with the program, for trying it.
@@ -36,7 +36,7 @@ pub enum Source {
     Url(String),
 }
 
-impl FromStr for Source {
+impl FromStr for WeightsSource {
     type Err = String;
 
     /// `mini`, a URL, else a path if it looks like one or exists, else `owner/name[@revision]`.
@@ -97,18 +97,18 @@ mod tests {
 
     #[test]
     fn a_source_is_a_file_a_hub_id_or_the_bundled_pair() {
-        assert_eq!("mini".parse(), Ok(Source::Mini));
-        assert_eq!("weights/x.safetensors".parse(), Ok(Source::File("weights/x.safetensors".into())));
-        assert_eq!("./x".parse(), Ok(Source::File("./x".into())));
+        assert_eq!("mini".parse(), Ok(WeightsSource::Mini));
+        assert_eq!("weights/x.safetensors".parse(), Ok(WeightsSource::File("weights/x.safetensors".into())));
+        assert_eq!("./x".parse(), Ok(WeightsSource::File("./x".into())));
         let hub = |repo: &str, revision: &str| {
-            Ok(Source::Hub(HubId { repo: repo.into(), revision: revision.into() }))
+            Ok(WeightsSource::Hub(HubId { repo: repo.into(), revision: revision.into() }))
         };
         assert_eq!("timm/vit".parse(), hub("timm/vit", "main"));
         assert_eq!("timm/vit@v1".parse(), hub("timm/vit", "v1"));
         let url = "https://a.example/x.safetensors";
-        assert_eq!(url.parse(), Ok(Source::Url(url.into())));
-        assert!("a/b/c".parse::<Source>().is_err());
-        assert!("".parse::<Source>().is_err());
+        assert_eq!(url.parse(), Ok(WeightsSource::Url(url.into())));
+        assert!("a/b/c".parse::<WeightsSource>().is_err());
+        assert!("".parse::<WeightsSource>().is_err());
     }
 
     #[test]

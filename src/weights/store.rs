@@ -91,13 +91,13 @@ impl Bytes {
 pub struct Store {
     origin: String,
     bytes: Bytes,
-    index: BTreeMap<String, Entry>,
+    index: BTreeMap<String, TensorEntry>,
     metadata: HashMap<String, String>,
 }
 
 /// Where the numbers of a tensor lie.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct TensorEntry {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: Dtype,
     /// Offsets into the whole file.
@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Takes a mapped file whose tensors another reader has placed within it.
-    pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, Entry>) -> Self {
+    pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, TensorEntry>) -> Self {
         Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new() }
     }
 
@@ -162,7 +162,7 @@ impl Store {
             .into_iter()
             .map(|(name, info)| {
                 let range = (start + info.data_offsets.0, start + info.data_offsets.1);
-                (name, Entry { shape: info.shape.clone(), dtype: info.dtype, range, strides: None })
+                (name, TensorEntry { shape: info.shape.clone(), dtype: info.dtype, range, strides: None })
             })
             .collect();
         let metadata = metadata.metadata().clone().unwrap_or_default();

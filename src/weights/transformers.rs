@@ -2,7 +2,7 @@
 //!
 //! Such a file may hold a text tower too, which is not read. Of the vision tower every tensor must be there, and no other.
 //! What changes numbers but no shape (heads, activation, epsilon) is in the `config.json` beside the file, or in the file's
-//! metadata under `config`, where [`super::carry`] and [`super::convert`] put it. Without either a file is refused, because
+//! metadata under `config`, where [`super::copy_to`] and [`super::convert`] put it. Without either a file is refused, because
 //! a wrong guess would go unnoticed.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub(super) struct Tower {
     /// Where a file keeps the numbers of a tensor that timm names, for a prefix of transformers' names.
     pub(super) locate: fn(&str, &str) -> Location,
     /// The network's options.
-    pub(super) options: vit::Options,
+    pub(super) options: vit::VitOptions,
     /// How it wants its pictures.
     pub(super) pictures: Pictures,
     /// The activation where the settings name none.
@@ -163,7 +163,7 @@ impl Tower {
 
     /// The tower's shape, its names and shapes checked, and what its names begin with. What the tensors do not tell has the
     /// value that transformers gives it by default.
-    fn check(&self, store: &Store) -> Result<(vit::Config, &'static str), WeightsError> {
+    fn check(&self, store: &Store) -> Result<(vit::VitConfig, &'static str), WeightsError> {
         let (model, flag) = (self.model, ENCODER_FLAG);
         let Some(prefix) = self.prefix(store) else {
             let (origin, differences) = (store.origin().into(), "no such tensors".into());
@@ -189,7 +189,7 @@ impl Tower {
                 "it reads pictures of {side} x {side} px; only models for {IMAGE_SIZE} x {IMAGE_SIZE} serve here"
             )));
         }
-        let config = vit::Config {
+        let config = vit::VitConfig {
             options: self.options,
             pictures: self.pictures,
             width,
@@ -208,7 +208,7 @@ impl Tower {
     }
 
     /// Names and shapes of the tower's tensors, as transformers writes them.
-    fn tensors(&self, config: &vit::Config, prefix: &str) -> Vec<(String, Vec<usize>)> {
+    fn tensors(&self, config: &vit::VitConfig, prefix: &str) -> Vec<(String, Vec<usize>)> {
         let mut all = BTreeMap::new();
         for (name, mut shape) in config.tensors() {
             let rows = shape[0];

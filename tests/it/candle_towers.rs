@@ -11,7 +11,7 @@ use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisi
 use candle_transformers::models::siglip::{VisionConfig, VisionModel};
 use lift::kernels::Backend;
 use lift::model::encoder::FrameEncoder;
-use lift::weights::{Family, Source, load_encoder};
+use lift::weights::{Family, WeightsSource, load_encoder};
 
 use crate::common::{close, data, numbers, tensors};
 
@@ -30,7 +30,7 @@ fn frames() -> Vec<Vec<u8>> {
 /// Compares our features of a family's small model with those of `theirs`, a function of normalised pixels `(B, 3, 224, 224)`.
 fn compare(family: &str, theirs: impl Fn(&VarBuilder, &Tensor) -> candle_core::Result<Tensor>) {
     let folder = data(&format!("encoders/{family}"));
-    let source = Source::File(folder.clone());
+    let source = WeightsSource::File(folder.clone());
     let weights = load_encoder(Family::named(family).unwrap(), &source, None, true).unwrap();
     let encoder = FrameEncoder::new(&weights, weights.config(), Backend::best(), 1).unwrap();
     let frames = frames();

@@ -6,11 +6,11 @@ use candle_core::DType;
 use lift::embed::batch::encode_clip;
 use lift::kernels::{Backend, Precision};
 use lift::model::composed::Batched;
-use lift::model::device::Place;
+use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
 use lift::video::RgbFrame;
 use lift::video::transform::{Framing, Transform};
-use lift::weights::{Family, Source, load_encoder};
+use lift::weights::{Family, WeightsSource, load_encoder};
 
 use crate::common::{close, cosine, data, numbers, tensors};
 use crate::env::TestEnv;
@@ -50,14 +50,15 @@ fn golden(family: &str) -> Vec<f32> {
 fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
     for (family, framing) in OTHERS {
         let weights =
-            load_encoder(Family::named(family).unwrap(), &Source::File(model(family)), None, true).unwrap();
+            load_encoder(Family::named(family).unwrap(), &WeightsSource::File(model(family)), None, true)
+                .unwrap();
         let (pictures, golden) = (pictures(framing), golden(family));
         let fast = |backend| {
             let encoder = FrameEncoder::new(&weights, weights.config(), backend, 1).unwrap();
             pictures.iter().flat_map(|picture| encoder.encode(picture).unwrap()).collect::<Vec<_>>()
         };
         let batched = |dtype| {
-            let how = Batched { place: Place::CpuBatched, dtype, frames: Some(2) };
+            let how = Batched { place: ComputePlace::CpuBatched, dtype, frames: Some(2) };
             let encoder = FrameEncoder::in_batches(&weights, weights.config(), how).unwrap();
             encode_clip(encoder.batched().unwrap(), &pictures).unwrap()
         };
@@ -78,7 +79,9 @@ fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
 fn a_model_of_another_family_size_or_without_settings_is_refused_in_words_that_fit() {
     let env = TestEnv::new();
     let refusal = |family: &str, path: PathBuf| {
-        load_encoder(Family::named(family).unwrap(), &Source::File(path), None, true).unwrap_err().to_string()
+        load_encoder(Family::named(family).unwrap(), &WeightsSource::File(path), None, true)
+            .unwrap_err()
+            .to_string()
     };
     let text = refusal("clip", model("siglip"));
     assert!(text.contains("those of a siglip instead") && text.contains("--encoder-weights"), "{text}");

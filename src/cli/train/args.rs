@@ -8,9 +8,9 @@ use clap::Args;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
-use crate::model::lift::{Config, HEADS};
+use crate::model::lift::{HEADS, LiftConfig};
 use crate::train::{AdamConfig, LossWeights, PlateauConfig, Settings};
-use crate::weights::Source;
+use crate::weights::WeightsSource;
 
 /// Train LiFT on the features of frames, without labels
 ///
@@ -40,7 +40,7 @@ pub(in crate::cli) struct TrainArgs {
     ///
     /// Example: --init lift.safetensors
     #[arg(long, value_name = "FILE", help_heading = "Run")]
-    pub(super) init: Option<Source>,
+    pub(super) init: Option<WeightsSource>,
     /// Draw the curves of a log and do nothing else [default: train]
     ///
     /// Example: --plot run/log.jsonl -o curves.svg
@@ -212,10 +212,10 @@ impl SettingsArgs {
     /// The numbers for features of `width`, clips of `frames`.
     pub(super) fn settings(&self, width: usize, frames: usize) -> Settings {
         let latent = self.latent.map_or(width, NonZeroUsize::get);
-        let config = Config {
+        let config = LiftConfig {
             layers: self.layers.get(),
             heads: self.lift_heads,
-            ..Config::new(width, latent, self.max_len.max(frames))
+            ..LiftConfig::new(width, latent, self.max_len.max(frames))
         };
         Settings {
             batch: self.batch_size,

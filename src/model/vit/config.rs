@@ -17,7 +17,7 @@ pub enum HeadKind {
 
 /// The options of the network in which the families of frame encoders differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct VitOptions {
     /// A class token comes before the patches, and the feature is made of it. Of the last block only that token is then
     /// computed.
     pub class_token: bool,
@@ -35,9 +35,9 @@ pub struct Options {
 
 /// The numbers that fix a frame encoder's shape.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct VitConfig {
     /// Which options of the network are set.
-    pub options: Options,
+    pub options: VitOptions,
     /// How it wants its pictures.
     pub pictures: Pictures,
     /// Width of the tokens `D`.
@@ -62,11 +62,11 @@ pub struct Config {
     pub registers: usize,
 }
 
-impl Config {
+impl VitConfig {
     /// A DINOv2 of this width, whose other numbers are those of ViT-S/14 with 4 registers as published.
     pub fn dinov2(width: usize) -> Self {
         Self {
-            options: Options {
+            options: VitOptions {
                 class_token: true,
                 class_position: false,
                 patch_bias: true,

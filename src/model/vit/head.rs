@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::config::{Config, HeadKind};
+use super::config::{HeadKind, VitConfig};
 use super::mlp::Mlp;
 use crate::model::layers::{LayerNorm, Linear, matmul, merge_heads, scores_dtype, softmax};
 
@@ -32,8 +32,8 @@ pub(super) struct Pool {
 }
 
 impl Head {
-    pub(super) fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { width: d, output, heads, .. } = *config;
+    pub(super) fn load(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
+        let VitConfig { width: d, output, heads, .. } = *config;
         match config.options.head {
             HeadKind::Token => Ok(Self::Token),
             HeadKind::Projection => {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::config::Config;
+use super::config::VitConfig;
 use crate::kernels::Activation;
 use crate::model::layers::{Linear, activate};
 
@@ -15,7 +15,7 @@ pub(super) struct Mlp {
 }
 
 impl Mlp {
-    pub(super) fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+    pub(super) fn load(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
         Ok(Self {
             fc1: Linear::load(config.width, config.hidden, &vb.pp("fc1"))?,
             activation: config.activation,

@@ -5,7 +5,7 @@
 
 use crate::kernels::Activation;
 use crate::model::Pictures;
-use crate::model::vit::{HeadKind, Options};
+use crate::model::vit::{HeadKind, VitOptions};
 use crate::video::transform::Framing;
 use crate::weights::EncoderWeights;
 use crate::weights::encoder::Location;
@@ -41,7 +41,7 @@ static TOWER: Tower = Tower {
     mark: "embeddings.class_embedding",
     projection: Some(PROJECTION),
     locate,
-    options: Options {
+    options: VitOptions {
         class_token: true,
         class_position: true,
         patch_bias: false,

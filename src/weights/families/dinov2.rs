@@ -1,7 +1,7 @@
 //! DINOv2 with registers, LiFT's frame encoder (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv 2309.16588).
 //!
 //! As timm's `vit_*_patch14_reg4_dinov2`: the feature is the class token after the final norm. The network's options and its
-//! pictures are those of [`vit::Config::dinov2`].
+//! pictures are those of [`vit::VitConfig::dinov2`].
 
 use crate::model::{IMAGE_SIZE, vit};
 use crate::weights::check::{dims, divides, layers, metadata_heads};
@@ -44,13 +44,13 @@ const PUBLISHED_HEAD_WIDTH: usize = 64;
 const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
 
 /// Compares names and shapes with those of a DINOv2 with registers.
-fn check(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
+fn check(store: &Store, heads: Option<usize>) -> Result<vit::VitConfig, WeightsError> {
     let config = config(store, heads)?;
     store.check(&config.tensors(), |_| true, MODEL, FLAG)?;
     Ok(config)
 }
 
-fn config(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
+fn config(store: &Store, heads: Option<usize>) -> Result<vit::VitConfig, WeightsError> {
     let (model, flag) = (MODEL, FLAG);
     let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
     let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
@@ -76,5 +76,5 @@ fn config(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsErr
     };
     divides(store, heads, width, "check --heads")?;
     let depth = layers(store, "blocks.");
-    Ok(vit::Config { depth, heads, hidden, patch, grid, registers, ..vit::Config::dinov2(width) })
+    Ok(vit::VitConfig { depth, heads, hidden, patch, grid, registers, ..vit::VitConfig::dinov2(width) })
 }

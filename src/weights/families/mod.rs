@@ -14,7 +14,7 @@ use super::family::Family;
 pub static FAMILIES: [&Family; 3] = [&dinov2::FAMILY, &clip::FAMILY, &siglip::FAMILY];
 
 /// The family whose features the published LiFT reads: DINOv2.
-pub static LIFT_READS: &Family = &dinov2::FAMILY;
+pub static LIFT_FAMILY: &Family = &dinov2::FAMILY;
 
 impl Family {
     /// The family of that name.

@@ -4,7 +4,7 @@
 
 use crate::kernels::Activation;
 use crate::model::Pictures;
-use crate::model::vit::{HeadKind, Options};
+use crate::model::vit::{HeadKind, VitOptions};
 use crate::video::transform::Framing;
 use crate::weights::EncoderWeights;
 use crate::weights::encoder::Location;
@@ -37,7 +37,7 @@ static TOWER: Tower = Tower {
     mark: "head.probe",
     projection: None,
     locate,
-    options: Options {
+    options: VitOptions {
         class_token: false,
         class_position: false,
         patch_bias: true,

@@ -18,7 +18,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use super::client::{Answer, page};
 use super::tries::Tries;
 use super::{Client, NetError, go_on, host, text_header};
-use crate::weights::progress::{size_text, tell};
+use crate::weights::progress::{listener, size_text};
 
 /// What to fetch and where to put it.
 pub(in crate::weights) struct Job<'a> {
@@ -140,7 +140,7 @@ impl Partial {
         self.file.write_all(bytes).map_err(|e| NetError::write(job.part, e))?;
         self.hash.update(bytes);
         self.have += bytes.len() as u64;
-        tell().advance(bytes.len() as u64);
+        listener().advance(bytes.len() as u64);
         Ok(())
     }
 
@@ -251,12 +251,12 @@ fn attempt(
             0 => String::new(),
             have => format!("; {} are here already", size_text(have)),
         };
-        tell().line(&format!("downloading {}{size} from {from}{here}", job.what));
+        listener().line(&format!("downloading {}{size} from {from}{here}", job.what));
         *announced = true;
     }
-    tell().start(partial.have, total);
+    listener().start(partial.have, total);
     let ended = receive(job, response, partial, total);
-    tell().finish();
+    listener().finish();
     ended
 }
 

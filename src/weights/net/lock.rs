@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{NetError, sleep};
-use crate::weights::progress::tell;
+use crate::weights::progress::listener;
 
 /// A lock, held until dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Lock {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) => {
                     if !told {
-                        tell().line(&format!("another process is fetching {what}; waiting for it"));
+                        listener().line(&format!("another process is fetching {what}; waiting for it"));
                         told = true;
                     }
                     sleep(STEP)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{NetError, PAUSE, patience, sleep};
-use crate::weights::progress::tell;
+use crate::weights::progress::listener;
 
 /// Tries in a row that bring nothing.
 const TRIES: u32 = 5;
@@ -55,7 +55,7 @@ impl Tries {
         } else {
             format!("trying again in {} s", seconds(pause))
         };
-        tell().line(&format!("{failure}; {pause_text}"));
+        listener().line(&format!("{failure}; {pause_text}"));
         sleep(pause)
     }
 }
