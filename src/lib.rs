@@ -14,6 +14,7 @@
 //! - [`kernels`]: the inner loops on the CPU
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
+//! - [`threads`]: how many threads compute what
 //! - [`guard`], [`bicubic`]: panics of libraries as errors, locks; the kernel that resamples pictures and position tables
 //!
 //! Where something new begins:
@@ -35,6 +36,7 @@ pub mod model;
 pub mod plot;
 pub mod rows;
 pub mod synth;
+pub mod threads;
 pub mod train;
 pub mod video;
 pub mod weights;

@@ -1,6 +1,6 @@
 //! The frame encoder in batches, as it runs on a GPU.
 //!
-//! A device works behind the program's back, so a stage ends when the device says that it is done. The whole is measured
+//! A device works asynchronously, so a stage ends when the device says that it is done. The whole is measured
 //! with all lanes at once, from frames in the host's memory to features in it.
 
 use std::time::Instant;
@@ -24,7 +24,7 @@ pub fn measure(plan: &BenchPlan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) 
     let (batch, lane) = (encoder.batch(), &encoder.lanes()[0]);
     let pixels: Vec<&[u8]> = frames.iter().map(Vec::as_slice).cycle().take(batch).collect();
     let device = lane.device();
-    // Once, which also compiles and picks what a device compiles and picks when first asked.
+    // The first run is not measured: the device compiles and chooses its kernels then.
     lane.encode(&pixels)?;
     let (mut upload, mut forward, mut download) = (vec![], vec![], vec![]);
     for _ in 0..plan.repeat {

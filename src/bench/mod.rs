@@ -1,7 +1,7 @@
-//! Where the time goes, against what this machine can do: the measurements behind `lift bench`.
+//! The measurements of `lift bench`: where the time goes, in proportion to what this machine can do.
 //!
-//! Each stage of the frame encoder is timed on one thread; the whole encoder on all threads, as a run uses it; both are held
-//! against the matrix peak that the same kernels reach on operands in the first cache level, measured in the same run. Where
+//! Each stage of the frame encoder is timed on one thread; the whole encoder on all threads, as a run uses it; both are compared
+//! with the matrix peak that the same kernels reach on operands in the first cache level, measured in the same run. Where
 //! the encoder runs in batches (on a GPU), the peak is what the device's own library reaches on one large product.
 
 mod batched;
@@ -205,7 +205,7 @@ fn machine() -> String {
         let line = info.lines().find(|l| l.starts_with("model name"))?;
         Some(line.split_once(':')?.1.trim().to_string())
     });
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = crate::threads::available();
     format!("{}, {threads} threads", cpu.unwrap_or_else(|| std::env::consts::ARCH.into()))
 }
 

@@ -1,4 +1,4 @@
-//! What is measured, and what a measurement comes to.
+//! The settings and the results of a measurement.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Backbone {
     pub clips_per_s: f64,
 }
 
-/// The yardstick.
+/// The matrix speed that the rest is compared with.
 #[derive(Debug, Clone, Serialize)]
 pub struct Peak {
     /// GFLOP/s on all threads at once, or of the device.
@@ -73,14 +73,14 @@ pub struct BenchReport {
     pub frames: usize,
     /// The whole encoder.
     pub backbone: Backbone,
-    /// The yardstick.
+    /// The matrix speed that the rest is compared with.
     pub peak: Peak,
     /// Stage by stage.
     pub stages: Vec<StageReport>,
     /// The same time cut another way, so not to be added to it: `linear`, the sum of the four layers of a block, and
     /// `GELU`, as long as the one within `fc1 + GELU` takes alone.
     pub within: Vec<StageReport>,
-    /// The most memory this process held, in bytes; absent where the system does not tell.
+    /// The most memory this process held, in bytes; absent where the system does not say.
     pub peak_memory_bytes: Option<u64>,
 }
 

@@ -10,6 +10,7 @@ use crate::exit::Fatal;
 use crate::kernels::{Backend, Precision, grad};
 use crate::model::composed::Batched;
 use crate::model::device::{ComputePlace, DeviceChoice};
+use crate::threads;
 
 /// What matrix products multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +70,7 @@ pub(super) struct Compute {
 impl ComputeArgs {
     /// The number of worker threads.
     pub(super) fn threads(&self) -> NonZeroUsize {
-        self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        self.threads.unwrap_or_else(threads::available)
     }
 
     /// Settles place and precision; where `auto` finds no GPU that could have been, or the CPU lacks the precision, a line

@@ -22,6 +22,7 @@ use crate::cia::representations::{Matrix, Parts, Representation};
 use crate::cia::splits::Splits;
 use crate::cia::{figure, shots, stored};
 use crate::files::{AtomicFile, FileError, display_text, stdout_error};
+use crate::threads;
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -89,8 +90,7 @@ pub fn run(
         Some(text) => Template::parse(text).map_err(|error| Stop::Usage(error.into()))?,
         None => Template::official(),
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.compute.threads().get());
-    let pool = pool.build().map_err(|error| Stop::Input(error.into()))?;
+    let pool = threads::pool(args.compute.threads()).map_err(|error| Stop::Input(error.into()))?;
     let mut ended = Ended::Whole;
     let mut results = Vec::new();
     for benchmark in benchmarks(args, embedder).map_err(Stop::Input)? {

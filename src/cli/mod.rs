@@ -118,10 +118,7 @@ pub fn main() -> Exit {
     }
     tracing::info!("settings: {}", settings.line());
     crate::weights::set_download_listener(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
-    // Frames are shared among our own threads; candle's would only crowd them.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
-        tracing::debug!("candle keeps its own threads: {error}");
-    }
+    crate::threads::limit_global_pool();
     let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),

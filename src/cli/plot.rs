@@ -27,6 +27,7 @@ use crate::plot::{
     ClipPaths, Half, Method, Projection, ProjectionSettings, compare, gif, line, mp4, project, raster,
     similarity, svg, trajectory,
 };
+use crate::threads;
 use crate::video::{Request, Sampling};
 
 /// CSS pixels per inch: what `--dpi` counts against.
@@ -136,12 +137,8 @@ pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
     }
     Signals::end_at_once()?;
     let plan = args.plan()?;
-    // The program's own pool has one thread, since `embed` shares its work otherwise.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.compute.threads().get())
-        .build()
-        .context("no threads to draw with")
-        .map_err(Fatal::input)?;
+    let pool =
+        threads::pool(args.compute.threads()).context("no threads to draw with").map_err(Fatal::input)?;
     pool.install(|| {
         let (clips, failed) = gather(&args, plan.as_ref(), verbosity.quiet)?;
         if clips.len() > MOST_CLIPS {

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::guard::lock;
 use crate::synth::{self, Config, Contrast};
+use crate::threads;
 
 /// How far objects stand out from their backgrounds.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -100,8 +101,7 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let config = args.config();
     let signals = Signals::listen()?;
     let progress = Mutex::new((Progress::new(config.clips(), verbosity.quiet), 0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Fatal::input)?;
+    let pool = threads::pool(threads::available()).map_err(Fatal::input)?;
     let written = pool.install(|| {
         synth::write(&config, &args.output, args.overwrite, |now| {
             // A thread that panicked has only miscounted the bar.

@@ -18,6 +18,7 @@ use crate::cia::figure::Kind;
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{AtomicFile, FileError, display_path};
+use crate::threads;
 use crate::train::{
     BEST, Clips, End, LAST, LOG, LossValues, Params, Record, Rows, Run, STATE, Settings, TrainError, Watcher,
     curves, read_log, split,
@@ -96,7 +97,7 @@ pub(super) fn run(
 fn learn(run: Run<'_>, init: Option<Params>, args: &TrainArgs, verbosity: &Verbosity) -> Result<End, Fatal> {
     let mut watcher = Bar::new(verbosity.quiet, args.epochs.get());
     // candle's products share this pool; a step is one piece of work for all its threads.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.compute.threads().get()).build();
+    let pool = threads::pool(args.compute.threads());
     let pool = pool.context("the threads cannot be started").map_err(Fatal::input)?;
     let outcome =
         pool.install(|| if args.resume { run.resume(&mut watcher) } else { run.start(init, &mut watcher) });

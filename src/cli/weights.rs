@@ -42,7 +42,7 @@ pub(super) struct WeightsArgs {
 enum Action {
     Pull(PullArgs),
     List(ListArgs),
-    /// Print where the files are, one a line
+    /// Print the paths of the files, one per line
     #[command(after_help = "Examples:\n  lift weights path\n  cp $(lift weights path) /media/stick/")]
     Path(ItemArgs),
     /// Recompute the digests; check names, shapes, and that every number is finite
@@ -54,7 +54,7 @@ enum Action {
     Convert(ConvertArgs),
 }
 
-/// Download what is missing, resuming what was begun
+/// Download what is missing, and resume partial downloads
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift weights pull\n  lift weights pull lift\n  lift weights pull --to carry/\n  \
@@ -95,7 +95,7 @@ struct ItemArgs {
     json: bool,
 }
 
-/// Remove weights, and what was begun of them
+/// Remove weights and their partial downloads
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift weights rm lift\n  lift weights rm all")]
 struct RmArgs {
@@ -216,7 +216,7 @@ fn each(
 }
 
 fn pull(args: &PullArgs) -> Result<Exit, Fatal> {
-    // A download hears of Ctrl-C and ends in order.
+    // Ctrl-C ends a download in order.
     let _signals = Signals::listen()?;
     each(&items(&args.what, published), |item| {
         let before = weights::state(item).presence;

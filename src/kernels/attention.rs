@@ -1,7 +1,7 @@
-//! Attention, head by head and a few queries at a time: the N x N scores never stand in memory as a whole.
+//! Attention, head by head and a few queries at a time: the N x N scores are never in memory as a whole.
 //!
 //! A head's keys and values are packed like weights, once; then each block of queries makes its scores, their softmax
-//! and its share of the output while all of it lies in the first two cache levels. The division by the softmax's sum
+//! and its share of the output while all of it is in the first two cache levels. The division by the softmax's sum
 //! waits until the output, where there is less to divide.
 
 use super::isa::{Backend, Precision};
@@ -86,7 +86,7 @@ impl Op for Block<'_> {
         let Attention { keys, head_dim, q_stride, .. } = *input;
         let AttentionScratch { keys: packed_keys, values, queries, scores, weights } = scratch;
         let (wide, steps) = (padded::<S>(keys), head_dim.div_ceil(S::PACK));
-        // Where a word is a value, queries are read where they lie.
+        // Where a word is one value, queries are read in place.
         let (q, q_stride) = if S::PACK == 1 {
             (q, q_stride)
         } else {
@@ -109,7 +109,7 @@ impl Op for Block<'_> {
         // All maxima first: a row's exponentials then need not wait for its own.
         let mut tops = [0.0; QUERIES];
         for (row, top) in scores.chunks_exact_mut(wide).zip(&mut tops) {
-            // Whole vectors from here on: what no key stands behind weighs nothing.
+            // Whole vectors from here on: columns without a key weigh nothing.
             row[keys..].fill(f32::NEG_INFINITY);
             *top = largest(s, row);
         }

@@ -1,8 +1,8 @@
 //! A frame encoder in candle's operations, in batches: what runs on a GPU, and every network without kernels of its own.
 //!
-//! Bytes go up, features come down; converting and normalising happen there, since a byte is a quarter of the traffic. A
-//! GPU has two lanes, each with the weights and a stream of work of its own, so that one uploads while the other computes.
-//! On the CPU a network is run frame by frame where a feature's bits must not depend on its neighbours.
+//! Bytes are uploaded and features downloaded. The device converts and normalises the pixels, because a byte is a quarter of
+//! an f32. A GPU has two lanes, each with the weights and its own stream, so that one uploads while the other computes. On the
+//! CPU a network runs frame by frame where a feature's bits must not depend on its neighbours.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 

@@ -1,9 +1,8 @@
 //! Where a network runs: the CPU, or a GPU by its number.
 //!
-//! A build without the feature `cuda` and a machine without a driver are different troubles with different remedies, so they
-//! are different errors. `auto` is never an error: it takes a GPU if there is one, else the CPU, and says why only where a
-//! GPU could have been expected. Which GPUs there are is the driver's to say, so `CUDA_VISIBLE_DEVICES` holds, and numbers
-//! count what it leaves visible.
+//! A build without the feature `cuda` and a machine without a driver need different remedies, so they are different errors.
+//! `auto` is never an error: it takes a GPU if there is one, else the CPU, and says why only where a user could expect a GPU.
+//! The driver lists the GPUs, so `CUDA_VISIBLE_DEVICES` holds, and a number counts the GPUs that it leaves visible.
 
 use std::str::FromStr;
 
@@ -101,7 +100,7 @@ impl DeviceChoice {
     /// Settles where to run; with `auto` also why it is not a GPU, where that deserves a word.
     ///
     /// # Errors
-    /// If the place asked for is not to be had.
+    /// If the device is not available.
     pub fn settle(self) -> std::result::Result<(ComputePlace, Option<String>), DeviceError> {
         match self {
             Self::On(place) => place.check().map(|()| (place, None)),
@@ -138,7 +137,7 @@ impl ComputePlace {
     /// Whether networks can run there.
     ///
     /// # Errors
-    /// If it is a GPU that is not to be had.
+    /// If it is a GPU that is not available.
     fn check(self) -> std::result::Result<(), DeviceError> {
         match self {
             Self::Cpu | Self::CpuBatched => Ok(()),
@@ -167,7 +166,7 @@ impl ComputePlace {
     }
 }
 
-/// Bytes that are free on a GPU; for the CPU, or where the driver does not tell, none.
+/// The free bytes of a GPU; none for the CPU, or where the driver does not say.
 pub fn free_memory(device: &Device) -> Option<usize> {
     cuda::free_memory(device)
 }
@@ -203,7 +202,7 @@ mod cuda {
         let count = result::init().and_then(|()| result::device::get_count());
         let count = match count {
             Ok(count) => usize::try_from(count).unwrap_or(0),
-            // What the stand-in for the driver answers where the driver is not there.
+            // The stub library answers this where there is no driver.
             Err(DriverError(CUresult::CUDA_ERROR_STUB_LIBRARY)) => return Err(DeviceError::NoDriver),
             Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
             Err(error) => return Err(failed(error.to_string())),

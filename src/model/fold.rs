@@ -1,4 +1,4 @@
-//! The frame encoder's weights as the fast path wants them: exact savings made once, at load.
+//! Prepares the frame encoder's weights for the fast path: it folds linear steps into their neighbours, once, at load.
 //!
 //! LayerNorm's affine map moves into the layer after it, LayerScale into the layer before it, the attention's scale into
 //! the queries, the pixels' normalisation into the patch embedding, which then reads bytes; the query of a pooling head is
@@ -16,7 +16,7 @@ use crate::kernels::{Backend, PackedLinear};
 /// Subtracted from every byte: centred bytes are small and exact even in bf16.
 pub(super) const BYTE_CENTRE: i16 = 128;
 
-/// Named tensors whose numbers can be read where they lie.
+/// Named tensors whose numbers can be read without copying.
 pub trait Tensors: Sync {
     /// The numbers of a tensor, row-major.
     ///

@@ -174,7 +174,7 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if grad::applies(&[x]) { grad::gelu(x) } else { x.gelu_erf() }
 }
 
-/// What stands between the layers of a frame encoder's MLP.
+/// The activation between the layers of a frame encoder's MLP.
 ///
 /// # Errors
 /// Only if the device fails.

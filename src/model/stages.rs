@@ -1,4 +1,4 @@
-//! Where a frame's time goes: a hook that costs nothing unless someone listens.
+//! Measures where a frame's time goes. The listener `()` costs nothing.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ impl Stage {
     }
 }
 
-/// Hears of every finished stage; `()` does not care.
+/// Is called after every stage; `()` does nothing.
 pub trait StageListener {
     /// The work since the last call belonged to `stage`.
     fn finished(&mut self, stage: Stage);

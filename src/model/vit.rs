@@ -3,8 +3,8 @@
 //! Written after timm's `VisionTransformer`, with those of its options that the families of frame encoders set ([`VitOptions`]).
 //! Positions are added to the patches before the class and register tokens join.
 //!
-//! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, and of CLIP and SigLIP the
-//! activation and the norms' epsilon, have to be known.
+//! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, the activation and the norms'
+//! epsilon do not, and must be known.
 
 mod config;
 mod head;

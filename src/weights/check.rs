@@ -36,7 +36,7 @@ pub(super) fn dims<const N: usize>(
     Err(WeightsError::Tensors { origin: store.origin().into(), model, differences, flag })
 }
 
-/// How many consecutive layers `prefix0.`, `prefix1.`, ... the names speak of.
+/// The number of layers `prefix0.`, `prefix1.`, ... among the names.
 pub(super) fn layers(store: &Store, prefix: &str) -> usize {
     let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
     // A hostile name such as `blocks.99999999999.x` must not size the expected set.

@@ -1,8 +1,8 @@
-//! torch's file format, in which LiFT is published: an uncompressed zip with a pickle that says where each tensor lies.
+//! torch's file format, in which LiFT is published: an uncompressed zip with a pickle that says where each tensor is.
 //!
 //! Nothing in it is executed, copied or trusted. The pickle is read as a description ([`super::pickle`]); every size it
-//! declares is held against the bytes that are there before one is touched, and the numbers are read where they lie in the
-//! mapped file. A file that packs its entries, repeats a name, or places a tensor outside its storage is refused: torch
+//! declares is compared with the bytes of the file before they are used, and the numbers are read in place, without copying,
+//! from the mapped file. A file that packs its entries, repeats a name, or places a tensor outside its storage is refused: torch
 //! writes no such file.
 
 use std::collections::{BTreeMap, HashMap};
@@ -77,7 +77,7 @@ fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorEntry>, String> {
     Ok(index)
 }
 
-/// Where the bytes of each entry lie.
+/// The byte range of each entry.
 fn entries(file: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
     let words = |e: zip::result::ZipError| e.to_string();
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(words)?;

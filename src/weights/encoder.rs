@@ -1,4 +1,4 @@
-//! A frame encoder's checked tensors, by timm's names whatever the file calls them.
+//! A frame encoder's checked tensors. They are found by timm's names, whatever names the file has.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl EncoderWeights {
         Self { store, config, locate, prefix, settings }
     }
 
-    /// The tensors of a file that has timm's names, which tell everything.
+    /// The tensors of a file that has timm's names and needs no settings.
     pub(super) fn by_timms_names(store: Store, config: vit::VitConfig) -> Self {
         Self::new(store, config, |name, _| Location::Whole(name.into()), "", None)
     }
@@ -49,13 +49,12 @@ impl EncoderWeights {
         &self.store
     }
 
-    /// [`Self::store`], given away.
+    /// Returns [`Self::store`] by value.
     pub(super) fn into_store(self) -> Store {
         self.store
     }
 
-    /// What besides the tensors decides the numbers, as the file or another beside it told, in JSON; none where everything
-    /// follows from the tensors.
+    /// The settings, in JSON, that decide the numbers besides the tensors; none where everything follows from the tensors.
     pub fn settings(&self) -> Option<&str> {
         self.settings.as_deref()
     }

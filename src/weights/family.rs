@@ -1,4 +1,4 @@
-//! What a family of frame encoders has to say of itself.
+//! The description that each family of frame encoders gives.
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Family {
     pub(super) repo: &'static str,
     /// A branch, tag or commit of that repository.
     pub(super) revision: &'static str,
-    /// The file beside the weights that holds what the tensors do not tell; none where the tensors tell everything.
+    /// The file beside the weights with the settings that do not follow from the tensors, if there are such settings.
     pub(super) settings_file: Option<&'static str>,
     /// The small model inside the program, with its name in messages.
     pub(super) bundled: Option<(&'static str, &'static [u8])>,

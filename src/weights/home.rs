@@ -1,8 +1,8 @@
-//! What `lift` keeps in `LIFT_HOME`, each file with a small record beside it of where it came from and what it must be.
+//! The files in `LIFT_HOME`. A small record beside each file says where the file came from, its size and its digest.
 //!
-//! The published LiFT is fetched from Google Drive once, or put here by hand; either way the checkpoint becomes safetensors
-//! on arrival, checked for exact names and shapes. Loading checks the size; the digests are for `lift weights verify`. A
-//! record holds no date, so that equal files have equal records. Nothing here need be writable once the file is there.
+//! The published LiFT is downloaded once from Google Drive, or a user puts the checkpoint here; either way it is checked for
+//! exact names and shapes and converted to safetensors. Loading checks the size; `lift weights verify` checks the digests. A
+//! record holds no date, so that equal files have equal records. The folder may be read-only once the file is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn lift_home() -> PathBuf {
     })
 }
 
-/// What a file in `LIFT_HOME` is, in `FILE.json` beside it.
+/// The record of a file in `LIFT_HOME`: `FILE.json` beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightsRecord {
     /// Where it came from: a file's name, a hub id, a host.
@@ -72,7 +72,7 @@ impl WeightsRecord {
         write_whole(&path, &mut &text[..])
     }
 
-    /// A file that is shorter or longer than recorded need not be read to be known as wrong.
+    /// Checks the size, which shows a damaged file without reading it.
     ///
     /// # Errors
     /// If the file has not the size that was recorded.
@@ -90,7 +90,7 @@ impl WeightsRecord {
     }
 }
 
-/// A file in `LIFT_HOME`, its size held against its record.
+/// Opens a file in `LIFT_HOME` whose size is that of its record.
 pub(super) fn open_recorded(path: &Path) -> Result<Store, WeightsError> {
     if let Some(record) = WeightsRecord::of(path) {
         record.check_size(path)?;

@@ -1,9 +1,9 @@
 //! Files from the Hugging Face hub, in the hub's own cache.
 //!
 //! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to the hub's Python
-//! library; its layout, its locks and its partial files are shared with it. A cached file is used without asking the network.
-//! The `hf-hub` crate knows the layout; its downloads, which neither wait, nor check a size, nor notice a server that ignores
-//! a range, are replaced by [`super::net`].
+//! library, and both share the layout of the cache, its locks and its partial files. A cached file is used without the network.
+//! The `hf-hub` crate knows the layout. Its downloads are not used, because they do not wait, do not check a size and do not
+//! notice a server that ignores a range; [`super::net`] downloads instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ fn endpoint() -> String {
     endpoint.trim_end_matches('/').to_string()
 }
 
-/// A file of a repository, as the cache holds it.
+/// A repository in the hub's cache folder.
 pub(super) struct CachedRepo {
     /// The repository's folder.
     folder: PathBuf,
@@ -50,7 +50,7 @@ impl CachedRepo {
         self.folder.join("refs").join(&self.revision)
     }
 
-    /// The commit that the revision stands for here. A commit stands for itself: it has no reference.
+    /// The commit of the revision in this cache. A commit has no reference: it names itself.
     pub(super) fn commit(&self) -> Option<String> {
         let named = fs::read_to_string(self.reference()).ok().map(|text| text.trim().to_string());
         let itself = || (self.revision.len() == 40).then(|| self.revision.clone());
@@ -89,7 +89,7 @@ impl CachedRepo {
         let depth = 2 + file.split('/').count() - 1;
         let blob = PathBuf::from("../".repeat(depth)).join("blobs").join(etag);
         if !pointer.is_file() {
-            // What is there and leads nowhere is of no use.
+            // A link that leads nowhere is of no use.
             let _ = fs::remove_file(&pointer);
             link(&blob, &self.blob(etag), &pointer)?;
         }
@@ -149,7 +149,7 @@ pub(super) fn fetch(
     fetch_file(id, RepoType::Model, file, offline, &remedy, &check)
 }
 
-/// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` tells how to do without.
+/// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` says what else to do.
 ///
 /// # Errors
 /// As for a model's file.
@@ -194,7 +194,7 @@ fn fetch_file(
         .map_err(|error| explain(error, &page).into_weights(&what, remedy))
 }
 
-/// What the hub tells of a file before it sends it.
+/// What the hub says of a file before it sends the file.
 struct Meta {
     commit: String,
     etag: String,
@@ -223,7 +223,7 @@ fn bring(
     cached.place(file, &commit, &etag)
 }
 
-/// Asks for the headers, following redirects within the hub: those to where the bytes lie name neither commit nor digest.
+/// Reads the headers and follows redirects within the hub. The servers with the bytes name neither commit nor digest.
 fn meta(client: &Client, url: &str) -> Result<Meta, NetError> {
     let hub = host(url);
     let (mut url, mut size) = (url.to_string(), None);

@@ -1,4 +1,4 @@
-//! The weights that are here, and what they are called on the command line.
+//! The weights on this machine, and their names on the command line.
 
 use std::fmt;
 use std::fs;
@@ -81,7 +81,7 @@ pub enum ModelKind {
     Lift,
 }
 
-/// The model whose tensors `store` has, if it is one of ours.
+/// The model whose tensors `store` has, if the program knows it.
 pub fn kind_of(store: &Store) -> Option<ModelKind> {
     match Family::of(store) {
         Some(family) => Some(ModelKind::Encoder(family)),
@@ -97,7 +97,7 @@ pub enum Presence {
     Here,
     /// As the authors' checkpoint, which becomes safetensors when it is first used.
     Checkpoint,
-    /// A download was begun.
+    /// A download began and did not finish.
     Partial,
     /// No.
     Missing,
@@ -116,7 +116,7 @@ pub struct WeightsState {
     pub size: u64,
     /// Where they come from.
     pub source: String,
-    /// SHA-256 as it was told or recorded when they came; [`super::verify`] recomputes it.
+    /// SHA-256 as the server or the record gives it; [`super::verify`] recomputes it.
     pub sha256: Option<String>,
 }
 
@@ -137,7 +137,7 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Models in the hub's cache whose tensors are those of ours, the published ones left out.
+/// Models in the hub's cache that the program can use, without the published ones.
 fn cached_models() -> Vec<WeightsName> {
     let cache = cache();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! From a source to a model's checked tensors.
+//! Loads a model's checked tensors from a file, the hub, a URL or the caches.
 
 use std::path::PathBuf;
 

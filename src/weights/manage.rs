@@ -1,4 +1,4 @@
-//! What is done with the weights that [`super::inventory`] knows: fetched, carried elsewhere, verified, removed.
+//! Downloads, copies, verifies and removes the weights that [`super::inventory`] lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +50,8 @@ pub fn pull(item: &WeightsName) -> Result<PathBuf, WeightsError> {
     }
 }
 
-/// Copies an item that is here into a folder that can be carried to another machine and serve as `LIFT_HOME` there. Of CLIP
-/// and SigLIP only the tower for pictures goes along, with its settings.
+/// Copies weights into a folder that can serve as `LIFT_HOME` on another machine. Of a file that holds more than the frame
+/// encoder, only the frame encoder is copied, with its settings.
 ///
 /// # Errors
 /// If it cannot be read or the folder cannot be written.
@@ -99,7 +99,7 @@ pub struct Verification {
     pub path: PathBuf,
     /// SHA-256 of its bytes now.
     pub sha256: String,
-    /// What the digest was held against; none where nobody told one.
+    /// Where the expected digest comes from; none where nobody recorded one.
     pub against: Option<&'static str>,
     /// What is wrong; none where nothing is.
     pub problem: Option<String>,
@@ -144,7 +144,7 @@ pub fn verify(item: &WeightsName) -> Result<Verification, WeightsError> {
 /// known of it in the metadata.
 ///
 /// # Errors
-/// If it holds none of ours, or not exactly.
+/// If it holds no model that is known here, or other tensors than that model has.
 pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
     match kind_of(&store) {
         Some(ModelKind::Encoder(family)) => (family.extract)(store, file),
@@ -169,7 +169,7 @@ fn sound(store: Store, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Removes an item, what was begun of it included; the files removed, with their bytes.
+/// Removes weights and their partial downloads; returns the removed files with their sizes.
 ///
 /// # Errors
 /// If another process is fetching it, or a file cannot be removed.
@@ -227,7 +227,7 @@ pub fn remove(item: &WeightsName) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     Ok(removed)
 }
 
-/// The pointer and the bytes of a hub file and every begun download of its repository, with the locks that guard them.
+/// The pointer and the bytes of a hub file and every partial download of its repository, with their locks.
 /// Other whole files of the repository, which other programs may have put there, stay.
 fn in_hub(id: &HubId, paths: &mut Vec<PathBuf>, locks: &mut Vec<PathBuf>) {
     let repo = CachedRepo::of(id, RepoType::Model);

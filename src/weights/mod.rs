@@ -1,8 +1,8 @@
-//! Files of weights turned into checked models.
+//! Reads files of weights, checks them, and downloads them where they are missing.
 //!
-//! A file is data, never trusted: names and shapes are compared with the exact set a model has before a tensor is used,
-//! and what differs is told in one message. Safetensors and torch's files are memory-mapped; a pickle is read but never
-//! executed. What is missing is fetched once, from the hub or from Google Drive, into the caches, by the rule of `net`.
+//! A file is never trusted: before a tensor is used, names and shapes are compared with the exact set that the model has, and
+//! one message names every difference. Safetensors and torch's files are memory-mapped; a pickle is read but never executed.
+//! A missing file is downloaded once, from the hub or from Google Drive, into the caches (see `net`).
 
 mod check;
 mod checkpoint;

@@ -1,11 +1,11 @@
-//! What is said while weights are fetched: the program installs how, a library that does not is kept silent.
+//! The progress of downloads: the program installs a listener that shows it; without one nothing is shown.
 //!
-//! Fetching happens deep inside loading a model, whose callers need not know of it; hence one listener for the process, as
-//! `log` and `tracing` have theirs.
+//! A download happens deep inside loading a model, and the callers of that need not know of it. So there is one listener for
+//! the process, as in `log` and `tracing`.
 
 use std::sync::OnceLock;
 
-/// Hears of downloads and conversions.
+/// Is told of downloads and conversions.
 pub trait DownloadListener: Send + Sync {
     /// A line for the user: what is fetched, how large, from where; what is waited for.
     fn line(&self, text: &str);

@@ -52,7 +52,7 @@ pub enum WeightsError {
         /// What is missing and how to supply it.
         cause: String,
     },
-    /// The file is not here and could not be had.
+    /// The file is missing and could not be downloaded.
     #[error("{0}")]
     Absent(String),
     /// A file cannot be written: a full disk, a folder without permission.
@@ -87,7 +87,7 @@ impl Bytes {
     }
 }
 
-/// Named tensors of one file with their shapes; numbers are read where they lie, as f32.
+/// Named tensors of one file with their shapes. The numbers are read in place as f32, without copying where they are stored so.
 pub struct Store {
     origin: String,
     bytes: Bytes,
@@ -95,7 +95,7 @@ pub struct Store {
     metadata: HashMap<String, String>,
 }
 
-/// Where the numbers of a tensor lie.
+/// The shape, type and byte range of a tensor.
 #[derive(Debug, Clone)]
 pub(super) struct TensorEntry {
     pub(super) shape: Vec<usize>,
@@ -253,7 +253,7 @@ impl Store {
         })
     }
 
-    /// Compares names and shapes with the exact set a model has; names that are not `ours` to judge may be there.
+    /// Compares names and shapes with the exact set a model has; names for which `ours` is false are not checked.
     ///
     /// # Errors
     /// If any tensor is missing, unknown or has another shape, all in one message.

@@ -42,7 +42,7 @@ pub(super) struct Tower {
     pub(super) norm_eps: f64,
 }
 
-/// The settings that the tensors do not tell, by transformers' names; what a file leaves out has the value that
+/// The settings that do not follow from the tensors, by transformers' names. What a file leaves out has the value that
 /// transformers gives it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct TowerSettings {
@@ -161,7 +161,7 @@ impl Tower {
         Ok(EncoderWeights::new(store, config, self.locate, prefix, Some(text)))
     }
 
-    /// The tower's shape, its names and shapes checked, and what its names begin with. What the tensors do not tell has the
+    /// The tower's shape, its names and shapes checked, and what its names begin with. What does not follow from the tensors has the
     /// value that transformers gives it by default.
     fn check(&self, store: &Store) -> Result<(vit::VitConfig, &'static str), WeightsError> {
         let (model, flag) = (self.model, ENCODER_FLAG);

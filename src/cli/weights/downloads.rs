@@ -1,4 +1,4 @@
-//! How downloads are shown: a line for each, then a bar on a terminal, else a line every so often, nothing if quiet.
+//! Shows downloads: a line for each, then a bar on a terminal, else a line now and then; nothing with --quiet.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

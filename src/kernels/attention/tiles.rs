@@ -67,7 +67,7 @@ impl Block<'_> {
         // All maxima first: a row's exponentials then need not wait for its own.
         let mut tops = [0.0; BLOCK];
         for (row, top) in scores.chunks_exact_mut(wide).take(n).zip(&mut tops) {
-            // What no key stands behind weighs nothing.
+            // Columns without a key weigh nothing.
             row[keys..].fill(f32::NEG_INFINITY);
             *top = largest(s, row);
         }

@@ -27,7 +27,7 @@ pub(super) static FAMILY: Family = Family {
         let config = check(&store, heads)?;
         Ok(EncoderWeights::by_timms_names(store, config))
     },
-    // The number of heads, which a file need not tell, changes no shape.
+    // The file may lack the number of heads, which changes no shape.
     extract: |store, _| check(&store, Some(1)).map(|_| store),
 };
 
