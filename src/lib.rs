@@ -16,9 +16,12 @@
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
 //! - [`guard`], [`bicubic`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and position
 //!   tables; pictures into an MP4 file
+//! - [`threads`]: how many threads compute what
 //!
-//! A new figure of `lift plot`: copy `src/plot/similarity.rs`, declare it in `src/plot/mod.rs`, and add a line to the list in
-//! `src/plot/figures.rs`.
+//! Which file to copy for something new:
+//!
+//! * a figure of `lift plot`: `src/plot/similarity.rs`; declare it in `src/plot/mod.rs` and add its line to `src/plot/figures.rs`
+//! * a family of frame encoders: `src/weights/families/siglip.rs`; add its line to `FAMILIES` in `src/weights/families/mod.rs`
 
 pub mod bench;
 pub mod bicubic;
@@ -36,6 +39,7 @@ pub mod mp4;
 pub mod plot;
 pub mod rows;
 pub mod synth;
+pub mod threads;
 pub mod train;
 pub mod video;
 pub mod weights;

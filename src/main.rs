@@ -14,18 +14,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> ExitCode {
-    // SAFETY: no other thread runs yet. The setting keeps memory that was freed, for the next temporary of its size: given
-    // back after the usual 10 ms, a step of training takes 200,000 page faults. candle reads the variables when it
-    // computes: we share out frames and shards of batches, and its own threads would spin beside ours. Without the second one
-    // it counts the machine's cores in /proc/cpuinfo at every matrix product: 27 times a clip, a twentieth of a run. Our own
-    // pools are made of as many threads as they need, and do not read it.
+    // SAFETY: no other thread runs yet. The setting keeps memory that was freed, for the next temporary of its size: if it is
+    // given back after the usual 10 ms, a step of training takes 200,000 page faults.
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
-        for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
-            if std::env::var_os(name).is_none() {
-                std::env::set_var(name, "1");
-            }
-        }
+        lift::threads::prepare();
     }
     // A panic has told its story by now; the code says that there was one.
     ExitCode::from(std::panic::catch_unwind(lift::cli::main).unwrap_or(Exit::OutOfMemory).code())

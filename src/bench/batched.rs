@@ -1,6 +1,6 @@
 //! The frame encoder in batches, as it runs on a GPU.
 //!
-//! A device works behind the program's back, so a stage ends when the device says that it is done. The whole is measured
+//! A device works asynchronously, so a stage ends when the device says that it is done. The whole is measured
 //! with all lanes at once, from frames in the host's memory to features in it.
 
 use std::time::Instant;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
-use super::{Backbone, Measured, Peak, Plan, median, stage};
+use super::report::{Backbone, BenchPlan, Measured, Peak, median, stage};
 use crate::embed::batch::{Batches, encode_clip};
 use crate::guard::lock;
 use crate::model::composed::ComposedEncoder;
@@ -20,11 +20,11 @@ const BATCHES: usize = 4;
 ///
 /// # Errors
 /// If the device fails, or its memory has no room for the batch: what is measured must be what was asked for.
-pub fn measure(plan: &Plan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Result<Measured> {
+pub fn measure(plan: &BenchPlan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Result<Measured> {
     let (batch, lane) = (encoder.batch(), &encoder.lanes()[0]);
     let pixels: Vec<&[u8]> = frames.iter().map(Vec::as_slice).cycle().take(batch).collect();
     let device = lane.device();
-    // Once, which also compiles and picks what a device compiles and picks when first asked.
+    // The first run is not measured: the device compiles and chooses its kernels then.
     lane.encode(&pixels)?;
     let (mut upload, mut forward, mut download) = (vec![], vec![], vec![]);
     for _ in 0..plan.repeat {
@@ -71,7 +71,7 @@ pub fn measure(plan: &Plan, encoder: &ComposedEncoder, frames: &[Vec<u8>]) -> Re
 }
 
 /// Median seconds of a batch with all lanes at work.
-fn whole(plan: &Plan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64> {
+fn whole(plan: &BenchPlan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64> {
     let count = BATCHES * encoder.lanes().len();
     let mut times = vec![];
     for _ in 0..plan.repeat {

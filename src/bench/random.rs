@@ -1,4 +1,4 @@
-//! Weights that mean nothing but have the published shapes: speed does not depend on the numbers.
+//! Random weights of the published shapes: speed does not depend on the numbers.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -10,15 +10,14 @@ use clap::Args;
 
 use super::compute::{Compute, ComputeArgs};
 use super::{Verbosity, report};
-use crate::bench::{self, Plan, RandomWeights, Report, StageReport};
+use crate::bench::{self, BenchPlan, BenchReport, RandomWeights, StageReport};
 use crate::exit::{Exit, Fatal};
 use crate::files;
-use crate::model::Family;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
-use crate::weights::{Source, load_encoder};
+use crate::weights::{LIFT_FAMILY, WeightsSource, load_encoder};
 
 /// A clip to read where none is named.
 const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
@@ -52,7 +51,7 @@ pub(super) struct BenchArgs {
     ///
     /// Example: --dinov2 dinov2.safetensors
     #[arg(long, value_name = "FILE|ID|URL", help_heading = "Models")]
-    dinov2: Option<Source>,
+    dinov2: Option<WeightsSource>,
     /// Attention heads of the frame encoder [default: as its file tells, else its width divided by 64]
     ///
     /// Example: --heads 6
@@ -68,7 +67,7 @@ pub(super) struct BenchArgs {
 /// Loads, measures, prints.
 pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let compute = args.compute.settle(verbosity.quiet)?;
-    let plan = Plan {
+    let plan = BenchPlan {
         frames: usize::from(args.frames),
         threads: compute.threads.get(),
         repeat: args.repeat.get(),
@@ -100,8 +99,12 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     Ok(Exit::Success)
 }
 
-fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> Result<FrameEncoder, Fatal> {
-    let load = |tensors: &dyn Tensors, config: &vit::Config| {
+fn encoder(
+    source: Option<&WeightsSource>,
+    heads: Option<usize>,
+    compute: &Compute,
+) -> Result<FrameEncoder, Fatal> {
+    let load = |tensors: &dyn Tensors, config: &vit::VitConfig| {
         let encoder = match compute.batched {
             None => FrameEncoder::new(tensors, config, compute.backend, compute.threads.get()),
             Some(how) => FrameEncoder::in_batches(tensors, config, how),
@@ -110,18 +113,18 @@ fn encoder(source: Option<&Source>, heads: Option<usize>, compute: &Compute) -> 
     };
     match source {
         Some(source) => {
-            let weights = load_encoder(Family::Dinov2, source, heads, false)?;
+            let weights = load_encoder(LIFT_FAMILY, source, heads, false)?;
             load(&weights, weights.config())
         }
         None => {
-            let config = vit::Config::vit_small();
+            let config = vit::VitConfig::vit_small();
             load(&RandomWeights::new(config.tensors()), &config)
         }
     }
 }
 
 fn random_lift(width: usize, frames: usize) -> candle_core::Result<Lift> {
-    let config = lift::Config::new(width, width, frames);
+    let config = lift::LiftConfig::new(width, width, frames);
     let weights = RandomWeights::new(config.tensors());
     let tensors = weights
         .shapes()
@@ -132,7 +135,7 @@ fn random_lift(width: usize, frames: usize) -> candle_core::Result<Lift> {
     Lift::load(config, &VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
 }
 
-fn table(r: &Report) -> String {
+fn table(r: &BenchReport) -> String {
     let mut text = format!(
         "{}, {}, {}, {} frames\n\n{:<18}{:>10}{:>10}{:>8}\n",
         r.machine, r.isa, r.precision, r.frames, "stage (1 thread)", "ms", "GFLOP/s", "peak"

@@ -9,7 +9,8 @@ use super::report;
 use crate::exit::Fatal;
 use crate::kernels::{Backend, Precision, grad};
 use crate::model::composed::Batched;
-use crate::model::device::{DeviceChoice, Place};
+use crate::model::device::{ComputePlace, DeviceChoice};
+use crate::threads;
 
 /// What matrix products multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +58,7 @@ pub(super) struct ComputeArgs {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compute {
     /// Where the networks run.
-    pub(super) place: Place,
+    pub(super) place: ComputePlace,
     /// Instruction set and precision of the kernels on the CPU.
     pub(super) backend: Backend,
     /// Where frames are encoded instead, if not by those kernels.
@@ -69,7 +70,7 @@ pub(super) struct Compute {
 impl ComputeArgs {
     /// The number of worker threads.
     pub(super) fn threads(&self) -> NonZeroUsize {
-        self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        self.threads.unwrap_or_else(threads::available)
     }
 
     /// Settles place and precision; where `auto` finds no GPU that could have been, or the CPU lacks the precision, a line
@@ -85,7 +86,7 @@ impl ComputeArgs {
         };
         let (place, why) = self.device.settle().map_err(Fatal::input)?;
         why.iter().for_each(|why| note(why));
-        let batched = (place != Place::Cpu).then(|| Batched {
+        let batched = (place != ComputePlace::Cpu).then(|| Batched {
             place,
             dtype: match self.precision {
                 PrecisionArg::F32 => DType::F32,
@@ -115,7 +116,7 @@ impl Compute {
     /// # Errors
     /// If the GPU does not work.
     pub(super) fn device(&self) -> Result<Device, Fatal> {
-        if self.place == Place::CpuBatched {
+        if self.place == ComputePlace::CpuBatched {
             grad::leave_out();
         }
         self.place.open().map_err(Fatal::input)

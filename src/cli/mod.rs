@@ -131,11 +131,8 @@ pub fn main() -> Exit {
         return print(settings.file().as_bytes());
     }
     tracing::info!("settings: {}", settings.line());
-    crate::weights::tell_to(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
-    // Our own threads share the frames; candle's threads would compete with them.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(1).build_global() {
-        tracing::debug!("candle keeps its own threads: {error}");
-    }
+    crate::weights::set_download_listener(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
+    crate::threads::limit_global_pool();
     let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),

@@ -3,15 +3,14 @@
 use clap::{Args, ValueEnum};
 
 use crate::embed::ModelChoice;
-use crate::model::Family;
-use crate::weights::{MINI_NOTE, Source};
+use crate::weights::{Family, LIFT_FAMILY, MINI_NOTE, WeightsSource};
 
 use super::compute::Compute;
 use super::report;
 
 /// Which pair of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Pair {
+pub(super) enum ModelPair {
     /// The published DINOv2 ViT-S/14 and LiFT
     Full,
     /// The small pair bundled with the program, for trying it
@@ -25,8 +24,8 @@ pub(super) struct ModelArgs {
     /// The pair of networks
     ///
     /// Example: --model mini
-    #[arg(long, value_enum, default_value_t = Pair::Full)]
-    model: Pair,
+    #[arg(long, value_enum, default_value_t = ModelPair::Full)]
+    model: ModelPair,
     /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
     ///
     /// A DINOv2 with registers by timm's names, of any size: .safetensors, or torch's .pt, .pth, .bin. Default:
@@ -35,20 +34,19 @@ pub(super) struct ModelArgs {
     ///
     /// Example: --dinov2 dinov2.safetensors, or --dinov2 timm/vit_base_patch14_reg4_dinov2.lvd142m
     #[arg(long, value_name = "FILE|ID|URL")]
-    dinov2: Option<Source>,
+    dinov2: Option<WeightsSource>,
     /// Which frame encoder: LiFT's own, or one that the paper compares with
     ///
-    /// LiFT reads DINOv2's features: for clip and siglip ask for --parts frames, or train a LiFT on them. clip gives
-    /// openai/clip-vit-base-patch32's projected image embeddings (512 numbers), siglip google/siglip-base-patch16-224's
-    /// (768), each frame cut and scaled as transformers does it. Example: --encoder clip --parts frames
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Family::Dinov2)]
-    encoder: Family,
-    /// Other weights for --encoder clip or siglip: a file, a model's folder, a hub id, or a URL
+    /// The published LiFT reads DINOv2's features: with another encoder ask for --parts frames, or train a LiFT on its
+    /// features. Each frame is cut and scaled as the model's own library does it. Example: --encoder clip --parts frames
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = LIFT_FAMILY)]
+    encoder: &'static Family,
+    /// Other weights for an --encoder that is not dinov2: a file, a model's folder, a hub id, or a URL
     ///
     /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
     /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14
     #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
-    encoder_weights: Option<Source>,
+    encoder_weights: Option<WeightsSource>,
     /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
     ///
     /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
@@ -56,7 +54,7 @@ pub(super) struct ModelArgs {
     ///
     /// Example: --lift run/best.safetensors
     #[arg(long, value_name = "FILE|ID|URL")]
-    lift: Option<Source>,
+    lift: Option<WeightsSource>,
     /// Attention heads of the frame encoder, where its file does not tell
     ///
     /// Example: --heads 6. Default: what the file's metadata say, else its width divided by 64.
@@ -75,7 +73,8 @@ impl ModelArgs {
 
     /// The choice these flags make; says so where the bundled pair is used.
     pub(super) fn choice(&self, compute: &Compute, quiet: bool) -> ModelChoice {
-        let default = if self.model == Pair::Mini { Source::Mini } else { Source::Published };
+        let default =
+            if self.model == ModelPair::Mini { WeightsSource::Mini } else { WeightsSource::Published };
         let choice = ModelChoice {
             family: self.encoder,
             encoder: self
@@ -91,7 +90,7 @@ impl ModelArgs {
             batched: compute.batched,
             threads: compute.threads.get(),
         };
-        if !quiet && [&choice.encoder, &choice.lift].contains(&&Source::Mini) {
+        if !quiet && [&choice.encoder, &choice.lift].contains(&&WeightsSource::Mini) {
             report::note(MINI_NOTE);
         }
         choice

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::{self, AtomicFile, FileError, display_path};
 use crate::plot::measures::{Measures, measure};
 use crate::plot::{Drawing, DrawnClip, draw};
+use crate::threads;
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -35,9 +36,8 @@ pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
     print_measures(&plan, &clips)?;
     if let Some((format, file)) = plan.output.take() {
         let drawing = Drawing { clips: &clips, look: &plan.look };
-        // The program's own pool has one thread, because `embed` shares its work in another way.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.settings.threads.get()).build();
-        let pool = pool.context("no threads to draw with").map_err(Fatal::input)?;
+        let pool =
+            threads::pool(plan.settings.threads).context("no threads to draw with").map_err(Fatal::input)?;
         let drawn = pool.install(|| draw(&drawing, plan.figure, format));
         let bytes = drawn.map_err(|e| if e.is_usage() { Fatal::usage(e) } else { Fatal::input(e) })?;
         write(file, &bytes, quiet)?;

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::guard::lock;
 use crate::synth::{self, Contrast, SynthConfig, SynthError};
+use crate::threads;
 
 /// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the CSVs that list them
 ///
@@ -88,8 +89,7 @@ pub(super) fn run(args: &SynthArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let config = args.config();
     let signals = Signals::listen()?;
     let progress = Mutex::new((Progress::new(config.clips(), verbosity.quiet), 0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Fatal::input)?;
+    let pool = threads::pool(threads::available()).map_err(Fatal::input)?;
     let written = pool.install(|| {
         synth::write(&config, &args.output, args.overwrite, |now| {
             // If a thread panicked, only the count of the bar is wrong.

@@ -18,6 +18,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{AtomicFile, FileError, display_path};
 use crate::plot::picture::PictureFormat;
+use crate::threads;
 use crate::train::{
     BEST, ClipSubset, Clips, End, LAST, LOG, LogRecord, LossValues, Params, Run, STATE, TrainError,
     TrainSettings, Watcher, curves, read_log, split,
@@ -101,7 +102,7 @@ pub(super) fn run(
 fn learn(run: Run<'_>, init: Option<Params>, args: &TrainArgs, verbosity: &Verbosity) -> Result<End, Fatal> {
     let mut watcher = Bar::new(verbosity.quiet, args.epochs.get());
     // candle's matrix products use the threads of this pool.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.compute.threads().get()).build();
+    let pool = threads::pool(args.compute.threads());
     let pool = pool.context("the threads cannot be started").map_err(Fatal::input)?;
     let outcome =
         pool.install(|| if args.resume { run.resume(&mut watcher) } else { run.start(init, &mut watcher) });

@@ -14,8 +14,9 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::display_path;
-use crate::model::Family;
-use crate::weights::{self, ConvertError, Item, Presence, State, Storage, Verdict, size_text};
+use crate::weights::{
+    self, ConvertError, LIFT_FAMILY, Presence, Storage, Verification, WeightsName, WeightsState, size_text,
+};
 
 /// Download, list, check, convert and remove the weights
 ///
@@ -42,7 +43,7 @@ pub(super) struct WeightsArgs {
 enum Action {
     Pull(PullArgs),
     List(ListArgs),
-    /// Print where the files are, one a line
+    /// Print the paths of the files, one per line
     #[command(after_help = "Examples:\n  lift weights path\n  cp $(lift weights path) /media/stick/")]
     Path(ItemArgs),
     /// Compute the digests again, and check names, shapes and that every number is finite
@@ -54,7 +55,7 @@ enum Action {
     Convert(ConvertArgs),
 }
 
-/// Download what is missing, resuming what was begun
+/// Download what is missing, and resume partial downloads
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift weights pull\n  lift weights pull lift\n  lift weights pull --to carry/\n  \
@@ -95,7 +96,7 @@ struct ItemArgs {
     json: bool,
 }
 
-/// Remove weights, and what was begun of them
+/// Remove weights and their partial downloads
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift weights rm lift\n  lift weights rm all")]
 struct RmArgs {
@@ -138,14 +139,14 @@ struct ConvertArgs {
 #[derive(Debug, Clone)]
 enum What {
     All,
-    Item(Item),
+    WeightsName(WeightsName),
 }
 
 impl FromStr for What {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        if s == "all" { Ok(Self::All) } else { s.parse().map(Self::Item) }
+        if s == "all" { Ok(Self::All) } else { s.parse().map(Self::WeightsName) }
     }
 }
 
@@ -168,12 +169,12 @@ fn print(json: bool, value: &impl Serialize, text: &str) -> Result<(), Fatal> {
 }
 
 /// The items named, each once; `all` stands for `everything`.
-fn items(what: &[What], everything: impl Fn() -> Vec<Item>) -> Vec<Item> {
-    let mut items: Vec<Item> = Vec::new();
+fn items(what: &[What], everything: impl Fn() -> Vec<WeightsName>) -> Vec<WeightsName> {
+    let mut items: Vec<WeightsName> = Vec::new();
     for what in what {
         let named = match what {
             What::All => everything(),
-            What::Item(item) => vec![item.clone()],
+            What::WeightsName(item) => vec![item.clone()],
         };
         for item in named {
             if !items.contains(&item) {
@@ -184,18 +185,21 @@ fn items(what: &[What], everything: impl Fn() -> Vec<Item>) -> Vec<Item> {
     items
 }
 
-fn published() -> Vec<Item> {
-    vec![Item::Encoder(Family::Dinov2), Item::Lift]
+fn published() -> Vec<WeightsName> {
+    vec![WeightsName::Encoder(LIFT_FAMILY), WeightsName::Lift]
 }
 
 /// What is here, whole.
-fn present() -> Vec<Item> {
-    let here = |state: &State| matches!(state.presence, Presence::Here | Presence::Checkpoint);
+fn present() -> Vec<WeightsName> {
+    let here = |state: &WeightsState| matches!(state.presence, Presence::Here | Presence::Checkpoint);
     weights::list().into_iter().filter(|(_, state)| here(state)).map(|(item, _)| item).collect()
 }
 
 /// Does the same for each item; one that fails is reported and the others go on, the first failure's code at the end.
-fn each(items: &[Item], mut act: impl FnMut(&Item) -> Result<(), Fatal>) -> Result<Exit, Fatal> {
+fn each(
+    items: &[WeightsName],
+    mut act: impl FnMut(&WeightsName) -> Result<(), Fatal>,
+) -> Result<Exit, Fatal> {
     let mut exit = Exit::Success;
     for item in items {
         match act(item) {
@@ -213,13 +217,13 @@ fn each(items: &[Item], mut act: impl FnMut(&Item) -> Result<(), Fatal>) -> Resu
 }
 
 fn pull(args: &PullArgs) -> Result<Exit, Fatal> {
-    // A download hears of Ctrl-C and ends in order.
+    // Ctrl-C ends a download in order.
     let _signals = Signals::listen()?;
     each(&items(&args.what, published), |item| {
         let before = weights::state(item).presence;
         let mut path = weights::pull(item)?;
         if let Some(folder) = &args.to {
-            path = weights::carry(item, folder)?;
+            path = weights::copy_to(item, folder)?;
         }
         let mut state = weights::state(item);
         let verb = match (&args.to, before) {
@@ -241,8 +245,8 @@ fn list(args: &ListArgs) -> Result<Exit, Fatal> {
     Ok(Exit::Success)
 }
 
-fn described(state: &State) -> String {
-    let State { name, presence, path, size, source, sha256 } = state;
+fn described(state: &WeightsState) -> String {
+    let WeightsState { name, presence, path, size, source, sha256 } = state;
     let mut text = match presence {
         Presence::Here => format!("{name}  {}", size_text(*size)),
         Presence::Checkpoint => {
@@ -284,7 +288,7 @@ fn verify(args: &ItemArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     }
     each(&items, |item| {
         let verdict = weights::verify(item)?;
-        let Verdict { name, path, sha256, against, problem } = &verdict;
+        let Verification { name, path, sha256, against, problem } = &verdict;
         let path = display_path(path);
         let text = match (problem, against) {
             (Some(problem), _) => format!("{name}  WRONG  {path}: {problem}"),

@@ -8,24 +8,24 @@ use candle_nn::VarBuilder;
 use super::StageError;
 use crate::dataset::ModelDigest;
 use crate::kernels::Backend;
+use crate::model::cause;
 use crate::model::composed::Batched;
-use crate::model::device::Place;
+use crate::model::device::ComputePlace;
 use crate::model::encoder::FrameEncoder;
-use crate::model::lift::{Config as LiftConfig, Lift, NoDropout};
-use crate::model::{Family, cause};
+use crate::model::lift::{Lift, LiftConfig, NoDropout};
 use crate::rows::{Dims, Part};
 use crate::video::transform::Framing;
-use crate::weights::{self, Source, Store, WeightsError};
+use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
 
 /// Which weights to load.
 #[derive(Debug, Clone)]
 pub struct ModelChoice {
     /// Which frame encoder.
-    pub family: Family,
+    pub family: &'static Family,
     /// Its weights.
-    pub encoder: Source,
+    pub encoder: WeightsSource,
     /// LiFT.
-    pub lift: Source,
+    pub lift: WeightsSource,
     /// The frame encoder's attention heads, if its file does not say.
     pub heads: Option<usize>,
     /// Never use the internet.
@@ -68,7 +68,7 @@ impl ModelChoice {
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.
     pub fn has_lift(&self) -> bool {
-        self.family == Family::Dinov2 || self.lift != Source::Published
+        self.family == LIFT_FAMILY || self.lift != WeightsSource::Published
     }
 
     /// Checks that there is a LiFT for the frame encoder, before anything is downloaded.
@@ -86,7 +86,7 @@ impl ModelChoice {
         })
     }
 
-    fn load_encoder(&self) -> Result<weights::Encoder, WeightsError> {
+    fn load_encoder(&self) -> Result<weights::EncoderWeights, WeightsError> {
         weights::load_encoder(self.family, &self.encoder, self.heads, self.offline)
     }
 
@@ -103,7 +103,7 @@ impl ModelChoice {
         match &self.batched {
             None => format!("{:?}", self.backend),
             // All GPUs of a machine count as the same.
-            Some(Batched { place: Place::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
+            Some(Batched { place: ComputePlace::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
             Some(Batched { place, dtype, .. }) => format!("{place} {dtype:?}"),
         }
     }
@@ -153,11 +153,7 @@ impl Engine {
 
     /// How pictures are cropped and scaled for the frame encoder.
     pub fn framing(&self) -> Framing {
-        match self.encoder.family() {
-            Family::Dinov2 => Framing::ShorterTo256,
-            Family::Clip => Framing::ShorterTo224,
-            Family::Siglip => Framing::Squeezed,
-        }
+        self.encoder.pictures().framing
     }
 
     /// The most frames of a clip that LiFT can read; any number without LiFT.

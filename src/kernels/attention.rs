@@ -1,10 +1,9 @@
-//! Attention, head by head and a few queries at a time: the N x N scores never stand in memory as a whole.
+//! Attention, head by head and a few queries at a time: the N x N scores are never in memory as a whole.
 //!
 //! A head's keys and values are packed like weights, once; then each block of queries makes its scores, their softmax
-//! and its share of the output while all of it lies in the first two cache levels. The division by the softmax's sum
+//! and its share of the output while all of it is in the first two cache levels. The division by the softmax's sum
 //! waits until the output, where there is less to divide.
 
-use super::buffer::Buffer;
 use super::isa::{Backend, Precision};
 use super::norm::{exp_row, largest};
 use super::pack::{pack_columns, pack_rows, padded, panels};
@@ -14,63 +13,12 @@ use super::tile::{Held, ROWS, Rows, multiply};
 /// Queries per block, full tiles: the scores of 24 x 261 take 25 KB.
 const QUERIES: usize = 4 * ROWS;
 
-/// What memory is rounded up to: the rows and columns of any kernel's blocks.
-const ROOM: usize = 32;
-
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-/// What attends to what. Head `h` of token `i` is `head_dim` f32 from `i * stride + h * head_dim`, so the three may lie
-/// in one packed projection.
-#[derive(Debug, Clone, Copy)]
-pub struct Attention<'a> {
-    /// Queries, from the first one's first value.
-    pub q: &'a [f32],
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
-    /// f32 from one query to the next.
-    pub q_stride: usize,
-    /// f32 from one key, or value, to the next.
-    pub kv_stride: usize,
-    /// Number of queries.
-    pub queries: usize,
-    /// Number of keys and values.
-    pub keys: usize,
-    /// Number of heads.
-    pub heads: usize,
-    /// Values per head, even in bf16.
-    pub head_dim: usize,
-    /// What scores are multiplied by, positive: `1/sqrt(head_dim)`, or 1 where the query projection holds it.
-    pub scale: f32,
-}
-
-/// Memory that [`attention`] works in, reused from call to call.
-#[derive(Debug, Clone, Default)]
-pub struct AttentionScratch {
-    keys: Buffer,
-    values: Buffer,
-    queries: Buffer,
-    scores: Buffer,
-    weights: Buffer,
-}
-
-impl AttentionScratch {
-    fn fit(&mut self, precision: Precision, keys: usize, head_dim: usize) {
-        let fit = |buffer: &mut Buffer, len: usize| {
-            if buffer.len() < len {
-                *buffer = Buffer::zeros(len);
-            }
-        };
-        let (keys, head_dim) = (keys.next_multiple_of(ROOM), head_dim.next_multiple_of(ROOM));
-        fit(&mut self.keys, keys * precision.words(head_dim));
-        fit(&mut self.values, head_dim * precision.words(keys));
-        fit(&mut self.queries, ROOM * precision.words(head_dim));
-        fit(&mut self.scores, ROOM * keys);
-        fit(&mut self.weights, ROOM * precision.words(keys));
-    }
-}
+mod input;
+use input::ROOM;
+pub use input::{Attention, AttentionScratch};
 
 /// `softmax(q kᵀ scale) v` per head, heads side by side: operand rows `(queries, words(heads * head_dim))` into `out`.
 ///
@@ -138,7 +86,7 @@ impl Op for Block<'_> {
         let Attention { keys, head_dim, q_stride, .. } = *input;
         let AttentionScratch { keys: packed_keys, values, queries, scores, weights } = scratch;
         let (wide, steps) = (padded::<S>(keys), head_dim.div_ceil(S::PACK));
-        // Where a word is a value, queries are read where they lie.
+        // Where a word is one value, queries are read in place.
         let (q, q_stride) = if S::PACK == 1 {
             (q, q_stride)
         } else {
@@ -161,7 +109,7 @@ impl Op for Block<'_> {
         // All maxima first: a row's exponentials then need not wait for its own.
         let mut tops = [0.0; QUERIES];
         for (row, top) in scores.chunks_exact_mut(wide).zip(&mut tops) {
-            // Whole vectors from here on: what no key stands behind weighs nothing.
+            // Whole vectors from here on: columns without a key weigh nothing.
             row[keys..].fill(f32::NEG_INFINITY);
             *top = largest(s, row);
         }

@@ -1,11 +1,11 @@
-//! Which instruction set runs the kernels: asked of the processor once, at run time.
+//! The instruction set that runs the kernels, chosen once at run time by what the processor has.
 //!
 //! A [`Backend`] exists only for what this processor has, which is what makes the kernels safe to call.
 //!
 //! **bf16.** AMX tiles where the processor has them and the system grants them, else AVX512-BF16. Intel issues the latter so
 //! seldom that its peak is half of f32's (measured), so there [`Backend::best_in`] refuses it and says why; the caller
-//! goes on in f32. Other makers' processors are trusted to gain by it, which nobody measured here. [`Backend::new`] still
-//! gives it to whoever asks by name, as the tests do.
+//! goes on in f32. For processors of other makers it is used without a measurement. [`Backend::new`] still
+//! gives it by name, as the tests need.
 
 #[cfg(target_arch = "x86_64")]
 use super::amx::Amx;

@@ -95,7 +95,7 @@ impl PackedLinear {
         assert_eq!(out.len(), rows * width, "out is not {rows} rows of {width}");
         #[cfg(target_arch = "x86_64")]
         if let Some(unit) = self.backend.amx() {
-            let mut place = tiles::Place { bias: &self.bias, outputs: self.outputs, out, width, then };
+            let mut place = tiles::Placed { bias: &self.bias, outputs: self.outputs, out, width, then };
             return amx::product(unit, x, rows, (&self.weight, self.inputs, self.outputs), &mut place);
         }
         self.backend.run(Apply { layer: self, x, rows, out, width, then });
@@ -258,7 +258,7 @@ mod tiles {
     use super::*;
 
     /// Puts finished sums where they belong.
-    pub(super) struct Place<'a> {
+    pub(super) struct Placed<'a> {
         /// Zeros up to a whole panel.
         pub bias: &'a [f32],
         pub outputs: usize,
@@ -267,7 +267,7 @@ mod tiles {
         pub then: Then,
     }
 
-    impl Sums for Place<'_> {
+    impl Sums for Placed<'_> {
         #[inline(always)]
         fn take(&mut self, s: Avx512Bf16, row: usize, first: usize, sums: &[f32; BLOCK]) {
             let columns = BLOCK.min(self.outputs - first);

@@ -1,9 +1,9 @@
 //! `exp`, `erf` and the GELUs on vectors, within 1e-6 of f64.
 //!
 //! The coefficients are our own fits (weighted least squares in f64, weights adapted until the error is level), rounded
-//! to f32; the tests below are what vouches for them.
+//! to f32; the tests below check them.
 //!
-//! What is not a number stays so: where x86 compares with one it answers with its second operand, so bounds come first.
+//! NaN stays NaN: x86's minimum and maximum return their second operand where one is NaN, so bounds are the first operand.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -84,7 +84,7 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul_add(half, erf_within(s, s.min(s.splat(ERF_END), z)), half)
 }
 
-/// What stands between the two layers of a MLP.
+/// The activation between the two layers of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// The exact GELU, `x/2 (1 + erf(x/√2))`: DINOv2's.

@@ -3,10 +3,10 @@
 //! Every kernel is a function over f32 slices, written once over a trait of vectors (`simd`) and compiled for each instruction set; a
 //! [`Backend`] names the one that runs, chosen by asking the processor. Each is tested against the same computation in f64;
 //! [`grad`] has what training needs, for candle's tensors, beside the composed expression that it is tested
-//! against. No kernel of inference starts threads: the unit of parallel work is a frame, and its caller's business, so that a
-//! result never depends on how many there are.
+//! against. No kernel of inference starts threads: the caller computes frames in parallel, so that a result never depends on the
+//! number of threads.
 //!
-//! Slices of wrong length are a programmer's error and panic; nothing that comes from outside reaches them unchecked.
+//! A slice of wrong length is a programmer's error and panics; lengths that come from outside are checked before.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

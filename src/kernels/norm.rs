@@ -59,7 +59,7 @@ impl Op for Standardize<'_> {
 }
 
 /// Rows of `x (N, width)` with mean 0 and variance 1, as operand rows `(N, words(width))` of the backend's precision:
-/// a LayerNorm whose affine map stands in the layer after it.
+/// a LayerNorm whose affine map is folded into the layer after it.
 ///
 /// # Panics
 /// If `x` is not whole rows, or `out` has not as many.

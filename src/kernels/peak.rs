@@ -1,4 +1,4 @@
-//! What the processor can do at most: the yardstick `lift bench` holds every stage against.
+//! The processor's largest matrix speed, with which `lift bench` compares every stage.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ const ROUNDS: usize = 100;
 /// Multiply-adds per round: a millisecond or two, short enough that some rounds pass undisturbed on a busy machine.
 const WORK: usize = 100_000_000;
 
-/// The matrix peak in GFLOP/s over `threads` threads at once: the micro-kernel on operands that lie in the first cache
+/// The matrix peak in GFLOP/s over `threads` threads at once: the micro-kernel on operands that are in the first cache
 /// level, the fastest of several rounds on each thread, summed.
 pub fn measure(backend: Backend, threads: usize) -> f64 {
     best_of(ROUNDS, backend, threads)

@@ -1,4 +1,4 @@
-//! What a kernel may ask of a processor: one trait, implemented once per instruction set.
+//! The vector operations that kernels use: one trait, implemented once per instruction set.
 //!
 //! A kernel is an [`Op`], written once over [`Simd`]; each instruction set's `call` compiles it again with its own
 //! target features. A value of a `Simd` type is the proof that the processor has those features (only
@@ -17,7 +17,7 @@ pub(super) const MAX_LANES: usize = 16;
 /// Columns of the widest panel of packed weights.
 pub(super) const MAX_PANEL: usize = 64;
 
-/// Adding this to `|x| < 2^22` rounds to the nearest integer, which then stands in the low bits: `1.5 * 2^23`.
+/// Adding this to `|x| < 2^22` rounds to the nearest integer, which is then in the low bits: `1.5 * 2^23`.
 pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// A computation compiled anew for each instruction set.
@@ -100,7 +100,7 @@ pub(super) trait Simd: Copy {
         }
     }
 
-    /// A vector of words from at most `PACK * LANES` values, zeros behind them.
+    /// A vector of words from at most `PACK * LANES` values, then zeros.
     #[inline(always)]
     fn words(self, from: &[f32]) -> Self::V {
         self.load_part(from, 0.0)
@@ -126,7 +126,7 @@ pub(super) trait Simd: Copy {
         unsafe { self.store_ptr(v, to.as_mut_ptr()) }
     }
 
-    /// Loads at most `LANES` values, with `rest` in the lanes behind them.
+    /// Loads at most `LANES` values, with `rest` in the remaining lanes.
     #[inline(always)]
     fn load_part(self, from: &[f32], rest: f32) -> Self::V {
         if from.len() >= Self::LANES {

@@ -1,9 +1,8 @@
 //! The micro-kernel: up to six rows by one panel of columns, in registers from the first step to the last.
 //!
 //! Every matrix product here comes down to it. Six rows by four vectors of sixteen are 24 sums, four vectors of weights
-//! and a broadcast value: 29 of AVX-512's 32 registers, and ten loads for 24 multiply-adds. A panel stands in the second
-//! cache level while all rows pass by; meanwhile each call asks for a stretch of the panel that comes next, which would
-//! otherwise be waited for.
+//! and a broadcast value: 29 of AVX-512's 32 registers, and ten loads for 24 multiply-adds. A panel stays in the second
+//! cache level while all rows are multiplied with it; meanwhile each call prefetches a part of the next panel.
 
 use super::simd::{MAX_PANEL, Op, Simd};
 

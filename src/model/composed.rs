@@ -1,14 +1,14 @@
 //! A frame encoder in candle's operations, in batches: what runs on a GPU, and every network without kernels of its own.
 //!
-//! Bytes go up, features come down; converting and normalising happen there, since a byte is a quarter of the traffic. A
-//! GPU has two lanes, each with the weights and a stream of work of its own, so that one uploads while the other computes.
-//! On the CPU a network is run frame by frame where a feature's bits must not depend on its neighbours.
+//! Bytes are uploaded and features downloaded. The device converts and normalises the pixels, because a byte is a quarter of
+//! an f32. A GPU has two lanes, each with the weights and its own stream, so that one uploads while the other computes. On the
+//! CPU a network runs frame by frame where a feature's bits must not depend on its neighbours.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use super::IMAGE_SIZE;
-use super::device::{Place, free_memory};
+use super::device::{ComputePlace, free_memory};
 use super::vit::{self, Vit};
+use super::{IMAGE_SIZE, Pictures};
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
 const LANES: usize = 2;
@@ -24,7 +24,7 @@ const MEMORY_SHARE: f64 = 0.6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batched {
     /// Where.
-    pub place: Place,
+    pub place: ComputePlace,
     /// `F32`, `BF16` or `F16`: of weights and activations. Products are summed in f32 in each.
     pub dtype: DType,
     /// Frames per batch; fitted to the memory if absent.
@@ -45,7 +45,7 @@ pub struct ComposedEncoder {
     lanes: Vec<Lane>,
     width: usize,
     batch: usize,
-    place: Place,
+    place: ComputePlace,
     multiply_adds: usize,
 }
 
@@ -54,8 +54,8 @@ impl ComposedEncoder {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape, or the device fails.
-    pub fn new(weights: &candle_nn::VarBuilder, config: &vit::Config, how: Batched) -> Result<Self> {
-        let lanes = if matches!(how.place, Place::Cuda(_)) { LANES } else { 1 };
+    pub fn new(weights: &candle_nn::VarBuilder, config: &vit::VitConfig, how: Batched) -> Result<Self> {
+        let lanes = if matches!(how.place, ComputePlace::Cuda(_)) { LANES } else { 1 };
         let lanes = (0..lanes)
             .map(|_| {
                 let device = how.place.open()?;
@@ -94,7 +94,7 @@ impl ComposedEncoder {
     }
 
     /// Where it runs.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ComputePlace {
         self.place
     }
 
@@ -132,9 +132,9 @@ impl Lane {
     /// # Errors
     /// If the device fails.
     pub fn forward(&self, frames: &Tensor) -> Result<Tensor> {
-        let family = self.network.config().family;
-        let scale = family.std().map(|std| 1.0 / (255.0 * std));
-        let shift: Vec<f32> = family.mean().iter().zip(family.std()).map(|(mean, std)| -mean / std).collect();
+        let Pictures { mean, std, .. } = self.network.config().pictures;
+        let scale = std.map(|std| 1.0 / (255.0 * std));
+        let shift: Vec<f32> = mean.iter().zip(std).map(|(mean, std)| -mean / std).collect();
         let (scale, shift) = (Tensor::new(&scale, &self.device)?, Tensor::from_vec(shift, 3, &self.device)?);
         let pixels = frames.to_dtype(DType::F32)?.broadcast_mul(&scale)?.broadcast_add(&shift)?;
         let pixels = pixels.to_dtype(self.dtype)?.permute((0, 3, 1, 2))?.contiguous()?;
@@ -152,7 +152,7 @@ impl Lane {
 
 /// About how many bytes a frame takes at the widest place of a block: in the MLP its input, the layer's output and the
 /// GELU's; in the attention also its packed and split operands, the scores before and after the softmax.
-fn frame_bytes(config: &vit::Config, dtype: DType) -> usize {
+fn frame_bytes(config: &vit::VitConfig, dtype: DType) -> usize {
     let (n, d) = (config.tokens(), config.width);
     let attention = n * 9 * d + 2 * config.heads * n * n;
     let mlp = n * (3 * d + 2 * config.hidden);

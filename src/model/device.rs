@@ -1,9 +1,8 @@
 //! Where a network runs: the CPU, or a GPU by its number.
 //!
-//! A build without the feature `cuda` and a machine without a driver are different troubles with different remedies, so they
-//! are different errors. `auto` is never an error: it takes a GPU if there is one, else the CPU, and says why only where a
-//! GPU could have been expected. Which GPUs there are is the driver's to say, so `CUDA_VISIBLE_DEVICES` holds, and numbers
-//! count what it leaves visible.
+//! A build without the feature `cuda` and a machine without a driver need different remedies, so they are different errors.
+//! `auto` is never an error: it takes a GPU if there is one, else the CPU, and says why only where a user could expect a GPU.
+//! The driver lists the GPUs, so `CUDA_VISIBLE_DEVICES` holds, and a number counts the GPUs that it leaves visible.
 
 use std::str::FromStr;
 
@@ -15,12 +14,12 @@ pub enum DeviceChoice {
     /// The first GPU if this build and machine have one, else the CPU.
     Auto,
     /// Here and nowhere else.
-    On(Place),
+    On(ComputePlace),
 }
 
 /// Where a network runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum ComputePlace {
     /// The CPU, by our own kernels where there are some for the network.
     Cpu,
     /// The CPU, by the operations and in the batches of a GPU: what tests and comparisons use where there is no GPU.
@@ -33,19 +32,19 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let numbered = |number: &str| number.parse().ok().map(|n| Self::On(Place::Cuda(n)));
+        let numbered = |number: &str| number.parse().ok().map(|n| Self::On(ComputePlace::Cuda(n)));
         let choice = match text {
             "auto" => Some(Self::Auto),
-            "cpu" => Some(Self::On(Place::Cpu)),
-            "cpu-batched" => Some(Self::On(Place::CpuBatched)),
-            "cuda" => Some(Self::On(Place::Cuda(0))),
+            "cpu" => Some(Self::On(ComputePlace::Cpu)),
+            "cpu-batched" => Some(Self::On(ComputePlace::CpuBatched)),
+            "cuda" => Some(Self::On(ComputePlace::Cuda(0))),
             _ => text.strip_prefix("cuda:").and_then(numbered),
         };
         choice.ok_or_else(|| "expected auto, cpu, cuda, or cuda:N with the GPU's number from 0".into())
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ComputePlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu => f.write_str("cpu"),
@@ -101,15 +100,15 @@ impl DeviceChoice {
     /// Settles where to run; with `auto` also why it is not a GPU, where that deserves a word.
     ///
     /// # Errors
-    /// If the place asked for is not to be had.
-    pub fn settle(self) -> std::result::Result<(Place, Option<String>), DeviceError> {
+    /// If the device is not available.
+    pub fn settle(self) -> std::result::Result<(ComputePlace, Option<String>), DeviceError> {
         match self {
             Self::On(place) => place.check().map(|()| (place, None)),
-            Self::Auto => Ok(match Place::Cuda(0).check() {
-                Ok(()) => (Place::Cuda(0), None),
+            Self::Auto => Ok(match ComputePlace::Cuda(0).check() {
+                Ok(()) => (ComputePlace::Cuda(0), None),
                 // A program without CUDA has always run on the CPU: that is no news.
-                Err(DeviceError::NotBuilt) => (Place::Cpu, None),
-                Err(error) => (Place::Cpu, Some(format!("{}; running on the CPU", error.briefly()))),
+                Err(DeviceError::NotBuilt) => (ComputePlace::Cpu, None),
+                Err(error) => (ComputePlace::Cpu, Some(format!("{}; running on the CPU", error.briefly()))),
             }),
         }
     }
@@ -126,7 +125,7 @@ impl DeviceError {
     }
 }
 
-impl Place {
+impl ComputePlace {
     /// The kind of device, without its number: shards of one run may use different ones of a kind.
     pub fn kind(self) -> &'static str {
         match self {
@@ -138,7 +137,7 @@ impl Place {
     /// Whether networks can run there.
     ///
     /// # Errors
-    /// If it is a GPU that is not to be had.
+    /// If it is a GPU that is not available.
     fn check(self) -> std::result::Result<(), DeviceError> {
         match self {
             Self::Cpu | Self::CpuBatched => Ok(()),
@@ -167,7 +166,7 @@ impl Place {
     }
 }
 
-/// Bytes that are free on a GPU; for the CPU, or where the driver does not tell, none.
+/// The free bytes of a GPU; none for the CPU, or where the driver does not say.
 pub fn free_memory(device: &Device) -> Option<usize> {
     cuda::free_memory(device)
 }
@@ -203,7 +202,7 @@ mod cuda {
         let count = result::init().and_then(|()| result::device::get_count());
         let count = match count {
             Ok(count) => usize::try_from(count).unwrap_or(0),
-            // What the stand-in for the driver answers where the driver is not there.
+            // The stub library answers this where there is no driver.
             Err(DriverError(CUresult::CUDA_ERROR_STUB_LIBRARY)) => return Err(DeviceError::NoDriver),
             Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
             Err(error) => return Err(failed(error.to_string())),
@@ -303,9 +302,9 @@ mod tests {
     #[test]
     fn a_choice_is_auto_the_cpu_or_a_numbered_gpu() {
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
-        assert_eq!("cpu".parse(), Ok(DeviceChoice::On(Place::Cpu)));
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::On(Place::Cuda(0))));
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::On(Place::Cuda(3))));
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::On(ComputePlace::Cpu)));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::On(ComputePlace::Cuda(0))));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::On(ComputePlace::Cuda(3))));
         for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
@@ -314,8 +313,8 @@ mod tests {
     #[test]
     #[cfg(not(feature = "cuda"))]
     fn without_cuda_auto_is_the_cpu_in_silence_and_cuda_is_refused_with_the_remedy() {
-        assert_eq!(DeviceChoice::Auto.settle(), Ok((Place::Cpu, None)));
-        let error = DeviceChoice::On(Place::Cuda(0)).settle().unwrap_err();
+        assert_eq!(DeviceChoice::Auto.settle(), Ok((ComputePlace::Cpu, None)));
+        let error = DeviceChoice::On(ComputePlace::Cuda(0)).settle().unwrap_err();
         assert_eq!(error, DeviceError::NotBuilt);
         assert!(error.to_string().contains("scripts/build_cuda.sh"), "{error}");
     }

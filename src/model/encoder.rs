@@ -8,17 +8,17 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Family;
+use super::Pictures;
 use super::composed::{Batched, ComposedEncoder};
 use super::fast::FastEncoder;
 use super::fold::{Tensors, VitWeights};
-use super::vit::Config;
+use super::vit::VitConfig;
 use crate::kernels::Backend;
 
 /// A loaded frame encoder, shared by all workers.
 #[derive(Debug)]
 pub struct FrameEncoder {
-    family: Family,
+    pictures: Pictures,
     way: Way,
 }
 
@@ -31,20 +31,20 @@ enum Way {
 }
 
 impl FrameEncoder {
-    /// Lays out the tensors of [`Config::tensors`] for `backend`, with up to `threads` threads.
+    /// Lays out the tensors of [`VitConfig::tensors`] for `backend`, with up to `threads` threads.
     ///
     /// # Errors
     /// If a tensor is missing or has another size.
-    pub fn new(tensors: &dyn Tensors, config: &Config, backend: Backend, threads: usize) -> Result<Self> {
+    pub fn new(tensors: &dyn Tensors, config: &VitConfig, backend: Backend, threads: usize) -> Result<Self> {
         let fast = FastEncoder::new(&VitWeights::new(tensors, config), backend, threads)?;
-        Ok(Self { family: config.family, way: Way::Fast(Box::new(fast)) })
+        Ok(Self { pictures: config.pictures, way: Way::Fast(Box::new(fast)) })
     }
 
-    /// Puts the tensors of [`Config::tensors`] where `how` says.
+    /// Puts the tensors of [`VitConfig::tensors`] where `how` says.
     ///
     /// # Errors
     /// If a tensor is missing or has another size, or the device fails.
-    pub fn in_batches(tensors: &dyn Tensors, config: &Config, how: Batched) -> Result<Self> {
+    pub fn in_batches(tensors: &dyn Tensors, config: &VitConfig, how: Batched) -> Result<Self> {
         let tensors = config
             .tensors()
             .into_iter()
@@ -55,12 +55,12 @@ impl FrameEncoder {
             .collect::<Result<HashMap<_, _>>>()?;
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let composed = ComposedEncoder::new(&weights, config, how)?;
-        Ok(Self { family: config.family, way: Way::Batched(composed) })
+        Ok(Self { pictures: config.pictures, way: Way::Batched(composed) })
     }
 
-    /// Which frame encoder it is.
-    pub fn family(&self) -> Family {
-        self.family
+    /// How it wants its pictures.
+    pub fn pictures(&self) -> Pictures {
+        self.pictures
     }
 
     /// Width `D` of a feature.

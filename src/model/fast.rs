@@ -8,11 +8,11 @@ use std::sync::Mutex;
 
 use candle_core::{Result, bail};
 
+use super::IMAGE_SIZE as SIDE;
 use super::fold::{BYTE_CENTRE, VitWeights};
-use super::stages::{Probe, Stage};
-use super::vit::Config;
+use super::stages::{Stage, StageListener};
+use super::vit::{HeadKind, VitConfig};
 use super::workers::share;
-use super::{Family, IMAGE_SIZE as SIDE};
 use crate::guard::lock;
 use crate::kernels::{
     Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, attention, layer_norm,
@@ -88,10 +88,10 @@ struct Pool {
 
 impl Head {
     fn new(weights: &VitWeights, backend: Backend) -> Result<Self> {
-        Ok(match weights.config.family {
-            Family::Dinov2 => Self::Token(weights.norm("norm")?),
-            Family::Clip => Self::Projection(weights.norm("norm")?, weights.projection(backend)?),
-            Family::Siglip => {
+        Ok(match weights.config.options.head {
+            HeadKind::Token => Self::Token(weights.norm("norm")?),
+            HeadKind::Projection => Self::Projection(weights.norm("norm")?, weights.projection(backend)?),
+            HeadKind::AttentionPool => {
                 let folded = weights.pool()?;
                 let [keys_values, proj, fc1, fc2] =
                     [&folded.keys_values, &folded.proj, &folded.fc1, &folded.fc2].map(|l| l.pack(backend));
@@ -124,7 +124,7 @@ impl FastEncoder {
     /// If a tensor is missing or of the wrong size, the patch does not divide 224, or heads of odd width meet bf16, which
     /// pairs numbers.
     pub fn new(weights: &VitWeights, backend: Backend, threads: usize) -> Result<Self> {
-        let &Config { family, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
+        let &VitConfig { options, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
             weights.config;
         let tokens = weights.config.tokens();
         if patch == 0 || !SIDE.is_multiple_of(patch) {
@@ -141,7 +141,7 @@ impl FastEncoder {
             || (),
             |(), i| {
                 let block = weights.block(i).map(|folded| {
-                    let project = if i + 1 < depth || !family.has_class_token() {
+                    let project = if i + 1 < depth || !options.class_token {
                         Project::All(folded.qkv.pack(backend))
                     } else {
                         Project::Last {
@@ -226,15 +226,21 @@ impl FastEncoder {
     ///
     /// # Panics
     /// If `rgb` or `out` has another length, or `scratch` is another encoder's.
-    pub fn encode_frame(&self, rgb: &[u8], scratch: &mut Scratch, probe: &mut impl Probe, out: &mut [f32]) {
+    pub fn encode_frame(
+        &self,
+        rgb: &[u8],
+        scratch: &mut Scratch,
+        listener: &mut impl StageListener,
+        out: &mut [f32],
+    ) {
         assert_eq!(rgb.len(), FRAME_BYTES, "a frame of another size");
         self.embed(rgb, scratch);
-        probe.finished(Stage::Patches);
+        listener.finished(Stage::Patches);
         for block in &self.blocks {
-            self.block(block, scratch, probe);
+            self.block(block, scratch, listener);
         }
         self.finish(scratch, out);
-        probe.finished(Stage::Norm);
+        listener.finished(Stage::Norm);
     }
 
     /// Bytes to tokens.
@@ -261,12 +267,12 @@ impl FastEncoder {
         }
     }
 
-    fn block(&self, block: &Block, scratch: &mut Scratch, probe: &mut impl Probe) {
+    fn block(&self, block: &Block, scratch: &mut Scratch, listener: &mut impl StageListener) {
         let Scratch { x, operand, qkv, hidden, attention: attention_scratch, .. } = scratch;
         let (d, keys, backend) = (self.width, self.tokens, self.backend);
         let words = backend.precision().words(d);
         standardize(backend, x, d, self.eps, operand);
-        probe.finished(Stage::Norm);
+        listener.finished(Stage::Norm);
 
         // Only the last block has fewer queries than keys.
         let (queries, q, k, kv_stride) = match &block.project {
@@ -281,7 +287,7 @@ impl FastEncoder {
                 (1, &*q, &*kv, 2 * d)
             }
         };
-        probe.finished(Stage::Qkv);
+        listener.finished(Stage::Qkv);
         let input = Attention {
             q,
             k,
@@ -296,17 +302,17 @@ impl FastEncoder {
         };
         let (x, operand) = (&mut x[..queries * d], &mut operand[..queries * words]);
         attention(backend, &input, attention_scratch, operand);
-        probe.finished(Stage::Attention);
+        listener.finished(Stage::Attention);
         linear_residual(&block.proj, operand, x);
-        probe.finished(Stage::Proj);
+        listener.finished(Stage::Proj);
 
         standardize(backend, x, d, self.eps, operand);
-        probe.finished(Stage::Norm);
+        listener.finished(Stage::Norm);
         let hidden = &mut hidden[..queries * backend.precision().words(self.hidden)];
         linear_activation(&block.fc1, self.activation, operand, hidden);
-        probe.finished(Stage::Fc1Gelu);
+        listener.finished(Stage::Fc1Gelu);
         linear_residual(&block.fc2, hidden, x);
-        probe.finished(Stage::Fc2);
+        listener.finished(Stage::Fc2);
     }
 
     /// The last block's tokens to the feature.

@@ -1,4 +1,4 @@
-//! The frame encoder's weights as the fast path wants them: exact savings made once, at load.
+//! Prepares the frame encoder's weights for the fast path: it folds linear steps into their neighbours, once, at load.
 //!
 //! LayerNorm's affine map moves into the layer after it, LayerScale into the layer before it, the attention's scale into
 //! the queries, the pixels' normalisation into the patch embedding, which then reads bytes; the query of a pooling head is
@@ -9,14 +9,14 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor, bail};
 
-use super::vit::Config;
-use super::{Family, positions};
+use super::positions;
+use super::vit::VitConfig;
 use crate::kernels::{Backend, PackedLinear};
 
 /// Subtracted from every byte: centred bytes are small and exact even in bf16.
 pub(super) const BYTE_CENTRE: i16 = 128;
 
-/// Named tensors whose numbers can be read where they lie.
+/// Named tensors whose numbers can be read without copying.
 pub trait Tensors: Sync {
     /// The numbers of a tensor, row-major.
     ///
@@ -37,12 +37,12 @@ impl Tensors for HashMap<String, Tensor> {
 /// A frame encoder's tensors, by timm's names, on their way into the fast path.
 pub struct VitWeights<'a> {
     tensors: &'a dyn Tensors,
-    pub(super) config: &'a Config,
+    pub(super) config: &'a VitConfig,
 }
 
 impl<'a> VitWeights<'a> {
     /// Tensors of the shapes that `config` gives; they are read and checked as they are folded.
-    pub fn new(tensors: &'a dyn Tensors, config: &'a Config) -> Self {
+    pub fn new(tensors: &'a dyn Tensors, config: &'a VitConfig) -> Self {
         Self { tensors, config }
     }
 
@@ -57,16 +57,16 @@ impl<'a> VitWeights<'a> {
 
     /// What a frame starts from: class token, registers and positions, `(N, D)`.
     pub(super) fn start(&self) -> Result<Vec<f32>> {
-        let Config { family, width, registers, grid, .. } = *self.config;
-        let all = self.values("pos_embed", family.positions(grid) * width)?;
+        let VitConfig { options, width, registers, grid, .. } = *self.config;
+        let all = self.values("pos_embed", self.config.positions() * width)?;
         let (before, table) = all.split_at(all.len() - grid * grid * width);
         let mut start = Vec::new();
-        if family.has_class_token() {
+        if options.class_token {
             start.extend_from_slice(&self.values("cls_token", width)?);
-            // CLIP's table has a row for it.
+            // The table may have a row for it.
             start.iter_mut().zip(before).for_each(|(token, position)| *token += position);
         }
-        if family == Family::Dinov2 {
+        if registers > 0 {
             start.extend_from_slice(&self.values("reg_token", registers * width)?);
         }
         start.extend(positions::resample(table, width, grid, self.config.frame_grid()));
@@ -77,12 +77,12 @@ impl<'a> VitWeights<'a> {
     pub(super) fn patch_embedding(&self, backend: Backend) -> Result<PackedLinear> {
         let area = self.config.patch * self.config.patch;
         let inputs = 3 * area;
-        let Config { family, width, .. } = *self.config;
-        let (mean, std) = (family.mean(), family.std());
+        let VitConfig { options, pictures, width, .. } = *self.config;
+        let (mean, std) = (pictures.mean, pictures.std);
         let weight = self.values("patch_embed.proj.weight", width * inputs)?;
-        let mut bias = match family {
-            Family::Clip => vec![0.0; width],
-            Family::Dinov2 | Family::Siglip => self.values("patch_embed.proj.bias", width)?.into_owned(),
+        let mut bias = match options.patch_bias {
+            true => self.values("patch_embed.proj.bias", width)?.into_owned(),
+            false => vec![0.0; width],
         };
         let mut folded = vec![0.0; weight.len()];
         for ((from, to), bias) in weight.chunks(inputs).zip(folded.chunks_mut(inputs)).zip(&mut bias) {
@@ -107,7 +107,7 @@ impl<'a> VitWeights<'a> {
 
     /// The norm before the blocks, if there is one.
     pub(super) fn norm_pre(&self) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
-        (self.config.family == Family::Clip).then(|| self.norm("norm_pre")).transpose()
+        self.config.options.norm_pre.then(|| self.norm("norm_pre")).transpose()
     }
 
     fn layer(&self, name: &str, inputs: usize, outputs: usize) -> Result<Folded> {
@@ -120,7 +120,7 @@ impl<'a> VitWeights<'a> {
 
     /// One block's layers, folded.
     pub(super) fn block(&self, index: usize) -> Result<BlockWeights> {
-        let Config { family, width: d, hidden, .. } = *self.config;
+        let VitConfig { options, width: d, hidden, .. } = *self.config;
         let name = |part: &str| format!("blocks.{index}.{part}");
         let mut qkv = self.layer(&name("attn.qkv"), d, 3 * d)?;
         qkv.after_norm(&self.norm(&name("norm1"))?);
@@ -131,23 +131,23 @@ impl<'a> VitWeights<'a> {
         let mut fc1 = self.layer(&name("mlp.fc1"), d, hidden)?;
         fc1.after_norm(&self.norm(&name("norm2"))?);
         let mut fc2 = self.layer(&name("mlp.fc2"), hidden, d)?;
-        if family == Family::Dinov2 {
+        if options.layer_scale {
             proj.before_scale(&self.values(&name("ls1.gamma"), d)?);
             fc2.before_scale(&self.values(&name("ls2.gamma"), d)?);
         }
         Ok(BlockWeights { qkv, proj, fc1, fc2 })
     }
 
-    /// CLIP's projection, `(output, D)` without bias.
+    /// The class token's projection, `(output, D)` without bias.
     pub(super) fn projection(&self, backend: Backend) -> Result<PackedLinear> {
-        let Config { width, output, .. } = *self.config;
+        let VitConfig { width, output, .. } = *self.config;
         let weight = self.values("head.weight", output * width)?;
         Ok(PackedLinear::new(backend, &weight, &vec![0.0; output], width))
     }
 
-    /// SigLIP's pooling head, with the norm before it.
+    /// The pooling head, with the norm before it.
     pub(super) fn pool(&self) -> Result<PoolWeights> {
-        let Config { width: d, hidden, .. } = *self.config;
+        let VitConfig { width: d, hidden, .. } = *self.config;
         let latent = self.values("attn_pool.latent", d)?;
         let q = self.layer("attn_pool.q", d, d)?;
         let scale = self.config.attention_scale();

@@ -28,7 +28,7 @@ pub const PREFIX: &str = "model";
 
 /// The numbers that fix a LiFT model's shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
+pub struct LiftConfig {
     /// Width of a frame's feature `D`.
     pub feature: usize,
     /// Width of each code `W`.
@@ -45,7 +45,7 @@ pub struct Config {
     pub max_len: usize,
 }
 
-impl Config {
+impl LiftConfig {
     /// A model of the published proportions: feed-forward 4x, decoder 2x, 8 heads, 4 layers.
     pub fn new(feature: usize, latent: usize, max_len: usize) -> Self {
         let (hidden, decoder_hidden) = (4 * latent, 2 * latent);
@@ -139,7 +139,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+    fn load(config: &LiftConfig, vb: &VarBuilder) -> Result<Self> {
         let w = config.latent;
         let attention = vb.pp("self_attn");
         Ok(Self {
@@ -197,7 +197,7 @@ impl Codes {
 /// The auto-encoder.
 #[derive(Debug, Clone)]
 pub struct Lift {
-    config: Config,
+    config: LiftConfig,
     cls: Tensor,
     input_proj: Linear,
     pe: Tensor,
@@ -210,12 +210,12 @@ pub struct Lift {
 }
 
 impl Lift {
-    /// Takes the tensors of [`Config::tensors`] from `vb`.
+    /// Takes the tensors of [`LiftConfig::tensors`] from `vb`.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(config: Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { feature: d, latent: w, decoder_hidden: h, max_len, .. } = config;
+    pub fn load(config: LiftConfig, vb: &VarBuilder) -> Result<Self> {
+        let LiftConfig { feature: d, latent: w, decoder_hidden: h, max_len, .. } = config;
         let (encoder, decoder) = (vb.pp(PREFIX).pp("encoder"), vb.pp(PREFIX).pp("decoder.model"));
         let layers = (0..config.layers)
             .map(|i| Layer::load(&config, &encoder.pp(format!("transformer.layers.{i}"))))
@@ -242,7 +242,7 @@ impl Lift {
     }
 
     /// The shape of this model.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &LiftConfig {
         &self.config
     }
 

@@ -6,17 +6,17 @@
 pub mod composed;
 pub mod device;
 pub mod encoder;
-mod family;
 pub mod fast;
 pub mod fold;
 pub mod layers;
 pub mod lift;
+mod pictures;
 pub mod positions;
 pub mod stages;
 pub mod vit;
 mod workers;
 
-pub use family::Family;
+pub use pictures::Pictures;
 
 /// Side of the square that the frame encoder sees, in pixels.
 pub const IMAGE_SIZE: usize = 224;

@@ -1,4 +1,4 @@
-//! Where a frame's time goes: a hook that costs nothing unless someone listens.
+//! Measures where a frame's time goes. The listener `()` costs nothing.
 
 use std::time::{Duration, Instant};
 
@@ -40,13 +40,13 @@ impl Stage {
     }
 }
 
-/// Hears of every finished stage; `()` does not care.
-pub trait Probe {
+/// Is called after every stage; `()` does nothing.
+pub trait StageListener {
     /// The work since the last call belonged to `stage`.
     fn finished(&mut self, stage: Stage);
 }
 
-impl Probe for () {
+impl StageListener for () {
     #[inline(always)]
     fn finished(&mut self, _stage: Stage) {}
 }
@@ -70,7 +70,7 @@ impl StageTimes {
     }
 }
 
-impl Probe for StageTimes {
+impl StageListener for StageTimes {
     fn finished(&mut self, stage: Stage) {
         let now = Instant::now();
         self.totals[stage as usize] += now - self.last;

@@ -1,24 +1,23 @@
 //! The frame encoders' network: a vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929), in timm's terms.
 //!
-//! Written after timm's `VisionTransformer`, with the options that its models of the three families set ([`Family`]):
-//! - DINOv2: positions are added to the patches before the class and register tokens join; LayerScale;
-//! - CLIP: a norm before the first block (`norm_pre`), no bias in the patch embedding, a projection at the end (`head`);
-//! - SigLIP: no class token; attention of a learned query over the normed patches instead (`attn_pool`).
+//! Written after timm's `VisionTransformer`, with those of its options that the families of frame encoders set ([`VitOptions`]).
+//! Positions are added to the patches before the class and register tokens join.
 //!
-//! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, and of CLIP and SigLIP the
-//! activation and the norms' epsilon, have to be known.
+//! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, the activation and the norms'
+//! epsilon do not, and must be known.
 
 mod config;
 mod head;
+mod mlp;
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::layers::{LayerNorm, Linear, activate, matmul, merge_heads, softmax, split_heads};
-use super::{Family, positions};
-use crate::kernels::Activation;
-pub use config::Config;
+use super::layers::{LayerNorm, Linear, matmul, merge_heads, scores_dtype, softmax, split_heads};
+use super::positions;
+pub use config::{HeadKind, VitConfig, VitOptions};
 use head::Head;
+use mlp::Mlp;
 
 #[derive(Debug, Clone)]
 struct Block {
@@ -36,44 +35,12 @@ struct Block {
     heads: usize,
 }
 
-#[derive(Debug, Clone)]
-struct Mlp {
-    fc1: Linear,
-    activation: Activation,
-    fc2: Linear,
-}
-
-impl Mlp {
-    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self {
-            fc1: Linear::load(config.width, config.hidden, &vb.pp("fc1"))?,
-            activation: config.activation,
-            fc2: Linear::load(config.hidden, config.width, &vb.pp("fc2"))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.fc2.forward(&activate(&self.fc1.forward(x)?, self.activation)?)
-    }
-
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let Self { fc1, activation, fc2 } = self;
-        Ok(Self { fc1: fc1.to_dtype(dtype)?, activation: *activation, fc2: fc2.to_dtype(dtype)? })
-    }
-}
-
-/// What scores and their softmax are computed in. Rounded to bf16's 8 bits scores are off by several percent after the
-/// exponential: of the full-size golden they alone cost a cosine of 0.001. f16 has 11 bits, and range enough.
-fn inner(dtype: DType) -> DType {
-    if dtype == DType::BF16 { DType::F16 } else { dtype }
-}
-
 impl Block {
-    fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
+    fn load(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
         let d = config.width;
-        let scales = match config.family {
-            Family::Dinov2 => Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
-            Family::Clip | Family::Siglip => None,
+        let scales = match config.options.layer_scale {
+            true => Some((vb.get(d, "ls1.gamma")?, vb.get(d, "ls2.gamma")?)),
+            false => None,
         };
         Ok(Self {
             norm1: LayerNorm::load(d, config.norm_eps, &vb.pp("norm1"))?,
@@ -130,7 +97,7 @@ impl Block {
         if qkv.device().is_cuda() && self.dtype != DType::F32 {
             return self.attend_at_once(qkv, tokens);
         }
-        let (mut q, k, v) = split_heads(qkv, self.heads, inner(self.dtype))?;
+        let (mut q, k, v) = split_heads(qkv, self.heads, scores_dtype(self.dtype))?;
         if tokens < q.dim(2)? {
             q = q.narrow(2, 0, tokens)?.contiguous()?;
         }
@@ -161,7 +128,7 @@ fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
 /// The frame encoder in composed candle operations.
 #[derive(Debug, Clone)]
 pub struct Vit {
-    config: Config,
+    config: VitConfig,
     patch_embed: Linear,
     /// The position table at the frame's grid, `(1, grid², D)`.
     pos_embed: Tensor,
@@ -177,36 +144,37 @@ pub struct Vit {
 }
 
 impl Vit {
-    /// Takes the tensors of [`Config::tensors`] from `vb` and resamples the positions.
+    /// Takes the tensors of [`VitConfig::tensors`] from `vb` and resamples the positions.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(config: Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { family, width: d, patch, grid, registers, norm_eps, .. } = config;
+    pub fn load(config: VitConfig, vb: &VarBuilder) -> Result<Self> {
+        let VitConfig { options, width: d, patch, grid, registers, norm_eps, .. } = config;
         let kernel =
             vb.get((d, 3, patch, patch), "patch_embed.proj.weight")?.reshape((d, 3 * patch * patch))?;
-        let bias = match family {
-            Family::Clip => Tensor::zeros(d, kernel.dtype(), kernel.device())?,
-            Family::Dinov2 | Family::Siglip => vb.get(d, "patch_embed.proj.bias")?,
+        let bias = match options.patch_bias {
+            true => vb.get(d, "patch_embed.proj.bias")?,
+            false => Tensor::zeros(d, kernel.dtype(), kernel.device())?,
         };
-        let rows = family.positions(grid);
+        let rows = config.positions();
         let all = vb.get((1, rows, d), "pos_embed")?;
         let before = rows - grid * grid;
         let table = all.narrow(1, before, grid * grid)?;
         let to = config.frame_grid();
         let pos_embed = positions::resample(&table.flatten_all()?.to_vec1::<f32>()?, d, grid, to);
         let pos_embed = Tensor::from_vec(pos_embed, (1, to * to, d), table.device())?;
-        let class = || vb.get((1, 1, d), "cls_token");
-        let (prefix, norm_pre) = match family {
-            Family::Dinov2 => {
-                let registers = vb.get((1, registers, d), "reg_token")?;
-                (Some(Tensor::cat(&[class()?, registers], 1)?), None)
-            }
-            Family::Clip => {
-                let norm = LayerNorm::load(d, norm_eps, &vb.pp("norm_pre"))?;
-                (Some((class()? + all.narrow(1, 0, before)?)?), Some(norm))
-            }
-            Family::Siglip => (None, None),
+        let mut prefix = Vec::new();
+        if options.class_token {
+            let class = vb.get((1, 1, d), "cls_token")?;
+            prefix.push(if before > 0 { (class + all.narrow(1, 0, before)?)? } else { class });
+        }
+        if registers > 0 {
+            prefix.push(vb.get((1, registers, d), "reg_token")?);
+        }
+        let prefix = if prefix.is_empty() { None } else { Some(Tensor::cat(&prefix, 1)?) };
+        let norm_pre = match options.norm_pre {
+            true => Some(LayerNorm::load(d, norm_eps, &vb.pp("norm_pre"))?),
+            false => None,
         };
         let blocks = (0..config.depth)
             .map(|i| Block::load(&config, &vb.pp(format!("blocks.{i}"))))
@@ -225,7 +193,7 @@ impl Vit {
     }
 
     /// The shape of this encoder.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &VitConfig {
         &self.config
     }
 
@@ -285,7 +253,7 @@ impl Vit {
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = self.tokens(pixels)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            let last = i + 1 == self.blocks.len() && self.config.family.has_class_token();
+            let last = i + 1 == self.blocks.len() && self.config.options.class_token;
             x = block.forward(&x, if last { 1 } else { x.dim(1)? })?;
         }
         self.head.forward(&self.norm.forward(&x)?, self.dtype)

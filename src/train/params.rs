@@ -6,14 +6,14 @@ use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::{SimpleBackend, VarBuilder};
 
 use super::random::{Purpose, Stream};
-use crate::model::lift::{Config, Lift, sinusoids};
+use crate::model::lift::{Lift, LiftConfig, sinusoids};
 
 /// The end of the name of the position table, the one tensor that is not trained.
 const TABLE: &str = "pos_encoder.pe";
 
 /// Weights by their names in the Lightning `state_dict`, and the position table, which is not trained.
 pub struct Params {
-    config: Config,
+    config: LiftConfig,
     vars: BTreeMap<String, Var>,
     table: (String, Tensor),
 }
@@ -26,7 +26,7 @@ impl Params {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn init(config: &Config, seed: u64, device: &Device) -> Result<Self> {
+    pub fn init(config: &LiftConfig, seed: u64, device: &Device) -> Result<Self> {
         let all = config.tensors();
         let shapes: BTreeMap<_, _> =
             all.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
@@ -42,7 +42,7 @@ impl Params {
     ///
     /// # Errors
     /// If a tensor is missing, unknown or of another shape.
-    pub fn from_tensors(config: &Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self> {
+    pub fn from_tensors(config: &LiftConfig, mut tensors: BTreeMap<String, Tensor>) -> Result<Self> {
         let mut vars = BTreeMap::new();
         let mut table = None;
         for (name, shape) in config.tensors() {
@@ -76,7 +76,7 @@ impl Params {
     }
 
     /// The model's shape.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &LiftConfig {
         &self.config
     }
 
@@ -110,7 +110,7 @@ impl Params {
 
 /// The initial values of one tensor.
 fn first_values(
-    config: &Config,
+    config: &LiftConfig,
     shapes: &BTreeMap<&str, &[usize]>,
     name: &str,
     shape: &[usize],
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn first_values_have_torchs_ranges() {
-        let config = Config::new(32, 48, 20);
+        let config = LiftConfig::new(32, 48, 20);
         let params = Params::init(&config, 1, &Device::Cpu).unwrap();
         assert_eq!(params.vars().len() + 1, config.tensors().len());
         // A uniform distribution within b has variance b²/3.
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn other_tensors_are_refused() {
-        let config = Config::new(8, 8, 4);
+        let config = LiftConfig::new(8, 8, 4);
         let tensors = Params::init(&config, 0, &Device::Cpu).unwrap().tensors();
         let mut missing = tensors.clone();
         missing.remove("model.encoder.cls_static");

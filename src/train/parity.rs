@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::step::step;
 use super::*;
-use crate::model::lift::Config;
+use crate::model::lift::LiftConfig;
 
 /// Losses and weights agree within this (f32 against f32 of another order of summation).
 const TOLERANCE: f64 = 1e-5;
@@ -24,7 +24,7 @@ fn golden() -> Option<PathBuf> {
 fn twenty_steps_match_torch() {
     let Some(folder) = golden() else { return };
     let device = Device::Cpu;
-    let config = Config::new(48, 48, 64);
+    let config = LiftConfig::new(48, 48, 64);
     let load = |name: &str| candle_core::safetensors::load(folder.join(name), &device).unwrap();
     let first: BTreeMap<_, _> = load("train_init.safetensors").into_iter().collect();
     let want = load("train_golden_small.safetensors");

@@ -9,7 +9,7 @@ use crate::model::lift;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
     /// The shape of the model.
-    pub model: lift::Config,
+    pub model: lift::LiftConfig,
     /// Clips per step.
     pub batch: usize,
     /// The initial learning rate.
@@ -28,7 +28,7 @@ pub struct TrainSettings {
 
 impl TrainSettings {
     /// The paper's numbers for a model of this shape.
-    pub fn new(model: &lift::Config) -> Self {
+    pub fn new(model: &lift::LiftConfig) -> Self {
         Self {
             model: model.clone(),
             batch: 128,
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
+        let good = TrainSettings::new(&lift::LiftConfig::new(384, 384, 64));
         assert!(good.check().is_ok());
         let mut heads = good.clone();
         heads.model.heads = 7;
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn differences_are_named() {
-        let good = TrainSettings::new(&lift::Config::new(384, 384, 64));
+        let good = TrainSettings::new(&lift::LiftConfig::new(384, 384, 64));
         let mut other = TrainSettings { lr: 2e-4, ..good.clone() };
         other.adam.beta1 = 0.8;
         assert_eq!(good.differences(&other), ["adam.beta1: 0.9, 0.8", "lr: 0.0001, 0.0002"]);

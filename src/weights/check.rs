@@ -3,25 +3,12 @@
 use std::path::Path;
 
 use super::{Store, WeightsError, open};
-use crate::model::{lift, vit};
-
-/// The head width of every published DINOv2: heads are `width / 64`.
-const PUBLISHED_HEAD_WIDTH: usize = 64;
-
-/// The widths of the published sizes S, B, L.
-const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
+use crate::model::lift;
 
 /// Compares names and shapes with those of a LiFT.
-pub(super) fn check_lift(store: &Store) -> Result<lift::Config, WeightsError> {
+pub(super) fn check_lift(store: &Store) -> Result<lift::LiftConfig, WeightsError> {
     let config = lift_config(store)?;
     store.check(&config.tensors(), |_| true, "a LiFT model", "--lift")?;
-    Ok(config)
-}
-
-/// Compares names and shapes with those of a DINOv2 with registers.
-pub(super) fn check_dinov2(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
-    let config = dinov2_config(store, heads)?;
-    store.check(&config.tensors(), |_| true, "a DINOv2 with registers", "--dinov2")?;
     Ok(config)
 }
 
@@ -49,7 +36,7 @@ pub(super) fn dims<const N: usize>(
     Err(WeightsError::Tensors { origin: store.origin().into(), model, differences, flag })
 }
 
-/// How many consecutive layers `prefix0.`, `prefix1.`, ... the names speak of.
+/// The number of layers `prefix0.`, `prefix1.`, ... among the names.
 pub(super) fn layers(store: &Store, prefix: &str) -> usize {
     let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
     // A hostile name such as `blocks.99999999999.x` must not size the expected set.
@@ -57,7 +44,8 @@ pub(super) fn layers(store: &Store, prefix: &str) -> usize {
     store.names().filter_map(index).filter(|i| *i < most).max().map_or(0, |i| i + 1)
 }
 
-fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
+/// The number of attention heads in the metadata.
+pub(super) fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
     let parse = |text: &String| {
         text.parse().map_err(|_| WeightsError::Unclear {
             origin: store.origin().into(),
@@ -67,6 +55,7 @@ fn metadata_heads(store: &Store) -> Result<Option<usize>, WeightsError> {
     store.metadata().get("num_heads").map(parse).transpose()
 }
 
+/// Checks that the heads share the width evenly.
 pub(super) fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -> Result<(), WeightsError> {
     if heads > 0 && width.is_multiple_of(heads) {
         return Ok(());
@@ -75,36 +64,7 @@ pub(super) fn divides(store: &Store, heads: usize, width: usize, remedy: &str) -
     Err(WeightsError::Unclear { origin: store.origin().into(), cause })
 }
 
-fn dinov2_config(store: &Store, heads: Option<usize>) -> Result<vit::Config, WeightsError> {
-    let (model, flag) = ("a DINOv2 with registers", "--dinov2");
-    let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
-    let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
-    let [_, registers, _] = dims(store, "reg_token", model, flag)?;
-    let [_, _, patch, _] = dims(store, "patch_embed.proj.weight", model, flag)?;
-    let [hidden, _] = dims(store, "blocks.0.mlp.fc1.weight", model, flag)?;
-    let grid = positions.isqrt();
-    if grid * grid != positions {
-        return Err(unclear(format!("pos_embed has {positions} rows, which is no square grid of patches")));
-    }
-    if patch == 0 || !crate::model::IMAGE_SIZE.is_multiple_of(patch) {
-        return Err(unclear(format!("patches of {patch} px do not tile the frame of 224 px")));
-    }
-    let heads = match heads.map_or_else(|| metadata_heads(store), |h| Ok(Some(h)))? {
-        Some(heads) => heads,
-        None if PUBLISHED_WIDTHS.contains(&width) => width / PUBLISHED_HEAD_WIDTH,
-        None => {
-            return Err(unclear(format!(
-                "a width of {width} is none of the published sizes, so the number of attention heads must be told: \
-                 --heads N, or num_heads in the file's metadata"
-            )));
-        }
-    };
-    divides(store, heads, width, "check --heads")?;
-    let depth = layers(store, "blocks.");
-    Ok(vit::Config { depth, heads, hidden, patch, grid, registers, ..vit::Config::dinov2(width) })
-}
-
-fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {
+fn lift_config(store: &Store) -> Result<lift::LiftConfig, WeightsError> {
     let (model, flag) = ("a LiFT model", "--lift");
     let [latent, feature] = dims(store, "model.encoder.input_proj.weight", model, flag)?;
     let [_, max_len, _] = dims(store, "model.encoder.pos_encoder.pe", model, flag)?;
@@ -113,5 +73,5 @@ fn lift_config(store: &Store) -> Result<lift::Config, WeightsError> {
     let heads = metadata_heads(store)?.unwrap_or(lift::HEADS);
     divides(store, heads, latent, "check num_heads in its metadata")?;
     let layers = layers(store, "model.encoder.transformer.layers.");
-    Ok(lift::Config { feature, latent, layers, heads, hidden, decoder_hidden, max_len })
+    Ok(lift::LiftConfig { feature, latent, layers, heads, hidden, decoder_hidden, max_len })
 }

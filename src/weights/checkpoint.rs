@@ -1,8 +1,8 @@
-//! torch's file format, in which LiFT is published: an uncompressed zip with a pickle that says where each tensor lies.
+//! torch's file format, in which LiFT is published: an uncompressed zip with a pickle that says where each tensor is.
 //!
 //! Nothing in it is executed, copied or trusted. The pickle is read as a description ([`super::pickle`]); every size it
-//! declares is held against the bytes that are there before one is touched, and the numbers are read where they lie in the
-//! mapped file. A file that packs its entries, repeats a name, or places a tensor outside its storage is refused: torch
+//! declares is compared with the bytes of the file before they are used, and the numbers are read in place, without copying,
+//! from the mapped file. A file that packs its entries, repeats a name, or places a tensor outside its storage is refused: torch
 //! writes no such file.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +14,7 @@ use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{Id, Pickle, Value};
-use super::store::{Entry, map};
+use super::store::{TensorEntry, map};
 use super::{Store, WeightsError};
 
 /// The longest pickle that is read, in bytes; the published checkpoint's has some 30,000.
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Store, WeightsError> {
     }
 }
 
-fn tensors(file: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
+fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorEntry>, String> {
     let places = entries(file)?;
     let mut pickles = places.keys().filter_map(|name| name.strip_suffix("/data.pkl"));
     let folder = match (pickles.next(), pickles.next()) {
@@ -77,7 +77,7 @@ fn tensors(file: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
     Ok(index)
 }
 
-/// Where the bytes of each entry lie.
+/// The byte range of each entry.
 fn entries(file: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
     let words = |e: zip::result::ZipError| e.to_string();
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(words)?;
@@ -130,7 +130,7 @@ fn tensor(
     value: Id,
     places: &HashMap<String, Range<usize>>,
     folder: &str,
-) -> Result<Option<Entry>, String> {
+) -> Result<Option<TensorEntry>, String> {
     let mut call = pickle.get(value);
     // A parameter or a subclass wraps the call that makes the tensor.
     for _ in 0..2 {
@@ -166,7 +166,7 @@ fn rebuilt(
     arguments: Id,
     places: &HashMap<String, Range<usize>>,
     folder: &str,
-) -> Result<Option<Entry>, String> {
+) -> Result<Option<TensorEntry>, String> {
     let Value::Global("torch._utils", "_rebuild_tensor_v2") = pickle.get(callable) else { return Ok(None) };
     let Value::Tuple(arguments) = pickle.get(arguments) else {
         return Err("its tensor has no arguments".into());
@@ -210,7 +210,7 @@ fn rebuilt(
         .map(|span| (place.start + span.start * width, place.start + span.end * width))
         .ok_or_else(|| format!("its shape {shape:?} does not fit its storage of {} bytes", place.len()))?;
     let row_major = contiguous(&shape) == significant(&shape, &strides);
-    Ok(Some(Entry { shape, dtype, range: place, strides: (!row_major).then_some(strides) }))
+    Ok(Some(TensorEntry { shape, dtype, range: place, strides: (!row_major).then_some(strides) }))
 }
 
 fn sizes(pickle: &Pickle<'_>, id: Id) -> Result<Vec<usize>, String> {

@@ -1,7 +1,7 @@
-//! A store of tensors written down as safetensors: the same bytes each time, whole or not at all.
+//! Writes tensors as safetensors: the same bytes each time, whole or not at all.
 //!
-//! Only the tensors are kept, in the order of their names, and the metadata: a checkpoint's optimiser moments, two thirds of
-//! it, are left behind. Narrower storage is an option whose cost is measured while it is paid.
+//! The file has the tensors, in the order of their names, and the metadata. A checkpoint's optimiser moments, two thirds of
+//! it, are not written. The numbers can be stored in fewer bits; the error of that is measured during the conversion.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -35,7 +35,7 @@ impl Storage {
         }
     }
 
-    /// The bytes of a number, and the number they stand for.
+    /// Appends the bytes of a number, and returns the number that they encode.
     fn encode(self, value: f32, bytes: &mut Vec<u8>) -> f32 {
         match self {
             Self::F32 => {
@@ -136,7 +136,7 @@ pub fn convert(
     })
 }
 
-/// Counts and digests what goes by.
+/// Counts and digests the bytes that are written.
 struct Hashing {
     to: BufWriter<AtomicFile>,
     hash: Sha256,

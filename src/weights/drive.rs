@@ -1,8 +1,7 @@
-//! Google Drive, where LiFT's checkpoint lies.
+//! Google Drive, which has LiFT's checkpoint.
 //!
-//! Drive answers a request for a large file with a page that asks to confirm, for a file too many have fetched with a page
-//! about quotas, for one that is not shared with a page to sign in. The first is answered once as a browser would; the others
-//! are recognised, and the way by hand is told.
+//! Drive may answer with a page instead of the file: to confirm a large download, about a quota that is used up, or to sign
+//! in. The first is confirmed once, as a browser would do it; for the others the message says what the page means.
 
 use std::path::Path;
 
@@ -74,7 +73,7 @@ pub(super) fn fetch(
     Err(NetError::Wrong("Google Drive asks to confirm again and again".into()))
 }
 
-/// What Drive says in a page of words.
+/// What a page of Drive means.
 fn meaning(page: &str) -> Option<&'static str> {
     let page = page.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| page.contains(word));

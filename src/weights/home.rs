@@ -1,8 +1,8 @@
-//! What `lift` keeps in `LIFT_HOME`, each file with a small record beside it of where it came from and what it must be.
+//! The files in `LIFT_HOME`. A small record beside each file says where the file came from, its size and its digest.
 //!
-//! The published LiFT is fetched from Google Drive once, or put here by hand; either way the checkpoint becomes safetensors
-//! on arrival, checked for exact names and shapes. Loading checks the size; the digests are for `lift weights verify`. A
-//! record holds no date, so that equal files have equal records. Nothing here need be writable once the file is there.
+//! The published LiFT is downloaded once from Google Drive, or a user puts the checkpoint here; either way it is checked for
+//! exact names and shapes and converted to safetensors. Loading checks the size; `lift weights verify` checks the digests. A
+//! record holds no date, so that equal files have equal records. The folder may be read-only once the file is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::convert::{ConvertError, Converted, Storage, convert};
+use super::family::Family;
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, check, drive, open};
 use crate::files::beside;
-use crate::model::Family;
-use crate::weights::progress::{size_text, tell};
+use crate::weights::progress::{listener, size_text};
 
 /// The converted LiFT.
 pub const LIFT_FILE: &str = "lift.safetensors";
 
 /// A frame encoder, where `lift weights pull --to` put it beside [`LIFT_FILE`].
-pub(super) fn encoder_file(family: Family) -> String {
+pub(super) fn encoder_file(family: &Family) -> String {
     format!("{family}.safetensors")
 }
 
@@ -34,9 +34,9 @@ pub fn lift_home() -> PathBuf {
     })
 }
 
-/// What a file in `LIFT_HOME` is, in `FILE.json` beside it.
+/// The record of a file in `LIFT_HOME`: `FILE.json` beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct WeightsRecord {
     /// Where it came from: a file's name, a hub id, a host.
     pub source: String,
     /// SHA-256 of what came from there.
@@ -49,7 +49,7 @@ pub struct Record {
     pub size: u64,
 }
 
-impl Record {
+impl WeightsRecord {
     /// The record of `file`, if there is one that can be read.
     pub(super) fn of(file: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(beside(file, ".json")).ok()?).ok()
@@ -72,7 +72,7 @@ impl Record {
         write_whole(&path, &mut &text[..])
     }
 
-    /// A file that is shorter or longer than recorded need not be read to be known as wrong.
+    /// Checks the size, which shows a damaged file without reading it.
     ///
     /// # Errors
     /// If the file has not the size that was recorded.
@@ -90,9 +90,9 @@ impl Record {
     }
 }
 
-/// A file in `LIFT_HOME`, its size held against its record.
-pub(super) fn kept(path: &Path) -> Result<Store, WeightsError> {
-    if let Some(record) = Record::of(path) {
+/// Opens a file in `LIFT_HOME` whose size is that of its record.
+pub(super) fn open_recorded(path: &Path) -> Result<Store, WeightsError> {
+    if let Some(record) = WeightsRecord::of(path) {
         record.check_size(path)?;
     }
     Store::map(path)
@@ -116,13 +116,13 @@ pub(super) fn published_lift(offline: bool) -> Result<Store, WeightsError> {
     let home = lift_home();
     let (converted, checkpoint) = (home.join(LIFT_FILE), home.join(LIFT_CHECKPOINT));
     if converted.is_file() {
-        return kept(&converted);
+        return open_recorded(&converted);
     }
     if checkpoint.is_file() {
-        return match convert_kept(&home, &checkpoint) {
-            Ok(()) => kept(&converted),
-            Err(Kept::Wrong(error)) => Err(error),
-            Err(Kept::NotWritten(cause)) => {
+        return match convert_checkpoint(&home, &checkpoint) {
+            Ok(()) => open_recorded(&converted),
+            Err(NoLift::Wrong(error)) => Err(error),
+            Err(NoLift::NotStored(cause)) => {
                 // A folder of the system's that others only read: the checkpoint serves as it is.
                 tracing::info!("{}: used as it is: {cause}", checkpoint.display());
                 check::checked_lift(&checkpoint)
@@ -137,11 +137,11 @@ pub(super) fn published_lift(offline: bool) -> Result<Store, WeightsError> {
             home.display()
         )));
     }
-    bring_lift(&home).map_err(|error| match error {
-        Kept::Wrong(error) => error,
-        Kept::NotWritten(error) => error.into_weights(what, &remedy),
+    download_lift(&home).map_err(|error| match error {
+        NoLift::Wrong(error) => error,
+        NoLift::NotStored(error) => error.into_weights(what, &remedy),
     })?;
-    kept(&converted)
+    open_recorded(&converted)
 }
 
 fn by_hand(home: &Path) -> String {
@@ -155,30 +155,30 @@ fn by_hand(home: &Path) -> String {
 }
 
 /// Why there is no converted LiFT.
-enum Kept {
+enum NoLift {
     /// What is there is not LiFT.
     Wrong(WeightsError),
     /// It could not be fetched or written.
-    NotWritten(NetError),
+    NotStored(NetError),
 }
 
-impl From<NetError> for Kept {
+impl From<NetError> for NoLift {
     fn from(error: NetError) -> Self {
-        Self::NotWritten(error)
+        Self::NotStored(error)
     }
 }
 
-fn convert_kept(home: &Path, checkpoint: &Path) -> Result<(), Kept> {
+fn convert_checkpoint(home: &Path, checkpoint: &Path) -> Result<(), NoLift> {
     let _lock = Lock::acquire(&lift_lock(home), LIFT_FILE)?;
     if home.join(LIFT_FILE).is_file() {
         return Ok(());
     }
-    tell().line(&format!("converting {} to {LIFT_FILE}, once", checkpoint.display()));
-    let source = check::checked_lift(checkpoint).map_err(Kept::Wrong)?;
-    keep(&source, &home.join(LIFT_FILE), LIFT_CHECKPOINT)
+    listener().line(&format!("converting {} to {LIFT_FILE}, once", checkpoint.display()));
+    let source = check::checked_lift(checkpoint).map_err(NoLift::Wrong)?;
+    store_tensors(&source, &home.join(LIFT_FILE), LIFT_CHECKPOINT)
 }
 
-fn bring_lift(home: &Path) -> Result<(), Kept> {
+fn download_lift(home: &Path) -> Result<(), NoLift> {
     let _lock = Lock::acquire(&lift_lock(home), "the LiFT checkpoint")?;
     if home.join(LIFT_FILE).is_file() {
         return Ok(());
@@ -186,18 +186,18 @@ fn bring_lift(home: &Path) -> Result<(), Kept> {
     let arrived = home.join(LIFT_CHECKPOINT);
     let sound = |path: &Path| check::checked_lift(path).map(drop).map_err(|e| e.to_string());
     drive::fetch(LIFT_DRIVE_ID, "the LiFT checkpoint", &arrived, &lift_part(home), &sound)?;
-    let source = check::checked_lift(&arrived).map_err(Kept::Wrong)?;
+    let source = check::checked_lift(&arrived).map_err(NoLift::Wrong)?;
     let from = format!("Google Drive {LIFT_DRIVE_ID}, {LIFT_CHECKPOINT}");
-    keep(&source, &home.join(LIFT_FILE), &from)?;
+    store_tensors(&source, &home.join(LIFT_FILE), &from)?;
     drop(source);
     // It was fetched for this: the converted file has all that is needed of it.
     let _ = fs::remove_file(&arrived);
-    tell().line(&format!("kept its tensors in {}", home.join(LIFT_FILE).display()));
+    listener().line(&format!("kept its tensors in {}", home.join(LIFT_FILE).display()));
     Ok(())
 }
 
 /// Writes the tensors of `source` to `target`, the record first: a file without its record is what a user put there.
-fn keep(source: &Store, target: &Path, from: &str) -> Result<(), Kept> {
+fn store_tensors(source: &Store, target: &Path, from: &str) -> Result<(), NoLift> {
     // Only the digest of the finished bytes makes the record, so they wait in a folder of their own, which the lock makes
     // ours: what a process that was killed left there goes first.
     let folder = target.with_file_name(".converting");
@@ -205,13 +205,13 @@ fn keep(source: &Store, target: &Path, from: &str) -> Result<(), Kept> {
     fs::create_dir(&folder).map_err(|e| NetError::write(&folder, e))?;
     let file = folder.join(LIFT_FILE);
     let written = convert(source, &file, Storage::F32, false).map_err(|error| match error {
-        ConvertError::Weights(error) => Kept::Wrong(error),
+        ConvertError::Weights(error) => NoLift::Wrong(error),
         ConvertError::Rows(crate::files::FileError::Write { cause, .. }) => {
             NetError::write(target, cause).into()
         }
         ConvertError::Rows(other) => NetError::Wrong(other.to_string()).into(),
     })?;
-    Record::of_converted(source, from, written).write(target)?;
+    WeightsRecord::of_converted(source, from, written).write(target)?;
     fs::rename(&file, target).map_err(|e| NetError::write(target, e))?;
     let _ = fs::remove_dir(&folder);
     Ok(())
@@ -240,7 +240,7 @@ pub(super) fn from_url(url: &str, flag: &str, offline: bool) -> Result<PathBuf, 
     let path = place_of(url);
     if path.is_file() {
         // The loaders check what is in it; here only that it is what came.
-        if let Some(record) = Record::of(&path) {
+        if let Some(record) = WeightsRecord::of(&path) {
             record.check_size(&path)?;
         }
         return Ok(path);
@@ -253,11 +253,11 @@ pub(super) fn from_url(url: &str, flag: &str, offline: bool) -> Result<PathBuf, 
             path.display()
         )));
     }
-    bring_url(url, &path).map_err(|error| error.into_weights(&what, &remedy))?;
+    download_url(url, &path).map_err(|error| error.into_weights(&what, &remedy))?;
     Ok(path)
 }
 
-fn bring_url(url: &str, path: &Path) -> Result<(), NetError> {
+fn download_url(url: &str, path: &Path) -> Result<(), NetError> {
     let what = path.file_name().unwrap_or_default().display().to_string();
     let folder = path.parent().unwrap_or(path);
     let _lock = Lock::acquire(&folder.join(".lock"), &what)?;
@@ -284,9 +284,15 @@ fn bring_url(url: &str, path: &Path) -> Result<(), NetError> {
         }
     };
     // A URL may hold secrets: the record names its host, the folder its digest.
-    Record { source: super::net::host(url), source_sha256: sha256.clone(), source_size: size, sha256, size }
-        .write(path)?;
-    tell().line(&format!("kept {} ({})", path.display(), size_text(size)));
+    WeightsRecord {
+        source: super::net::host(url),
+        source_sha256: sha256.clone(),
+        source_size: size,
+        sha256,
+        size,
+    }
+    .write(path)?;
+    listener().line(&format!("kept {} ({})", path.display(), size_text(size)));
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Files from the Hugging Face hub, in the hub's own cache.
 //!
 //! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to the hub's Python
-//! library; its layout, its locks and its partial files are shared with it. A cached file is used without asking the network.
-//! The `hf-hub` crate knows the layout; its downloads, which neither wait, nor check a size, nor notice a server that ignores
-//! a range, are replaced by [`super::net`].
+//! library, and both share the layout of the cache, its locks and its partial files. A cached file is used without the network.
+//! The `hf-hub` crate knows the layout. Its downloads are not used, because they do not wait, do not check a size and do not
+//! notice a server that ignores a range; [`super::net`] downloads instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,8 @@ use super::net::{
     Client, Job, Lock, MOST_REDIRECTS, NetError, download, forbidden, host, joined, setting, text_header,
     write_whole,
 };
-use super::source::{CONFIG_FILE, ENCODER_FLAG, HubId, plain, published};
-use super::{HUB_FILE, Store, WeightsError};
-use crate::model::Family;
+use super::source::{HubId, plain};
+use super::{FAMILIES, HUB_FILE, Store, WeightsError};
 
 pub(super) fn cache() -> Cache {
     let hub = |name: &str, below: &str| Some(PathBuf::from(setting(name)?).join(below));
@@ -32,8 +31,8 @@ fn endpoint() -> String {
     endpoint.trim_end_matches('/').to_string()
 }
 
-/// A file of a repository, as the cache holds it.
-pub(super) struct Shelf {
+/// A repository in the hub's cache folder.
+pub(super) struct CachedRepo {
     /// The repository's folder.
     folder: PathBuf,
     /// The folder's name.
@@ -41,7 +40,7 @@ pub(super) struct Shelf {
     revision: String,
 }
 
-impl Shelf {
+impl CachedRepo {
     pub(super) fn of(id: &HubId, kind: RepoType) -> Self {
         let name = Repo::new(id.repo.clone(), kind).folder_name();
         Self { folder: cache().path().join(&name), name, revision: id.revision.clone() }
@@ -51,7 +50,7 @@ impl Shelf {
         self.folder.join("refs").join(&self.revision)
     }
 
-    /// The commit that the revision stands for here. A commit stands for itself: it has no reference.
+    /// The commit of the revision in this cache. A commit has no reference: it names itself.
     pub(super) fn commit(&self) -> Option<String> {
         let named = fs::read_to_string(self.reference()).ok().map(|text| text.trim().to_string());
         let itself = || (self.revision.len() == 40).then(|| self.revision.clone());
@@ -90,7 +89,7 @@ impl Shelf {
         let depth = 2 + file.split('/').count() - 1;
         let blob = PathBuf::from("../".repeat(depth)).join("blobs").join(etag);
         if !pointer.is_file() {
-            // What is there and leads nowhere is of no use.
+            // A link that leads nowhere is of no use.
             let _ = fs::remove_file(&pointer);
             link(&blob, &self.blob(etag), &pointer)?;
         }
@@ -112,21 +111,27 @@ fn link(relative: &Path, blob: &Path, pointer: &Path) -> Result<(), NetError> {
 }
 
 /// The path of a file of a model's repository ([`HUB_FILE`] or its settings), from the cache or else downloaded into it;
-/// `flag` is the one that takes the weights.
+/// `flag` is the one that takes the weights, and `settings_file` the file that is needed beside them.
 ///
 /// # Errors
 /// If the file is not cached and `offline` or the environment forbids the network, or the download fails.
-pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result<PathBuf, WeightsError> {
-    let family = Family::ALL.into_iter().find(|family| *id == published(*family));
+pub(super) fn fetch(
+    id: &HubId,
+    file: &str,
+    flag: &str,
+    settings_file: Option<&str>,
+    offline: bool,
+) -> Result<PathBuf, WeightsError> {
+    let family = FAMILIES.into_iter().find(|family| *id == family.published());
     let carry = match family {
         Some(family) => format!(
             "run `lift weights pull {family} --to DIR` where there is a network and bring DIR here as LIFT_HOME, or "
         ),
         None => format!("run `lift weights pull {id} --to DIR` where there is a network, or "),
     };
-    let (files, without) = match flag {
-        ENCODER_FLAG => (format!("{HUB_FILE} and {CONFIG_FILE}"), ""),
-        _ => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
+    let (files, without) = match settings_file {
+        Some(settings) => (format!("{HUB_FILE} and {settings}"), ""),
+        None => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
     let tree = match id.revision.as_str() {
         "main" => String::new(),
@@ -144,7 +149,7 @@ pub(super) fn fetch(id: &HubId, file: &str, flag: &str, offline: bool) -> Result
     fetch_file(id, RepoType::Model, file, offline, &remedy, &check)
 }
 
-/// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` tells how to do without.
+/// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` says what else to do.
 ///
 /// # Errors
 /// As for a model's file.
@@ -166,8 +171,8 @@ fn fetch_file(
     remedy: &str,
     check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, WeightsError> {
-    let shelf = Shelf::of(id, kind);
-    if let Some(path) = shelf.get(file) {
+    let cached = CachedRepo::of(id, kind);
+    if let Some(path) = cached.get(file) {
         return Ok(path);
     }
     if let Some(switch) = forbidden(offline) {
@@ -185,10 +190,11 @@ fn fetch_file(
     let page = format!("{}/{prefix}{}", endpoint(), id.repo);
     let url = format!("{page}/resolve/{}/{file}", id.revision.replace('/', "%2F"));
     let what = format!("{file} of {id}");
-    bring(&shelf, &url, &what, file, check).map_err(|error| explain(error, &page).into_weights(&what, remedy))
+    bring(&cached, &url, &what, file, check)
+        .map_err(|error| explain(error, &page).into_weights(&what, remedy))
 }
 
-/// What the hub tells of a file before it sends it.
+/// What the hub says of a file before it sends the file.
 struct Meta {
     commit: String,
     etag: String,
@@ -196,7 +202,7 @@ struct Meta {
 }
 
 fn bring(
-    shelf: &Shelf,
+    cached: &CachedRepo,
     url: &str,
     what: &str,
     file: &str,
@@ -204,20 +210,20 @@ fn bring(
 ) -> Result<PathBuf, NetError> {
     let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()))?;
     let Meta { commit, etag, size } = meta(&client, url)?;
-    let _lock = Lock::acquire(&shelf.lock(&etag), what)?;
-    let blob = shelf.blob(&etag);
+    let _lock = Lock::acquire(&cached.lock(&etag), what)?;
+    let blob = cached.blob(&etag);
     if !blob.is_file() {
-        let folder = blob.parent().unwrap_or(shelf.folder());
+        let folder = blob.parent().unwrap_or(cached.folder());
         fs::create_dir_all(folder).map_err(|e| NetError::write(folder, e))?;
         // Large files are named by their SHA-256, small ones by git's digest, which has 40 digits.
         let sha256 = (etag.len() == 64).then_some(etag.as_str());
-        let part = shelf.part(&etag);
+        let part = cached.part(&etag);
         download(&client, &Job { what, url, target: &blob, part: &part, memo: None, size, sha256, check })?;
     }
-    shelf.place(file, &commit, &etag)
+    cached.place(file, &commit, &etag)
 }
 
-/// Asks for the headers, following redirects within the hub: those to where the bytes lie name neither commit nor digest.
+/// Reads the headers and follows redirects within the hub. The servers with the bytes name neither commit nor digest.
 fn meta(client: &Client, url: &str) -> Result<Meta, NetError> {
     let hub = host(url);
     let (mut url, mut size) = (url.to_string(), None);

@@ -1,4 +1,4 @@
-//! The weights that are here, and what they are called on the command line.
+//! The weights on this machine, and their names on the command line.
 
 use std::fmt;
 use std::fs;
@@ -9,17 +9,18 @@ use hf_hub::RepoType;
 use serde::Serialize;
 
 use crate::files::beside;
-use crate::model::Family;
+use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
-use crate::weights::hub::{Shelf, cache};
-use crate::weights::source::published;
-use crate::weights::{HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FILE, Record, Store, vision};
+use crate::weights::hub::{CachedRepo, cache};
+use crate::weights::{
+    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord,
+};
 
 /// What weights are called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum WeightsName {
     /// The published frame encoder of a family.
-    Encoder(Family),
+    Encoder(&'static Family),
     /// The published LiFT.
     Lift,
     /// A file of a repository on the hub.
@@ -27,10 +28,10 @@ pub enum Item {
     /// A file of a URL.
     Url(String),
     /// A file of some URL, by its place below `LIFT_HOME`.
-    Kept(PathBuf),
+    Download(PathBuf),
 }
 
-impl FromStr for Item {
+impl FromStr for WeightsName {
     type Err = String;
 
     /// `dinov2`, `clip`, `siglip`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
@@ -41,52 +42,50 @@ impl FromStr for Item {
             (plain && path.starts_with("downloads") && path.components().count() == 3)
                 .then(|| path.to_owned())
         };
-        if let Some(family) = Family::ALL.into_iter().find(|family| s == family.name()) {
+        if let Some(family) = Family::named(s) {
             return Ok(Self::Encoder(family));
         }
         match s {
             "lift" => Ok(Self::Lift),
             _ if s.starts_with("https://") || s.starts_with("http://") => Ok(Self::Url(s.into())),
             _ => match (kept(), HubId::parse(s)) {
-                (Some(path), _) => Ok(Self::Kept(path)),
+                (Some(path), _) => Ok(Self::Download(path)),
                 (None, Some(id)) => Ok(Self::Hub(id)),
                 (None, None) => Err(format!(
-                    "'{s}' is no weights: give dinov2, clip, siglip, lift, owner/name[@revision] of the hub, or a URL"
+                    "'{s}' is no weights: give {}, lift, owner/name[@revision] of the hub, or a URL",
+                    FAMILIES.map(|family| family.name).join(", ")
                 )),
             },
         }
     }
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for WeightsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encoder(family) => family.fmt(f),
             Self::Lift => f.write_str("lift"),
             Self::Hub(id) => id.fmt(f),
             Self::Url(url) => f.write_str(url),
-            Self::Kept(path) => path.display().fmt(f),
+            Self::Download(path) => path.display().fmt(f),
         }
     }
 }
 
 /// Which model a file holds, by the names of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ModelKind {
     /// A frame encoder.
-    Encoder(Family),
+    Encoder(&'static Family),
     /// LiFT.
     Lift,
 }
 
-/// The model whose tensors `store` has, if it is one of ours.
-pub fn kind_of(store: &Store) -> Option<Kind> {
-    if store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some() {
-        Some(Kind::Encoder(Family::Dinov2))
-    } else if store.shape("model.encoder.input_proj.weight").is_some() {
-        Some(Kind::Lift)
-    } else {
-        vision::recognised(store).map(|(family, _)| Kind::Encoder(family))
+/// The model whose tensors `store` has, if the program knows it.
+pub fn kind_of(store: &Store) -> Option<ModelKind> {
+    match Family::of(store) {
+        Some(family) => Some(ModelKind::Encoder(family)),
+        None => store.shape("model.encoder.input_proj.weight").map(|_| ModelKind::Lift),
     }
 }
 
@@ -98,7 +97,7 @@ pub enum Presence {
     Here,
     /// As the authors' checkpoint, which becomes safetensors when it is first used.
     Checkpoint,
-    /// A download was begun.
+    /// A download began and did not finish.
     Partial,
     /// No.
     Missing,
@@ -106,8 +105,8 @@ pub enum Presence {
 
 /// Weights and where they are.
 #[derive(Debug, Clone, Serialize)]
-pub struct State {
-    /// As [`Item`] is written.
+pub struct WeightsState {
+    /// As [`WeightsName`] is written.
     pub name: String,
     /// Whether they are here.
     pub presence: Presence,
@@ -117,14 +116,14 @@ pub struct State {
     pub size: u64,
     /// Where they come from.
     pub source: String,
-    /// SHA-256 as it was told or recorded when they came; [`super::verify`] recomputes it.
+    /// SHA-256 as the server or the record gives it; [`super::verify`] recomputes it.
     pub sha256: Option<String>,
 }
 
 /// The paper's two models, here or not, and whatever else is here that can serve.
-pub fn list() -> Vec<(Item, State)> {
-    let mut items = vec![Item::Encoder(Family::Dinov2), Item::Lift];
-    let others = [Family::Clip, Family::Siglip].map(Item::Encoder).into_iter();
+pub fn list() -> Vec<(WeightsName, WeightsState)> {
+    let mut items = vec![WeightsName::Encoder(LIFT_FAMILY), WeightsName::Lift];
+    let others = FAMILIES.into_iter().filter(|family| *family != LIFT_FAMILY).map(WeightsName::Encoder);
     items.extend(others.filter(|item| state(item).presence != Presence::Missing));
     items.extend(cached_models());
     items.extend(downloads());
@@ -138,8 +137,8 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Models in the hub's cache whose tensors are those of ours, the published ones left out.
-fn cached_models() -> Vec<Item> {
+/// Models in the hub's cache that the program can use, without the published ones.
+fn cached_models() -> Vec<WeightsName> {
     let cache = cache();
     let mut found = Vec::new();
     for folder in names_in(cache.path()) {
@@ -148,27 +147,29 @@ fn cached_models() -> Vec<Item> {
         };
         for revision in names_in(&cache.path().join(&folder).join("refs")) {
             let Some(id) = HubId::parse(&format!("{repo}@{revision}")) else { continue };
-            if Family::ALL.into_iter().any(|family| id == published(family)) {
+            if FAMILIES.into_iter().any(|family| id == family.published()) {
                 continue;
             }
-            let file = Shelf::of(&id, RepoType::Model).get(HUB_FILE);
+            let file = CachedRepo::of(&id, RepoType::Model).get(HUB_FILE);
             let store = file.and_then(|path| Store::map(&path).ok());
             if store.as_ref().and_then(kind_of).is_some() {
-                found.push(Item::Hub(id));
+                found.push(WeightsName::Hub(id));
             }
         }
     }
     found
 }
 
-fn downloads() -> Vec<Item> {
+fn downloads() -> Vec<WeightsName> {
     let folder = lift_home().join("downloads");
     let files = names_in(&folder).into_iter().flat_map(|digest| {
         let ours = |name: &String| {
             !name.starts_with('.') && ![".json", ".part"].iter().any(|end| name.ends_with(end))
         };
         let names = names_in(&folder.join(&digest)).into_iter().filter(ours);
-        names.map(|name| Item::Kept(Path::new("downloads").join(&digest).join(name))).collect::<Vec<_>>()
+        names
+            .map(|name| WeightsName::Download(Path::new("downloads").join(&digest).join(name)))
+            .collect::<Vec<_>>()
     });
     files.collect()
 }
@@ -178,9 +179,9 @@ fn size(path: &Path) -> u64 {
 }
 
 /// Looks where an item would be.
-pub fn state(item: &Item) -> State {
+pub fn state(item: &WeightsName) -> WeightsState {
     let home = lift_home();
-    let found = |presence, path: PathBuf, source: String, sha256| State {
+    let found = |presence, path: PathBuf, source: String, sha256| WeightsState {
         name: item.to_string(),
         presence,
         size: size(&path),
@@ -188,7 +189,7 @@ pub fn state(item: &Item) -> State {
         source,
         sha256,
     };
-    let missing = |source: String| State {
+    let missing = |source: String| WeightsState {
         name: item.to_string(),
         presence: Presence::Missing,
         path: None,
@@ -197,20 +198,20 @@ pub fn state(item: &Item) -> State {
         sha256: None,
     };
     let recorded = |path: PathBuf, otherwise: &str| {
-        let record = Record::of(&path);
+        let record = WeightsRecord::of(&path);
         let source = record.as_ref().map_or_else(|| otherwise.into(), |record| record.source.clone());
         found(Presence::Here, path, source, record.map(|record| record.sha256))
     };
     let in_hub = |id: &HubId| {
-        let shelf = Shelf::of(id, RepoType::Model);
+        let repo = CachedRepo::of(id, RepoType::Model);
         let source = format!("hub {}@{}", id.repo, id.revision);
-        if let Some(path) = shelf.get(HUB_FILE) {
+        if let Some(path) = repo.get(HUB_FILE) {
             let sha256 = told_digest(&path);
-            let commit = shelf.commit().filter(|commit| *commit != id.revision);
+            let commit = repo.commit().filter(|commit| *commit != id.revision);
             let source = commit.map_or(source.clone(), |commit| format!("{source} (commit {commit})"));
             return found(Presence::Here, path, source, sha256);
         }
-        let blobs = shelf.folder().join("blobs");
+        let blobs = repo.folder().join("blobs");
         let begun = |name: &String| name.ends_with(".incomplete") && size(&blobs.join(name)) > 0;
         match names_in(&blobs).into_iter().find(begun) {
             Some(part) => found(Presence::Partial, blobs.join(part), source, None),
@@ -228,15 +229,11 @@ pub fn state(item: &Item) -> State {
         }
     };
     match item {
-        Item::Encoder(family) => {
-            let carried = home.join(encoder_file(*family));
-            if carried.is_file() {
-                recorded(carried, "put there by hand")
-            } else {
-                in_hub(&published(*family))
-            }
+        WeightsName::Encoder(family) => {
+            let copied = home.join(encoder_file(family));
+            if copied.is_file() { recorded(copied, "put there by hand") } else { in_hub(&family.published()) }
         }
-        Item::Lift => {
+        WeightsName::Lift => {
             let (converted, checkpoint) = (home.join(LIFT_FILE), home.join(LIFT_CHECKPOINT));
             let (drive, part) = (format!("Google Drive {LIFT_DRIVE_ID}"), lift_part(&home));
             if converted.is_file() {
@@ -249,9 +246,9 @@ pub fn state(item: &Item) -> State {
                 missing(drive)
             }
         }
-        Item::Hub(id) => in_hub(id),
-        Item::Url(url) => by_url(place_of(url), &super::net::host(url)),
-        Item::Kept(path) => by_url(home.join(path), "a URL"),
+        WeightsName::Hub(id) => in_hub(id),
+        WeightsName::Url(url) => by_url(place_of(url), &super::net::host(url)),
+        WeightsName::Download(path) => by_url(home.join(path), "a URL"),
     }
 }
 
@@ -278,17 +275,17 @@ mod tests {
             "https://a.example/x",
             "downloads/ab/x.ckpt",
         ] {
-            assert_eq!(name.parse::<Item>().unwrap().to_string(), name);
+            assert_eq!(name.parse::<WeightsName>().unwrap().to_string(), name);
         }
         for bad in ["", "dino", "downloads/../x.ckpt", "downloads/a/b/c", "/etc/passwd", "a/b/c"] {
-            assert!(bad.parse::<Item>().is_err(), "{bad}");
+            assert!(bad.parse::<WeightsName>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_model_is_known_by_its_names() {
         let kind = |bytes| kind_of(&Store::bundled("x", bytes).unwrap());
-        assert_eq!(kind(super::super::MINI_DINOV2), Some(Kind::Encoder(Family::Dinov2)));
-        assert_eq!(kind(super::super::MINI_LIFT), Some(Kind::Lift));
+        assert_eq!(kind(super::super::MINI_DINOV2), Some(ModelKind::Encoder(LIFT_FAMILY)));
+        assert_eq!(kind(super::super::MINI_LIFT), Some(ModelKind::Lift));
     }
 }

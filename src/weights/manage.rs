@@ -1,4 +1,4 @@
-//! What is done with the weights that [`super::inventory`] knows: fetched, carried elsewhere, verified, removed.
+//! Downloads, copies, verifies and removes the weights that [`super::inventory`] lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,38 +7,39 @@ use hf_hub::RepoType;
 use serde::Serialize;
 
 use crate::files::{FileError, beside};
-use crate::model::Family;
 use crate::weights::convert::{ConvertError, Storage, convert};
+use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_lock, lift_part, place_of};
-use crate::weights::hub::Shelf;
-use crate::weights::inventory::{Item, Kind, Presence, kind_of, names_in, state, told_digest};
+use crate::weights::hub::CachedRepo;
+use crate::weights::inventory::{ModelKind, Presence, WeightsName, kind_of, names_in, state, told_digest};
 use crate::weights::net::{Lock, NetError, write_whole};
-use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG, published};
 use crate::weights::{
-    HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Record, Store, WeightsError, check, home, hub, load, open,
-    vision,
+    HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Store, WeightsError, WeightsRecord, check, home, hub, load,
+    open,
 };
 
 /// Fetches what is missing of an item; where it is then.
 ///
 /// # Errors
 /// If it may or can not be fetched, or is not what it should be.
-pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
+pub fn pull(item: &WeightsName) -> Result<PathBuf, WeightsError> {
     match item {
-        Item::Encoder(family) => {
-            let encoder = load::load_encoder(*family, &super::Source::Published, None, false)?;
+        WeightsName::Encoder(family) => {
+            let encoder = load::load_encoder(family, &super::WeightsSource::Published, None, false)?;
             Ok(encoder.store().origin().into())
         }
-        Item::Lift => Ok(home::published_lift(false)?.origin().into()),
-        Item::Hub(id) => {
-            let path = hub::fetch(id, HUB_FILE, "--dinov2", false)?;
-            if vision::recognised(&Store::map(&path)?).is_some() {
-                hub::fetch(id, CONFIG_FILE, ENCODER_FLAG, false)?;
+        WeightsName::Lift => Ok(home::published_lift(false)?.origin().into()),
+        WeightsName::Hub(id) => {
+            let path = hub::fetch(id, HUB_FILE, "--dinov2", None, false)?;
+            if let Some(family) = Family::of(&Store::map(&path)?)
+                && let Some(settings) = family.settings_file
+            {
+                hub::fetch(id, settings, family.flag, Some(settings), false)?;
             }
             Ok(path)
         }
-        Item::Url(url) => home::from_url(url, "--dinov2, --encoder-weights or --lift", false),
-        Item::Kept(path) => {
+        WeightsName::Url(url) => home::from_url(url, "--dinov2, --encoder-weights or --lift", false),
+        WeightsName::Download(path) => {
             let path = lift_home().join(path);
             if path.is_file() {
                 return Ok(path);
@@ -49,23 +50,25 @@ pub fn pull(item: &Item) -> Result<PathBuf, WeightsError> {
     }
 }
 
-/// Copies an item that is here into a folder that can be carried to another machine and serve as `LIFT_HOME` there. Of CLIP
-/// and SigLIP only the tower for pictures goes along, with its settings.
+/// Copies weights into a folder that can serve as `LIFT_HOME` on another machine. Of a file that holds more than the frame
+/// encoder, only the frame encoder is copied, with its settings.
 ///
 /// # Errors
 /// If it cannot be read or the folder cannot be written.
-pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
+pub fn copy_to(item: &WeightsName, folder: &Path) -> Result<PathBuf, WeightsError> {
     let path = pull(item)?;
     let name = match item {
-        Item::Encoder(family) => encoder_file(*family),
-        Item::Lift => LIFT_FILE.to_string(),
-        Item::Hub(id) => format!("{}.safetensors", id.repo.rsplit('/').next().unwrap_or_default()),
-        Item::Url(_) | Item::Kept(_) => path.file_name().unwrap_or_default().display().to_string(),
+        WeightsName::Encoder(family) => encoder_file(family),
+        WeightsName::Lift => LIFT_FILE.to_string(),
+        WeightsName::Hub(id) => format!("{}.safetensors", id.repo.rsplit('/').next().unwrap_or_default()),
+        WeightsName::Url(_) | WeightsName::Download(_) => {
+            path.file_name().unwrap_or_default().display().to_string()
+        }
     };
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
     let store = open(&path)?;
-    if vision::recognised(&store).is_some() {
+    if Family::of(&store).is_some_and(|family| family.settings_file.is_some()) {
         fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
         let tower = model_in(store, &path)?;
         let done = convert(&tower, &target, Storage::F32, true).map_err(|error| match error {
@@ -73,15 +76,15 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
             ConvertError::Rows(FileError::Write { cause, .. }) => write(NetError::write(&target, cause)),
             ConvertError::Rows(other) => WeightsError::Absent(other.to_string()),
         })?;
-        Record::of_converted(&tower, &state(item).source, done).write(&target).map_err(write)?;
+        WeightsRecord::of_converted(&tower, &state(item).source, done).write(&target).map_err(write)?;
         return Ok(target);
     }
     let mut from = fs::File::open(&path).map_err(|e| write(NetError::write(&path, e)))?;
     write_whole(&target, &mut from).map_err(write)?;
-    let record = Record::of(&path).unwrap_or_else(|| {
+    let record = WeightsRecord::of(&path).unwrap_or_else(|| {
         let (digest, size) = (store.digest(), store.size());
         let source = state(item).source;
-        Record { source, source_sha256: digest.clone(), source_size: size, sha256: digest, size }
+        WeightsRecord { source, source_sha256: digest.clone(), source_size: size, sha256: digest, size }
     });
     record.write(&target).map_err(write)?;
     Ok(target)
@@ -89,14 +92,14 @@ pub fn carry(item: &Item, folder: &Path) -> Result<PathBuf, WeightsError> {
 
 /// What a check of a file found.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verdict {
-    /// As [`Item`] is written.
+pub struct Verification {
+    /// As [`WeightsName`] is written.
     pub name: String,
     /// The file.
     pub path: PathBuf,
     /// SHA-256 of its bytes now.
     pub sha256: String,
-    /// What the digest was held against; none where nobody told one.
+    /// Where the expected digest comes from; none where nobody recorded one.
     pub against: Option<&'static str>,
     /// What is wrong; none where nothing is.
     pub problem: Option<String>,
@@ -106,7 +109,7 @@ pub struct Verdict {
 ///
 /// # Errors
 /// If the item is not here.
-pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
+pub fn verify(item: &WeightsName) -> Result<Verification, WeightsError> {
     let state = state(item);
     let path = match (state.presence, state.path) {
         (Presence::Here | Presence::Checkpoint, Some(path)) => path,
@@ -117,14 +120,14 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
         }
     };
     let name = item.to_string();
-    let recorded = Record::of(&path).map(|record| (record.sha256, "its record"));
+    let recorded = WeightsRecord::of(&path).map(|record| (record.sha256, "its record"));
     let told = recorded.or_else(|| Some((told_digest(&path)?, "the hub's name for it")));
     let against = told.as_ref().map(|(_, by)| *by);
     let store = match open(&path) {
         Ok(store) => store,
         Err(error) => {
             let problem = Some(error.to_string());
-            return Ok(Verdict { name, path, sha256: String::new(), against, problem });
+            return Ok(Verification { name, path, sha256: String::new(), against, problem });
         }
     };
     let sha256 = store.digest();
@@ -134,22 +137,18 @@ pub fn verify(item: &Item) -> Result<Verdict, WeightsError> {
         }
         _ => sound(store, &path).err(),
     };
-    Ok(Verdict { name, path, sha256, against, problem })
+    Ok(Verification { name, path, sha256, against, problem })
 }
 
 /// The model that `store`, which came from `file`, holds: its tensors alone, names and shapes checked, with what else must be
 /// known of it in the metadata.
 ///
 /// # Errors
-/// If it holds none of ours, or not exactly.
+/// If it holds no model that is known here, or other tensors than that model has.
 pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
     match kind_of(&store) {
-        // The number of heads, which a file need not tell, changes no shape.
-        Some(Kind::Encoder(Family::Dinov2)) => check::check_dinov2(&store, Some(1)).map(|_| store),
-        Some(Kind::Encoder(family)) => {
-            load::encoder_of(store, file, family, None).map(load::Encoder::into_store)
-        }
-        Some(Kind::Lift) => check::check_lift(&store).map(|_| store),
+        Some(ModelKind::Encoder(family)) => (family.extract)(store, file),
+        Some(ModelKind::Lift) => check::check_lift(&store).map(|_| store),
         None => Err(WeightsError::Unclear {
             origin: store.origin().into(),
             cause: "holds no model that is known here: a DINOv2 with registers by timm's names, a CLIP or SigLIP by \
@@ -170,31 +169,31 @@ fn sound(store: Store, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Removes an item, what was begun of it included; the files removed, with their bytes.
+/// Removes weights and their partial downloads; returns the removed files with their sizes.
 ///
 /// # Errors
 /// If another process is fetching it, or a file cannot be removed.
-pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
+pub fn remove(item: &WeightsName) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     let home = lift_home();
     let mut paths = Vec::new();
     let mut locks = Vec::new();
     let mut with_record = |path: PathBuf| paths.extend([beside(&path, ".json"), path]);
     match item {
-        Item::Encoder(family) => {
-            with_record(home.join(encoder_file(*family)));
-            in_hub(&published(*family), &mut paths, &mut locks);
+        WeightsName::Encoder(family) => {
+            with_record(home.join(encoder_file(family)));
+            in_hub(&family.published(), &mut paths, &mut locks);
         }
-        Item::Lift => {
+        WeightsName::Lift => {
             with_record(home.join(LIFT_FILE));
             with_record(lift_part(&home));
             with_record(home.join(LIFT_CHECKPOINT));
             locks.push(lift_lock(&home));
         }
-        Item::Hub(id) => in_hub(id, &mut paths, &mut locks),
-        Item::Url(_) | Item::Kept(_) => {
+        WeightsName::Hub(id) => in_hub(id, &mut paths, &mut locks),
+        WeightsName::Url(_) | WeightsName::Download(_) => {
             let path = match item {
-                Item::Url(url) => place_of(url),
-                Item::Kept(path) => home.join(path),
+                WeightsName::Url(url) => place_of(url),
+                WeightsName::Download(path) => home.join(path),
                 _ => home.clone(),
             };
             locks.push(path.with_file_name(".lock"));
@@ -228,12 +227,12 @@ pub fn remove(item: &Item) -> Result<Vec<(PathBuf, u64)>, WeightsError> {
     Ok(removed)
 }
 
-/// The pointer and the bytes of a hub file and every begun download of its repository, with the locks that guard them.
+/// The pointer and the bytes of a hub file and every partial download of its repository, with their locks.
 /// Other whole files of the repository, which other programs may have put there, stay.
 fn in_hub(id: &HubId, paths: &mut Vec<PathBuf>, locks: &mut Vec<PathBuf>) {
-    let shelf = Shelf::of(id, RepoType::Model);
-    let blobs = shelf.folder().join("blobs");
-    if let Some(pointer) = shelf.get(HUB_FILE) {
+    let repo = CachedRepo::of(id, RepoType::Model);
+    let blobs = repo.folder().join("blobs");
+    if let Some(pointer) = repo.get(HUB_FILE) {
         let blob = fs::canonicalize(&pointer)
             .ok()
             .filter(|blob| blob.parent().is_some_and(|p| p.ends_with("blobs")));
@@ -242,8 +241,8 @@ fn in_hub(id: &HubId, paths: &mut Vec<PathBuf>, locks: &mut Vec<PathBuf>) {
     }
     for name in names_in(&blobs) {
         if let Some(etag) = name.strip_suffix(".incomplete") {
-            locks.push(shelf.lock(etag));
-            paths.push(shelf.part(etag));
+            locks.push(repo.lock(etag));
+            paths.push(repo.part(etag));
         }
     }
 }

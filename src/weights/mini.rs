@@ -1,4 +1,4 @@
-//! The pair of small models inside the program, so that it can be tried with no download.
+//! The two small models inside the program, for trying it without a download.
 
 /// The bundled frame encoder (safetensors, made by `scripts/make_mini.py`).
 pub const MINI_DINOV2: &[u8] = include_bytes!("../../assets/mini/dinov2.safetensors");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Store, WeightsError, checkpoint};
 
-/// Either format, told apart by the first bytes: a `.ckpt` is a zip.
+/// Opens a file of either format, which its first bytes show: a `.ckpt` is a zip.
 ///
 /// # Errors
 /// If the file is neither.

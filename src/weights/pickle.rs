@@ -50,7 +50,7 @@ impl<'a> Pickle<'a> {
         Ok(Self { values: machine.values, root })
     }
 
-    /// The value that the whole pickle stands for.
+    /// The value of the whole pickle.
     pub(super) fn root(&self) -> Id {
         self.root
     }

@@ -1,12 +1,12 @@
-//! What is said while weights are fetched: the program installs how, a library that does not is kept silent.
+//! The progress of downloads: the program installs a listener that shows it; without one nothing is shown.
 //!
-//! Fetching happens deep inside loading a model, whose callers need not know of it; hence one listener for the process, as
-//! `log` and `tracing` have theirs.
+//! A download happens deep inside loading a model, and the callers of that need not know of it. So there is one listener for
+//! the process, as in `log` and `tracing`.
 
 use std::sync::OnceLock;
 
-/// Hears of downloads and conversions.
-pub trait Tell: Send + Sync {
+/// Is told of downloads and conversions.
+pub trait DownloadListener: Send + Sync {
     /// A line for the user: what is fetched, how large, from where; what is waited for.
     fn line(&self, text: &str);
     /// Bytes begin to arrive: `done` of them are here from an earlier run, `total` there will be, if that is known.
@@ -19,22 +19,22 @@ pub trait Tell: Send + Sync {
 
 struct Silent;
 
-impl Tell for Silent {
+impl DownloadListener for Silent {
     fn line(&self, _: &str) {}
     fn start(&self, _: u64, _: Option<u64>) {}
     fn advance(&self, _: u64) {}
     fn finish(&self) {}
 }
 
-static TELL: OnceLock<Box<dyn Tell>> = OnceLock::new();
+static LISTENER: OnceLock<Box<dyn DownloadListener>> = OnceLock::new();
 
 /// Installs the listener; the first one stays.
-pub fn tell_to(listener: Box<dyn Tell>) {
-    let _ = TELL.set(listener);
+pub fn set_download_listener(listener: Box<dyn DownloadListener>) {
+    let _ = LISTENER.set(listener);
 }
 
-pub(super) fn tell() -> &'static dyn Tell {
-    TELL.get().map_or(&Silent, |listener| &**listener)
+pub(super) fn listener() -> &'static dyn DownloadListener {
+    LISTENER.get().map_or(&Silent, |listener| &**listener)
 }
 
 /// `"88.2 MB"`, `"12.0 kB"`.

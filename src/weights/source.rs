@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::model::Family;
-
 /// The frame encoder of the paper: DINOv2 ViT-S/14 with registers, as timm publishes it.
 pub const DINOV2_REPO: &str = "timm/vit_small_patch14_reg4_dinov2.lvd142m";
 
@@ -20,12 +18,12 @@ pub const HUB_FILE: &str = "model.safetensors";
 /// The settings' file of a model of transformers.
 pub(super) const CONFIG_FILE: &str = "config.json";
 
-/// The flag that names the weights of CLIP and SigLIP.
+/// The flag that names the weights of a frame encoder other than DINOv2.
 pub(super) const ENCODER_FLAG: &str = "--encoder-weights";
 
 /// Where a model's weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum WeightsSource {
     /// The published weights, from the caches.
     Published,
     /// The small pair bundled with the program, for trying it.
@@ -38,7 +36,7 @@ pub enum Source {
     Url(String),
 }
 
-impl FromStr for Source {
+impl FromStr for WeightsSource {
     type Err = String;
 
     /// `mini`, a URL, else a path if it looks like one or exists, else `owner/name[@revision]`.
@@ -93,44 +91,24 @@ pub(super) fn plain(part: &str) -> bool {
     !part.is_empty() && part.chars().all(safe) && part != "." && part != ".."
 }
 
-/// The flag that names the weights of a family.
-pub(super) fn flag(family: Family) -> &'static str {
-    match family {
-        Family::Dinov2 => "--dinov2",
-        Family::Clip | Family::Siglip => ENCODER_FLAG,
-    }
-}
-
-/// The published frame encoder of a family on the hub: DINOv2's as the paper has it, of the others the smallest for pictures of
-/// 224 x 224.
-pub(super) fn published(family: Family) -> HubId {
-    let (repo, revision) = match family {
-        Family::Dinov2 => (DINOV2_REPO, "main"),
-        // OpenAI's own branch has no safetensors; the hub's conversion stands in this one.
-        Family::Clip => ("openai/clip-vit-base-patch32", "refs/pr/15"),
-        Family::Siglip => ("google/siglip-base-patch16-224", "main"),
-    };
-    HubId { repo: repo.into(), revision: revision.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_source_is_a_file_a_hub_id_or_the_bundled_pair() {
-        assert_eq!("mini".parse(), Ok(Source::Mini));
-        assert_eq!("weights/x.safetensors".parse(), Ok(Source::File("weights/x.safetensors".into())));
-        assert_eq!("./x".parse(), Ok(Source::File("./x".into())));
+        assert_eq!("mini".parse(), Ok(WeightsSource::Mini));
+        assert_eq!("weights/x.safetensors".parse(), Ok(WeightsSource::File("weights/x.safetensors".into())));
+        assert_eq!("./x".parse(), Ok(WeightsSource::File("./x".into())));
         let hub = |repo: &str, revision: &str| {
-            Ok(Source::Hub(HubId { repo: repo.into(), revision: revision.into() }))
+            Ok(WeightsSource::Hub(HubId { repo: repo.into(), revision: revision.into() }))
         };
         assert_eq!("timm/vit".parse(), hub("timm/vit", "main"));
         assert_eq!("timm/vit@v1".parse(), hub("timm/vit", "v1"));
         let url = "https://a.example/x.safetensors";
-        assert_eq!(url.parse(), Ok(Source::Url(url.into())));
-        assert!("a/b/c".parse::<Source>().is_err());
-        assert!("".parse::<Source>().is_err());
+        assert_eq!(url.parse(), Ok(WeightsSource::Url(url.into())));
+        assert!("a/b/c".parse::<WeightsSource>().is_err());
+        assert!("".parse::<WeightsSource>().is_err());
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum WeightsError {
         /// What is missing and how to supply it.
         cause: String,
     },
-    /// The file is not here and could not be had.
+    /// The file is missing and could not be downloaded.
     #[error("{0}")]
     Absent(String),
     /// A file cannot be written: a full disk, a folder without permission.
@@ -103,17 +103,17 @@ impl Bytes {
     }
 }
 
-/// Named tensors of one file with their shapes; numbers are read where they lie, as f32.
+/// Named tensors of one file with their shapes. The numbers are read in place as f32, without copying where they are stored so.
 pub struct Store {
     origin: String,
     bytes: Bytes,
-    index: BTreeMap<String, Entry>,
+    index: BTreeMap<String, TensorEntry>,
     metadata: HashMap<String, String>,
 }
 
-/// Where the numbers of a tensor lie.
+/// The shape, type and byte range of a tensor.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct TensorEntry {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: Dtype,
     /// Offsets into the whole file.
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// Takes a mapped file whose tensors another reader has placed within it.
-    pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, Entry>) -> Self {
+    pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, TensorEntry>) -> Self {
         Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new() }
     }
 
@@ -178,7 +178,7 @@ impl Store {
             .into_iter()
             .map(|(name, info)| {
                 let range = (start + info.data_offsets.0, start + info.data_offsets.1);
-                (name, Entry { shape: info.shape.clone(), dtype: info.dtype, range, strides: None })
+                (name, TensorEntry { shape: info.shape.clone(), dtype: info.dtype, range, strides: None })
             })
             .collect();
         let metadata = metadata.metadata().clone().unwrap_or_default();
@@ -269,7 +269,7 @@ impl Store {
         })
     }
 
-    /// Compares names and shapes with the exact set a model has; names that are not `ours` to judge may be there.
+    /// Compares names and shapes with the exact set a model has; names for which `ours` is false are not checked.
     ///
     /// # Errors
     /// If any tensor is missing, unknown or has another shape, all in one message.

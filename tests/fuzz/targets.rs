@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lift::cia::clips::Columns;
-use lift::model::Family;
 use lift::video::{Request, Sampling};
-use lift::weights::Source;
+use lift::weights::{FAMILIES, WeightsSource};
 use lift::{cia, inputs, rows, train, video, weights};
 
 /// The names of the targets: also the folders of the kept corpus.
@@ -24,16 +23,16 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
         "checkpoint" => {
             // The loader tells the two formats apart by the first bytes: a checkpoint is a zip.
             let file = write(folder, "x.ckpt", bytes);
-            look(weights::load_lift(&Source::File(file), true).map(drop));
+            look(weights::load_lift(&WeightsSource::File(file), true).map(drop));
         }
         "weights" => {
             let file = write(folder, "x.safetensors", bytes);
-            let source = Source::File(file);
+            let source = WeightsSource::File(file);
             if variant % 2 == 0 {
                 look(weights::load_lift(&source, true).map(|(store, _)| touch(&store)));
             } else {
                 let heads = (variant > 127).then_some(usize::from(variant >> 1 & 15));
-                let family = Family::ALL[usize::from(variant >> 5) % Family::ALL.len()];
+                let family = FAMILIES[usize::from(variant >> 5) % FAMILIES.len()];
                 look(
                     weights::load_encoder(family, &source, heads, true).map(|weights| touch(weights.store())),
                 );

@@ -1,11 +1,11 @@
 //! The frame encoder as a GPU runs it, on the CPU: batches of any size, every precision, the same features.
 
 use lift::embed::batch::encode_clip;
-use lift::model::Family;
 use lift::model::composed::Batched;
-use lift::model::device::Place;
+use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
-use lift::weights::{Source, load_encoder};
+use lift::model::vit::VitConfig;
+use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder};
 
 use candle_core::DType;
 
@@ -13,8 +13,8 @@ use crate::common::{close, cosine, data, full_weights, numbers, shared, tensors}
 use crate::env::TestEnv;
 
 fn encoder(weights: &std::path::Path, heads: Option<usize>, dtype: DType, batch: usize) -> FrameEncoder {
-    let weights = load_encoder(Family::Dinov2, &Source::File(weights.into()), heads, true).unwrap();
-    let how = Batched { place: Place::CpuBatched, dtype, frames: Some(batch) };
+    let weights = load_encoder(LIFT_FAMILY, &WeightsSource::File(weights.into()), heads, true).unwrap();
+    let how = Batched { place: ComputePlace::CpuBatched, dtype, frames: Some(batch) };
     FrameEncoder::in_batches(&weights, weights.config(), how).unwrap()
 }
 
@@ -26,10 +26,10 @@ fn features(encoder: &FrameEncoder, frames: &[Vec<u8>]) -> Vec<f32> {
 fn bytes(input: &candle_core::Tensor) -> Vec<u8> {
     let pixels = numbers(input);
     let plane = pixels.len() / 3;
+    let pictures = VitConfig::vit_small().pictures;
     let byte = |i: usize| {
         let (pixel, c) = (i / 3, i % 3);
-        ((pixels[c * plane + pixel] * Family::Dinov2.std()[c] + Family::Dinov2.mean()[c]) * 255.0).round()
-            as u8
+        ((pixels[c * plane + pixel] * pictures.std[c] + pictures.mean[c]) * 255.0).round() as u8
     };
     (0..3 * plane).map(byte).collect()
 }

@@ -5,24 +5,22 @@ use std::path::PathBuf;
 use candle_core::DType;
 use lift::embed::batch::encode_clip;
 use lift::kernels::{Backend, Precision};
-use lift::model::Family;
 use lift::model::composed::Batched;
-use lift::model::device::Place;
+use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
 use lift::video::RgbFrame;
 use lift::video::transform::{Framing, Transform};
-use lift::weights::{Source, load_encoder};
+use lift::weights::{Family, WeightsSource, load_encoder};
 
 use crate::common::{close, cosine, data, numbers, tensors};
 use crate::env::TestEnv;
 use crate::server::{Reply, Server};
 use crate::weights_world::{COMMIT, told};
 
-const OTHERS: [(Family, Framing); 2] =
-    [(Family::Clip, Framing::ShorterTo224), (Family::Siglip, Framing::Squeezed)];
+const OTHERS: [(&str, Framing); 2] = [("clip", Framing::ShorterTo224), ("siglip", Framing::Squeezed)];
 
 /// The folder of a family's small model.
-fn model(family: Family) -> PathBuf {
+fn model(family: &str) -> PathBuf {
     data(&format!("encoders/{family}"))
 }
 
@@ -44,21 +42,23 @@ fn pictures(framing: Framing) -> Vec<Vec<u8>> {
         .into()
 }
 
-fn golden(family: Family) -> Vec<f32> {
+fn golden(family: &str) -> Vec<f32> {
     numbers(&tensors(model(family).join("features.safetensors"))["features"])
 }
 
 #[test]
 fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
     for (family, framing) in OTHERS {
-        let weights = load_encoder(family, &Source::File(model(family)), None, true).unwrap();
+        let weights =
+            load_encoder(Family::named(family).unwrap(), &WeightsSource::File(model(family)), None, true)
+                .unwrap();
         let (pictures, golden) = (pictures(framing), golden(family));
         let fast = |backend| {
             let encoder = FrameEncoder::new(&weights, weights.config(), backend, 1).unwrap();
             pictures.iter().flat_map(|picture| encoder.encode(picture).unwrap()).collect::<Vec<_>>()
         };
         let batched = |dtype| {
-            let how = Batched { place: Place::CpuBatched, dtype, frames: Some(2) };
+            let how = Batched { place: ComputePlace::CpuBatched, dtype, frames: Some(2) };
             let encoder = FrameEncoder::in_batches(&weights, weights.config(), how).unwrap();
             encode_clip(encoder.batched().unwrap(), &pictures).unwrap()
         };
@@ -78,23 +78,25 @@ fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
 #[test]
 fn a_model_of_another_family_size_or_without_settings_is_refused_in_words_that_fit() {
     let env = TestEnv::new();
-    let refusal = |family: Family, path: PathBuf| {
-        load_encoder(family, &Source::File(path), None, true).unwrap_err().to_string()
+    let refusal = |family: &str, path: PathBuf| {
+        load_encoder(Family::named(family).unwrap(), &WeightsSource::File(path), None, true)
+            .unwrap_err()
+            .to_string()
     };
-    let text = refusal(Family::Clip, model(Family::Siglip));
+    let text = refusal("clip", model("siglip"));
     assert!(text.contains("those of a siglip instead") && text.contains("--encoder-weights"), "{text}");
-    let text = refusal(Family::Siglip, data("golden/dinov2_tiny_random.safetensors"));
+    let text = refusal("siglip", data("golden/dinov2_tiny_random.safetensors"));
     assert!(text.contains("not the vision tower of a SigLIP"), "{text}");
-    let text = refusal(Family::Dinov2, model(Family::Clip));
+    let text = refusal("dinov2", model("clip"));
     assert!(text.contains("--dinov2"), "{text}");
 
-    let bytes = std::fs::read(model(Family::Clip).join("model.safetensors")).unwrap();
+    let bytes = std::fs::read(model("clip").join("model.safetensors")).unwrap();
     let alone = env.write("alone/model.safetensors", &bytes);
-    let text = refusal(Family::Clip, alone.clone());
+    let text = refusal("clip", alone.clone());
     assert!(text.contains("config.json") && text.contains("put it there"), "{text}");
     let beside = |json: &str| {
         env.write("alone/config.json", json.as_bytes());
-        refusal(Family::Clip, alone.clone())
+        refusal("clip", alone.clone())
     };
     for (json, said) in [
         ("{", "no model's settings"),
@@ -121,7 +123,7 @@ fn a_converted_tower_stands_by_itself_and_gives_the_same_bits() {
     let env = TestEnv::new();
     env.clip("door_opening.mp4", "clip.mp4");
     for (family, _) in OTHERS {
-        let (family, folder) = (family.name(), model(family).display().to_string());
+        let folder = model(family).display().to_string();
         let whole =
             embedded(&env, "whole.npy", &["--encoder", family, "--encoder-weights", &folder, "--overwrite"]);
         let input = format!("{folder}/model.safetensors");
@@ -146,7 +148,7 @@ fn a_converted_tower_stands_by_itself_and_gives_the_same_bits() {
 fn lift_reads_features_of_its_own_encoder_alone() {
     let env = TestEnv::new();
     env.clip("door_opening.mp4", "clip.mp4");
-    let folder = model(Family::Clip).display().to_string();
+    let folder = model("clip").display().to_string();
     let clip = ["--encoder", "clip", "--encoder-weights", &folder];
     let ran = env.lift(&[&["embed", "clip.mp4", "--model", "mini"][..], &clip].concat());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
@@ -187,7 +189,7 @@ fn a_dataset_of_clip_features_says_so_and_trains_a_lift_that_embeds_with_it() {
         "1",
     ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let folder = model(Family::Clip).display().to_string();
+    let folder = model("clip").display().to_string();
     let clip = ["--encoder", "clip", "--encoder-weights", &folder];
     let train = ["train", "set/clips", "-o", "run", "--epochs", "1", "--batch-size", "2", "-q"];
     let ran = env.lift(&[&train[..], &clip].concat());
@@ -197,7 +199,7 @@ fn a_dataset_of_clip_features_says_so_and_trains_a_lift_that_embeds_with_it() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let manifest = std::fs::read_to_string(env.path("out/manifest.json")).unwrap();
     assert!(manifest.contains(r#""clip""#) && manifest.contains("quick_gelu"), "{manifest}");
-    let siglip = model(Family::Siglip).display().to_string();
+    let siglip = model("siglip").display().to_string();
     let other = ["--encoder", "siglip", "--encoder-weights", &siglip, "--parts", "frames"];
     let ran = env.lift(&[&["embed", "set/clips", "-o", "out/", "-q"][..], &other].concat());
     assert!(ran.code != 0 && ran.stderr.contains("siglip"), "{}", ran.stderr);
@@ -205,7 +207,7 @@ fn a_dataset_of_clip_features_says_so_and_trains_a_lift_that_embeds_with_it() {
 
 #[test]
 fn pull_brings_weights_and_settings_and_carries_the_tower_alone() {
-    let bytes = |name: &str| std::fs::read(model(Family::Clip).join(name)).unwrap();
+    let bytes = |name: &str| std::fs::read(model("clip").join(name)).unwrap();
     let (weights, config) = (bytes("model.safetensors"), bytes("config.json"));
     let whole = weights.len();
     let server = Server::start(move |request| {

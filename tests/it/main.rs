@@ -1,5 +1,6 @@
 //! All integration tests in one binary, so that the dependencies are linked once.
 
+mod candle_towers;
 mod command_line;
 mod common;
 mod datasets;

@@ -2,22 +2,21 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use lift::model::Family;
 use lift::model::lift::{Lift, NoDropout};
 use lift::model::vit::Vit;
-use lift::weights::{Source, load_encoder, load_lift};
+use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder, load_lift};
 
 use crate::common::{close, data, numbers, shared, tensors};
 
 fn dinov2(path: std::path::PathBuf, heads: Option<usize>) -> Vit {
-    let weights = load_encoder(Family::Dinov2, &Source::File(path), heads, true).unwrap();
+    let weights = load_encoder(LIFT_FAMILY, &WeightsSource::File(path), heads, true).unwrap();
     let store = weights.store();
     let all = store.names().map(|n| (n.to_string(), store.tensor(n, &Device::Cpu).unwrap())).collect();
     Vit::load(weights.config().clone(), &VarBuilder::from_tensors(all, DType::F32, &Device::Cpu)).unwrap()
 }
 
 fn lift_model(path: std::path::PathBuf) -> Lift {
-    let (store, config) = load_lift(&Source::File(path), true).unwrap();
+    let (store, config) = load_lift(&WeightsSource::File(path), true).unwrap();
     let all = store.names().map(|n| (n.to_string(), store.tensor(n, &Device::Cpu).unwrap())).collect();
     Lift::load(config, &VarBuilder::from_tensors(all, DType::F32, &Device::Cpu)).unwrap()
 }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use lift::embed::{EmbedSettings, Engine, ModelChoice, clip, reconstruct, run};
 use lift::inputs::Input;
 use lift::kernels::Backend;
-use lift::model::Family;
 use lift::rows::Part;
 use lift::video::{Request, Window};
-use lift::weights::Source;
+use lift::weights::{Family, WeightsSource};
 
 use crate::env::TestEnv;
 
@@ -18,9 +17,9 @@ const PARTS: [Part; 3] = [Part::Concat, Part::Frames, Part::Reconstructed];
 
 fn engine() -> Arc<Engine> {
     let choice = ModelChoice {
-        family: Family::Dinov2,
-        encoder: Source::Mini,
-        lift: Source::Mini,
+        family: Family::named("dinov2").unwrap(),
+        encoder: WeightsSource::Mini,
+        lift: WeightsSource::Mini,
         heads: None,
         offline: true,
         backend: Backend::best(),

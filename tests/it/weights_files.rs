@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use lift::model::Family;
-use lift::weights::{Source, load_encoder, load_lift};
+use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder, load_lift};
 
 use crate::common::{data, tensors};
 
 fn refusal_dinov2(path: &Path) -> String {
-    load_encoder(Family::Dinov2, &Source::File(path.to_path_buf()), Some(3), true).unwrap_err().to_string()
+    load_encoder(LIFT_FAMILY, &WeightsSource::File(path.to_path_buf()), Some(3), true)
+        .unwrap_err()
+        .to_string()
 }
 
 fn refusal_lift(path: &Path) -> String {
-    load_lift(&Source::File(path.to_path_buf()), true).unwrap_err().to_string()
+    load_lift(&WeightsSource::File(path.to_path_buf()), true).unwrap_err().to_string()
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn missing_unknown_and_misshapen_tensors_come_in_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("odd.safetensors");
     candle_core::safetensors::save(&all, &path).unwrap();
-    let m = load_lift(&Source::File(path), true).unwrap_err().to_string();
+    let m = load_lift(&WeightsSource::File(path), true).unwrap_err().to_string();
     for part in [
         "1 missing (model.decoder.model.6.bias)",
         "1 unknown (stranger)",
@@ -79,15 +80,16 @@ fn missing_unknown_and_misshapen_tensors_come_in_one_message() {
 #[test]
 fn a_width_nobody_published_needs_its_heads_told() {
     let path = data("golden/dinov2_tiny_random.safetensors");
-    let m = load_encoder(Family::Dinov2, &Source::File(path.clone()), None, true).unwrap_err().to_string();
+    let m =
+        load_encoder(LIFT_FAMILY, &WeightsSource::File(path.clone()), None, true).unwrap_err().to_string();
     assert!(m.contains("--heads") && m.contains("48"), "{m}");
-    let m = load_encoder(Family::Dinov2, &Source::File(path), Some(5), true).unwrap_err().to_string();
+    let m = load_encoder(LIFT_FAMILY, &WeightsSource::File(path), Some(5), true).unwrap_err().to_string();
     assert!(m.contains("5 heads"), "{m}");
 }
 
 #[test]
 fn the_bundled_pair_fits_together() {
-    let dinov2 = load_encoder(Family::Dinov2, &Source::Mini, None, true).unwrap();
-    let (_, lift) = load_lift(&Source::Mini, true).unwrap();
+    let dinov2 = load_encoder(LIFT_FAMILY, &WeightsSource::Mini, None, true).unwrap();
+    let (_, lift) = load_lift(&WeightsSource::Mini, true).unwrap();
     assert_eq!(dinov2.config().output, lift.feature);
 }

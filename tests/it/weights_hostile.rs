@@ -3,8 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lift::model::Family;
-use lift::weights::{Source, load_encoder, load_lift};
+use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder, load_lift};
 
 use crate::common::data;
 use crate::env::TestEnv;
@@ -16,7 +15,7 @@ fn refusal(bytes: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hostile.ckpt");
     fs::write(&path, bytes).unwrap();
-    let message = load_lift(&Source::File(path.clone()), true).unwrap_err().to_string();
+    let message = load_lift(&WeightsSource::File(path.clone()), true).unwrap_err().to_string();
     assert!(message.contains(path.to_str().unwrap()), "{message}");
     message
 }
@@ -121,8 +120,8 @@ fn survives(what: &str, bytes: &[u8]) {
     let path = dir.path().join("x");
     fs::write(&path, bytes).unwrap();
     let load = || {
-        let _ = load_lift(&Source::File(path.clone()), true);
-        let _ = load_encoder(Family::Dinov2, &Source::File(path.clone()), Some(3), true);
+        let _ = load_lift(&WeightsSource::File(path.clone()), true);
+        let _ = load_encoder(LIFT_FAMILY, &WeightsSource::File(path.clone()), Some(3), true);
     };
     assert!(catch_unwind(AssertUnwindSafe(load)).is_ok(), "{what} panics");
 }

@@ -15,6 +15,7 @@ use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::exit::Fatal;
+use crate::threads;
 
 /// Score embeddings on the Chirality in Action benchmark
 ///
@@ -224,7 +225,7 @@ impl EvalCiaArgs {
     /// If the threads cannot be started.
     pub(super) fn protocol(&self) -> Result<Protocol, Fatal> {
         let ProbeArgs { probe, alpha, cost, shots, shot_draws, seed, .. } = &self.probe;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.compute.threads().get()).build();
+        let pool = threads::pool(self.compute.threads());
         Ok(Protocol {
             probe: match probe {
                 ProbeKind::Ridge => ProbeMethod::Ridge(*alpha),

@@ -12,9 +12,9 @@ use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::exit::Fatal;
-use crate::model::lift::{Config, HEADS};
+use crate::model::lift::{HEADS, LiftConfig};
 use crate::train::{AdamConfig, LossWeights, PlateauConfig, TrainSettings};
-use crate::weights::Source;
+use crate::weights::WeightsSource;
 
 /// Train LiFT on the features of frames, without labels
 ///
@@ -44,7 +44,7 @@ pub(in crate::cli) struct TrainArgs {
     ///
     /// Example: --init lift.safetensors
     #[arg(long, value_name = "FILE", help_heading = "Run")]
-    pub(super) init: Option<Source>,
+    pub(super) init: Option<WeightsSource>,
     /// Only draw the curves of this log [default: train]
     ///
     /// Example: --plot run/log.jsonl -o curves.svg
@@ -222,10 +222,10 @@ impl SettingsArgs {
     /// The settings for features of `width` and clips of `frames`.
     pub(super) fn settings(&self, width: usize, frames: usize) -> TrainSettings {
         let latent = self.latent.map_or(width, NonZeroUsize::get);
-        let config = Config {
+        let config = LiftConfig {
             layers: self.layers.get(),
             heads: self.lift_heads,
-            ..Config::new(width, latent, self.max_len.max(frames))
+            ..LiftConfig::new(width, latent, self.max_len.max(frames))
         };
         TrainSettings {
             batch: self.batch_size,

@@ -1,4 +1,4 @@
-//! How downloads are shown: a line for each, then a bar on a terminal, else a line every so often, nothing if quiet.
+//! Shows downloads: a line for each, then a bar on a terminal, else a line now and then; nothing with --quiet.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::{progress, report};
 use crate::guard::lock;
-use crate::weights::{Tell, size_text};
+use crate::weights::{DownloadListener, size_text};
 
 /// Time between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(15);
@@ -51,7 +51,7 @@ fn bar(total: Option<u64>, done: u64) -> Option<ProgressBar> {
     Some(bar)
 }
 
-impl Tell for Downloads {
+impl DownloadListener for Downloads {
     fn line(&self, text: &str) {
         self.with(|now| match now.as_ref().and_then(|shown| shown.bar.as_ref()) {
             Some(bar) => bar.suspend(|| report::note(text)),

@@ -5,7 +5,7 @@
 //! leaves the vector units idle, so a finished block waits in memory while the next one is multiplied, and what
 //! becomes of its sums (bias, GELU, residual) is computed between the steps of that one.
 //!
-//! The right-hand operand is packed tile by tile ([`pack`]); the left-hand one is read where it lies, operand rows as every
+//! The right-hand operand is packed tile by tile ([`pack`]); the left-hand one is read in place: operand rows as every
 //! other kernel makes them. Sums are f32, and a row's do not depend on the rows beside it.
 //!
 //! Tiles are reached by stable inline assembly. The compiler knows no tile registers, so it never touches them between two

@@ -1,5 +1,5 @@
 //! The right-hand operand tile by tile: a tile is 16 columns by 16 words of two neighbouring values, a step two tiles
-//! side by side, a panel of 32 columns step after step. Zeros stand where there is no column and no value.
+//! side by side, a panel of 32 columns step after step. Columns and values that do not exist are zeros.
 
 use super::super::simd::{MAX_LANES, Simd};
 use super::super::x86::Avx512Bf16;

@@ -1,4 +1,4 @@
-//! The unit itself: asking for it, holding its registers, and the few instructions that products are made of.
+//! The matrix unit: requests it from the system, holds its registers, and has the few instructions that products need.
 
 use std::arch::asm;
 use std::marker::PhantomData;
@@ -60,7 +60,7 @@ fn system_grants_tiles() -> bool {
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0 }
 }
 
-/// How another system is asked is not known here.
+/// Other systems are not supported.
 #[cfg(not(target_os = "linux"))]
 fn system_grants_tiles() -> bool {
     false

@@ -7,7 +7,7 @@ use super::super::math::polynomial;
 use super::super::norm::largest;
 use super::super::simd::{ROUND, Simd};
 use super::super::x86::Avx512Bf16;
-use super::{Attention, AttentionScratch};
+use super::input::{Attention, AttentionScratch};
 
 /// What [`super::attention`] does, its arguments checked and `scratch` large enough.
 pub(super) fn attention(unit: Amx, input: &Attention<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) {
@@ -67,7 +67,7 @@ impl Block<'_> {
         // All maxima first: a row's exponentials then need not wait for its own.
         let mut tops = [0.0; BLOCK];
         for (row, top) in scores.chunks_exact_mut(wide).take(n).zip(&mut tops) {
-            // What no key stands behind weighs nothing.
+            // Columns without a key weigh nothing.
             row[keys..].fill(f32::NEG_INFINITY);
             *top = largest(s, row);
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernels::{Precision, backends};
+use crate::model::Pictures;
 use candle_core::{Device, Tensor, safetensors};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,8 +16,8 @@ fn golden(name: &str) -> HashMap<String, Tensor> {
 }
 
 /// The 48-wide model and the stages of one frame.
-fn tiny() -> (HashMap<String, Tensor>, Config, HashMap<String, Tensor>) {
-    let config = Config { depth: 2, heads: 3, ..Config::dinov2(48) };
+fn tiny() -> (HashMap<String, Tensor>, VitConfig, HashMap<String, Tensor>) {
+    let config = VitConfig { depth: 2, heads: 3, ..VitConfig::dinov2(48) };
     let stages = golden("tiny_intermediates_76198.safetensors");
     (golden("dinov2_tiny_random.safetensors"), config, stages)
 }
@@ -24,7 +25,7 @@ fn tiny() -> (HashMap<String, Tensor>, Config, HashMap<String, Tensor>) {
 /// The bytes that the golden's normalised picture `(3, 224, 224)` came from.
 fn bytes(input: &Tensor) -> Vec<u8> {
     let values: Vec<f32> = input.flatten_all().and_then(|t| t.to_vec1()).expect("a picture");
-    let (mean, std) = (Family::Dinov2.mean(), Family::Dinov2.std());
+    let Pictures { mean, std, .. } = VitConfig::vit_small().pictures;
     (0..FRAME_BYTES)
         .map(|i| ((values[i % 3 * SIDE * SIDE + i / 3] * std[i % 3] + mean[i % 3]) * 255.0).round() as u8)
         .collect()

@@ -1,13 +1,45 @@
 //! The shape of a frame encoder: its numbers, and the tensors that follow from them.
 
 use crate::kernels::Activation;
-use crate::model::{Family, IMAGE_SIZE};
+use crate::model::{IMAGE_SIZE, Pictures};
+use crate::video::transform::Framing;
+
+/// What makes a feature of the normed tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadKind {
+    /// The feature is the class token.
+    Token,
+    /// The feature is the class token's projection, without a bias (timm's `head`).
+    Projection,
+    /// A learned query attends to all tokens (timm's `attn_pool`).
+    AttentionPool,
+}
+
+/// The options of the network in which the families of frame encoders differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VitOptions {
+    /// A class token comes before the patches, and the feature is made of it. Of the last block only that token is then
+    /// computed.
+    pub class_token: bool,
+    /// The position table has a row for the class token.
+    pub class_position: bool,
+    /// The patch embedding has a bias.
+    pub patch_bias: bool,
+    /// A norm comes before the first block (timm's `norm_pre`).
+    pub norm_pre: bool,
+    /// Each block scales what it adds (LayerScale, timm's `ls1` and `ls2`).
+    pub layer_scale: bool,
+    /// What makes the feature.
+    pub head: HeadKind,
+}
 
 /// The numbers that fix a frame encoder's shape.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct VitConfig {
     /// Which options of the network are set.
-    pub family: Family,
+    pub options: VitOptions,
+    /// How it wants its pictures.
+    pub pictures: Pictures,
     /// Width of the tokens `D`.
     pub width: usize,
     /// Width of a feature: the tokens', or where they are projected that of their projection.
@@ -30,11 +62,24 @@ pub struct Config {
     pub registers: usize,
 }
 
-impl Config {
+impl VitConfig {
     /// A DINOv2 of this width, whose other numbers are those of ViT-S/14 with 4 registers as published.
     pub fn dinov2(width: usize) -> Self {
         Self {
-            family: Family::Dinov2,
+            options: VitOptions {
+                class_token: true,
+                class_position: false,
+                patch_bias: true,
+                norm_pre: false,
+                layer_scale: true,
+                head: HeadKind::Token,
+            },
+            pictures: Pictures {
+                framing: Framing::ShorterTo256,
+                // ImageNet's.
+                mean: [0.485, 0.456, 0.406],
+                std: [0.229, 0.224, 0.225],
+            },
             width,
             output: width,
             depth: 12,
@@ -58,9 +103,14 @@ impl Config {
         IMAGE_SIZE / self.patch
     }
 
+    /// Rows of the position table.
+    pub(in crate::model) fn positions(&self) -> usize {
+        self.grid * self.grid + usize::from(self.options.class_position)
+    }
+
     /// Tokens before the patches: the class token and the registers.
     pub fn prefix(&self) -> usize {
-        usize::from(self.family.has_class_token()) + self.registers
+        usize::from(self.options.class_token) + self.registers
     }
 
     /// Tokens per frame `N`: the prefix and the patches.
@@ -78,39 +128,41 @@ impl Config {
         let Self { width: d, depth, hidden, patch, .. } = *self;
         let n = self.tokens();
         let block = n * (4 * d * d + 2 * d * hidden) + 2 * n * n * d;
-        let pool = match self.family {
-            Family::Dinov2 => 0,
-            Family::Clip => d * self.output,
-            Family::Siglip => n * 2 * d * d + 2 * n * d + d * d + 2 * d * hidden,
+        let pool = match self.options.head {
+            HeadKind::Token => 0,
+            HeadKind::Projection => d * self.output,
+            HeadKind::AttentionPool => n * 2 * d * d + 2 * n * d + d * d + 2 * d * hidden,
         };
         self.frame_grid().pow(2) * 3 * patch * patch * d + depth * block + pool
     }
 
     /// Every tensor a network of this shape has, by timm's names, each with its shape.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let Self { family, width: d, output, hidden, patch, grid, registers, .. } = *self;
+        let Self { options, width: d, output, hidden, patch, registers, .. } = *self;
         let mut all = Vec::new();
         let mut put = |name: String, shape: Vec<usize>| all.push((name, shape));
         let linear = |name: &str, inputs, outputs| {
             [(format!("{name}.weight"), vec![outputs, inputs]), (format!("{name}.bias"), vec![outputs])]
         };
         let norm = |name: &str| ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![d]));
-        if family.has_class_token() {
+        if options.class_token {
             put("cls_token".into(), vec![1, 1, d]);
         }
-        put("pos_embed".into(), vec![1, family.positions(grid), d]);
+        put("pos_embed".into(), vec![1, self.positions(), d]);
         put("patch_embed.proj.weight".into(), vec![d, 3, patch, patch]);
-        match family {
-            Family::Dinov2 => {
-                put("reg_token".into(), vec![1, registers, d]);
-                put("patch_embed.proj.bias".into(), vec![d]);
-            }
-            Family::Clip => {
-                norm("norm_pre").into_iter().for_each(|(name, shape)| put(name, shape));
-                put("head.weight".into(), vec![output, d]);
-            }
-            Family::Siglip => {
-                put("patch_embed.proj.bias".into(), vec![d]);
+        if registers > 0 {
+            put("reg_token".into(), vec![1, registers, d]);
+        }
+        if options.patch_bias {
+            put("patch_embed.proj.bias".into(), vec![d]);
+        }
+        if options.norm_pre {
+            norm("norm_pre").into_iter().for_each(|(name, shape)| put(name, shape));
+        }
+        match options.head {
+            HeadKind::Token => {}
+            HeadKind::Projection => put("head.weight".into(), vec![output, d]),
+            HeadKind::AttentionPool => {
                 put("attn_pool.latent".into(), vec![1, 1, d]);
                 let layers = [
                     ("q", d, d),
@@ -137,7 +189,7 @@ impl Config {
             for name in ["norm1", "norm2"] {
                 norm(&block(name)).into_iter().for_each(|(name, shape)| put(name, shape));
             }
-            if family == Family::Dinov2 {
+            if options.layer_scale {
                 put(block("ls1.gamma"), vec![d]);
                 put(block("ls2.gamma"), vec![d]);
             }

@@ -1,11 +1,11 @@
-//! What makes a feature of the tokens: each family's own end of the network.
+//! What makes a feature of the tokens: the end of the network.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Config, Mlp, inner};
-use crate::model::Family;
-use crate::model::layers::{LayerNorm, Linear, matmul, merge_heads, softmax};
+use super::config::{HeadKind, VitConfig};
+use super::mlp::Mlp;
+use crate::model::layers::{LayerNorm, Linear, matmul, merge_heads, scores_dtype, softmax};
 
 /// What makes a feature of the normed tokens.
 #[derive(Debug, Clone)]
@@ -32,16 +32,16 @@ pub(super) struct Pool {
 }
 
 impl Head {
-    pub(super) fn load(config: &Config, vb: &VarBuilder) -> Result<Self> {
-        let Config { width: d, output, heads, .. } = *config;
-        match config.family {
-            Family::Dinov2 => Ok(Self::Token),
-            Family::Clip => {
+    pub(super) fn load(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
+        let VitConfig { width: d, output, heads, .. } = *config;
+        match config.options.head {
+            HeadKind::Token => Ok(Self::Token),
+            HeadKind::Projection => {
                 let weight = vb.get((output, d), "head.weight")?;
                 let bias = Tensor::zeros(output, weight.dtype(), weight.device())?;
                 Ok(Self::Projection(Linear::new(weight, bias)))
             }
-            Family::Siglip => {
+            HeadKind::AttentionPool => {
                 let vb = vb.pp("attn_pool");
                 let query = Linear::load(d, d, &vb.pp("q"))?.forward(&vb.get((1, 1, d), "latent")?)?;
                 Ok(Self::Pool(Box::new(Pool {
@@ -90,7 +90,7 @@ impl Pool {
         let (b, n, d) = x.dims3()?;
         let kv = self.kv.forward(&x.to_dtype(self.dtype)?)?;
         let kv = kv.reshape((b, n, 2, self.heads, d / self.heads))?.permute((2, 0, 3, 1, 4))?;
-        let part = |i: usize| kv.get(i)?.to_dtype(inner(self.dtype))?.contiguous();
+        let part = |i: usize| kv.get(i)?.to_dtype(scores_dtype(self.dtype))?.contiguous();
         let (k, v) = (part(0)?, part(1)?);
         let query = self.query.to_dtype(k.dtype())?;
         let query = query.broadcast_as((b, self.heads, 1, d / self.heads))?.contiguous()?;

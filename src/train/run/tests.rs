@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::lift::Config;
+use crate::model::lift::LiftConfig;
 
 /// Clips that lie near lines in feature space, as training hopes for.
 fn clips(count: usize) -> Clips {
@@ -23,7 +23,7 @@ fn clips(count: usize) -> Clips {
 }
 
 fn settings() -> TrainSettings {
-    let mut config = Config::new(16, 16, 8);
+    let mut config = LiftConfig::new(16, 16, 8);
     config.layers = 2;
     config.heads = 4;
     TrainSettings { batch: 40, lr: 2e-3, ..TrainSettings::new(&config) }

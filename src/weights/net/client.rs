@@ -1,4 +1,4 @@
-//! One request at a time: redirects, tokens, certificates, and what an answer means for trying again.
+//! One HTTP request: redirects, tokens, certificates, and whether an answer is worth another try.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(in crate::weights) struct Client {
     token: Option<String>,
 }
 
-/// Whom to trust: the authorities that browsers trust, or those of `SSL_CERT_FILE`, as where a company reads along.
+/// The trusted certificates: those that browsers trust, or those of `SSL_CERT_FILE`, as behind a company's proxy.
 fn roots() -> Result<RootCerts, NetError> {
     let Some(path) = setting("SSL_CERT_FILE") else { return Ok(RootCerts::WebPki) };
     let wrong = |cause: String| NetError::Wrong(format!("SSL_CERT_FILE={path}: {cause}"));
@@ -47,7 +47,7 @@ fn roots() -> Result<RootCerts, NetError> {
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
-/// What came back, sorted by what to do about it.
+/// What a server answered.
 pub(super) enum Answer {
     Good(Response<Body>),
     /// Try again, after the pause the server names if it does.

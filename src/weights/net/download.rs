@@ -1,9 +1,9 @@
-//! One file, from a URL into its place: resumed where it broke off, checked, and there whole or not at all.
+//! Downloads one file from a URL: it resumes an earlier download, checks the file, and leaves it whole or not at all.
 //!
-//! Bytes go to a partial file beside the target, which a later run (after a crash, a full disk, a signal) goes on with. A
-//! resumed answer must name the byte it starts at and the size the file had before; an answer that starts over is taken
-//! from its start. The size is checked, the digest where the server names one, then whatever the caller knows of the
-//! format; only then the file gets its name.
+//! Bytes go to a partial file beside the target. A later run continues it after a crash, a full disk or a signal. A server
+//! that resumes must name the first byte it sends and the size that the file had before; if it sends the whole file, the
+//! download starts again. The download checks the size, the digest if the server names one, and the format; only then the file
+//! gets its name.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -18,7 +18,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use super::client::{Answer, page};
 use super::tries::Tries;
 use super::{Client, NetError, go_on, host, text_header};
-use crate::weights::progress::{size_text, tell};
+use crate::weights::progress::{listener, size_text};
 
 /// What to fetch and where to put it.
 pub(in crate::weights) struct Job<'a> {
@@ -140,7 +140,7 @@ impl Partial {
         self.file.write_all(bytes).map_err(|e| NetError::write(job.part, e))?;
         self.hash.update(bytes);
         self.have += bytes.len() as u64;
-        tell().advance(bytes.len() as u64);
+        listener().advance(bytes.len() as u64);
         Ok(())
     }
 
@@ -227,7 +227,7 @@ fn attempt(
             partial.start_over(job)?;
             return again(format!("{from} has less of the file than is here, starting over"));
         }
-        // The whole file, asked for or not.
+        // The server sent the whole file.
         StatusCode::OK => {
             partial.start_over(job)?;
             let size = text_header(response.headers(), "content-length").and_then(|n| n.parse().ok());
@@ -251,12 +251,12 @@ fn attempt(
             0 => String::new(),
             have => format!("; {} are here already", size_text(have)),
         };
-        tell().line(&format!("downloading {}{size} from {from}{here}", job.what));
+        listener().line(&format!("downloading {}{size} from {from}{here}", job.what));
         *announced = true;
     }
-    tell().start(partial.have, total);
+    listener().start(partial.have, total);
     let ended = receive(job, response, partial, total);
-    tell().finish();
+    listener().finish();
     ended
 }
 

@@ -1,8 +1,8 @@
-//! One process at a time fetches a file; the others wait and find it there.
+//! Locks, so that one process at a time downloads a file; the others wait and then find the file.
 //!
-//! The system's advisory locks (flock): they go with the process however it ends. The lock's file stays, for removing it
-//! would let a third process lock a file that the second still waits for. Where a file system has no locks, or the folder
-//! cannot be written, there is none to wait for: the rename at the end still makes the file whole or absent.
+//! These are the system's advisory locks (flock), which end with the process. The lock's file is not removed, because a third
+//! process could then lock a new file while the second still waits for the old one. Where a file system has no locks, or the
+//! folder cannot be written, nobody waits: the rename at the end still makes the file whole or absent.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{NetError, sleep};
-use crate::weights::progress::tell;
+use crate::weights::progress::listener;
 
 /// A lock, held until dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Lock {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) => {
                     if !told {
-                        tell().line(&format!("another process is fetching {what}; waiting for it"));
+                        listener().line(&format!("another process is fetching {what}; waiting for it"));
                         told = true;
                     }
                     sleep(STEP)?;

@@ -1,8 +1,9 @@
-//! The network, by its rule: only when something is missing, never where it is switched off, always with patience and an end.
+//! The network. It is used only when a file is missing, never where it is switched off, and with a limited number of tries.
 //!
-//! A server that is busy or stumbles (408, 429, 5xx, a connection that breaks or falls silent) is asked again, after the
-//! pause it names or one that doubles; bytes that arrive start the count anew. A refusal (403, 404) is final at once, and so
-//! is a machine that cannot be reached at all after a second try: nobody without a network should wait to learn it.
+//! If a server is busy or fails for a moment (408, 429, 5xx, a broken or silent connection), the request is repeated after the
+//! pause that the server names, or after a pause that doubles. Bytes that arrive reset the count of tries. A refusal (403,
+//! 404) is final at once. A machine that cannot be reached is given up after the second try, so that a user without a
+//! network does not wait.
 
 mod client;
 mod download;
@@ -31,7 +32,7 @@ const PATIENCE: f64 = 30.0;
 /// Seconds of the first pause before trying again, for [`PATIENCE`] of a second; it doubles from try to try.
 const PAUSE: f64 = 1.0 / PATIENCE;
 
-/// Why something could not be fetched. The message has the cause; who asked adds what it was and the remedy.
+/// Why a download failed. The message has the cause; the caller adds the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NetError {
     #[error("{host} cannot be reached: {cause}")]
@@ -90,7 +91,7 @@ pub(super) fn write_whole(path: &Path, bytes: &mut dyn Read) -> Result<(), NetEr
     file.commit().map_err(words)
 }
 
-/// Which switch forbids the network, if one does; `flag` is `--offline`.
+/// The switch that forbids the network, if there is one; `flag` is `--offline`.
 pub(super) fn forbidden(flag: bool) -> Option<&'static str> {
     if flag {
         return Some("--offline");
@@ -115,7 +116,7 @@ pub fn stop_downloads_on(signal: Arc<AtomicI32>) {
     let _ = SIGNAL.set(signal);
 }
 
-/// Asked between pieces of a download.
+/// Checked between the pieces of a download.
 ///
 /// # Errors
 /// If a signal came.
@@ -133,7 +134,7 @@ fn patience() -> Duration {
     Duration::from_secs_f64(seconds.min(3600.0))
 }
 
-/// Sleeps in small steps, so that a signal is heard.
+/// Sleeps in small steps, so that a signal ends it soon.
 fn sleep(mut time: Duration) -> Result<(), NetError> {
     const STEP: Duration = Duration::from_millis(100);
     while !time.is_zero() {

@@ -1,17 +1,17 @@
-//! How often something is tried again, and how long is waited before.
+//! How often a request is repeated, and how long to wait before.
 
 use std::time::Duration;
 
 use super::{NetError, PAUSE, patience, sleep};
-use crate::weights::progress::tell;
+use crate::weights::progress::listener;
 
-/// Tries in a row that bring nothing.
+/// Tries in a row that bring no bytes.
 const TRIES: u32 = 5;
 
 /// The same, where the server was never reached.
 const TRIES_UNREACHED: u32 = 2;
 
-/// The longest pause a server may ask for.
+/// The longest pause that a server may demand.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// Counts the tries of one fetch.
@@ -55,7 +55,7 @@ impl Tries {
         } else {
             format!("trying again in {} s", seconds(pause))
         };
-        tell().line(&format!("{failure}; {pause_text}"));
+        listener().line(&format!("{failure}; {pause_text}"));
         sleep(pause)
     }
 }

@@ -1,0 +1,62 @@
+//! The description that each family of frame encoders gives.
+
+use std::fmt;
+use std::path::Path;
+
+use super::source::HubId;
+use super::{EncoderWeights, Store, WeightsError};
+
+/// A family of frame encoders, by the name of its publication. [`FAMILIES`](super::FAMILIES) has them all.
+pub struct Family {
+    /// The name that users write.
+    pub name: &'static str,
+    /// What it is, for the help of `--encoder`.
+    pub summary: &'static str,
+    /// What a file should be, in messages: with an article.
+    pub(super) model: &'static str,
+    /// The licence of the published weights.
+    pub licence: &'static str,
+    /// The published weights on the hub: `owner/name`.
+    pub(super) repo: &'static str,
+    /// A branch, tag or commit of that repository.
+    pub(super) revision: &'static str,
+    /// The file beside the weights with the settings that do not follow from the tensors, if there are such settings.
+    pub(super) settings_file: Option<&'static str>,
+    /// The small model inside the program, with its name in messages.
+    pub(super) bundled: Option<(&'static str, &'static [u8])>,
+    /// The flag that names other weights.
+    pub(super) flag: &'static str,
+    /// Whether a file holds such a model, by the names of its tensors.
+    pub(super) recognises: fn(&Store) -> bool,
+    /// The model in a file, its tensors and settings checked. The number of attention heads overrides the file's.
+    pub(super) load: fn(Store, &Path, Option<usize>) -> Result<EncoderWeights, WeightsError>,
+    /// The model's tensors alone, checked, with its settings in the metadata. The number of heads may be unknown.
+    pub(super) extract: fn(Store, &Path) -> Result<Store, WeightsError>,
+}
+
+impl Family {
+    /// Where the published weights are on the hub.
+    pub(super) fn published(&self) -> HubId {
+        HubId { repo: self.repo.into(), revision: self.revision.into() }
+    }
+}
+
+impl PartialEq for Family {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Family {}
+
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
