@@ -84,7 +84,7 @@ fn whole(plan: &Plan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Result<f64
                 scope.spawn(move || {
                     batches.serve(lane, |_, feature| {
                         if let Err(why) = feature {
-                            *lock(&failed) = Some(why.to_string());
+                            *lock(failed) = Some(why.to_string());
                         }
                     });
                 });
