@@ -84,7 +84,7 @@ fn whole(plan: &BenchPlan, encoder: &ComposedEncoder, pixels: &[&[u8]]) -> Resul
                 scope.spawn(move || {
                     batches.serve(lane, |_, feature| {
                         if let Err(why) = feature {
-                            *lock(&failed) = Some(why.to_string());
+                            *lock(failed) = Some(why.to_string());
                         }
                     });
                 });

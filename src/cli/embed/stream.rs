@@ -90,7 +90,7 @@ fn answer(
             None => return Ok(()),
         },
         Err(failure) => {
-            let mut wrong = lock(&wrong);
+            let mut wrong = lock(wrong);
             let at = wrong.iter().position(|(index, _)| *index == failure.clip.index);
             match at.map(|at| wrong.swap_remove(at)) {
                 Some((_, error)) => Failure { stage: "request".into(), error, ..failure },
