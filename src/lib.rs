@@ -1,6 +1,7 @@
 //! `lift`: a compact, time-aware embedding of a video.
 //!
-//! The crate's layers. A line imports itself and the lines below it, never one above.
+//! The crate's layers. A line imports itself and the lines below it, never one above; `tests/it/layers.rs` reads
+//! this list and checks every import against it.
 //!
 //! - [`cli`]: the commands: a file each with its flags, its checks and its report
 //! - [`exit`]: the exit codes, and the errors that end a run
@@ -18,10 +19,13 @@
 //!   tables; pictures into an MP4 file
 //! - [`threads`]: how many threads compute what
 //!
-//! Which file to copy for something new:
+//! To add something new, copy one file and add one line to a list:
 //!
-//! * a figure of `lift plot`: `src/plot/similarity.rs`; declare it in `src/plot/mod.rs` and add its line to `src/plot/figures.rs`
-//! * a family of frame encoders: `src/weights/families/siglip.rs`; add its line to `FAMILIES` in `src/weights/families/mod.rs`
+//! - an output format: copy `src/rows/formats/jsonl.rs`, add its line to `FORMATS` in `src/rows/formats/mod.rs`
+//! - a family of frame encoders: copy `src/weights/families/siglip.rs`, add its line to `FAMILIES` in `mod.rs` there
+//! - a figure of `lift plot`: copy `src/plot/similarity.rs`, declare it in `src/plot/mod.rs`, add its line to the list in
+//!   `src/plot/figures.rs`
+//! - a topic of `lift help`: write `assets/help/NAME.md`, add its name to `TOPICS` in `src/cli/help.rs`
 
 pub mod bench;
 pub mod bicubic;

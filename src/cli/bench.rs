@@ -24,13 +24,13 @@ const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
 
 /// Measure the speed of every stage against this machine's limit
 ///
-/// Runs the published network's shape on random weights unless --dinov2 names a file: speed does not depend on the numbers.
-/// Stages are timed on one thread, the whole frame encoder on all; medians over --repeat runs. On a GPU (--device) frames
-/// go through in batches of --batch, the clip's again and again.
+/// Runs a network of the published shape with random weights, unless --dinov2 names a file: speed does not depend on the
+/// numbers. Stages are timed on one thread, the whole frame encoder on all threads. The results are medians over --repeat runs.
+/// On a GPU (--device), the frames of the clip are repeated to fill batches of --batch frames.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift bench                                  every stage, on random weights\n  \
-    lift bench --threads 1 --precision bf16     one core, bfloat16 products\n  lift bench video.mp4 --frames 32            a video and a length of one's own\n  \
+    lift bench --threads 1 --precision bf16     one core, bfloat16 products\n  lift bench video.mp4 --frames 32            another video, other frames\n  \
     lift bench --repeat 31                      steadier medians on a noisy machine\n  lift bench --json | jq .backbone            for programs"
 )]
 pub(super) struct BenchArgs {
@@ -52,7 +52,7 @@ pub(super) struct BenchArgs {
     /// Example: --dinov2 dinov2.safetensors
     #[arg(long, value_name = "FILE|ID|URL", help_heading = "Models")]
     dinov2: Option<WeightsSource>,
-    /// Attention heads of the frame encoder [default: as its file tells, else its width divided by 64]
+    /// Attention heads of the frame encoder [default: the number in its file; without it, its width divided by 64]
     ///
     /// Example: --heads 6
     #[arg(long, value_name = "N", help_heading = "Models")]

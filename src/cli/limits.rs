@@ -18,7 +18,7 @@ pub(super) struct LimitArgs {
     /// Example: --max-pixels 33177600, for nothing larger than 8K
     #[arg(long, value_name = "PIXELS", default_value_t = MAX_PIXELS)]
     pub(super) max_pixels: u64,
-    /// Give up on a video that is not read within so many seconds (a hanging decoder) [default: never]
+    /// Give up on a video that is not read within this many seconds (if its decoder hangs) [default: never]
     ///
     /// The time that the networks take does not count.
     ///

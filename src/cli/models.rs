@@ -28,9 +28,9 @@ pub(super) struct ModelArgs {
     model: ModelPair,
     /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
     ///
-    /// A DINOv2 with registers by timm's names, of any size: .safetensors, or torch's .pt, .pth, .bin. Default:
+    /// A DINOv2 with registers of any size, with timm's tensor names: .safetensors, or torch's .pt, .pth, .bin. Default:
     /// timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging Face hub (88 MB, downloaded once into the hub's own
-    /// cache; see `lift weights`). HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+    /// cache; see lift help models).
     ///
     /// Example: --dinov2 dinov2.safetensors, or --dinov2 timm/vit_base_patch14_reg4_dinov2.lvd142m
     #[arg(long, value_name = "FILE|ID|URL")]
@@ -43,21 +43,21 @@ pub(super) struct ModelArgs {
     encoder: &'static Family,
     /// Other weights for an --encoder that is not dinov2: a file, a model's folder, a hub id, or a URL
     ///
-    /// Of any size for pictures of 224 x 224, by transformers' names, with the model's config.json beside the file.
+    /// A model of any size for pictures of 224 x 224, with transformers' tensor names, and its config.json beside the file.
     /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14
     #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
     encoder_weights: Option<WeightsSource>,
     /// LiFT: a .safetensors file, the authors' .ckpt, a hub id, or a URL
     ///
-    /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (the platform's cache folder, lift/), downloaded
-    /// once from the authors' Google Drive (112 MB, of which 43 are kept; see `lift weights`).
+    /// Default: lift.safetensors or the authors' checkpoint in LIFT_HOME (by default the folder lift/ in the platform's cache
+    /// folder). It is downloaded once from the authors' Google Drive (112 MB, of which 43 are kept; see lift help models).
     ///
     /// Example: --lift run/best.safetensors
     #[arg(long, value_name = "FILE|ID|URL")]
     lift: Option<WeightsSource>,
-    /// Attention heads of the frame encoder, where its file does not tell
+    /// Attention heads of the frame encoder, if its file does not say
     ///
-    /// Example: --heads 6. Default: what the file's metadata say, else its width divided by 64.
+    /// Default: the number in the file's metadata; without it, the width divided by 64. Example: --heads 6
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
     /// Never use the network (also LIFT_OFFLINE=1, HF_HUB_OFFLINE=1)

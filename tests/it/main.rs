@@ -11,6 +11,7 @@ mod env;
 mod faults;
 mod fuzz_corpus;
 mod hostile;
+mod layers;
 mod learning_commands;
 mod model_parity;
 mod one_clip;
