@@ -1,8 +1,7 @@
-//! Panics of other people's code, turned into errors.
+//! Panics turned into errors, and locks that outlive a panic.
 //!
-//! Some libraries assert where a file is damaged. Around such a call a panic is an answer like any other: it is caught, and
-//! what the standard library would print about it is not: the caller has a message of its own. Any other panic is a bug in
-//! this program and is told as one.
+//! Some libraries panic on a damaged file. [`catch_panic`] catches such a panic and keeps the standard library from printing
+//! it, because the caller has a message of its own. Any other panic is a bug of this program: [`guarded`] reports it as one.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,13 +28,13 @@ pub fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// A panic is a bug of ours; it costs the video that it met and not the run.
+/// Runs `work`; a panic becomes a message that asks for a report of the bug, so that it fails one video and not the run.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|_| "lift failed on it (a bug of lift's own, please report it with the file)".into())
 }
 
-/// A lock whose data stays usable if another worker panicked: every change under it is complete in itself.
+/// Locks a mutex, also after another thread panicked while it held the lock: each change of the data is complete in itself.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

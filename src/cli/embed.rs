@@ -1,4 +1,4 @@
-//! `lift embed`: videos in, embeddings out.
+//! `lift embed`: turns videos into embeddings.
 
 mod args;
 mod dataset;
@@ -7,20 +7,19 @@ mod single;
 mod stream;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::anyhow;
 
 use super::compute::Compute;
 use super::{Verbosity, is_folder, report};
-use crate::embed::{Engine, Settings};
+use crate::embed::{EmbedSettings, Engine};
 use crate::exit::{Exit, Fatal};
 use crate::inputs::{self, Listing};
 use crate::video::VideoError;
 
 pub(super) use args::EmbedArgs;
 
-/// Sends the request to whoever carries it out: answers on a stream, a dataset in a folder, one file.
+/// Runs the form of the command that the flags ask for: answers on a stream, a dataset in a folder, or one file.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     if let Some(format) = args.runs.stream {
         return stream::run(args, format, verbosity);
@@ -46,17 +45,18 @@ fn gather(args: &EmbedArgs) -> Result<Listing, Fatal> {
 }
 
 /// What the pipeline does with every input.
-fn settings(args: &EmbedArgs, compute: &Compute, most: Option<usize>) -> Settings {
-    Settings {
-        request: args.sampling.request(most),
+fn settings(args: &EmbedArgs, compute: &Compute, most: Option<usize>) -> EmbedSettings {
+    EmbedSettings {
+        request: args.sampling.request(most, args.limits.max_pixels),
         parts: args.output.parts.clone(),
         normalize: args.output.normalize,
         threads: compute.threads,
-        timeout: args.runs.timeout.map(Duration::from_secs_f64),
+        timeout: args.limits.timeout(),
+        pictures: None,
     }
 }
 
-/// Refuses before any work what no clip could satisfy.
+/// Refuses a number of frames that LiFT cannot read of any clip, before any work.
 fn check_length(engine: &Engine, args: &EmbedArgs) -> Result<(), Fatal> {
     match (engine.max_frames(), args.sampling.fixed()) {
         (Some(most), Some(frames)) if frames > most => {
@@ -66,7 +66,7 @@ fn check_length(engine: &Engine, args: &EmbedArgs) -> Result<(), Fatal> {
     }
 }
 
-/// The error that ends a run with so many failures; `kept` says what is there of it.
+/// The error that ends a run with too many failures; `kept` says what remains of the run.
 fn too_many(limit: usize, kept: &str) -> Fatal {
     let inputs = report::count(limit, "input");
     let error = anyhow!("stopped: more than {inputs} failed (--max-failures); {kept}");

@@ -12,6 +12,7 @@ mod eval_cia;
 mod fatal_signals;
 mod help;
 mod info;
+mod limits;
 mod man;
 mod merge;
 mod models;

@@ -1,9 +1,9 @@
-//! Frames of many clips gathered into batches for a device, without losing one.
+//! Gathers the frames of many clips into batches for a device.
 //!
-//! Whoever decodes puts frames into a [`Batches`] and waits where it is full; each lane of the device takes as many as a
-//! batch holds, whatever clips they come from. A batch that does not fit the device's memory is halved, and the size stays
-//! halved for the rest of the run: its frames are still here, so nothing is computed on less than was asked. A batch that
-//! fails otherwise fails its frames, and with them their clips, never the run.
+//! The workers that decode put frames into a [`Batches`] and wait while it is full. Each lane of the device takes a batch of
+//! frames, from whatever clips. A batch that does not fit the device's memory is halved, and the size stays halved for the
+//! rest of the run; the frames are kept, so none is lost. A batch that fails for another reason fails its frames, and with
+//! them their clips, but never the run.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,11 +16,11 @@ use crate::guard::{guarded, lock};
 use crate::model::composed::{ComposedEncoder, Lane};
 use crate::model::{cause, device};
 
-/// How long a lane that could start waits for its batch to fill up. Where decoding is what takes the time, small batches
-/// cost nothing.
+/// How long a lane waits for its batch to fill up after the first frame. If decoding is the bottleneck, small batches cost
+/// nothing.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// A frame on its way through a batch, with whatever its owner wants to know of it.
+/// A frame of a batch, with whatever its owner needs to recognise it.
 pub trait Frame {
     /// 224 x 224 RGB bytes, row by row.
     fn pixels(&self) -> &[u8];
@@ -32,7 +32,7 @@ impl Frame for &[u8] {
     }
 }
 
-/// What computes a batch.
+/// Computes a batch, such as a lane of a device.
 pub trait Computes {
     /// Features `(B, D)`, row-major, of `B` frames.
     ///
@@ -40,7 +40,7 @@ pub trait Computes {
     /// If the device fails.
     fn compute(&self, frames: &[&[u8]]) -> Result<Vec<f32>>;
 
-    /// Whether it failed for want of memory, so that fewer frames may pass.
+    /// Whether it failed for lack of memory, so that fewer frames may fit.
     fn is_out_of_memory(&self, error: &Error) -> bool {
         device::is_out_of_memory(error)
     }
@@ -63,17 +63,17 @@ pub struct Batches<T> {
 
 struct Waiting<T> {
     frames: VecDeque<T>,
-    /// No frame will come any more.
+    /// Whether no frame will come any more.
     closed: bool,
 }
 
 impl<T: Frame> Batches<T> {
-    /// For this encoder: while its lanes compute, the next batches gather.
+    /// For the lanes of this encoder: while they compute, the next batches are gathered.
     pub fn of(encoder: &ComposedEncoder) -> Self {
         Self::new(encoder.batch(), encoder.lanes().len())
     }
 
-    /// Of `size` frames at first, for so many lanes.
+    /// Batches of `size` frames at first, for this number of lanes.
     pub fn new(size: usize, lanes: usize) -> Self {
         let size = size.max(1);
         let waiting = Mutex::new(Waiting { frames: VecDeque::new(), closed: false });
@@ -85,7 +85,7 @@ impl<T: Frame> Batches<T> {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Adds a frame, when there is room. After the end it is dropped.
+    /// Adds a frame, and waits for room if need be. After the end the frame is dropped.
     pub fn push(&self, frame: T) {
         let mut waiting = lock(&self.waiting);
         while waiting.frames.len() >= self.limit && !waiting.closed {
@@ -97,19 +97,19 @@ impl<T: Frame> Batches<T> {
         }
     }
 
-    /// Says that no frame will come any more; those that wait are still taken.
+    /// Says that no frame will come any more; the frames that wait are still computed.
     pub fn close(&self) {
         lock(&self.waiting).closed = true;
         self.changed.notify_all();
     }
 
-    /// Ends it at once: what waits is dropped.
+    /// Ends at once; the frames that wait are dropped.
     pub fn abandon(&self) {
         lock(&self.waiting).frames.clear();
         self.close();
     }
 
-    /// The next batch, oldest first; none when no frame is left and none will come.
+    /// The next batch, the oldest frames first; none when no frame is left and none will come.
     fn take(&self) -> Option<Vec<T>> {
         let mut waiting = lock(&self.waiting);
         // The clock runs from the first frame.
@@ -133,17 +133,17 @@ impl<T: Frame> Batches<T> {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The life of a lane: takes batches until there are none and hands every frame on with its feature `(D)`, or with why
-    /// there is none.
+    /// The life of a lane: takes batches until there are none, and calls `done` with every frame and its feature `(D)`, or with
+    /// the reason why it has none.
     pub fn serve(&self, lane: &impl Computes, mut done: impl FnMut(T, std::result::Result<&[f32], &str>)) {
-        // Whoever waits for room must not wait for a lane that has died.
+        // If the lane panics, no worker may wait for it to make room.
         let _guard = AbandonOnPanic(self);
         while let Some(frames) = self.take() {
             self.compute(lane, frames, &mut done);
         }
     }
 
-    /// Computes these frames, in as many pieces as the memory asks for.
+    /// Computes these frames in as many pieces as the device's memory requires.
     fn compute(
         &self,
         lane: &impl Computes,
@@ -172,7 +172,7 @@ impl<T: Frame> Batches<T> {
         }
     }
 
-    /// After `count` frames did not fit: half of them from now on, unless another lane has found less.
+    /// Halves the batch after `count` frames did not fit, unless another lane has set a smaller size.
     fn shrink(&self, count: usize) {
         let half = (count / 2).max(1);
         let before = self.size.fetch_min(half, Ordering::Relaxed);

@@ -1,40 +1,54 @@
-//! Frame features computed once: `lift train` and `lift eval-cia` on videos read them again on the next run.
+//! The feature cache: `lift train` and `lift eval-cia` compute the frame features of videos once and read them on later runs.
 //!
-//! The cache is a folder of datasets ([`crate::dataset`]), each named by a digest of its manifest: the inputs, the
-//! frame encoder, the sampling. So an interrupted run goes on where it ended, a changed video is computed anew, and every
-//! command that reads features reads the cache too.
+//! The cache is a folder of datasets ([`crate::dataset`]), each named by a digest of its manifest: the inputs, the frame
+//! encoder, the sampling. So a run resumes where an interrupted one ended, a changed video is computed again, and every
+//! command that reads features can read the cache.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Engine, ModelChoice, Outcome, Settings, run};
+use super::{EmbedSettings, Engine, ModelChoice, Outcome, run};
 use crate::dataset::{Dataset, FailedInput, Filler, InputsDigest, Manifest, Plan, failures};
 use crate::files::{FileError, hexadecimal};
 use crate::inputs::Input;
 use crate::rows::{Format, Part};
-use crate::video::Sampling;
+use crate::video::{Request, Sampling, VideoError};
 use crate::weights::WeightsError;
 
-/// Videos per part: some minutes of work, so that little is lost by a kill.
+/// Videos per part: some minutes of work, so that a killed run loses little.
 const PART_SIZE: usize = 256;
 
-/// What the cache gave.
+/// The features of a list of videos.
 #[derive(Debug, Default)]
 pub struct Cached {
     /// The files, together one row per video that has features, in input order.
     pub files: Vec<PathBuf>,
-    /// The videos that have none.
+    /// The videos that have no features.
     pub failures: Vec<FailedInput>,
 }
 
-/// The frame features `(T, D)` of `inputs`, from the dataset under `folder` where it is there, else computed.
+/// The settings of features for the cache: the authors' sixteen frames and [`Part::Frames`] alone.
+pub fn settings(threads: NonZeroUsize, max_pixels: u64, timeout: Option<Duration>) -> EmbedSettings {
+    EmbedSettings {
+        request: Request { max_pixels: Some(max_pixels), ..Request::default() },
+        parts: vec![Part::Frames],
+        normalize: false,
+        threads,
+        timeout,
+        pictures: None,
+    }
+}
+
+/// Reads the frame features `(T, D)` of `inputs` from the cache in `folder`, and computes those that it lacks.
 ///
-/// `settings` must ask for [`Part::Frames`] alone, of a fixed number of frames. `told` hears of each computed outcome. If
-/// `stop` becomes true, what is done is kept and the answer covers it alone.
+/// `settings` must ask for [`Part::Frames`] alone, of a fixed number of frames. `told` is called with each outcome that is
+/// computed. If `stop` becomes true, the answer covers the videos that are done; the cache keeps them.
 ///
 /// # Errors
 /// If the cache cannot be written or read, another run fills it, or the frame encoder does not load.
@@ -42,17 +56,20 @@ pub fn features<E: From<FileError> + From<WeightsError>>(
     inputs: &[Input],
     folder: &Path,
     choice: &ModelChoice,
-    settings: &Settings,
+    settings: &EmbedSettings,
     stop: &Arc<AtomicBool>,
     mut told: impl FnMut(&Outcome),
 ) -> Result<Cached, E> {
     let manifest = manifest(inputs, choice, settings)?;
     let folder = folder.join(name(&manifest));
     let dataset = Dataset::open(&folder, manifest)?;
-    // Owned, because the run's threads are not bound to this call.
+    // Owned, because an abandoned thread may outlive this call.
     let all: Arc<[Input]> = inputs.into();
     let members = (0..all.len()).map(move |at| all[at].clone());
-    let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), false)?;
+    // Another limit of time, or a machine that is less busy, may read what was not read in time.
+    let timeout = VideoError::TimedOut { seconds: 0.0 }.stage();
+    let retry = failures(&dataset)?.iter().any(|failed| failed.stage == timeout);
+    let plan = Plan::new(&dataset, members.clone().map(|input| (input.index, input.path)), retry)?;
     let wanted = plan.wanted;
     let selected = plan.select(members, |input| input.index);
     let mut filler = Filler::new(dataset, plan)?;
@@ -72,7 +89,11 @@ pub fn features<E: From<FileError> + From<WeightsError>>(
     Ok(Cached { files, failures: failures(&dataset)? })
 }
 
-fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Result<Manifest, WeightsError> {
+fn manifest(
+    inputs: &[Input],
+    choice: &ModelChoice,
+    settings: &EmbedSettings,
+) -> Result<Manifest, WeightsError> {
     let frames = match settings.request.sampling {
         Sampling::Count(n) => Some(n),
         _ => None,
@@ -93,10 +114,10 @@ fn manifest(inputs: &[Input], choice: &ModelChoice, settings: &Settings) -> Resu
     Ok(manifest)
 }
 
-/// The dataset's folder in the cache: a digest of all that decides its numbers.
+/// The name of the dataset's folder in the cache: a digest of everything that decides its numbers.
 fn name(manifest: &Manifest) -> String {
     let mut plain = manifest.clone();
-    // The same weights in another place give the same features.
+    // The same weights in another file give the same features.
     plain.models.values_mut().for_each(|model| model.from.clear());
     let json = serde_json::to_vec(&plain).unwrap_or_default();
     format!("features-{}", &hexadecimal(&Sha256::digest(json))[..24])

@@ -1,4 +1,4 @@
-//! The two networks side by side, loaded and checked to fit.
+//! The two networks, loaded and checked to fit each other.
 
 use std::collections::BTreeMap;
 
@@ -26,20 +26,20 @@ pub struct ModelChoice {
     pub encoder: Source,
     /// LiFT.
     pub lift: Source,
-    /// The frame encoder's attention heads, where its file does not tell.
+    /// The frame encoder's attention heads, if its file does not say.
     pub heads: Option<usize>,
-    /// Never touch the network.
+    /// Never use the internet.
     pub offline: bool,
     /// Instruction set and precision of the frame encoder's kernels on the CPU.
     pub backend: Backend,
-    /// Where it runs instead, if not by those kernels.
+    /// The device that runs the frame encoder instead of those kernels, if there is one.
     pub batched: Option<Batched>,
     /// Threads to load with.
     pub threads: usize,
 }
 
 impl ModelChoice {
-    /// What the networks are, without loading them: the sizes of the parts, and the weights' digests by the network's name.
+    /// Describes the networks without loading them: the sizes of the parts, and the weights' digests by the network's name.
     ///
     /// # Errors
     /// As [`Engine::load`].
@@ -71,7 +71,7 @@ impl ModelChoice {
         self.family == Family::Dinov2 || self.lift != Source::Published
     }
 
-    /// Before anything is fetched.
+    /// Checks that there is a LiFT for the frame encoder, before anything is downloaded.
     fn check(&self, parts: &[Part]) -> Result<(), WeightsError> {
         if self.has_lift() || !needs_lift(parts) {
             return Ok(());
@@ -90,7 +90,7 @@ impl ModelChoice {
         weights::load_encoder(self.family, &self.encoder, self.heads, self.offline)
     }
 
-    /// What decides a run's numbers on whatever machine: the precision and where it is computed, not the instruction set.
+    /// What decides a run's numbers on any machine: the precision and the kind of device, not the instruction set.
     pub fn precision(&self) -> String {
         match &self.batched {
             None => self.backend.precision().name().into(),
@@ -98,18 +98,18 @@ impl ModelChoice {
         }
     }
 
-    /// What besides the weights decides the features' last bits: part of what names features kept for later runs.
+    /// What decides the features' last bits besides the weights: part of the name of cached features.
     pub fn arithmetic(&self) -> String {
         match &self.batched {
             None => format!("{:?}", self.backend),
-            // Whichever GPU of the machine it is.
+            // All GPUs of a machine count as the same.
             Some(Batched { place: Place::Cuda(_), dtype, .. }) => format!("cuda {dtype:?}"),
             Some(Batched { place, dtype, .. }) => format!("{place} {dtype:?}"),
         }
     }
 }
 
-/// The networks of a run. LiFT is absent where only the frame encoder's features are wanted.
+/// The networks of a run. LiFT is absent if only the frame encoder's features are wanted.
 #[derive(Debug)]
 pub struct Engine {
     encoder: FrameEncoder,
@@ -138,7 +138,7 @@ impl Engine {
         Ok(Self { encoder, lift })
     }
 
-    /// Loads LiFT for features of `width` numbers that are there already.
+    /// Loads LiFT alone, for features of `width` numbers that are known already.
     ///
     /// # Errors
     /// If the file is absent or wrong, or reads features of another width.
@@ -151,7 +151,7 @@ impl Engine {
         &self.encoder
     }
 
-    /// How the frame encoder wants its pictures.
+    /// How pictures are cropped and scaled for the frame encoder.
     pub fn framing(&self) -> Framing {
         match self.encoder.family() {
             Family::Dinov2 => Framing::ShorterTo256,
@@ -160,12 +160,12 @@ impl Engine {
         }
     }
 
-    /// The most frames that a clip may have.
+    /// The most frames of a clip that LiFT can read; any number without LiFT.
     pub fn max_frames(&self) -> Option<usize> {
         self.lift.as_ref().map(|l| l.config().max_len)
     }
 
-    /// The sizes of the parts; `frames` is the clips' common number of frames, if they have one.
+    /// The sizes of the parts; `frames` is the number of frames of every clip, if it is fixed.
     pub fn dims(&self, frames: Option<usize>) -> Dims {
         let width = self.lift.as_ref().map_or(0, |l| l.config().latent);
         Dims { frames, width, features: self.encoder.width() }
@@ -219,7 +219,7 @@ impl Engine {
     }
 }
 
-/// For the log.
+/// How the frame encoder runs, for the log.
 fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
     match (&choice.batched, encoder.batched()) {
         (Some(how), Some(batched)) => {
@@ -274,7 +274,7 @@ fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
     Lift::load(config, &builder(&store)?).map_err(|e| unclear(&store, &e))
 }
 
-/// Scales a vector to length 1 (Euclidean, summed in f64); a zero vector stays.
+/// Scales a vector to length 1 (Euclidean, summed in f64); a zero vector stays zero.
 fn unit_length(v: &mut [f32]) {
     let length = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {

@@ -1,17 +1,25 @@
-//! The pipeline: inputs in, outcomes out, in input order.
+//! The pipeline: inputs go in, outcomes come out, in input order.
 //!
-//! [`Engine`] holds the two networks; [`run`] shares the work among threads and hands each clip's [`Outcome`] on as soon
-//! as all before it are done. One bad video is an outcome like any other; it never ends a run.
+//! [`Engine`] holds the two networks. [`run`] shares the work among threads and hands on the [`Outcome`] of a clip as soon
+//! as all clips before it are done; a bad video is an outcome too and never ends a run. [`clip()`] gives one video's
+//! pictures, features and embedding as plain data.
 
 pub mod batch;
 pub mod cache;
+mod clip;
 mod engine;
+mod finish;
+mod lanes;
 mod pipeline;
+mod slot;
 mod work;
 mod worker;
 
+use image::RgbImage;
+
+pub use clip::{EmbeddedClip, clip, reconstruct};
 pub use engine::{Embedding, Engine, ModelChoice};
-pub use pipeline::{Settings, run};
+pub use pipeline::{EmbedSettings, run};
 
 use crate::dataset::Filler;
 use crate::files::{FileError, Stamp};
@@ -23,15 +31,15 @@ use crate::rows::{Failure, Row};
 pub struct Outcome {
     /// The file as it was before it was read; `None` if the system knows no such file.
     pub stamp: Option<Stamp>,
-    /// What came out.
+    /// Its rows, or why there are none.
     pub result: Result<Embedded, Failure>,
 }
 
 impl Outcome {
-    /// Records what came out in a dataset. Rows that do not fit are the input's failure, and come back as that.
+    /// Records the outcome in a dataset. Rows that do not fit become a failure of the input, which is returned.
     ///
     /// # Errors
-    /// Those that end the run.
+    /// Errors that end the run: the dataset cannot be written.
     pub fn fill(self, filler: &mut Filler) -> Result<Result<Embedded, Failure>, FileError> {
         let Self { stamp, result } = self;
         let failure = match result {
@@ -56,13 +64,18 @@ pub struct Embedded {
     pub rows: Vec<Row>,
     /// What was approximated while reading it.
     pub notes: Vec<String>,
+    /// When each frame is shown, in seconds from the first frame of the file, `(T)`; window by window.
+    pub seconds: Vec<f64>,
+    /// The frames, upright, `(T)`; empty unless [`EmbedSettings::pictures`] asks for them.
+    pub pictures: Vec<RgbImage>,
 }
 
 impl Embedded {
-    /// What came of writing its rows: one that does not fit (another number of frames, say) is that video's failure.
+    /// Turns the result of writing its rows into the failure of the video, where a row does not fit (it has another number of
+    /// frames, for example).
     ///
     /// # Errors
-    /// What ends the run.
+    /// Errors that end the run: the output cannot be written.
     pub fn written(&self, written: Result<(), FileError>) -> Result<Option<Failure>, FileError> {
         match (written, self.rows.first()) {
             (Err(FileError::Row(error)), Some(row)) => Ok(Some(Failure::unfit(row, error))),
@@ -71,29 +84,29 @@ impl Embedded {
     }
 }
 
-/// What a source answers.
+/// The answer of an [`InputSource`].
 #[derive(Debug)]
 pub enum Next {
     /// The next input.
     Input(Input),
-    /// None yet: ask again.
+    /// No input yet: ask again.
     Later,
-    /// None any more.
+    /// No more inputs.
     End,
 }
 
-/// Where inputs come from, one at a time. It never waits: whoever asks has other work to do meanwhile.
-pub trait Source: Send + 'static {
+/// Gives the inputs of a run one at a time. It never waits, because the worker that asks has other work to do.
+pub trait InputSource: Send + 'static {
     /// The next input, if there is one.
     fn next(&mut self) -> Next;
 
-    /// At most how many will come, if that is known.
+    /// The most inputs that will come, if that is known.
     fn most(&self) -> Option<usize> {
         None
     }
 }
 
-impl<I: Iterator<Item = Input> + Send + 'static> Source for I {
+impl<I: Iterator<Item = Input> + Send + 'static> InputSource for I {
     fn next(&mut self) -> Next {
         Iterator::next(self).map_or(Next::End, Next::Input)
     }

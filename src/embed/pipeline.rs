@@ -1,10 +1,9 @@
-//! The run: inputs in as they are listed, outcomes out in the same order, whatever happens to a video.
+//! A run: inputs in the order of the list go in, outcomes come out in the same order, whatever happens to a video.
 //!
-//! This thread hands the outcomes on and keeps watch over the workers (`worker`). On a device these only read: its lanes
-//! gather frames into batches ([`super::batch`]), and as many threads again run LiFT on the clips that are complete, so that a
-//! lane never does. A worker whose video is not read in time is
-//! left to itself and replaced: FFmpeg cannot be interrupted in the middle of a picture, so a codec that hangs costs a thread
-//! for the rest of the process, and never the run.
+//! This thread hands the outcomes on and watches the workers ([`super::worker`]). Where a device encodes the frames, the
+//! workers only read; the device's lanes gather frames into batches ([`super::batch`]), and as many threads as workers run
+//! LiFT on the clips that are complete. A worker whose video is not read in time is abandoned and replaced: FFmpeg cannot be
+//! interrupted in the middle of a picture, so a codec that hangs costs a thread for the rest of the process, and never the run.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -13,15 +12,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::worker::{Desk, Message, NO_THREAD, Shared, start};
-use super::{Engine, Outcome, Source};
+use super::slot::WorkerSlot;
+use super::worker::{Message, NO_THREAD, Shared, start};
+use super::{Engine, InputSource, Outcome};
 use crate::guard::lock;
 use crate::rows::Part;
 use crate::video::Request;
 
 /// What a run does with every input.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct EmbedSettings {
     /// Which frames, and how they are decoded; the range is each input's own.
     pub request: Request,
     /// The parts to compute.
@@ -30,52 +30,53 @@ pub struct Settings {
     pub normalize: bool,
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// How long reading one video may take, the network's time not counted; any time if absent.
+    /// How long reading one video may take, without the network's time; no limit if absent.
     pub timeout: Option<Duration>,
+    /// Keep the frames as pictures whose sides are at most this many pixels; none if absent.
+    pub pictures: Option<u32>,
 }
 
-/// How often the watch looks at the clocks.
-const WATCH: Duration = Duration::from_millis(50);
+/// How often the watchdog looks at the clocks.
+const WATCH_EVERY: Duration = Duration::from_millis(50);
 
 /// Threads beyond this many per input find no work.
 const FRAMES_TO_SHARE: usize = 64;
 
-/// Decodes and embeds `inputs`, handing each outcome to `sink` in input order, on this thread.
+/// Decodes and embeds `inputs`, and hands each outcome to `sink` in input order, on this thread.
 ///
-/// Stops early when `stop` becomes true (the clips in hand are finished) or the sink errs (at once).
+/// The run stops early when `stop` becomes true (the clips in progress are finished) or when the sink fails (at once).
 ///
 /// # Errors
 /// The sink's.
 pub fn run<E>(
-    inputs: impl Source,
+    inputs: impl InputSource,
     engine: &Arc<Engine>,
-    settings: &Settings,
+    settings: &EmbedSettings,
     stop: &Arc<AtomicBool>,
     mut sink: impl FnMut(Outcome) -> Result<(), E>,
 ) -> Result<(), E> {
     let most = inputs.most().map_or(usize::MAX, |n| n.saturating_mul(FRAMES_TO_SHARE).max(1));
-    let threads = settings.threads.get().min(most);
+    let wanted = settings.threads.get().min(most);
     let (sender, receiver) = channel();
-    let shared = Arc::new(Shared::new(Box::new(inputs), engine, settings, stop, threads, sender));
-    let mut crew = Crew {
+    let shared = Arc::new(Shared::new(Box::new(inputs), engine, settings, stop, wanted, sender));
+    let mut pool = WorkerPool {
         shared: shared.clone(),
-        desks: Vec::new(),
-        lost: 0,
+        slots: Vec::new(),
+        not_replaced: 0,
         limit: settings.timeout,
         watched: Instant::now(),
     };
     // Where the system gives no more threads, fewer do the work; one is needed.
-    assert!(crew.try_hire(), "{NO_THREAD}");
-    let wanted = threads;
-    let threads = 1 + (1..wanted).take_while(|_| crew.try_hire()).count();
-    shared.missing(wanted - threads);
-    let crowd = threads + shared.serve_device(threads);
+    assert!(pool.start_worker(), "{NO_THREAD}");
+    let workers = 1 + (1..wanted).take_while(|_| pool.start_worker()).count();
+    shared.workers_missing(wanted - workers);
+    let threads = workers + shared.serve_device(workers);
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    let mut left = 0;
-    while left + crew.lost < crowd {
-        match crew.next(&receiver) {
-            Some(Message::Left) => left += 1,
+    let mut ended = 0;
+    while ended + pool.not_replaced < threads {
+        match pool.next(&receiver) {
+            Some(Message::ThreadEnded) => ended += 1,
             Some(Message::Done(position, outcome)) => {
                 waiting.insert(position, outcome);
             }
@@ -90,57 +91,57 @@ pub fn run<E>(
             shared.emitted(next);
         }
     }
-    // A thread that died with an input in hand must not pass for a run that is complete.
+    // A thread that died with an input in progress must not pass for a run that is complete.
     assert_eq!(next, shared.taken(), "inputs that were begun have no outcome");
     Ok(())
 }
 
-/// The workers at their desks.
-struct Crew {
+/// The workers of a run and their watchdog.
+struct WorkerPool {
     shared: Arc<Shared>,
-    desks: Vec<Arc<Mutex<Desk>>>,
-    /// Workers whose place nobody took.
-    lost: usize,
+    slots: Vec<Arc<Mutex<WorkerSlot>>>,
+    /// Abandoned workers that could not be replaced.
+    not_replaced: usize,
     limit: Option<Duration>,
     watched: Instant,
 }
 
-impl Crew {
-    /// False if the system gives no thread.
-    fn try_hire(&mut self) -> bool {
-        let desk = Arc::new(Mutex::new(Desk::default()));
-        let (shared, at) = (self.shared.clone(), desk.clone());
-        let started = start(move || shared.work(&at));
+impl WorkerPool {
+    /// Starts a worker; false if the system gives no thread.
+    fn start_worker(&mut self) -> bool {
+        let slot = Arc::new(Mutex::new(WorkerSlot::default()));
+        let (shared, of_worker) = (self.shared.clone(), slot.clone());
+        let started = start(move || shared.work(&of_worker));
         if started {
-            self.desks.push(desk);
+            self.slots.push(slot);
         }
         started
     }
 
-    /// The next message; `None` where there was time to look around instead.
+    /// The next message; `None` if none came until the watchdog is due again.
     fn next(&mut self, messages: &Receiver<Message>) -> Option<Message> {
         if self.limit.is_none() {
             return messages.recv().ok();
         }
-        if self.watched.elapsed() >= WATCH {
+        if self.watched.elapsed() >= WATCH_EVERY {
             self.watch();
             self.watched = Instant::now();
         }
-        messages.recv_timeout(WATCH).ok()
+        messages.recv_timeout(WATCH_EVERY).ok()
     }
 
-    /// Gives up on the videos whose time is over and puts new workers in the place of theirs.
+    /// Fails the videos whose time is over and replaces their workers.
     fn watch(&mut self) {
         let now = Instant::now();
-        let late: Vec<_> = self.desks.iter().filter_map(|desk| lock(desk).abandon(now)).collect();
-        self.desks.retain(|desk| !lock(desk).is_abandoned());
+        let late: Vec<_> = self.slots.iter().filter_map(|slot| lock(slot).abandon(now)).collect();
+        self.slots.retain(|slot| !lock(slot).is_abandoned());
         for clip in late {
-            self.shared.give_up(&clip, self.limit.unwrap_or_default());
-            if !self.try_hire() {
-                self.shared.missing(1);
-                self.lost += 1;
+            self.shared.time_out(&clip, self.limit.unwrap_or_default());
+            if !self.start_worker() {
+                self.shared.workers_missing(1);
+                self.not_replaced += 1;
             }
         }
-        assert!(!self.desks.is_empty(), "{NO_THREAD}");
+        assert!(!self.slots.is_empty(), "{NO_THREAD}");
     }
 }

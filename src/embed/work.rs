@@ -1,17 +1,43 @@
-//! What the worker threads share: a queue of frames to encode and the clips they belong to.
+//! The queue of frames to encode, and the clips that the frames belong to.
 //!
-//! There is one pool and no barrier: a worker encodes a frame if one waits, else it decodes the next clip. Whoever
-//! decodes into a full queue encodes a frame instead of waiting, so at most [`Queue::limit`] frames are held however long
-//! a clip is, and never more threads run than were asked for.
+//! There is one pool of workers and no barrier: a worker encodes a frame if one waits, else it decodes the next clip. A
+//! worker that decodes into a full queue encodes a frame instead of waiting. So the queue holds at most [`Queue::limit`]
+//! frames however long a clip is, and no more threads run than were asked for.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use image::RgbImage;
+
+use crate::files::Stamp;
 use crate::guard::lock;
+use crate::inputs::Input;
+use crate::video::ClipInfo;
+
+/// A clip of a run: its input, its position, and what reading it has given.
+pub(super) struct Job {
+    /// Its place among the inputs of the run, from 0.
+    pub position: usize,
+    /// What was asked for.
+    pub input: Input,
+    /// The file as it was before it was read.
+    pub stamp: Option<Stamp>,
+    /// What was read; absent until the video is read to the end.
+    pub info: Mutex<Option<ClipInfo>>,
+    /// The frames by slot, where the run keeps pictures.
+    pub pictures: Mutex<Vec<RgbImage>>,
+}
+
+impl Job {
+    /// A clip of which nothing is read yet.
+    pub fn new(position: usize, input: Input, stamp: Option<Stamp>) -> Self {
+        Self { position, input, stamp, info: Mutex::default(), pictures: Mutex::default() }
+    }
+}
 
 /// A clip whose frames are being encoded.
 pub struct ClipWork<I> {
-    /// What the clip is, for whoever finishes it.
+    /// The clip's job.
     pub item: I,
     state: Mutex<State>,
 }
@@ -19,12 +45,12 @@ pub struct ClipWork<I> {
 struct State {
     /// `(T, D)`, grown as slots arrive.
     features: Vec<f32>,
-    /// The visit that wrote each slot: where a slot is visited twice the later visit holds.
+    /// The visit that wrote each slot: if a slot is visited twice, the later visit counts.
     stamps: Vec<u64>,
     visits: u64,
     pending: usize,
     decoded: bool,
-    /// Its features were given out, or it failed: nothing more comes of it.
+    /// Its features were given out, or it failed.
     over: bool,
 }
 
@@ -46,7 +72,7 @@ impl<I> ClipWork<I> {
         Arc::new(Self { item, state: Mutex::new(state) })
     }
 
-    /// A frame for `slots`, to be encoded by anyone.
+    /// A frame for `slots`, which any worker may encode.
     pub fn frame(self: &Arc<Self>, slots: &[usize], frame: Vec<u8>) -> FrameWork<I> {
         let mut state = lock(&self.state);
         state.visits += 1;
@@ -54,15 +80,14 @@ impl<I> ClipWork<I> {
         FrameWork { clip: self.clone(), frame, slots: slots.to_vec(), visit: state.visits }
     }
 
-    /// Says that no frame will come any more; the features if that was the last thing missing.
+    /// Says that the last frame was decoded; returns the features if all frames are encoded.
     pub fn decoded(&self) -> Option<Vec<f32>> {
         let mut state = lock(&self.state);
         state.decoded = true;
         state.take_if_done()
     }
 
-    /// Says that the clip failed, so that its frames in the queue need no encoding; true for the first to say so of a clip
-    /// whose features were not given out.
+    /// Says that the clip failed, so that its frames in the queue are not encoded; true unless the clip was over already.
     pub fn fail(&self) -> bool {
         !std::mem::replace(&mut lock(&self.state).over, true)
     }
@@ -82,7 +107,7 @@ impl State {
 }
 
 impl<I> FrameWork<I> {
-    /// Stores the feature `(D)` of this frame; the clip's `(T, D)` if it was the last one missing.
+    /// Stores the feature `(D)` of this frame; returns the clip's features `(T, D)` if this was the last one.
     pub fn store(&self, feature: &[f32]) -> Option<Vec<f32>> {
         let mut state = lock(&self.clip.state);
         state.pending -= 1;
@@ -106,19 +131,19 @@ impl<I> super::batch::Frame for FrameWork<I> {
     }
 }
 
-/// The frames that wait, first come first served.
+/// The frames that wait, the oldest first.
 pub struct Queue<I> {
     frames: Mutex<VecDeque<FrameWork<I>>>,
     limit: usize,
 }
 
 impl<I> Queue<I> {
-    /// A queue that wants to hold no more than `limit` frames.
+    /// A queue of at most `limit` frames.
     pub fn new(limit: usize) -> Self {
         Self { frames: Mutex::new(VecDeque::new()), limit }
     }
 
-    /// Adds a frame; gives the oldest back if the queue is now over its limit, for the caller to encode.
+    /// Adds a frame; if the queue is then over its limit, returns the oldest frame for the caller to encode.
     #[must_use]
     pub fn push(&self, work: FrameWork<I>) -> Option<FrameWork<I>> {
         let mut frames = lock(&self.frames);

@@ -1,37 +1,40 @@
-//! What the threads of a run do. A worker encodes a frame that waits, else reads the next video, else leaves. On a device
-//! workers only read, lanes encode in batches, and finishers run LiFT on what the lanes have completed.
+//! The worker threads of a run and what they share. A worker encodes a frame if one waits, else it reads the next video,
+//! else it ends. Where a device encodes the frames, workers only read ([`super::lanes`]).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::Batches;
-use super::work::{ClipWork, FrameWork, Queue};
-use super::{Embedded, Engine, Next, Outcome, Settings, Source, StageError};
+use super::clip::picture;
+use super::finish::{failure, finish};
+use super::slot::WorkerSlot;
+use super::work::{ClipWork, FrameWork, Job, Queue};
+use super::{EmbedSettings, Embedded, Engine, InputSource, Next, Outcome};
 use crate::files::{Stamp, display_path};
 use crate::guard::{guarded, lock};
 use crate::inputs::Input;
 use crate::model::cause;
-use crate::rows::{Failure, Row};
-use crate::video::{ClipInfo, Span, Strategy, Video, VideoError, VideoInfo, transform::Transform};
+use crate::rows::Failure;
+use crate::video::{RgbFrame, Strategy, Video, VideoError, VideoInfo, transform::Transform};
 
 /// Frames that wait for a free worker: enough that no worker idles while another opens a file.
 const QUEUED_PER_THREAD: usize = 16;
 
-/// How far the newest clip may run ahead of the oldest unfinished one: bounds what waits to be put in order.
+/// How far the newest clip may be ahead of the oldest unfinished one: this bounds what waits to be put in order.
 const WINDOW: usize = 1024;
 
-/// What workers report.
+/// What the threads report to the thread that runs them.
 pub(super) enum Message {
     /// What became of the input at this position of the run.
     Done(usize, Outcome),
-    /// A thread found nothing more to do.
-    Left,
+    /// A thread has ended.
+    ThreadEnded,
 }
 
-/// Where a run cannot do without a thread.
+/// Why a run ends that cannot start even one thread.
 pub(super) const NO_THREAD: &str =
     "the system gives no thread; free some memory or raise the limit of threads";
 
@@ -44,79 +47,49 @@ pub(super) fn start(life: impl FnOnce() + Send + 'static) -> bool {
     started.is_ok()
 }
 
-/// A clip on its way: its input and place, and what reading it told once it is read.
-pub(super) struct Item {
-    position: usize,
-    input: Input,
-    /// The file as it was before it was read.
-    stamp: Option<Stamp>,
-    info: Mutex<Option<ClipInfo>>,
+/// Reports the end of a thread when it is dropped, so that a panic is reported too. The last worker also closes the
+/// batches, since no frame will come any more. An abandoned worker reports nothing: the worker that replaced it does.
+pub(super) struct ReportEnd<'a> {
+    pub(super) shared: &'a Shared,
+    /// The slot of a worker; absent for the threads of a device.
+    pub(super) slot: Option<&'a Mutex<WorkerSlot>>,
 }
 
-/// Where a worker sits, seen by whoever watches: the clip it reads, and until when it may.
-#[derive(Default)]
-pub(super) struct Desk {
-    reading: Option<(Instant, Arc<ClipWork<Item>>)>,
-    abandoned: bool,
-}
-
-impl Desk {
-    /// The clip whose time is over, if it is: whoever reads it is on its own from now on.
-    pub(super) fn abandon(&mut self, now: Instant) -> Option<Arc<ClipWork<Item>>> {
-        let (_, clip) = self.reading.take_if(|(until, _)| *until <= now)?;
-        self.abandoned = true;
-        Some(clip)
-    }
-
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned
-    }
-}
-
-/// A clip and its features, on their way to LiFT.
-type Complete = (Arc<ClipWork<Item>>, Vec<f32>);
-
-/// Says that a thread is gone, however it goes; the last worker also tells the device that no frame will come. Of an
-/// abandoned worker another one says so, in its place.
-struct Leaving<'a> {
-    shared: &'a Shared,
-    desk: Option<&'a Mutex<Desk>>,
-}
-
-impl Drop for Leaving<'_> {
+impl Drop for ReportEnd<'_> {
     fn drop(&mut self) {
-        match self.desk {
-            Some(desk) if lock(desk).abandoned => return,
+        match self.slot {
+            Some(slot) if lock(slot).is_abandoned() => return,
             Some(_) if self.shared.reading.fetch_sub(1, Ordering::SeqCst) == 1 => {
                 self.shared.batches.iter().for_each(Batches::close);
             }
             _ => {}
         }
-        self.shared.send(Message::Left);
+        self.shared.send(Message::ThreadEnded);
     }
 }
 
-/// What all threads see.
+/// What all threads of a run share.
 pub(super) struct Shared {
-    engine: Arc<Engine>,
-    settings: Settings,
-    /// The inputs not yet taken, and how many were.
-    inputs: Mutex<(Box<dyn Source>, usize)>,
+    pub(super) engine: Arc<Engine>,
+    settings: EmbedSettings,
+    /// The inputs that no worker has taken yet, and how many were taken.
+    inputs: Mutex<(Box<dyn InputSource>, usize)>,
     stop: Arc<AtomicBool>,
     quit: AtomicBool,
-    queue: Queue<Item>,
-    /// Where a device takes the frames instead.
-    batches: Option<Batches<FrameWork<Item>>>,
+    queue: Queue<Job>,
+    /// The frames that wait for a device, where one encodes them; the queue then stays empty.
+    pub(super) batches: Option<Batches<FrameWork<Job>>>,
     /// Workers that may still read.
     reading: AtomicUsize,
     /// How many outcomes the sink has taken.
     emitted: Mutex<usize>,
-    /// Workers inside a video, who may still queue frames.
+    /// Workers that are reading a video and may still queue frames.
     busy: AtomicUsize,
     wake: Condvar,
     results: Sender<Message>,
 }
 
+/// What a worker without a frame to encode does next.
 enum Claim {
     Clip(usize, Input),
     Wait,
@@ -125,9 +98,9 @@ enum Claim {
 
 impl Shared {
     pub(super) fn new(
-        inputs: Box<dyn Source>,
+        inputs: Box<dyn InputSource>,
         engine: &Arc<Engine>,
-        settings: &Settings,
+        settings: &EmbedSettings,
         stop: &Arc<AtomicBool>,
         threads: usize,
         results: Sender<Message>,
@@ -148,14 +121,14 @@ impl Shared {
         }
     }
 
-    /// Says that so many workers were not to be had.
-    pub(super) fn missing(&self, workers: usize) {
+    /// Says that so many workers could not be started.
+    pub(super) fn workers_missing(&self, workers: usize) {
         if self.reading.fetch_sub(workers, Ordering::SeqCst) == workers {
             self.batches.iter().for_each(Batches::close);
         }
     }
 
-    /// Sends everyone away.
+    /// Tells all threads to end at once.
     pub(super) fn quit(&self) {
         self.quit.store(true, Ordering::Relaxed);
         self.wake.notify_all();
@@ -173,61 +146,16 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Ends a clip whose time is over.
-    pub(super) fn give_up(&self, clip: &ClipWork<Item>, limit: Duration) {
+    /// Fails a clip that was not read within `limit`, in place of its worker.
+    pub(super) fn time_out(&self, clip: &ClipWork<Job>, limit: Duration) {
         let error = VideoError::TimedOut { seconds: limit.as_secs_f64() };
         self.fail(clip, None, error.stage(), error.to_string());
-        self.leave();
-    }
-
-    /// Starts the threads that serve the device, if there is one, and says how many will leave beside the workers.
-    pub(super) fn serve_device(self: &Arc<Self>, threads: usize) -> usize {
-        let Some(encoder) = self.engine.encoder().batched() else { return 0 };
-        let (complete, completed) = channel();
-        let lane = |&lane: &usize| {
-            let (shared, complete) = (self.clone(), complete.clone());
-            start(move || shared.lane(lane, &complete))
-        };
-        let lanes = (0..encoder.lanes().len()).take_while(lane).count();
-        let completed = Arc::new(Mutex::new(completed));
-        let finisher = |_: &usize| {
-            let (shared, completed) = (self.clone(), completed.clone());
-            start(move || shared.finish_clips(&completed))
-        };
-        let finishers = (0..threads).take_while(finisher).count();
-        assert!(lanes > 0 && finishers > 0, "{NO_THREAD}");
-        lanes + finishers
-    }
-
-    /// The life of a lane of the device.
-    fn lane(&self, lane: usize, complete: &Sender<Complete>) {
-        let _leaving = Leaving { shared: self, desk: None };
-        let lane = self.engine.encoder().batched().and_then(|encoder| encoder.lanes().get(lane));
-        let (Some(lane), Some(batches)) = (lane, &self.batches) else { return };
-        batches.serve(lane, |work, feature| match feature {
-            Ok(feature) => {
-                if let Some(features) = work.store(feature) {
-                    // The receivers only go when the run is over anyway.
-                    let _ = complete.send((work.clip.clone(), features));
-                }
-            }
-            Err(why) => self.fail_frames(&work, why.to_string()),
-        });
-    }
-
-    /// The life of a thread that runs LiFT on what the lanes have completed.
-    fn finish_clips(&self, completed: &Mutex<Receiver<Complete>>) {
-        let _leaving = Leaving { shared: self, desk: None };
-        loop {
-            let next = lock(completed).recv();
-            let Ok((clip, features)) = next else { return };
-            self.finish(&clip.item, features);
-        }
+        self.video_left();
     }
 
     /// The life of a worker.
-    pub(super) fn work(&self, desk: &Mutex<Desk>) {
-        let _leaving = Leaving { shared: self, desk: Some(desk) };
+    pub(super) fn work(&self, slot: &Mutex<WorkerSlot>) {
+        let _end = ReportEnd { shared: self, slot: Some(slot) };
         loop {
             if self.quit.load(Ordering::Relaxed) {
                 return;
@@ -239,14 +167,14 @@ impl Shared {
             match self.claim() {
                 Claim::Clip(position, input) => {
                     let stamp = Stamp::of(&input.path);
-                    self.read(Item { position, input, stamp, info: Mutex::new(None) }, desk);
-                    if lock(desk).abandoned {
+                    self.read(Job::new(position, input, stamp), slot);
+                    if lock(slot).is_abandoned() {
                         return;
                     }
-                    self.leave();
+                    self.video_left();
                 }
                 Claim::Wait => {
-                    // A short nap: frames may be queued without a signal.
+                    // The wait is short, because frames may be queued without a signal.
                     let guard = lock(&self.emitted);
                     drop(self.wake.wait_timeout(guard, Duration::from_millis(1)));
                 }
@@ -255,14 +183,14 @@ impl Shared {
         }
     }
 
-    /// A worker is out of its video: it queues nothing more.
-    fn leave(&self) {
+    /// Says that a worker has left its video and will queue no more frames of it.
+    fn video_left(&self) {
         self.busy.fetch_sub(1, Ordering::SeqCst);
         self.wake.notify_all();
     }
 
     fn send(&self, message: Message) {
-        // The receiver only goes when the run is over anyway.
+        // The receiver is only gone when the run is over.
         let _ = self.results.send(message);
     }
 
@@ -276,7 +204,7 @@ impl Shared {
         match next {
             Next::Input(input) => {
                 *taken += 1;
-                // Still under the lock: whoever finds no input left sees that frames may come.
+                // Counted under the lock, so that a worker that finds no more input sees that frames may still come.
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 Claim::Clip(*taken - 1, input)
             }
@@ -285,54 +213,46 @@ impl Shared {
         }
     }
 
-    /// Reads a video, queueing its frames.
-    fn read(&self, item: Item, desk: &Mutex<Desk>) {
-        let clip = ClipWork::new(item);
-        let limit = self.settings.timeout;
-        let until = |allowed: Duration| Instant::now().checked_add(allowed);
-        let sit = |allowed: Option<Duration>| {
-            if let Some(until) = allowed.and_then(until) {
-                lock(desk).reading = Some((until, clip.clone()));
-            }
-        };
-        sit(limit);
+    /// Reads a video and queues its frames.
+    fn read(&self, job: Job, slot: &Mutex<WorkerSlot>) {
+        let clip = ClipWork::new(job);
+        let job = &clip.item;
+        lock(slot).start_clock(&clip, self.settings.timeout);
         let mut video = None;
         let read = guarded(|| {
-            let video = video.insert(Video::open(&clip.item.input.path)?);
-            tracing::debug!("{}: {:?}", display_path(&clip.item.input.path), video.info());
+            let video = video.insert(Video::open(&job.input.path)?);
+            tracing::debug!("{}: {:?}", display_path(&job.input.path), video.info());
             let mut request = self.settings.request.clone();
-            (request.start, request.end) = (clip.item.input.start, clip.item.input.end);
+            (request.start, request.end) = (job.input.start, job.input.end);
             let mut transform = Transform::new(self.engine.framing());
             video.read_once(&request, Strategy::Auto, |slots, frame| {
                 if clip.over() {
                     return;
                 }
+                self.keep_picture(job, slots, frame);
                 let frame = clip.frame(slots, transform.apply(frame));
-                // The network's time is not the video's.
-                let pause = || {
-                    let reading = lock(desk).reading.take();
-                    reading.map(|(until, _)| until.saturating_duration_since(Instant::now()))
-                };
+                // The clock stands still while the network works: that time is not the video's.
                 if let Some(batches) = &self.batches {
-                    let left = pause();
+                    let left = lock(slot).stop_clock();
                     batches.push(frame);
-                    return sit(left);
+                    lock(slot).start_clock(&clip, left);
+                    return;
                 }
                 let overflow = self.queue.push(frame);
                 self.wake.notify_one();
                 if let Some(frame) = overflow {
-                    let left = pause();
+                    let left = lock(slot).stop_clock();
                     self.encode(&frame);
-                    sit(left);
+                    lock(slot).start_clock(&clip, left);
                 }
             })
         });
-        lock(desk).reading = None;
+        lock(slot).stop_clock();
         match read {
             Ok(Ok(info)) => {
-                *lock(&clip.item.info) = Some(info);
+                *lock(&job.info) = Some(info);
                 if let Some(features) = clip.decoded() {
-                    self.finish(&clip.item, features);
+                    self.finish(job, features);
                 }
             }
             Ok(Err(e)) => {
@@ -343,7 +263,18 @@ impl Shared {
         }
     }
 
-    fn encode(&self, work: &FrameWork<Item>) {
+    /// Keeps a frame for whoever wants the clip's pictures.
+    fn keep_picture(&self, job: &Job, slots: &[usize], frame: &RgbFrame<'_>) {
+        let (Some(longest), Some(&last)) = (self.settings.pictures, slots.iter().max()) else { return };
+        let picture = picture(frame, longest);
+        let mut pictures = lock(&job.pictures);
+        if pictures.len() <= last {
+            pictures.resize_with(last + 1, Default::default);
+        }
+        slots.iter().for_each(|&slot| pictures[slot].clone_from(&picture));
+    }
+
+    fn encode(&self, work: &FrameWork<Job>) {
         if work.clip.over() || self.quit.load(Ordering::Relaxed) {
             return;
         }
@@ -358,79 +289,27 @@ impl Shared {
         }
     }
 
-    fn fail_frames(&self, work: &FrameWork<Item>, error: String) {
+    /// Fails a clip of which a frame could not be encoded.
+    pub(super) fn fail_frames(&self, work: &FrameWork<Job>, error: String) {
         let info = lock(&work.clip.item.info).as_ref().map(|i| i.video.clone());
         self.fail(&work.clip, info.as_ref(), "frames", error);
     }
 
-    /// Sends the rows of a clip whose features `(T, D)` are all there.
-    fn finish(&self, item: &Item, mut features: Vec<f32>) {
-        let Some(info) = lock(&item.info).take() else { return };
-        // Where the frames had to be counted anew, slots of the first count may lie beyond the second one's.
-        features.truncate(info.indices.len() * self.engine.encoder().width());
-        let rows = guarded(|| self.rows(item, &info, features));
-        let failed = |stage: &str, cause| failure(&item.input, Some(&info.video), stage, cause);
-        let result = match rows {
-            Ok(Ok(rows)) => Ok(Embedded { rows, notes: info.video.notes.clone() }),
-            Ok(Err(StageError { stage, cause })) => Err(failed(stage, cause)),
-            Err(what) => Err(failed("internal", what)),
-        };
-        self.done(item, result);
+    /// Runs LiFT on a clip whose features `(T, D)` are complete, and sends what came of it.
+    pub(super) fn finish(&self, job: &Job, features: Vec<f32>) {
+        let Some(info) = lock(&job.info).take() else { return };
+        let pictures = std::mem::take(&mut *lock(&job.pictures));
+        let result = finish(&self.engine, &self.settings, &job.input, info, features, pictures);
+        self.done(job, result.map_err(|failure| *failure));
     }
 
-    fn done(&self, item: &Item, result: Result<Embedded, Failure>) {
-        self.send(Message::Done(item.position, Outcome { stamp: item.stamp, result }));
-    }
-
-    /// The row of a clip, or one per window.
-    fn rows(&self, item: &Item, info: &ClipInfo, features: Vec<f32>) -> Result<Vec<Row>, StageError> {
-        let Settings { parts, normalize, .. } = &self.settings;
-        let input = &item.input;
-        let row = |frames: usize, features: Vec<f32>| {
-            Ok(Row {
-                index: input.index,
-                id: input.id.clone(),
-                path: input.path.clone(),
-                start: input.start,
-                end: input.end,
-                window: None,
-                frames,
-                fps: Some(info.video.fps),
-                duration: Some(info.video.duration),
-                parts: self.engine.finish(features, parts, *normalize)?,
-            })
-        };
-        if info.windows.is_empty() {
-            return Ok(vec![row(info.indices.len(), features)?]);
-        }
-        let width = self.engine.encoder().width();
-        let windows = info.windows.iter().enumerate();
-        let window = |(number, Span { start, end, slots }): (usize, &Span)| {
-            let part = features[slots.start * width..slots.end * width].to_vec();
-            let row = row(slots.len(), part)?;
-            let id = format!("{}#{number}", input.id);
-            Ok(Row { id, start: Some(*start), end: Some(*end), window: Some(number), ..row })
-        };
-        windows.map(window).collect()
-    }
-
-    fn fail(&self, clip: &ClipWork<Item>, info: Option<&VideoInfo>, stage: &str, error: String) {
+    fn fail(&self, clip: &ClipWork<Job>, info: Option<&VideoInfo>, stage: &str, error: String) {
         if clip.fail() {
             self.done(&clip.item, Err(failure(&clip.item.input, info, stage, error)));
         }
     }
-}
 
-fn failure(input: &Input, info: Option<&VideoInfo>, stage: &str, error: String) -> Failure {
-    Failure {
-        index: input.index,
-        id: input.id.clone(),
-        path: input.path.clone(),
-        start: input.start,
-        end: input.end,
-        fps: info.map(|i| i.fps),
-        duration: info.map(|i| i.duration),
-        stage: stage.into(),
-        error,
+    fn done(&self, job: &Job, result: Result<Embedded, Failure>) {
+        self.send(Message::Done(job.position, Outcome { stamp: job.stamp, result }));
     }
 }

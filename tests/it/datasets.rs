@@ -156,7 +156,7 @@ fn an_interrupted_run_keeps_what_it_did_and_goes_on() {
         println!("skipped: 400 clips took less than 1.5 s");
         return;
     }
-    let ran = ran.code(130).says(&["the same command goes on"]);
+    let ran = ran.code(130).says(&["rerun the same command"]);
     let kept: usize = ran.stderr.split("out/: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     let dry = env.lift(&[&args[..], &["--dry-run"]].concat()).code(0).stdout;
     assert!(dry.starts_with(&format!("{} to embed", 400 - kept)), "{dry} after {kept}");

@@ -12,6 +12,7 @@ mod fuzz_corpus;
 mod hostile;
 mod learning_commands;
 mod model_parity;
+mod one_clip;
 mod plot_command;
 mod recipes;
 mod server;

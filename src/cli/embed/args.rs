@@ -6,16 +6,17 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::super::compute::ComputeArgs;
-use super::super::models::ModelArgs;
-use super::super::numbers::{moment, real};
+use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::{LimitArgs, length};
+use crate::cli::models::ModelArgs;
+use crate::cli::numbers::{moment, real};
 use crate::inputs::Shard;
 use crate::rows::Part;
 use crate::video::{Request, Sampling, Window};
 
 /// Embed videos: 16 frames each, as [static, dynamic], 768 numbers
 ///
-/// Broken videos never end a run and never yield an embedding: each is told on standard error, listed with its cause in
+/// A broken video never ends a run and never yields an embedding: it is reported on standard error, listed with its cause in
 /// FILE.rows.csv, and makes the exit code 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
@@ -39,10 +40,12 @@ pub(in crate::cli) struct EmbedArgs {
     #[command(flatten)]
     pub(super) runs: RunArgs,
     #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    #[command(flatten)]
     pub(super) compute: ComputeArgs,
 }
 
-/// Which frames of a video.
+/// Which frames of a video are taken.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Frames")]
 pub(super) struct SamplingArgs {
@@ -69,26 +72,22 @@ pub(super) struct SamplingArgs {
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
     pub(super) reverse: bool,
-    /// Take the frames that are there of a truncated or damaged file
+    /// Accept a truncated or damaged file, and take the frames that are there
     #[arg(long)]
     pub(super) allow_truncated: bool,
-    /// Cut each video into windows of so many seconds, a row each [default: one row a video]
+    /// Cut each video into windows of this many seconds, one row per window [default: one row per video]
     ///
-    /// Ids are the video's, #, and the window's number. The file is decoded once. Windows lie wholly within the clip; a clip shorter than one is one window.
+    /// The id of a row is the video's id, #, and the window's number. The file is decoded once. Windows lie wholly within the
+    /// clip; a clip that is shorter than a window is one window.
     ///
     /// Example: --window 10
-    #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
+    #[arg(long, value_name = "SECONDS", value_parser = length)]
     pub(super) window: Option<f64>,
     /// Seconds from the start of one window to the next [default: the window, so that they do not overlap]
     ///
     /// Example: --window 10 --stride 5
-    #[arg(long, value_name = "SECONDS", requires = "window", value_parser = parse_length)]
+    #[arg(long, value_name = "SECONDS", requires = "window", value_parser = length)]
     pub(super) stride: Option<f64>,
-    /// Refuse videos whose pictures have more pixels than this
-    ///
-    /// Example: --max-pixels 33177600, for nothing larger than 8K
-    #[arg(long, value_name = "PIXELS", default_value_t = MAX_PIXELS)]
-    pub(super) max_pixels: u64,
 }
 
 /// What is written, and where.
@@ -97,7 +96,7 @@ pub(super) struct SamplingArgs {
 pub(super) struct OutputArgs {
     /// Where the rows go: .npy, .npz, .safetensors, .parquet, .jsonl, - for JSON lines, or DIR/ for a dataset
     ///
-    /// A dataset is a folder of parts that an interrupted run fills on when it is started again: for very many videos.
+    /// A dataset is a folder of parts, for very many videos: rerun the same command to resume an interrupted run.
     /// Default: JSON lines where standard output is a pipe or a file; on a terminal NAME.lift.npy for one video and
     /// embeddings.npy for several (.npz for several parts), in the working directory.
     ///
@@ -117,7 +116,7 @@ pub(super) struct OutputArgs {
     pub(super) overwrite: bool,
 }
 
-/// How a long run behaves.
+/// How a long run is divided, resumed and ended.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Long runs")]
 pub(super) struct RunArgs {
@@ -131,7 +130,7 @@ pub(super) struct RunArgs {
     /// Example: --format safetensors
     #[arg(long, value_enum, default_value_t = PartFormat::Parquet)]
     pub(super) format: PartFormat,
-    /// Embed only the inputs of shard I of N, counted from 0; auto asks the cluster's environment [default: all]
+    /// Embed only the inputs of shard I of N, counted from 0; auto reads the cluster's environment [default: all]
     ///
     /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
     /// (SLURM_ARRAY_TASK_ID, _MIN, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
@@ -143,23 +142,18 @@ pub(super) struct RunArgs {
     /// Try the inputs again that failed in an earlier run into this dataset
     #[arg(long)]
     pub(super) retry_failed: bool,
-    /// Stop when more than so many inputs of this run have failed [default: never]
+    /// Stop when more than N inputs of this run have failed [default: never]
     ///
     /// Example: --max-failures 100
     #[arg(long, value_name = "N")]
     pub(super) max_failures: Option<usize>,
-    /// Give up on a video that is not read within so many seconds (a hanging decoder) [default: never]
-    ///
-    /// Example: --timeout 600
-    #[arg(long, value_name = "SECONDS", value_parser = parse_length)]
-    pub(super) timeout: Option<f64>,
-    /// Say what would be embedded, and do nothing
+    /// Print what would be embedded, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Serve requests: JSON lines on standard input, an answer each on standard output [default: embed INPUTs]
+    /// Serve requests: JSON lines on standard input, one answer each on standard output [default: embed INPUTs]
     ///
-    /// A request is {"path": ...}, with "id", "start" and "end" where wanted. The models are loaded once, and answers keep the
-    /// requests' order. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
+    /// A request is {"path": ...}, optionally with "id", "start" and "end". The models are loaded once, and answers come in the
+    /// order of the requests. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
     ///
     /// Example: lift embed --stream < requests.jsonl > answers.jsonl
     #[arg(
@@ -181,18 +175,18 @@ pub(super) enum PartFormat {
 /// The formats of a stream's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum StreamFormat {
-    /// A JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// An Arrow IPC stream, a record batch an answer
+    /// An Arrow IPC stream, one record batch per answer
     Arrow,
 }
 
-/// Which shard, as the command line has it.
+/// Which shard, as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShardArg {
     /// This one.
     Of(Shard),
-    /// What the environment says.
+    /// The one that the environment names.
     Auto,
 }
 
@@ -204,9 +198,6 @@ impl FromStr for ShardArg {
     }
 }
 
-/// The most pixels of a picture where nothing is said: 16K video has 133 million.
-const MAX_PIXELS: u64 = 1 << 27;
-
 const EXAMPLES: &str = "Examples:\n  lift embed video.mp4\n  lift embed clips/ -o clips.parquet\n  \
     find . -name '*.webm' | lift embed - -o all.npz --parts concat,frames";
 
@@ -217,12 +208,12 @@ const LONG_EXAMPLES: &str = "Examples:\n  lift embed video.mp4                  
     lift embed --list all.csv -o out/          very many: may be stopped and resumed\n\nExit codes: see lift --help";
 
 impl SamplingArgs {
-    /// What is asked of each video; `most` is what LiFT can read.
-    pub(super) fn request(&self, most: Option<usize>) -> Request {
+    /// What is asked of each video; `most` is the number of frames that LiFT can read.
+    pub(super) fn request(&self, most: Option<usize>, max_pixels: u64) -> Request {
         Request {
             most,
             window: self.window.map(|length| Window { length, stride: self.stride.unwrap_or(length) }),
-            max_pixels: Some(self.max_pixels),
+            max_pixels: Some(max_pixels),
             sampling: self.fps.map_or(self.frames, Sampling::Fps),
             reverse: self.reverse,
             allow_truncated: self.allow_truncated,
@@ -252,8 +243,4 @@ fn parse_frames(text: &str) -> Result<Sampling, String> {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     real(text, |rate| rate > 0.0, "frames per second above 0")
-}
-
-fn parse_length(text: &str) -> Result<f64, String> {
-    real(text, |seconds| seconds > 0.0, "seconds above 0")
 }

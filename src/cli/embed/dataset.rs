@@ -1,4 +1,4 @@
-//! A dataset in a folder: what is missing is embedded, and nothing else.
+//! `lift embed -o DIR/`: a dataset in a folder. Only the inputs that it lacks are embedded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{PartFormat, ShardArg};
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
-use crate::cli::embed::run_report::Teller;
+use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
 use crate::dataset::{Counts, Dataset, FAILURES, Filler, InputsDigest, Manifest, Plan, ShardOf};
 use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
@@ -21,12 +21,12 @@ use crate::inputs::{Input, Listing, Shard};
 use crate::rows::{Format, Part};
 use crate::video::Sampling;
 
-/// Gathers, compares with what is there, embeds what is missing, reports.
+/// Gathers the inputs, compares them with the dataset, embeds those that it lacks, and reports.
 pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     check_parts(args)?;
     if args.output.overwrite {
-        let text = "a dataset is filled on or refused, never overwritten; remove the folder to start anew";
+        let text = "a dataset is resumed or refused, never overwritten; remove the folder to start again";
         return Err(Fatal::usage(anyhow!("{}: {text}", display_path(folder))));
     }
     let shard = shard(args)?;
@@ -42,8 +42,8 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     }
     let dataset = Dataset::open(&folder, manifest)?;
     let plan = Plan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
-    let mut teller = Teller::new(plan.wanted, quiet);
-    teller.notes(&inputs.notes);
+    let mut report = RunReport::new(plan.wanted, quiet);
+    report.notes(&inputs.notes);
     let signals = Signals::listen()?;
     let (wanted, done) = (plan.wanted, plan.done);
     let selected = plan.select(members, |input| input.index);
@@ -55,8 +55,8 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         let settings = settings(args, &compute, engine.max_frames());
         let limit = args.runs.max_failures;
         ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
-            take(&mut filler, &mut teller, outcome)?;
-            match limit.filter(|&limit| teller.failed() > limit) {
+            take(&mut filler, &mut report, outcome)?;
+            match limit.filter(|&limit| report.failed() > limit) {
                 Some(limit) => {
                     let kept = format!("what is embedded is kept in {}", display_path(&folder));
                     Err(too_many(limit, &kept))
@@ -68,34 +68,34 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     if let Err(fatal) = &ended
         && fatal.exit != Exit::SomeFailed
     {
-        // A disk that is full takes no last part either: the finished ones are kept.
+        // A full disk cannot take the last part either; the finished parts are kept.
         return ended.map(|()| Exit::Success);
     }
     let counts = filler.finish()?;
-    report(teller, &counts, done, &folder);
+    finish_report(report, &counts, done, &folder);
     ended?;
     if let Some(exit) = signals.received() {
-        let error = anyhow!("stopped; the same command goes on where {} ends", display_path(&folder));
+        let error = anyhow!("stopped; rerun the same command to resume {}", display_path(&folder));
         return Err(Fatal { exit, error: Some(error) });
     }
     Ok(if counts.failed > 0 { Exit::SomeFailed } else { Exit::Success })
 }
 
-fn take(filler: &mut Filler, teller: &mut Teller, outcome: Outcome) -> Result<(), FileError> {
+fn take(filler: &mut Filler, report: &mut RunReport, outcome: Outcome) -> Result<(), FileError> {
     match outcome.fill(filler)? {
-        Ok(Embedded { rows, notes }) => {
+        Ok(Embedded { rows, notes, .. }) => {
             if let Some(first) = rows.first() {
-                teller.embedded(Some(&first.path), &notes);
+                report.embedded(Some(&first.path), &notes);
             }
         }
-        Err(failure) => teller.failure(&failure),
+        Err(failure) => report.failure(&failure),
     }
     Ok(())
 }
 
-fn report(teller: Teller, counts: &Counts, done: usize, folder: &Path) {
+fn finish_report(report: RunReport, counts: &Counts, done: usize, folder: &Path) {
     let &Counts { embedded, rows, failed } = counts;
-    teller.end(|seconds| {
+    report.end(|seconds| {
         let rows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };
         let failures = if failed > 0 { format!(", {failed} failed ({FAILURES})") } else { String::new() };
         let before = if done > 0 { format!("; {done} inputs were done before") } else { String::new() };
@@ -107,7 +107,7 @@ fn files(members: impl Iterator<Item = Input>) -> impl Iterator<Item = (usize, P
     members.map(|input| (input.index, input.path))
 }
 
-/// Says what would be done.
+/// Prints what would be done.
 fn dry_run(
     args: &EmbedArgs,
     folder: &Path,
@@ -136,7 +136,7 @@ fn dry_run(
     Ok(Exit::Success)
 }
 
-/// A folder holds a dataset or the shards of one: whoever reads both would meet every row twice.
+/// Refuses a folder that would hold both a dataset and shards of it: a reader of both would find every row twice.
 fn check_folder(folder: &Path, sharded: bool) -> Result<(), Fatal> {
     let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten();
     let is_shard = |entry: std::fs::DirEntry| {
@@ -152,7 +152,7 @@ fn check_folder(folder: &Path, sharded: bool) -> Result<(), Fatal> {
     Err(Fatal::usage(anyhow!("{}: {why}", display_path(folder))))
 }
 
-/// A dataset's rows all have one shape.
+/// Refuses parts whose rows would differ in shape, because a dataset holds rows of one shape.
 fn check_parts(args: &EmbedArgs) -> Result<(), Fatal> {
     let parts = &args.output.parts;
     Part::check_single(parts)?;
@@ -176,7 +176,7 @@ fn shard(args: &EmbedArgs) -> Result<Option<Shard>, Fatal> {
     }
 }
 
-/// Everything that decides the run's numbers.
+/// The manifest: everything that decides the run's numbers.
 fn manifest(
     args: &EmbedArgs,
     inputs: &Listing,
@@ -195,7 +195,7 @@ fn manifest(
     Ok(Manifest { settings: numbers(args, choice), models, ..manifest.with_parts(parts, dims) })
 }
 
-/// The settings that decide the numbers, by the names of their flags; those left out are absent.
+/// The settings that decide the numbers, by the names of their flags, without those that were not given.
 fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
     let sampling = &args.sampling;
     let frames = match sampling.frames {
@@ -210,7 +210,7 @@ fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
         ("allow-truncated", json!(sampling.allow_truncated)),
         ("window", json!(sampling.window)),
         ("stride", json!(sampling.stride.or(sampling.window))),
-        ("max-pixels", json!(sampling.max_pixels)),
+        ("max-pixels", json!(args.limits.max_pixels)),
         ("normalize", json!(args.output.normalize)),
         ("precision", json!(choice.precision())),
         ("heads", json!(choice.heads)),

@@ -1,4 +1,4 @@
-//! What a run says while it goes: its progress, each failure, and each note once.
+//! What a run prints while it goes: its progress, each failure, and each note once.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,29 +8,29 @@ use crate::cli::report;
 use crate::files::display_path;
 use crate::rows::Failure;
 
-/// The lines of a run.
-pub(super) struct Teller {
+/// Prints the lines of a run and counts its failures.
+pub(super) struct RunReport {
     progress: Progress,
     quiet: bool,
     failed: usize,
-    /// Notes are said with the first video they are true of.
+    /// The notes that were printed, each with the first video that it applies to.
     said: HashSet<String>,
 }
 
-impl Teller {
-    /// Starts the clock over so many inputs.
+impl RunReport {
+    /// Starts the clock of a run over `inputs` inputs.
     pub(super) fn new(inputs: usize, quiet: bool) -> Self {
         Self { progress: Progress::new(inputs, quiet), quiet, failed: 0, said: HashSet::new() }
     }
 
-    /// Says what should be known beforehand.
+    /// Prints notes about the inputs as a whole.
     pub(super) fn notes(&self, notes: &[String]) {
         if !self.quiet {
             notes.iter().for_each(|n| report::note(n));
         }
     }
 
-    /// Counts an input, and says what was approximated in it.
+    /// Counts an input that was embedded, and prints what was approximated in it.
     pub(super) fn embedded(&mut self, path: Option<&Path>, notes: &[String]) {
         for note in notes {
             if !self.quiet && self.said.insert(note.clone()) {
@@ -41,9 +41,9 @@ impl Teller {
         self.progress.step(true);
     }
 
-    /// Says why an input failed.
+    /// Counts an input that failed, and prints why.
     pub(super) fn failure(&mut self, failure: &Failure) {
-        // A request on a stream that names no file is known by its number alone.
+        // A request on a stream that names no file is identified by its number.
         let of = match failure.path.as_os_str().is_empty() {
             true => format!("request {}", failure.index + 1),
             false => display_path(&failure.path),
@@ -54,12 +54,12 @@ impl Teller {
         self.progress.step(false);
     }
 
-    /// Inputs that failed so far.
+    /// The number of inputs that have failed so far.
     pub(super) fn failed(&self) -> usize {
         self.failed
     }
 
-    /// Says the last line, made of the seconds that it took.
+    /// Prints the last line, which `line` makes from the seconds that the run took.
     pub(super) fn end(self, line: impl FnOnce(f64) -> String) {
         let seconds = self.progress.finish().as_secs_f64();
         if !self.quiet {

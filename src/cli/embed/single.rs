@@ -1,4 +1,4 @@
-//! One file of rows with its companion, or JSON lines on standard output.
+//! `lift embed -o FILE`: one file of rows with its companion, or JSON lines on standard output.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::{EmbedArgs, check_length, gather, settings, too_many};
 use crate::cli::Verbosity;
-use crate::cli::embed::run_report::Teller;
+use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
 use crate::embed::{self, Embedded, Engine, Outcome};
 use crate::exit::{Exit, Fatal};
@@ -17,7 +17,7 @@ use crate::files::{FileError, display_path};
 use crate::inputs::Listing;
 use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, Written};
 
-/// Gathers, claims the output, loads, embeds, reports.
+/// Gathers the inputs, claims the output, loads the models, embeds, and reports.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     let inputs = gather(args)?;
@@ -27,23 +27,23 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         return Ok(Exit::Success);
     }
     let kept = match destination {
-        Destination::Stdout => "the lines that are out are whole",
+        Destination::Stdout => "the lines printed so far are complete",
         _ => "nothing was written",
     };
     let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
-    let teller = Teller::new(inputs.len(), quiet);
-    teller.notes(&inputs.notes);
+    let report = RunReport::new(inputs.len(), quiet);
+    report.notes(&inputs.notes);
     let compute = args.compute.settle(quiet)?;
     let engine = Arc::new(Engine::load(&args.models.choice(&compute, quiet), &args.output.parts)?);
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
     let output = prepared.start(engine.dims(args.sampling.fixed()))?;
-    let mut run = Run { output, teller, embedded: 0 };
+    let mut run = Run { output, report, embedded: 0 };
     let limit = args.runs.max_failures;
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {
         run.take(outcome).map_err(Fatal::from)?;
-        match limit.filter(|&limit| run.teller.failed() > limit) {
+        match limit.filter(|&limit| run.report.failed() > limit) {
             Some(limit) => Err(too_many(limit, kept)),
             None => Ok(()),
         }
@@ -55,7 +55,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     run.finish()
 }
 
-/// Where the rows go, by design where nothing is said.
+/// Where the rows go: what the flags say, else the default.
 fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal> {
     let output = &args.output;
     if let Some(path) = &output.output {
@@ -80,11 +80,11 @@ fn destination(args: &EmbedArgs, inputs: &Listing) -> Result<Destination, Fatal>
     Ok(Destination::File(PathBuf::from(name), format))
 }
 
-/// The rows on their way out.
+/// The state of the run: its output and its report.
 struct Run {
     output: Output,
-    teller: Teller,
-    /// Inputs that gave rows.
+    report: RunReport,
+    /// The number of inputs that gave rows.
     embedded: usize,
 }
 
@@ -95,9 +95,9 @@ impl Run {
                 if let Some(failure) = embedded.written(self.output.push_all(&embedded.rows))? {
                     return self.failed(&failure);
                 }
-                let Embedded { rows, notes } = embedded;
+                let Embedded { rows, notes, .. } = embedded;
                 self.embedded += 1;
-                self.teller.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
+                self.report.embedded(rows.first().map(|row: &Row| row.path.as_path()), &notes);
                 Ok(())
             }
             Err(failure) => self.failed(&failure),
@@ -106,7 +106,7 @@ impl Run {
 
     fn failed(&mut self, failure: &Failure) -> Result<(), FileError> {
         self.output.fail(failure)?;
-        self.teller.failure(failure);
+        self.report.failure(failure);
         Ok(())
     }
 
@@ -117,7 +117,7 @@ impl Run {
         let place = data.as_deref().map(|p| format!(" into {}", display_path(p))).unwrap_or_default();
         let beside = companion.as_deref().map(beside).unwrap_or_default();
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        self.teller.end(|seconds| {
+        self.report.end(|seconds| {
             format!("{embedded} embedded{windows}{failures} in {seconds:.2} s{place}{beside}")
         });
         Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Success })

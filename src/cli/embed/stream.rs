@@ -1,5 +1,5 @@
-//! Requests on standard input, answers on standard output, in order: the models are loaded once, and a failed input is an
-//! answer like any other.
+//! `lift embed --stream`: reads requests from standard input and writes answers to standard output, in the same order. The
+//! models are loaded once, and a failed input is an answer with its error.
 
 use std::io::{self, BufRead, stdin};
 use std::path::PathBuf;
@@ -13,19 +13,19 @@ use serde::Deserialize;
 use super::args::StreamFormat;
 use super::{EmbedArgs, check_length, settings};
 use crate::cli::Verbosity;
-use crate::cli::embed::run_report::Teller;
+use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
-use crate::embed::{self, Engine, Next, Outcome, Source};
+use crate::embed::{self, Engine, InputSource, Next, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files::FileError;
 use crate::guard::lock;
 use crate::inputs::Input;
 use crate::rows::{Answers, Failure};
 
-/// Lines read ahead.
+/// How many lines are read ahead.
 const AHEAD: usize = 64;
 
-/// A line of standard input.
+/// A request: one line of standard input.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
@@ -38,7 +38,7 @@ struct Asked {
     end: Option<f64>,
 }
 
-/// Answers until standard input ends.
+/// Answers requests until standard input ends.
 pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let compute = args.compute.settle(verbosity.quiet)?;
     let choice = args.models.choice(&compute, verbosity.quiet);
@@ -51,13 +51,13 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
         StreamFormat::Jsonl => Answers::jsonl(&args.output.parts, dims),
         StreamFormat::Arrow => Answers::arrow(&args.output.parts, dims)?,
     };
-    // No bar: how many will come is not known, and each answer tells.
-    let mut teller = Teller::new(0, true);
+    // There is no progress bar: the number of requests is not known, and each answer shows the progress.
+    let mut report = RunReport::new(0, true);
     let wrong = Arc::new(Mutex::new(Vec::new()));
     let broken = Arc::new(OnceLock::new());
     let requests = Requests { lines: listen(args, &broken), wrong: wrong.clone(), index: 0 };
     embed::run(requests, &engine, &settings, &signals.stop, |outcome| {
-        answer(&mut answers, &mut teller, outcome, &wrong)
+        answer(&mut answers, &mut report, outcome, &wrong)
     })?;
     answers.finish()?;
     if let Some(cause) = broken.get() {
@@ -70,17 +70,17 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
             let error = anyhow!("stopped: requests that were begun are answered, later ones are not");
             Err(Fatal { exit, error: Some(error) })
         }
-        None if teller.failed() > 0 => Ok(Exit::SomeFailed),
+        None if report.failed() > 0 => Ok(Exit::SomeFailed),
         None => Ok(Exit::Success),
     }
 }
 
-/// Why requests that are none were refused, by their index.
+/// The requests that cannot be carried out: their index and the reason.
 type Wrong = Arc<Mutex<Vec<(usize, String)>>>;
 
 fn answer(
     answers: &mut Answers,
-    teller: &mut Teller,
+    report: &mut RunReport,
     outcome: Outcome,
     wrong: &Wrong,
 ) -> Result<(), FileError> {
@@ -98,11 +98,11 @@ fn answer(
             }
         }
     };
-    teller.failure(&failure);
+    report.failure(&failure);
     answers.failure(&failure)
 }
 
-/// Reads lines on a thread of its own, which waits so that no worker has to; `broken` says why it ended before they did.
+/// Reads lines on a thread of its own, so that no worker waits for them; `broken` is set if standard input fails.
 fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Asked, String>> {
     let (sender, receiver) = sync_channel(AHEAD);
     let broken = broken.clone();
@@ -114,7 +114,7 @@ fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Resul
                 Ok(line) => parse(&line, start, end),
                 Err(e) if e.kind() == io::ErrorKind::InvalidData => Err("the line is not UTF-8".into()),
                 Err(e) => {
-                    // Before the channel closes, which is when somebody looks.
+                    // This is set before the channel closes, because it is read after that.
                     let _ = broken.set(e);
                     break;
                 }
@@ -145,7 +145,7 @@ struct Requests {
     index: usize,
 }
 
-impl Source for Requests {
+impl InputSource for Requests {
     fn next(&mut self) -> Next {
         let asked = match self.lines.try_recv() {
             Ok(asked) => asked,
@@ -160,7 +160,7 @@ impl Source for Requests {
                 Input { index, id, path, start, end }
             }
             Err(why) => {
-                // It takes the way of all inputs, so that its answer has its place; a path that cannot be opened fails there.
+                // It goes through the pipeline like all inputs, so that its answer keeps its place; the empty path fails there.
                 lock(&self.wrong).push((index, why));
                 Input { index, id: String::new(), path: PathBuf::new(), start: None, end: None }
             }

@@ -9,6 +9,7 @@ use crate::cia::clips::Columns;
 use crate::cia::datasets::Dataset;
 use crate::cia::probe::Probe;
 use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 
@@ -68,6 +69,8 @@ pub struct EvalCiaArgs {
     /// Example: --cache /scratch/features
     #[arg(long, value_name = "DIR", help_heading = "Features")]
     pub(super) cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
     #[command(flatten)]

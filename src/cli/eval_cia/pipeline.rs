@@ -14,12 +14,10 @@ use crate::cia::stored;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
-use crate::embed::{Engine, ModelChoice, Settings, cache};
+use crate::embed::{Engine, ModelChoice, cache};
 use crate::exit::{Exit, Fatal};
 use crate::files::{display_path, display_text};
 use crate::inputs::Input;
-use crate::rows::Part;
-use crate::video::Request;
 use crate::weights;
 
 /// Flags that say where a report goes: wherever that is, the same evaluation gives the same report.
@@ -95,13 +93,8 @@ impl Embedder for Pipeline<'_> {
             })
             .collect();
         let folder = self.args.cache.clone().unwrap_or_else(|| weights::lift_home().join("features"));
-        let settings = Settings {
-            request: Request::default(),
-            parts: vec![Part::Frames],
-            normalize: false,
-            threads: self.args.compute.threads(),
-            timeout: None,
-        };
+        let limits = &self.args.limits;
+        let settings = cache::settings(self.args.compute.threads(), limits.max_pixels, limits.timeout());
         let progress = RefCell::new(Progress::new(inputs.len(), self.quiet));
         let cached = cache::features::<anyhow::Error>(
             &inputs,

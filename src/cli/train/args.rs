@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::model::lift::{Config, HEADS};
@@ -83,6 +84,8 @@ pub(in crate::cli) struct TrainArgs {
     pub(super) probe: ProbeFiles,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
     #[command(flatten)]

@@ -10,14 +10,13 @@ use crate::cli::compute::Compute;
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::cli::signals::Signals;
-use crate::embed::{Settings, cache};
+use crate::embed::cache;
 use crate::exit::Fatal;
 use crate::files::{display_path, display_text};
 use crate::inputs;
 use crate::rows;
-use crate::rows::{Opened, Part};
+use crate::rows::Opened;
 use crate::train::Clips;
-use crate::video::Request;
 use crate::weights;
 
 /// What training reads of a file.
@@ -73,13 +72,7 @@ fn videos(
     }
     let choice = args.models.choice(compute, quiet);
     let folder = args.cache.clone().unwrap_or_else(|| weights::lift_home().join("features"));
-    let settings = Settings {
-        request: Request::default(),
-        parts: vec![Part::Frames],
-        normalize: false,
-        threads: compute.threads,
-        timeout: None,
-    };
+    let settings = cache::settings(compute.threads, args.limits.max_pixels, args.limits.timeout());
     let progress = RefCell::new(Progress::new(inputs.len(), quiet));
     let cached = cache::features::<Fatal>(
         &inputs.iter().collect::<Vec<_>>(),

@@ -1,0 +1,87 @@
+//! The end of a clip: complete features become one row, or one row per window; a clip that cannot be embedded becomes a
+//! [`Failure`].
+
+use image::RgbImage;
+
+use super::{EmbedSettings, Embedded, Engine, StageError};
+use crate::guard::guarded;
+use crate::inputs::Input;
+use crate::rows::{Failure, Row};
+use crate::video::{ClipInfo, Span, VideoInfo};
+
+/// Runs LiFT on the features `(T, D)` of a clip, whose frames are all encoded.
+///
+/// # Errors
+/// The failure of the clip: LiFT cannot read it, a value is not finite, or LiFT panics.
+pub(super) fn finish(
+    engine: &Engine,
+    settings: &EmbedSettings,
+    input: &Input,
+    info: ClipInfo,
+    mut features: Vec<f32>,
+    mut pictures: Vec<RgbImage>,
+) -> Result<Embedded, Box<Failure>> {
+    // Where the frames had to be counted again, slots of the first count may lie beyond those of the second.
+    features.truncate(info.indices.len() * engine.encoder().width());
+    pictures.truncate(info.indices.len());
+    let failed = |stage: &str, cause| Box::new(failure(input, Some(&info.video), stage, cause));
+    match guarded(|| rows(engine, settings, input, &info, features)) {
+        Ok(Ok(rows)) => {
+            let ClipInfo { video, seconds, .. } = info;
+            Ok(Embedded { rows, notes: video.notes, seconds, pictures })
+        }
+        Ok(Err(StageError { stage, cause })) => Err(failed(stage, cause)),
+        Err(what) => Err(failed("internal", what)),
+    }
+}
+
+/// The row of a clip, or one per window.
+fn rows(
+    engine: &Engine,
+    settings: &EmbedSettings,
+    input: &Input,
+    info: &ClipInfo,
+    features: Vec<f32>,
+) -> Result<Vec<Row>, StageError> {
+    let row = |frames: usize, features: Vec<f32>| {
+        Ok(Row {
+            index: input.index,
+            id: input.id.clone(),
+            path: input.path.clone(),
+            start: input.start,
+            end: input.end,
+            window: None,
+            frames,
+            fps: Some(info.video.fps),
+            duration: Some(info.video.duration),
+            parts: engine.finish(features, &settings.parts, settings.normalize)?,
+        })
+    };
+    if info.windows.is_empty() {
+        return Ok(vec![row(info.indices.len(), features)?]);
+    }
+    let width = engine.encoder().width();
+    let windows = info.windows.iter().enumerate();
+    let window = |(number, Span { start, end, slots }): (usize, &Span)| {
+        let part = features[slots.start * width..slots.end * width].to_vec();
+        let row = row(slots.len(), part)?;
+        let id = format!("{}#{number}", input.id);
+        Ok(Row { id, start: Some(*start), end: Some(*end), window: Some(number), ..row })
+    };
+    windows.map(window).collect()
+}
+
+/// The failure of an input; `info` is what is known of its video.
+pub(super) fn failure(input: &Input, info: Option<&VideoInfo>, stage: &str, error: String) -> Failure {
+    Failure {
+        index: input.index,
+        id: input.id.clone(),
+        path: input.path.clone(),
+        start: input.start,
+        end: input.end,
+        fps: info.map(|i| i.fps),
+        duration: info.map(|i| i.duration),
+        stage: stage.into(),
+        error,
+    }
+}
