@@ -15,6 +15,9 @@
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
 //! - [`guard`], [`bicubic`]: panics of libraries as errors, locks; the kernel that resamples pictures and position tables
+//!
+//! A new figure of `lift plot`: copy `src/plot/similarity.rs`, declare it in `src/plot/mod.rs`, and add a line to the list in
+//! `src/plot/figures.rs`.
 
 pub mod bench;
 pub mod bicubic;

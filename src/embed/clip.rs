@@ -7,14 +7,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use image::RgbImage;
-use image::imageops::thumbnail;
 
 use super::finish::failure;
 use super::{EmbedSettings, Embedding, Engine, StageError, run};
 use crate::guard::guarded;
 use crate::inputs::Input;
 use crate::rows::{Failure, Part};
-use crate::video::{Request, RgbFrame};
+use crate::video::Request;
 
 /// One clip as plain data, of `T` frames and features of width `D`.
 #[derive(Debug)]
@@ -76,30 +75,4 @@ pub fn reconstruct(engine: &Engine, features: &[f32]) -> Result<Vec<f32>, StageE
     let parts =
         guarded(|| engine.finish(features.to_vec(), &[Part::Reconstructed], false)).map_err(internal)??;
     Ok(parts.into_iter().flat_map(|(_, values)| values).collect())
-}
-
-/// A frame as a picture whose sides are at most `longest` pixels.
-pub(super) fn picture(frame: &RgbFrame<'_>, longest: u32) -> RgbImage {
-    let whole =
-        RgbImage::from_raw(frame.width as u32, frame.height as u32, frame.to_vec()).unwrap_or_default();
-    let side = whole.width().max(whole.height());
-    if side <= longest {
-        return whole;
-    }
-    let reduced = |length: u32| (length * longest / side).max(1);
-    thumbnail(&whole, reduced(whole.width()), reduced(whole.height()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_pictures_are_reduced_in_proportion_and_small_ones_are_kept() {
-        let bytes = vec![7; 40 * 20 * 3];
-        let frame = RgbFrame::new(40, 20, 120, &bytes);
-        assert_eq!(picture(&frame, 10).dimensions(), (10, 5));
-        assert_eq!(picture(&frame, 40).dimensions(), (40, 20));
-        assert_eq!(picture(&frame, 1).dimensions(), (1, 1));
-    }
 }

@@ -10,7 +10,9 @@ mod clip;
 mod engine;
 mod finish;
 mod lanes;
+mod picture;
 mod pipeline;
+mod settings;
 mod slot;
 mod work;
 mod worker;
@@ -19,7 +21,8 @@ use image::RgbImage;
 
 pub use clip::{EmbeddedClip, clip, reconstruct};
 pub use engine::{Embedding, Engine, ModelChoice};
-pub use pipeline::{EmbedSettings, run};
+pub use pipeline::run;
+pub use settings::EmbedSettings;
 
 use crate::dataset::Filler;
 use crate::files::{FileError, Stamp};

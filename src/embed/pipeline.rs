@@ -6,35 +6,16 @@
 //! interrupted in the middle of a picture, so a codec that hangs costs a thread for the rest of the process, and never the run.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::settings::EmbedSettings;
 use super::slot::WorkerSlot;
 use super::worker::{Message, NO_THREAD, Shared, start};
 use super::{Engine, InputSource, Outcome};
 use crate::guard::lock;
-use crate::rows::Part;
-use crate::video::Request;
-
-/// What a run does with every input.
-#[derive(Debug, Clone)]
-pub struct EmbedSettings {
-    /// Which frames, and how they are decoded; the range is each input's own.
-    pub request: Request,
-    /// The parts to compute.
-    pub parts: Vec<Part>,
-    /// Scale every vector to unit length.
-    pub normalize: bool,
-    /// Worker threads.
-    pub threads: NonZeroUsize,
-    /// How long reading one video may take, without the network's time; no limit if absent.
-    pub timeout: Option<Duration>,
-    /// Keep the frames as pictures whose sides are at most this many pixels; none if absent.
-    pub pictures: Option<u32>,
-}
 
 /// How often the watchdog looks at the clocks.
 const WATCH_EVERY: Duration = Duration::from_millis(50);

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::batch::Batches;
-use super::clip::picture;
 use super::finish::{failure, finish};
+use super::picture::picture;
 use super::slot::WorkerSlot;
 use super::work::{ClipWork, FrameWork, Job, Queue};
 use super::{EmbedSettings, Embedded, Engine, InputSource, Next, Outcome};

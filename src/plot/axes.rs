@@ -1,4 +1,4 @@
-//! A panel with numbered axes, for figures whose numbers mean something.
+//! A panel with numbered axes, for figures of quantities.
 
 use super::palette::{GRID, RULE};
 use super::plane::nice_step;
@@ -41,17 +41,17 @@ impl FrameAxes {
         axes
     }
 
-    /// Width that a frame has.
+    /// The width of a frame's slot.
     pub fn slot(&self) -> f64 {
         self.area.w / self.frames.max(1) as f64
     }
 
-    /// Middle of a frame's slot.
+    /// The x of the middle of a frame's slot.
     pub fn x(&self, frame: usize) -> f64 {
         self.area.x + (frame as f64 + 0.5) * self.slot()
     }
 
-    /// Height of a value.
+    /// The y of a value.
     pub fn y(&self, value: f64) -> f64 {
         self.area.bottom() - value / self.top * self.area.h
     }

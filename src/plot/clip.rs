@@ -1,12 +1,11 @@
 //! What a figure is drawn from: one clip's frames and its two paths through feature space.
 //!
-//! Plain data, so that figures depend on neither the video decoder nor the network, and can be drawn as well from a
-//! file that holds the parts `frames,reconstructed`. Whatever fills it in is checked once, by [`ClipPaths::check`];
-//! everything below then relies on it.
+//! This is plain data, so that figures depend on neither the video decoder nor the network, and can also be drawn from a
+//! file with the parts `frames,reconstructed`. The data is checked once, by [`ClipPaths::check`]; all figures rely on that.
 
 use image::RgbImage;
 
-/// Rows of one width: a feature per frame, `(T, D)`, row-major f32.
+/// The features of a clip, one row per frame: `(T, D)`, row-major f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     width: usize,
@@ -83,7 +82,7 @@ pub enum ClipError {
         /// `(T, D)` of the reconstruction.
         reconstructed: (usize, usize),
     },
-    /// There are pictures, but not one per feature.
+    /// The number of pictures differs from the number of features.
     #[error("\"{title}\" has {pictures} pictures for {frames} frame features")]
     Pictures {
         /// The clip's title.
@@ -103,10 +102,10 @@ pub enum ClipError {
     },
 }
 
-/// One clip: what it is called, what it looks like, and its two paths.
+/// One clip: its title, its frames, and its two paths.
 #[derive(Debug, Clone)]
 pub struct ClipPaths {
-    /// Shown on the figure as it is; any text, it is escaped where it is written.
+    /// The title, any text; it is escaped where it is written.
     pub title: String,
     /// The sampled frames in time order, one per feature row, or none at all (features read from a file).
     pub frames: Vec<RgbImage>,
@@ -123,7 +122,7 @@ impl ClipPaths {
     }
 
     /// The clip mirrored in time: the same frames and features, the last first, and the reconstruction that LiFT makes of
-    /// them in that order (it is not the same one backwards).
+    /// them in that order (which is not the first reconstruction backwards).
     pub fn mirrored(&self, reconstructed: Features) -> Self {
         Self {
             title: format!("{}, mirrored in time", self.title),
@@ -138,8 +137,8 @@ impl ClipPaths {
         self.len() == 0
     }
 
-    /// Checks what every figure relies on: at least 2 frames, two paths of one shape, a picture for each frame or
-    /// none, finite values.
+    /// Checks what every figure relies on: at least 2 frames, two paths of the same shape, a picture for each frame or
+    /// no pictures, and finite values.
     ///
     /// # Errors
     /// The first of these that does not hold.

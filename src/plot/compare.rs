@@ -1,21 +1,52 @@
 //! Several clips in one projection, or one and its mirror in time: opposite actions trace opposite paths.
 //!
-//! A panel per half. Where two paths run over the same points (a clip and its mirror have the same frames), the later
-//! clip is drawn thinner on top of the earlier one, so both stay visible.
+//! There is one panel per kind of path. Where two paths run over the same points (a clip and its mirror have the same
+//! frames), the later clip is drawn thinner on top of the earlier one, so that both stay visible.
 
+use super::error::DrawError;
+use super::figure::{Draw, Figure};
 use super::palette::{Half, INK, clip_colour, clip_colour_at, mix};
 use super::plane::{PathLook, Plane, draw_path, marker_radius, rim_colour};
 use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, WIDTH, header, strip};
 use super::text;
 use super::text::{Anchor, Font};
-use super::trajectory::half_of;
-use super::{ClipPaths, Projection};
+use super::{ClipPaths, Drawing, DrawnClip, Projection};
+
+/// The figure of the command line.
+pub static FIGURE: Figure = Figure {
+    name: "compare",
+    about: "The paths of several clips in one projection",
+    one_clip: false,
+    draw: Draw::Still(from_drawing),
+    text: None,
+};
+
+fn from_drawing(drawing: &Drawing<'_>) -> Result<Scene, DrawError> {
+    let projection = drawing.projection(drawing.method())?;
+    Ok(compare(&named(drawing.clips), &drawing.title(), &projection, &drawing.look.halves))
+}
+
+/// The clips with their names. A clip and its own mirror are named by their directions, since the title is the clip's.
+fn named(clips: &[DrawnClip]) -> Vec<Compared<'_>> {
+    let pair = matches!(clips, [clip, mirror] if !clip.mirror && mirror.mirror);
+    clips
+        .iter()
+        .map(|clip| {
+            let name = match (pair, clip.mirror) {
+                (true, false) => "forward",
+                (true, true) => "mirrored in time",
+                (false, _) => clip.paths.title.as_str(),
+            };
+            Compared { name, clip: &clip.paths }
+        })
+        .collect()
+}
 
 /// A clip of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Compared<'a> {
-    /// What it is called there.
+    /// Its name in the figure.
     pub name: &'a str,
     /// Its paths.
     pub clip: &'a ClipPaths,
@@ -50,7 +81,7 @@ pub fn compare(clips: &[Compared<'_>], title: &str, projection: &Projection, hal
     for (column, half) in halves.iter().enumerate() {
         let area = Area::new(MARGIN + (width + gap) * column as f64, y, width, height);
         let drawn = panel(&mut scene, clips, projection, *half, area);
-        // A panel of another scale says so.
+        // The label of a panel says if its scale differs from the first panel's.
         let larger = scale.zip(drawn).map(|(first, drawn): (f64, f64)| drawn / first);
         scale = scale.or(drawn);
         let label = match larger {
@@ -71,12 +102,12 @@ pub fn compare(clips: &[Compared<'_>], title: &str, projection: &Projection, hal
     scene
 }
 
-/// A factor with a decimal while one is worth reading.
+/// A factor, with one decimal below 10.
 fn rounded(factor: f64) -> String {
     if factor < 9.95 { format!("{factor:.1}") } else { format!("{factor:.0}") }
 }
 
-/// One half of all clips; returns the panel's scale, none if nothing in it moves.
+/// Draws one kind of path of all clips; returns the panel's scale, or none if nothing in it moves.
 fn panel(
     scene: &mut Scene,
     clips: &[Compared<'_>],
@@ -84,11 +115,11 @@ fn panel(
     half: Half,
     area: Area,
 ) -> Option<f64> {
-    let plane = Plane::fit(area, projection.clips.iter().flat_map(|paths| half_of(paths, half)), 30.0);
+    let plane = Plane::fit(area, projection.clips.iter().flat_map(|paths| paths.half(half)), 30.0);
     plane.draw(scene);
     let count = clips.len();
     for (number, (Compared { clip, .. }, paths)) in clips.iter().zip(&projection.clips).enumerate() {
-        let path = plane.path(half_of(paths, half));
+        let path = plane.path(paths.half(half));
         let slim = if count > 1 { number as f64 / (count - 1) as f64 } else { 0.0 };
         let radius = marker_radius(clip.len().max(21)) * (1.3 - 0.55 * slim);
         let colour = |time| clip_colour_at(number, time);

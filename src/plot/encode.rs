@@ -1,4 +1,4 @@
-//! Pictures inside text formats: JPEG in base64, and escaping for SVG and HTML.
+//! Encoding for text formats: pictures as JPEG in base64, and text escaped for SVG and HTML.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize, thumbnail};
 use std::fmt::Write as _;
 
-/// `image` as a `data:` address, reduced so that no side exceeds `most` pixels.
+/// `image` as a `data:` URL, reduced so that no side exceeds `most` pixels.
 ///
 /// # Errors
 /// The encoder's own, which a picture in memory does not cause.
@@ -33,7 +33,7 @@ fn reduced(image: &RgbImage, most: u32) -> RgbImage {
     }
 }
 
-/// `text` for the inside of an XML or HTML element or of a quoted attribute.
+/// `text` escaped for an XML or HTML element or a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -49,8 +49,8 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// JSON `text` for the inside of a `<script>` element: no `<` can close it, no `&` can begin anything, and the two
-/// line separators that JSON allows and old scripts do not are escaped as well.
+/// JSON escaped for a `<script>` element: no `<` can close the element, no `&` can begin an entity, and the two line
+/// separators that JSON allows and old scripts do not are escaped as well.
 pub fn json_for_script(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,4 +1,5 @@
-//! Every figure of every kind of clip: drawn, inside its sheet, and (with `LIFT_PLOT_OUT`) left there to be looked at.
+//! Draws every figure of many kinds of clips and checks that it stays inside its sheet. With `LIFT_PLOT_OUT=DIR` the figures
+//! are written there, to be looked at.
 
 use super::raster::rasterise;
 use super::samples::{made_up, sample, still};
@@ -70,7 +71,7 @@ fn all_figures(name: &str, clip: &ClipPaths) {
     check(&format!("{name}-similarity"), &similarity::similarity(clip, &clip.title, &BOTH));
 }
 
-/// The animation and the page, only where someone is going to look at them: their own tests check them small.
+/// The animation and the page, only with `LIFT_PLOT_OUT`: their own tests check small ones.
 fn moving_figures(name: &str, clip: &ClipPaths) {
     let Some(folder) = std::env::var_os("LIFT_PLOT_OUT").map(std::path::PathBuf::from) else { return };
     let mirror = clip.mirrored(clip.reconstructed.reversed());
@@ -106,7 +107,7 @@ fn few_frames_many_frames_stills_and_portraits() {
     all_figures("two", &made_up("Two frames", 2, (160, 90)));
     all_figures("many", &made_up("Sixty-four frames", 64, (160, 90)));
     all_figures("still", &still());
-    // The frames are one, what LiFT makes of them is not: as of a still with other weights.
+    // All frames are the same, but the reconstruction moves: other weights can make that of a still.
     let mut half_still = made_up("Half a still", 16, (120, 90));
     half_still.features = still().features;
     all_figures("half-still", &half_still);

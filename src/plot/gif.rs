@@ -1,10 +1,10 @@
-//! An animation as GIF: one palette for all of it, and each picture writes only what changed.
+//! An animation as GIF: all pictures share one palette, and each picture stores only what changed.
 //!
-//! With the `gif` crate itself, since the encoder of `image` clears the canvas between pictures and so must repeat all
-//! of it each time, and chooses a palette for each, in which the few pixels of a path lose to the many of the video. Here
-//! the figure's own colours have their places, and the clip's frames share the others.
+//! The `gif` crate is used directly, because the encoder of `image` clears the canvas between pictures, so that each one is
+//! stored whole, and chooses a palette for each picture, in which the few pixels of a path get no colour of their own. Here
+//! the figure's own colours have fixed entries in the palette, and the clip's frames share the others.
 
-use super::animation::{Animation, Cel};
+use super::animation::{Animation, AnimationPicture};
 use super::palette::{GREY, GRID, Half, INK, RULE, Rgb, WHITE, mix};
 use color_quant::NeuQuant;
 use gif::{DisposalMethod, Encoder, Frame, Repeat};
@@ -13,10 +13,10 @@ use std::collections::HashMap;
 
 /// Pictures per second.
 const RATE: f64 = 10.0;
-/// Differences up to this much per channel are left standing.
+/// Differences of up to this much per channel are not stored.
 const UNSEEN: u8 = 2;
-/// About this many pixels of the clip teach the quantiser its colours.
-const LESSONS: usize = 60_000;
+/// About this many pixels of the clip are given to the quantiser, which chooses the colours.
+const LEARNED_PIXELS: usize = 60_000;
 
 /// The animation as a GIF that repeats for ever.
 ///
@@ -29,7 +29,7 @@ pub fn gif(animation: &Animation<'_>) -> Result<Vec<u8>, gif::EncodingError> {
     let mut target = Some(&mut bytes);
     let mut encoder: Option<Encoder<&mut Vec<u8>>> = None;
     let mut shown: Option<RgbImage> = None;
-    animation.draw(RATE, |Cel { image, seconds }| {
+    animation.draw(RATE, |AnimationPicture { image, seconds }| {
         if let Some(bytes) = target.take() {
             let mut started = Encoder::new(bytes, side(image.width()), side(image.height()), &colours)?;
             started.set_repeat(Repeat::Infinite)?;
@@ -48,8 +48,8 @@ fn side(length: u32) -> u16 {
     length.min(u32::from(u16::MAX)) as u16
 }
 
-/// What is on the screen after this picture. What was left standing stays what the next one is compared with, or a slow fade
-/// would never be drawn.
+/// Updates what is on the screen after this picture. A difference that was not stored stays a difference to the next picture,
+/// so that a slow fade is drawn in the end.
 fn remember(shown: &mut Option<RgbImage>, image: RgbImage) {
     match shown {
         Some(shown) => {
@@ -61,12 +61,12 @@ fn remember(shown: &mut Option<RgbImage>, image: RgbImage) {
     }
 }
 
-/// Whether one would see it.
+/// Whether the difference between two colours is stored.
 fn differ(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
     a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > UNSEEN)
 }
 
-/// What of `now` differs from what is `shown`: its bounding box, transparent where nothing changed.
+/// The part of `now` that differs from `shown`: its bounding box, transparent where nothing changed.
 fn changed(shown: Option<&RgbImage>, now: &RgbImage, palette: &mut Palette) -> Frame<'static> {
     let differs =
         |x: u32, y: u32| shown.is_none_or(|shown| differ(shown.get_pixel(x, y), now.get_pixel(x, y)));
@@ -97,10 +97,10 @@ fn changed(shown: Option<&RgbImage>, now: &RgbImage, palette: &mut Palette) -> F
     }
 }
 
-/// The palette's entry that means "as before".
+/// The palette's entry for pixels that stay as they are.
 const TRANSPARENT: u8 = 0;
 
-/// At most 256 colours, and for each colour met the nearest of them.
+/// At most 256 colours, and the nearest of them for each colour that was looked up.
 struct Palette {
     colours: Vec<Rgb>,
     known: HashMap<Rgb, u8>,
@@ -114,20 +114,20 @@ impl Palette {
         for half in [Half::Features, Half::Reconstruction] {
             for step in 0..12 {
                 let colour = half.colour(f64::from(step) / 11.0);
-                // Also half faded into the paper, for smooth edges.
+                // The colour mixed with the paper is for smooth edges.
                 colours.extend([colour, mix(colour, WHITE, 0.5)]);
             }
         }
         let pixels: usize = animation.pictures().iter().map(|image| image.pixels().len()).sum();
-        let lessons: Vec<u8> = animation
+        let samples: Vec<u8> = animation
             .pictures()
             .iter()
             .flat_map(|image| image.pixels())
-            .step_by((pixels / LESSONS).max(1))
+            .step_by((pixels / LEARNED_PIXELS).max(1))
             .flat_map(|pixel| [pixel.0[0], pixel.0[1], pixel.0[2], 255])
             .collect();
-        if !lessons.is_empty() {
-            let learned = NeuQuant::new(1, 256 - colours.len(), &lessons).color_map_rgb();
+        if !samples.is_empty() {
+            let learned = NeuQuant::new(1, 256 - colours.len(), &samples).color_map_rgb();
             colours.extend_from_slice(learned.as_chunks().0);
         }
         Self { colours, known: HashMap::new() }

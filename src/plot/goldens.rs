@@ -1,4 +1,4 @@
-//! The authors' projection of one clip, for the tests (`tests/data/README.md` says where it is from).
+//! The authors' projection of one clip, for the tests (`tests/data/README.md` names its source).
 
 use safetensors::SafeTensors;
 

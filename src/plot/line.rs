@@ -1,14 +1,49 @@
-//! How far each frame is from the line's decoding, and how curved the three paths are.
+//! The figure `line`: how far each frame is from the line's decoding, and how curved the three paths are.
 
-use super::ClipPaths;
 use super::axes::FrameAxes;
-use super::measures::{Curvature, Measures};
+use super::error::DrawError;
+use super::figure::{Draw, Figure};
+use super::measures::{Curvature, Measures, measure};
 use super::palette::{Half, INK, Rgb, mix};
 use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, Marker, SMALL, header, strip, time};
 use super::text::{Anchor, Font};
+use super::{ClipPaths, Drawing};
+use crate::files::display_text;
 
 const PIXELS: Rgb = [90, 90, 90];
+
+/// The figure of the command line.
+pub static FIGURE: Figure = Figure {
+    name: "line",
+    about: "How far each frame is from the line, and how curved the paths are",
+    one_clip: true,
+    draw: Draw::Still(from_drawing),
+    text: Some(table),
+};
+
+fn from_drawing(drawing: &Drawing<'_>) -> Result<Scene, DrawError> {
+    let clip = drawing.only(FIGURE.name)?;
+    Ok(line(clip, &drawing.title(), &measure(clip)))
+}
+
+/// The means of the measures as lines of text.
+fn table(clip: &ClipPaths) -> String {
+    let degrees = |mean: Option<f64>| mean.map_or_else(|| "none".into(), |mean| format!("{mean:.1} degrees"));
+    let Measures { title, distance, curvature, .. } = measure(clip);
+    let mean = distance.iter().sum::<f64>() / distance.len() as f64;
+    let pixels = curvature
+        .pixels
+        .map_or_else(|| "unknown: a file of features has no pixels".into(), |curve| degrees(curve.mean));
+    format!(
+        "{}\n  distance from the line's decoding, mean  {mean:.3}\n  curvature of the pixels                  {}\n  \
+         curvature of the frame features          {}\n  curvature of the reconstruction          {}\n",
+        display_text(&title),
+        pixels,
+        degrees(curvature.features.mean),
+        degrees(curvature.reconstruction.mean)
+    )
+}
 
 /// Draws the measures of one clip under `title`.
 pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
@@ -31,7 +66,7 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
     let area = Area::new(MARGIN + 44.0, y + 18.0, INNER - 44.0, 190.0);
     let most = measures.distance.iter().copied().fold(0.0, f64::max);
     let axes = FrameAxes::draw(&mut scene, area, clip.len(), most, None);
-    // Gaps of less than a pixel would only make the bars pale.
+    // Without gaps where they would be less than a pixel wide: they would only make the bars pale.
     let thick = if axes.slot() < 5.0 { axes.slot() } else { (axes.slot() * 0.62).min(40.0) };
     for (frame, distance) in measures.distance.iter().enumerate() {
         let top = axes.y(*distance);
@@ -75,7 +110,7 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
     scene
 }
 
-/// An angle belongs to the inner frame between its two steps; a missing one leaves a gap.
+/// Draws a curve of angles. An angle belongs to the frame between its two steps; a missing angle leaves a gap.
 fn draw_curve(scene: &mut Scene, axes: &FrameAxes, curve: &Curvature, colour: Rgb, marker: Marker) {
     let place = |step: usize| {
         curve.angles.get(step).copied().flatten().map(|angle| [axes.x(step + 1), axes.y(angle)])

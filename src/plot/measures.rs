@@ -1,4 +1,4 @@
-//! How straight a path is, in numbers: distance from the line's decoding, curvature, similarity between frames.
+//! Measures of how straight a path is: distance from the line's decoding, curvature, similarity between frames.
 
 use super::{ClipPaths, Features};
 use serde::Serialize;
@@ -75,7 +75,7 @@ fn pixel_curvature(clip: &ClipPaths) -> Option<Curvature> {
 /// Curvature of the path through `rows`: the mean angle between successive steps.
 ///
 /// `c_t = arccos(v_t . v_{t+1} / (|v_t| |v_{t+1}|))` with `v_t = x_{t+1} - x_t`: 0 for a straight line at any speed,
-/// 90 for steps that know nothing of each other, 180 for going back and forth.
+/// 90 for steps that are independent of each other, 180 for going back and forth.
 pub fn curvature<'a, V>(rows: impl IntoIterator<Item = &'a [V]>) -> Curvature
 where
     V: Copy + Into<f64> + 'a,
@@ -98,8 +98,7 @@ where
     Curvature { mean, angles }
 }
 
-/// Cosine similarity of every frame with every other, `(T, T)` row-major, in `-1..=1`; a zero feature is similar to
-/// nothing (0).
+/// Cosine similarity of every frame with every other, `(T, T)` row-major, in `-1..=1`; 0 where a feature is zero.
 pub fn similarity(part: &Features) -> Vec<f64> {
     let unit: Vec<Vec<f64>> = part
         .rows()

@@ -1,6 +1,6 @@
-//! An animation as MP4, by whatever encoder the installed FFmpeg has: H.264 by x264, else by another, else MPEG-4.
+//! An animation as MP4, by the best encoder that the installed FFmpeg has: x264, another H.264 encoder, or MPEG-4.
 
-use super::animation::{Animation, Cel};
+use super::animation::{Animation, AnimationPicture};
 use ffmpeg_next::software::scaling;
 use ffmpeg_next::{self as ffmpeg, Dictionary, Packet, Rational, codec, color, encoder, format, frame};
 use image::RgbImage;
@@ -32,12 +32,12 @@ pub enum Mp4Error {
 /// See [`Mp4Error`].
 pub fn mp4(animation: &Animation<'_>) -> Result<Vec<u8>, Mp4Error> {
     ffmpeg::init()?;
-    // The encoders would print their statistics.
+    // Otherwise the encoders print their statistics.
     ffmpeg::log::set_level(ffmpeg::log::Level::Error);
     // The index can only be moved to the front of a real file.
     let file = tempfile::Builder::new().prefix("lift-").suffix(".mp4").tempfile()?;
     let mut writer: Option<Writer> = None;
-    animation.draw(f64::from(RATE), |Cel { image, seconds }| -> Result<(), Mp4Error> {
+    animation.draw(f64::from(RATE), |AnimationPicture { image, seconds }| -> Result<(), Mp4Error> {
         let repeats = (seconds * f64::from(RATE)).round().max(1.0) as usize;
         let writer = match &mut writer {
             Some(writer) => writer,
@@ -144,10 +144,10 @@ fn open(
     video.set_format(format::Pixel::YUV420P);
     video.set_time_base(Rational(1, RATE));
     video.set_frame_rate(Some(Rational(RATE, 1)));
-    // What swscale's default matrix made of the RGB, so that players undo the same.
+    // The matrix that swscale uses by default for RGB, so that players convert back with the same.
     video.set_colorspace(color::Space::SMPTE170M);
     video.set_color_range(color::Range::MPEG);
-    // For the encoders without a constant-quality mode.
+    // For encoders without a constant-quality mode.
     video.set_bit_rate(2_000_000);
     if global {
         video.set_flags(codec::Flags::GLOBAL_HEADER);

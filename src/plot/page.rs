@@ -1,12 +1,12 @@
-//! The clip as one web page: its frames and paths linked, everything inside, nothing fetched.
+//! The clips as one web page that links frames and paths. The file holds everything and fetches nothing.
 //!
-//! The template and its script are in `assets/page`; the data is inlined as JSON. Titles are any text: they enter the
-//! markup escaped, the JSON with every `<` as an escape, and the script only through `textContent`; a content policy
-//! in the page forbids it the network.
+//! The template and its script are in `assets/page`; the data is inlined as JSON. Titles may be any text: they are escaped in
+//! the markup and in the JSON (every `<`), and the script shows them through `textContent` alone. The page's content security
+//! policy forbids it the network.
 
 use super::encode::{data_address, escape, json_for_script};
 use super::measures::measure;
-use super::palette::{Half, Rgb, clip_colour_at};
+use super::palette::{Half, Rgb, clip_colour_at, hex};
 use super::sheet::time;
 use super::{ClipPaths, Projection, Quality, text};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 const TEMPLATE: &str = include_str!("../../assets/page/page.html");
 const STYLE: &str = include_str!("../../assets/page/style.css");
 const SCRIPT: &str = include_str!("../../assets/page/page.js");
-/// Longest side of a frame in the page, in pixels.
+/// The longest side of a frame in the page, in pixels.
 const PICTURE_SIDE: u32 = 480;
 
 /// Why the page could not be made.
@@ -34,7 +34,7 @@ pub enum PageError {
 pub struct PageClip<'a> {
     /// Its paths.
     pub clip: &'a ClipPaths,
-    /// Whether it is another clip's mirror in time: off at first, and drawn hollow.
+    /// Whether it is another clip mirrored in time: such a clip is switched off at first, and drawn hollow.
     pub mirror: bool,
 }
 
@@ -51,7 +51,7 @@ struct ClipData {
     title: String,
     mirror: bool,
     frames: usize,
-    /// Indices into the page's pictures, a frame each; a mirrored clip shares them.
+    /// Indices into the page's pictures, one per frame; a mirrored clip has the same pictures.
     pictures: Vec<usize>,
     colours: Halves<String>,
     distance: Vec<f64>,
@@ -133,7 +133,7 @@ pub fn page(
         });
     }
     let mut described_projections: Vec<ProjectionData> = projections.iter().map(describe).collect();
-    // A clip too short or too still for t-SNE has the same picture twice.
+    // For a clip that is too short or too still for t-SNE, both projections are the principal components.
     described_projections.dedup_by(|a, b| a.method == b.method);
     let projections = described_projections;
     let shown = Shown {
@@ -145,7 +145,7 @@ pub fn page(
     Ok(fill(&[("title", &title), ("style", STYLE), ("data", &json_for_script(&json)), ("script", SCRIPT)]))
 }
 
-/// One clip has the authors' colours and its mirror two others; several clips have a colour each.
+/// The colour of a point. One clip has the authors' colours and its mirror two others; several clips have one colour each.
 fn colour(lone: bool, mirror: bool, number: usize, half: Half, time: f64) -> Rgb {
     match (lone, mirror, half) {
         (true, false, half) => half.colour(time),
@@ -153,10 +153,6 @@ fn colour(lone: bool, mirror: bool, number: usize, half: Half, time: f64) -> Rgb
         (true, true, Half::Reconstruction) => clip_colour_at(2, time),
         _ => clip_colour_at(number, time),
     }
-}
-
-fn hex([red, green, blue]: Rgb) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 fn describe(projection: &Projection) -> ProjectionData {
@@ -178,7 +174,7 @@ fn describe(projection: &Projection) -> ProjectionData {
     }
 }
 
-/// To six significant digits, which no screen can tell from the rest.
+/// Rounds to six significant digits, more than a screen can show.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
@@ -187,7 +183,7 @@ fn rounded(value: f64) -> f64 {
     (value * unit).round() / unit
 }
 
-/// The template with every `{{name}}` replaced; what is put in is not looked at again.
+/// The template with every `{{name}}` replaced; placeholders inside a value are not replaced.
 fn fill(values: &[(&str, &str)]) -> String {
     let mut page = String::new();
     let mut rest = TEMPLATE;

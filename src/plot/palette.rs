@@ -1,7 +1,7 @@
-//! Colours that colour-blind readers tell apart.
+//! Colours that colour-blind readers can tell apart.
 //!
-//! Time is lightness, dark to light: ColorBrewer's *Reds* for the frame features and *Blues* for the reconstruction,
-//! as the authors have them, cut where they would fade into the paper. Red and blue stay apart under the common colour
+//! Lightness shows time, from dark to light: ColorBrewer's *Reds* for the frame features and *Blues* for the reconstruction,
+//! as in the authors' figure, without the shades that are nearly white. Red and blue stay apart under the common colour
 //! deficiencies; marker shapes tell them apart as well. Clips side by side take the colours of Okabe & Ito (2008), and
 //! matrices *cividis* (Nuñez, Anderton & Renslow 2018).
 
@@ -44,7 +44,7 @@ const CIVIDIS: [Rgb; 9] = [
     [254, 232, 56],
 ];
 
-/// How many clips a comparison can hold and still give each a colour of its own.
+/// The most clips that a figure can show, each in a colour of its own.
 pub const MOST_CLIPS: usize = OKABE_ITO.len();
 
 /// Which of a clip's two paths.
@@ -57,7 +57,7 @@ pub enum Half {
 }
 
 impl Half {
-    /// What a legend calls it.
+    /// Its name in a legend.
     pub fn label(self) -> &'static str {
         match self {
             Half::Features => "frame features",
@@ -76,7 +76,7 @@ pub fn clip_colour(clip: usize) -> Rgb {
     OKABE_ITO[clip % OKABE_ITO.len()]
 }
 
-/// A clip's colour at `time` in `0..=1`: from darker than itself to lighter.
+/// A clip's colour at `time` in `0..=1`: from a darker to a lighter shade of it.
 pub fn clip_colour_at(clip: usize, time: f64) -> Rgb {
     let base = clip_colour(clip);
     ramp(&[mix(base, [0, 0, 0], 0.45), base, mix(base, WHITE, 0.5)], time)
@@ -87,7 +87,12 @@ pub fn cividis(share: f64) -> Rgb {
     ramp(&CIVIDIS, share)
 }
 
-/// `from` with `share` of `to` in it.
+/// The colour as HTML and SVG write it: `#rrggbb`.
+pub fn hex([red, green, blue]: Rgb) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// The mixture of two colours; `share` in `0..=1` is that of `to`.
 pub fn mix(from: Rgb, to: Rgb, share: f64) -> Rgb {
     std::array::from_fn(|channel| {
         let (from, to) = (f64::from(from[channel]), f64::from(to[channel]));

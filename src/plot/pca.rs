@@ -1,9 +1,9 @@
-//! Principal components, by scikit-learn's conventions, so that a picture can be compared with one made there.
+//! Principal components by scikit-learn's conventions, so that figures can be compared with those made there.
 //!
 //! `sklearn.decomposition.PCA` with the full solver: columns centred, thin SVD, each component's sign chosen so that
-//! its entry of largest magnitude is positive, explained variance `s^2 / (n - 1)`. In f64, from f32 features, on one
-//! thread: t-SNE starts from these numbers and is chaotic, so that a last bit that hung on the number of threads would
-//! make another picture.
+//! its entry of largest magnitude is positive, explained variance `s^2 / (n - 1)`. Computed in f64 from f32 features, on one
+//! thread: t-SNE starts from these numbers and is chaotic, so a last bit that depended on the number of threads would change
+//! the whole figure.
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -39,7 +39,7 @@ pub fn pca(points: &[Vec<f64>]) -> Result<Pca, NoConvergence> {
         .collect();
     let centred = Mat::<f64>::from_fn(points.len(), width, |row, column| points[row][column] - mean[column]);
     let total = centred.squared_norm_l2();
-    // Below the rounding of the f32 features nothing moves: directions would be those of the rounding.
+    // Variance below the rounding of f32 features counts as none: its directions would be those of the rounding.
     let size: f64 = points.iter().flatten().map(|value| value * value).sum();
     if total <= size * 1e-13 || total == 0.0 {
         return Ok(flat);

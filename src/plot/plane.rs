@@ -1,6 +1,6 @@
-//! A panel that shows a plane: equal scale on both axes, paths with arrows, and things put where nothing else is.
+//! A panel that shows a plane with equal scales on both axes: paths with arrows, and labels placed where they cover nothing.
 
-use super::palette::{GRID, RULE, Rgb, mix};
+use super::palette::{GRID, Half, RULE, Rgb, mix};
 use super::scene::{Area, Scene};
 use super::sheet::{Marker, time};
 
@@ -11,7 +11,7 @@ pub struct Plane {
     pub area: Area,
     /// CSS pixels per unit of the plane.
     pub scale: f64,
-    /// Whether the points differ at all; if not, `scale` says nothing.
+    /// Whether the points differ at all; if not, `scale` has no meaning.
     pub moves: bool,
     middle: [f64; 2],
 }
@@ -50,8 +50,8 @@ impl Plane {
         points.iter().map(|point| self.at(*point)).collect()
     }
 
-    /// The panel's frame and a light grid, square and without numbers: in t-SNE's plane they would mean nothing, in
-    /// PCA's only the proportions matter, and those the grid shows.
+    /// Draws the panel's frame and a light square grid without numbers: in t-SNE's plane numbers mean nothing, and in PCA's
+    /// only the proportions matter, which the grid shows.
     pub fn draw(&self, scene: &mut Scene) {
         let step = nice_step(64.0 / self.scale) * self.scale;
         let origin = self.at([0.0, 0.0]);
@@ -94,22 +94,35 @@ pub struct PathLook<'a> {
     pub width: f64,
 }
 
-/// From this number of frames on markers cover each other so far that mostly their rims are seen.
+/// From this number of frames on, markers cover each other so much that mostly their rims are seen.
 const CROWDED: usize = 41;
 
-/// The rim's colour at `time` of a path whose colours are `colour`: dark where markers stand alone, and where they
-/// crowd hardly darker than the marker, so that the colour of time still shows.
+/// The colour of a marker's rim at `time` on a path with the colours `colour`: dark for few markers, and only a little darker
+/// than the marker for many, so that the colour of time stays visible.
 pub fn rim_colour(colour: &dyn Fn(f64) -> Rgb, frames: usize, time: f64) -> Rgb {
     if frames < CROWDED { colour(0.0) } else { mix(colour(time), [0; 3], 0.12) }
 }
 
-/// A marker's radius that suits so many points.
+/// The marker radius that suits this number of points.
 pub fn marker_radius(frames: usize) -> f64 {
     match frames {
         0..=20 => 6.0,
         21..=40 => 4.6,
         _ => 3.6,
     }
+}
+
+/// Draws the path of a half; its points are already on the sheet.
+pub fn draw_half(scene: &mut Scene, path: &[[f64; 2]], frames: usize, half: Half) {
+    let colour = |time| half.colour(time);
+    let look = PathLook {
+        colour: &colour,
+        rim: &|time| rim_colour(&colour, frames, time),
+        marker: Marker::of(half),
+        radius: marker_radius(frames),
+        width: 2.0,
+    };
+    draw_path(scene, path, frames, &look);
 }
 
 /// Draws the path's first `points` (already on the sheet) of `frames` in all: lines, arrowheads where there is room,
@@ -171,7 +184,7 @@ pub fn place_near(
     for distance in [16.0, 28.0, 44.0, 64.0, 90.0, 120.0, 160.0] {
         for direction in 0..32 {
             let (sin, cos) = (f64::from(direction) * std::f64::consts::TAU / 32.0).sin_cos();
-            // How far the label's middle must be for its edge to be `distance` away in this direction.
+            // How far away the label's middle must be for its edge to be `distance` away in this direction.
             let reach = (w / 2.0 / cos.abs().max(1e-9)).min(h / 2.0 / sin.abs().max(1e-9)) + distance;
             let centre = [point[0] + cos * reach, point[1] + sin * reach];
             let area = Area::new(centre[0] - w / 2.0, centre[1] - h / 2.0, w, h);

@@ -1,10 +1,11 @@
 //! The joint projection of all paths of a figure on the plane.
 //!
-//! Each path is centred on its own mean, then all are projected together (as the authors do for the two halves of one
-//! clip), so that paths are compared by their shape and direction and not by where they lie.
+//! Each path is centred on its own mean, then all are projected together (as the authors do for the two paths of one clip),
+//! so that paths are compared by shape and direction, not by position.
 
+use super::palette::Half;
 use super::pca::{NoConvergence, pca};
-use super::tsne::{Settings, tsne};
+use super::tsne::{TsneSettings, tsne};
 use super::{ClipPaths, Features};
 
 /// How features become points of the plane.
@@ -16,7 +17,7 @@ pub enum Method {
     Tsne,
 }
 
-/// What to project, and with which luck.
+/// How to project.
 #[derive(Debug, Clone, Copy)]
 pub struct ProjectionSettings {
     /// The method.
@@ -56,6 +57,13 @@ pub struct PlanePaths {
     pub features: Vec<[f64; 2]>,
     /// Of LiFT's reconstruction.
     pub reconstructed: Vec<[f64; 2]>,
+}
+
+impl PlanePaths {
+    /// The points of one of the two paths.
+    pub fn half(&self, half: Half) -> &[[f64; 2]] {
+        if half == Half::Features { &self.features } else { &self.reconstructed }
+    }
 }
 
 /// All clips' paths in one plane.
@@ -103,13 +111,13 @@ pub fn fitted_perplexity(wanted: f64, points: usize) -> f64 {
 /// Below this number of points t-SNE has no neighbourhoods to keep, and the principal components are drawn.
 const FEWEST_POINTS: usize = 8;
 
-/// t-SNE's points turned so that their longer side lies flat, as a page has room; the turn itself means nothing there.
+/// Turns t-SNE's points so that their longer side is horizontal, where a page has room; t-SNE gives the rotation no meaning.
 fn upright(points: &[[f64; 2]]) -> Result<Vec<[f64; 2]>, NoConvergence> {
     let rows: Vec<Vec<f64>> = points.iter().map(|point| point.to_vec()).collect();
     Ok(pca(&rows)?.scores)
 }
 
-/// t-SNE's starts: many for the few points of a clip, fewer where each costs more.
+/// The number of t-SNE's starts: many for the few points of a clip, fewer where each start costs more.
 fn starts(points: usize) -> usize {
     match points {
         0..=64 => 12,
@@ -123,7 +131,11 @@ fn starts(points: usize) -> usize {
 ///
 /// # Errors
 /// [`NoConvergence`] if the singular value decomposition does not converge.
-pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Projection, NoConvergence> {
+pub fn project<'a>(
+    clips: impl IntoIterator<Item = &'a ClipPaths>,
+    settings: ProjectionSettings,
+) -> Result<Projection, NoConvergence> {
+    let clips: Vec<&ClipPaths> = clips.into_iter().collect();
     let points: Vec<Vec<f64>> =
         clips.iter().flat_map(|clip| [&clip.features, &clip.reconstructed]).flat_map(centred).collect();
     let components = pca(&points)?;
@@ -135,12 +147,12 @@ pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Proj
         }
         _ => {
             let perplexity = fitted_perplexity(settings.perplexity, points.len());
-            let run = Settings { perplexity, seed: settings.seed, starts: starts(points.len()) };
+            let run = TsneSettings { perplexity, seed: settings.seed, starts: starts(points.len()) };
             let found = tsne(&points, &components.scores, run);
             (upright(&found.points)?, Quality::Divergence { perplexity, divergence: found.divergence })
         }
     };
-    gather_still(&mut plane, clips);
+    gather_still(&mut plane, &clips);
     let mut rest = plane.as_slice();
     let mut take = |count: usize| {
         let (path, after) = rest.split_at(count);
@@ -154,9 +166,9 @@ pub fn project(clips: &[ClipPaths], settings: ProjectionSettings) -> Result<Proj
     Ok(Projection { clips, quality })
 }
 
-/// Puts the points of all halves that stand still on one place: centred they are all zero, but what a projection makes
-/// of equal rows differs by rounding, and a panel that shows nothing else would enlarge that to its full size.
-fn gather_still(plane: &mut [[f64; 2]], clips: &[ClipPaths]) {
+/// Puts the points of all paths that stand still at one place. Centred they are all zero, but a projection gives equal rows
+/// points that differ by rounding, and a panel that shows nothing else would enlarge that difference to its full size.
+fn gather_still(plane: &mut [[f64; 2]], clips: &[&ClipPaths]) {
     let still: Vec<bool> = clips
         .iter()
         .flat_map(|clip| [&clip.features, &clip.reconstructed])
@@ -168,7 +180,7 @@ fn gather_still(plane: &mut [[f64; 2]], clips: &[ClipPaths]) {
     plane.iter_mut().zip(&still).filter(|(_, still)| **still).for_each(|(point, _)| *point = middle);
 }
 
-/// Whether all rows are one: a still, or a clip of which one frame was taken over and over.
+/// Whether all rows are equal: the clip is a still, or one frame was taken again and again.
 fn stands_still(part: &Features) -> bool {
     part.rows().next().is_none_or(|first| part.rows().all(|row| row == first))
 }

@@ -1,10 +1,10 @@
-//! A scene as a bitmap: plotters' rasteriser for the shapes, at up to three times the density, then averaged down.
+//! A scene as a bitmap: plotters rasterises the shapes at up to three times the density, and the result is averaged down.
 //!
-//! Its coordinates are whole pixels; at three times the density that is a third of a pixel, and edges get nine levels
-//! on top of its own smoothing. Text goes through [`super::text`], since plotters drops the glyphs' side bearings.
+//! The coordinates of plotters are whole pixels; at three times the density that is a third of a pixel, and edges get nine
+//! levels besides its own smoothing. Text is drawn by [`super::text`], because plotters drops the glyphs' side bearings.
 
 use super::palette::{Rgb, WHITE};
-use super::scene::{Area, Scene, Shape};
+use super::scene::{Area, CSS_DPI, Scene, Shape};
 use super::text;
 use super::text::Font;
 use image::RgbImage;
@@ -14,7 +14,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::RGBColor;
 use std::sync::Arc;
 
-/// Samples per pixel and axis: fewer where pixels are small themselves, so that print densities fit in memory.
+/// Samples per pixel and axis: fewer where the pixels are small anyway, so that print densities fit in memory.
 pub(super) fn samples(scale: f64) -> u32 {
     match scale {
         _ if scale <= 2.5 => 3,
@@ -23,7 +23,7 @@ pub(super) fn samples(scale: f64) -> u32 {
     }
 }
 
-/// The largest side of a bitmap in pixels, so that no density asks for more memory than there is.
+/// The largest side of a bitmap in pixels, which bounds the memory whatever the density.
 pub const LARGEST_SIDE: f64 = 8192.0;
 
 /// Draws `scene` at `scale` pixels per CSS pixel (made smaller where a side would exceed [`LARGEST_SIDE`]).
@@ -50,7 +50,7 @@ pub fn rasterise(scene: &Scene, scale: f64) -> RgbImage {
 pub fn png(scene: &Scene, dpi: f64) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
-    rasterise(scene, dpi / 96.0).write_with_encoder(encoder)?;
+    rasterise(scene, dpi / CSS_DPI).write_with_encoder(encoder)?;
     Ok(bytes)
 }
 
@@ -78,7 +78,7 @@ fn average(sheet: &RgbImage, width: u32, height: u32, samples: u32) -> RgbImage 
     RgbImage::from_raw(width, height, out).unwrap_or_default()
 }
 
-/// Pictures already brought to a size, by identity, since a figure shows some of them twice.
+/// Pictures that were scaled before, by address and size, because a figure shows some of them twice.
 type ScaledPictures = Vec<(*const RgbImage, (u32, u32), RgbImage)>;
 
 fn paint(sheet: &mut RgbImage, shape: &Shape, scale: f64, scaled: &mut ScaledPictures) {
@@ -126,7 +126,7 @@ fn whole(point: [f64; 2], scale: f64) -> (i32, i32) {
     ((point[0] * scale).round() as i32, (point[1] * scale).round() as i32)
 }
 
-/// Runs one call of the rasteriser; drawing into memory has no way to fail.
+/// Runs one call of the rasteriser; drawing into memory cannot fail.
 fn with_backend(sheet: &mut RgbImage, draw: impl FnOnce(&mut BitMapBackend<'_>)) {
     let size = sheet.dimensions();
     draw(&mut BitMapBackend::with_buffer(sheet, size));
@@ -165,7 +165,7 @@ fn picture(sheet: &mut RgbImage, area: Area, image: &Arc<RgbImage>, scale: f64, 
     let size = (side(area.w), side(area.h));
     let key = Arc::as_ptr(image);
     if !scaled.iter().any(|(of, at, _)| *of == key && *at == size) {
-        // The box filter of `thumbnail` is right (and fast) for large reductions, a triangle for the rest.
+        // The box filter of `thumbnail` is good and fast for large reductions; the triangle filter is for the others.
         let reduced = if image.width() > 2 * size.0 && image.height() > 2 * size.1 {
             thumbnail(image.as_ref(), size.0, size.1)
         } else {

@@ -1,4 +1,4 @@
-//! Clips for the tests: made-up ones always, the authors' sample clips where they are at hand.
+//! Clips for the tests: made-up clips, and the authors' sample clips where `LIFT_SHARED` names their folder.
 
 use super::{ClipPaths, Features};
 use image::RgbImage;
@@ -37,7 +37,7 @@ pub(crate) fn made_up(title: &str, frames: usize, (width, height): (u32, u32)) -
     }
 }
 
-/// A clip whose frames are all one.
+/// A clip whose frames are all the same.
 pub(crate) fn still() -> ClipPaths {
     let mut clip = made_up("A still", 16, (120, 90));
     for part in [&mut clip.features, &mut clip.reconstructed] {
@@ -48,7 +48,7 @@ pub(crate) fn still() -> ClipPaths {
     clip
 }
 
-/// The folder of goldens; none, said once per test, where it is not given.
+/// The folder of goldens; if it is not given, prints that the test is skipped.
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("LIFT_SHARED").map(PathBuf::from);
     if folder.is_none() {

@@ -1,11 +1,14 @@
-//! A drawing as a list of shapes, which the bitmap and the SVG writer both read.
+//! A drawing as a list of shapes, which both the bitmap writer and the SVG writer read.
 //!
-//! Units are CSS pixels (1/96 inch), y down, fractions allowed; an output decides about the density.
+//! Units are CSS pixels (1/96 inch) and may be fractions; y grows downwards. The output decides about the density.
 
 use super::palette::{Rgb, WHITE};
 use super::text::{self, Anchor, Font};
 use image::RgbImage;
 use std::sync::Arc;
+
+/// CSS pixels per inch.
+pub const CSS_DPI: f64 = 96.0;
 
 /// An upright rectangle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,7 +112,7 @@ pub enum Shape {
     },
     /// One line of text.
     Text {
-        /// Any text; whoever writes it out escapes it.
+        /// Any text; the writers escape it.
         text: String,
         /// Anchor point: x by `anchor`, y the baseline.
         at: [f64; 2],
@@ -134,7 +137,7 @@ pub struct Scene {
     pub width: f64,
     /// Height of the sheet.
     pub height: f64,
-    /// What the sheet is called, for readers that do not see it.
+    /// The title of the sheet, for screen readers.
     pub title: String,
     /// The shapes, the first painted first.
     pub shapes: Vec<Shape>,
@@ -147,7 +150,7 @@ impl Scene {
         Self { width, height, title: title.to_string(), shapes: vec![paper] }
     }
 
-    /// Cuts the sheet to the height that its content turned out to need.
+    /// Sets the height of the sheet to what its content needs.
     pub fn cut(&mut self, height: f64) {
         self.height = height;
         if let Some(Shape::Block { area, .. }) = self.shapes.first_mut() {

@@ -1,4 +1,4 @@
-//! What all figures share: the sheet's measures, its header, the strip of frames, the legend.
+//! The parts that figures share: the sheet's sizes, its header, the strip of frames, the legend.
 
 use super::ClipPaths;
 use super::palette::{GREY, Half, INK, RULE, Rgb};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Width of a figure in CSS pixels.
 pub const WIDTH: f64 = 900.0;
-/// White around it.
+/// The white margin around it.
 pub const MARGIN: f64 = 32.0;
 /// Width inside the margins.
 pub const INNER: f64 = WIDTH - 2.0 * MARGIN;
@@ -64,8 +64,8 @@ pub fn aspect(clip: &ClipPaths) -> f64 {
         .map_or(1.0, |frame| f64::from(frame.width().max(1)) / f64::from(frame.height().max(1)))
 }
 
-/// A strip of frames in `room`, at the side that `place` says, each over a bar of its time's colour and its number;
-/// returns the height it took (0 if the clip has no pictures).
+/// Draws a strip of frames in `room`, aligned as `place` says. Below each frame are a bar in the colour of its time and its
+/// number. Returns the height of the strip (0 if the clip has no pictures).
 pub fn strip(
     scene: &mut Scene,
     clip: &ClipPaths,

@@ -1,12 +1,27 @@
-//! Frame-by-frame cosine similarity, of the features and of the reconstruction, on one scale.
+//! The figure `similarity`: cosine similarity of every two frames, for the features and the reconstruction, on one scale.
 
-use super::ClipPaths;
+use super::error::DrawError;
+use super::figure::{Draw, Figure};
 use super::measures::similarity as cosines;
 use super::palette::{Half, RULE, cividis};
 use super::plane::nice_step;
 use super::scene::{Area, Scene};
 use super::sheet::{BODY, INNER, MARGIN, SMALL, header, strip, strip_frames};
 use super::text::{Anchor, Font};
+use super::{ClipPaths, Drawing};
+
+/// The figure of the command line.
+pub static FIGURE: Figure = Figure {
+    name: "similarity",
+    about: "How alike the frames are, each with each",
+    one_clip: true,
+    draw: Draw::Still(from_drawing),
+    text: None,
+};
+
+fn from_drawing(drawing: &Drawing<'_>) -> Result<Scene, DrawError> {
+    Ok(similarity(drawing.only(FIGURE.name)?, &drawing.title(), &drawing.look.halves))
+}
 
 /// Draws the matrices of one clip, `halves` of it, under `title`.
 pub fn similarity(clip: &ClipPaths, title: &str, halves: &[Half]) -> Scene {
@@ -22,7 +37,7 @@ pub fn similarity(clip: &ClipPaths, title: &str, halves: &[Half]) -> Scene {
         .map(|half| cosines(if *half == Half::Features { &clip.features } else { &clip.reconstructed }))
         .collect();
     let least = matrices.iter().flatten().copied().fold(1.0, f64::min);
-    // A scale from a round number below the least to 1, never so short that rounding noise would be stretched over it.
+    // The scale runs from a round number below the least to 1, and is never so short that it would show rounding noise.
     let low = ((least * 20.0 + 1e-9).floor() / 20.0).clamp(-1.0, 0.95);
     let share = |value: f64| (value - low) / (1.0 - low);
 

@@ -1,15 +1,15 @@
 //! A scene as SVG: coordinates to a hundredth of a pixel, text as text, pictures inside.
 //!
-//! Written out here because plotters' SVG writer rounds to whole pixels and labels its pictures `data:png`, which is
-//! no media type.
+//! It is written here because the SVG writer of plotters rounds to whole pixels and labels its pictures `data:png`, which is
+//! not a media type.
 
 use super::encode::{data_address, escape};
-use super::palette::Rgb;
+use super::palette::hex;
 use super::scene::{Scene, Shape};
 use super::text::Anchor;
 use std::fmt::Write as _;
 
-/// Pictures keep this many pixels per CSS pixel, so that they stay sharp when zoomed.
+/// Pictures have this many pixels per CSS pixel, so that they stay sharp when zoomed.
 const PICTURE_DENSITY: f64 = 3.0;
 
 /// The scene as a whole SVG document.
@@ -90,10 +90,6 @@ fn element(out: &mut String, shape: &Shape) -> Result<(), image::ImageError> {
         }
     };
     Ok(())
-}
-
-fn hex([red, green, blue]: Rgb) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 fn number(value: f64) -> String {

@@ -1,7 +1,7 @@
 //! Text without system fonts: DejaVu Sans from a crate, measured and drawn with its side bearings and kerning.
 //!
-//! DejaVu covers Latin, Greek, Cyrillic and much else, but not every script: a character it lacks is drawn as an empty
-//! box, so that a title keeps its length and nothing fails. SVG and HTML keep the characters themselves.
+//! DejaVu covers Latin, Greek, Cyrillic and more, but not every script: a character that it lacks is drawn as an empty box, so
+//! that nothing fails. SVG and HTML keep the characters themselves.
 
 use super::palette::Rgb;
 use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont, point};
@@ -13,18 +13,18 @@ static REGULAR: LazyLock<Option<FontRef<'static>>> =
 static BOLD: LazyLock<Option<FontRef<'static>>> =
     LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::bold()).ok());
 
-/// Drawn for a character that the font lacks.
+/// The box that is drawn for a character that the font lacks.
 const MISSING: char = '\u{25a1}';
 const ELLIPSIS: char = '\u{2026}';
 
-/// Where a text's `x` is in it.
+/// Which point of a text its `x` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
-    /// At its start.
+    /// Its start.
     Start,
-    /// At its middle.
+    /// Its middle.
     Middle,
-    /// At its end.
+    /// Its end.
     End,
 }
 
@@ -55,7 +55,7 @@ fn face(bold: bool) -> Option<&'static FontRef<'static>> {
     if bold { BOLD.as_ref() } else { REGULAR.as_ref() }
 }
 
-/// `ab_glyph` scales a font by its height from descent to ascent, everyone else by its em.
+/// Converts an em size to the scale of `ab_glyph`, which is the height from descent to ascent.
 fn scale(face: &FontRef<'_>, em: f64) -> PxScale {
     let units = face.units_per_em().unwrap_or(2048.0);
     PxScale::from(em as f32 * face.height_unscaled() / units)

@@ -1,14 +1,31 @@
-//! The authors' figure: a strip of frames, and the two paths of one clip in the plane.
+//! The figure `trajectory`, after the authors': a strip of frames, and the two paths of one clip in the plane.
 
+use super::error::DrawError;
+use super::figure::{Draw, Figure};
 use super::palette::{Half, INK, RULE, WHITE};
-use super::plane::{PathLook, Plane, draw_path, ink_of, marker_radius, place_near, rim_colour};
+use super::plane::{Plane, draw_half, ink_of, marker_radius, place_near};
 use super::scene::{Area, Scene};
-use super::sheet::{Entry, INNER, MARGIN, Marker, SMALL, WIDTH, aspect, header, legend, picture, strip};
+use super::sheet::{Entry, INNER, MARGIN, SMALL, WIDTH, aspect, header, legend, picture, strip};
 use super::text::{Anchor, Font};
-use super::{ClipPaths, PlanePaths, Projection};
+use super::{ClipPaths, Drawing, PlanePaths, Projection};
 
-/// Below this share of the picture a reconstruction gets an inset that shows it enlarged.
+/// A reconstruction that is smaller than this share of the panel gets an inset that shows it enlarged.
 const SMALL_SHARE: f64 = 0.1;
+
+/// The figure of the command line.
+pub static FIGURE: Figure = Figure {
+    name: "trajectory",
+    about: "The paths of one clip, with its frames",
+    one_clip: true,
+    draw: Draw::Still(from_drawing),
+    text: None,
+};
+
+fn from_drawing(drawing: &Drawing<'_>) -> Result<Scene, DrawError> {
+    let clip = drawing.only(FIGURE.name)?;
+    let projection = drawing.projection(drawing.method())?;
+    Ok(trajectory(clip, &drawing.title(), &projection, &drawing.look.halves))
+}
 
 /// Draws one clip's paths, `halves` of them, under `title`.
 pub fn trajectory(clip: &ClipPaths, title: &str, projection: &Projection, halves: &[Half]) -> Scene {
@@ -29,30 +46,12 @@ pub fn trajectory(clip: &ClipPaths, title: &str, projection: &Projection, halves
     scene
 }
 
-/// One half's points.
-pub fn half_of(paths: &PlanePaths, half: Half) -> &[[f64; 2]] {
-    if half == Half::Features { &paths.features } else { &paths.reconstructed }
-}
-
-/// Draws a half's path, already on the sheet.
-pub fn draw_half(scene: &mut Scene, path: &[[f64; 2]], frames: usize, half: Half) {
-    let colour = |time| half.colour(time);
-    let look = PathLook {
-        colour: &colour,
-        rim: &|time| rim_colour(&colour, frames, time),
-        marker: Marker::of(half),
-        radius: marker_radius(frames),
-        width: 2.0,
-    };
-    draw_path(scene, path, frames, &look);
-}
-
 fn paths_panel(scene: &mut Scene, clip: &ClipPaths, paths: &PlanePaths, halves: &[Half], area: Area) {
     let padding = if clip.frames.is_empty() { 36.0 } else { 62.0 };
-    let points = halves.iter().flat_map(|half| half_of(paths, *half));
+    let points = halves.iter().flat_map(|half| paths.half(*half));
     let plane = Plane::fit(area, points, padding);
     plane.draw(scene);
-    let drawn: Vec<Vec<[f64; 2]>> = halves.iter().map(|half| plane.path(half_of(paths, *half))).collect();
+    let drawn: Vec<Vec<[f64; 2]>> = halves.iter().map(|half| plane.path(paths.half(*half))).collect();
     let mut ink: Vec<[f64; 2]> = drawn.iter().flat_map(|path| ink_of(path)).collect();
     let mut taken = Vec::new();
     inset(scene, paths, halves, &plane, &mut taken, &mut ink);
@@ -64,7 +63,7 @@ fn paths_panel(scene: &mut Scene, clip: &ClipPaths, paths: &PlanePaths, halves: 
     }
 }
 
-/// An enlarged view of a reconstruction that is too small to read beside the features.
+/// Draws an enlarged view of a reconstruction that is too small to read beside the features.
 fn inset(
     scene: &mut Scene,
     paths: &PlanePaths,
@@ -77,7 +76,7 @@ fn inset(
     if halves.len() < 2 || !halves.contains(&half) {
         return;
     }
-    let points = half_of(paths, half);
+    let points = paths.half(half);
     let path = plane.path(points);
     let Some(bounds) = bounds(&path) else { return };
     let extent = bounds.w.max(bounds.h);
@@ -109,7 +108,7 @@ fn inset(
     taken.push(box_area);
 }
 
-/// Pictures of the first and the last frame beside the path's ends.
+/// Draws pictures of the first and the last frame beside the path's ends.
 fn ends(
     scene: &mut Scene,
     clip: &ClipPaths,
@@ -150,7 +149,7 @@ fn bounds(path: &[[f64; 2]]) -> Option<Area> {
     Some(Area::new(low[0], low[1], high[0] - low[0], high[1] - low[1]))
 }
 
-/// Two lines from one area's corners to the other's that cross neither.
+/// Two lines between the corners of two areas that cross neither area.
 fn nearest_corners(from: &Area, to: &Area) -> [([f64; 2], [f64; 2]); 2] {
     let (a, b) = (from.centre(), to.centre());
     let corner = |area: &Area, right: bool, low: bool| {

@@ -1,10 +1,10 @@
 //! t-SNE (van der Maaten & Hinton 2008), the exact method, step for step as scikit-learn's `TSNE` does it.
 //!
-//! Written here because the crates at hand refuse the setting the authors' figure uses: they want three times the
-//! perplexity below the number of points, and a clip of 16 frames is 32 points at perplexity 30. At that setting the
-//! descent is chaotic (a change in the last bit can end in a knot with a hundred times the divergence), so several
-//! seeded starts are run and the one of lowest Kullback-Leibler divergence is kept; scikit-learn runs one. All
-//! arithmetic is f64 in a fixed order, so a seed gives one picture on one machine whatever the number of threads.
+//! It is written here because the crates refuse the setting of the authors' figure: they require that three times the
+//! perplexity is below the number of points, and a clip of 16 frames is 32 points at perplexity 30. At that setting the
+//! descent is chaotic (a change in the last bit can end at a hundred times the divergence), so several seeded starts are run
+//! and the one of lowest Kullback-Leibler divergence is kept; scikit-learn runs one. All
+//! arithmetic is f64 in a fixed order, so on one machine a seed gives one result whatever the number of threads.
 
 use rand::Rng;
 use rand::SeedableRng;
@@ -15,18 +15,18 @@ use rayon::prelude::*;
 const ITERATIONS: usize = 1000;
 const EXPLORATION: usize = 250;
 const EXAGGERATION: f64 = 12.0;
-/// The descent looks at its progress this often and stops where nothing moves or improves any more.
+/// The descent checks its progress after this many iterations, and stops if nothing moves or improves any more.
 const CHECK_EVERY: usize = 50;
 const PATIENCE: usize = 300;
 const SMALLEST_GRADIENT: f64 = 1e-7;
 /// Standard deviation of the start's first coordinate.
 const START_DEVIATION: f64 = 1e-4;
-/// Relative size of the noise that tells the second and later starts from the first.
+/// Relative size of the noise that is added to the second and later starts.
 const START_NOISE: f64 = 0.1;
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct TsneSettings {
     /// Effective number of neighbours, in `1.0..n - 1`.
     pub perplexity: f64,
     /// Seeds the starts after the first, which is the principal components as they are.
@@ -35,9 +35,9 @@ pub struct Settings {
     pub starts: usize,
 }
 
-/// The best of the starts.
+/// The result of the best start.
 #[derive(Debug, Clone)]
-pub struct Embedding {
+pub struct TsneResult {
     /// Coordinates, `(n, 2)`.
     pub points: Vec<[f64; 2]>,
     /// Kullback-Leibler divergence of the picture's affinities from the features', in nats.
@@ -91,7 +91,7 @@ pub fn affinities(points: &[Vec<f64>], perplexity: f64) -> Vec<f64> {
 }
 
 /// Embeds `points` in the plane, starting from their principal components `pca` (`(n, 2)`).
-pub fn tsne(points: &[Vec<f64>], pca: &[[f64; 2]], settings: Settings) -> Embedding {
+pub fn tsne(points: &[Vec<f64>], pca: &[[f64; 2]], settings: TsneSettings) -> TsneResult {
     let wanted = affinities(points, settings.perplexity);
     (0..settings.starts.max(1) as u64)
         .into_par_iter()
@@ -99,7 +99,7 @@ pub fn tsne(points: &[Vec<f64>], pca: &[[f64; 2]], settings: Settings) -> Embedd
         .collect::<Vec<_>>()
         .into_iter()
         .min_by(|a, b| a.divergence.total_cmp(&b.divergence))
-        .unwrap_or_else(|| Embedding { points: pca.to_vec(), divergence: f64::INFINITY })
+        .unwrap_or_else(|| TsneResult { points: pca.to_vec(), divergence: f64::INFINITY })
 }
 
 fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
@@ -121,7 +121,7 @@ fn begin(pca: &[[f64; 2]], seed: u64, start: u64) -> Vec<[f64; 2]> {
 }
 
 /// Gradient descent with momentum and per-coordinate gains, first on exaggerated affinities, then on the true ones.
-fn descend(wanted: &[f64], mut points: Vec<[f64; 2]>) -> Embedding {
+fn descend(wanted: &[f64], mut points: Vec<[f64; 2]>) -> TsneResult {
     let exaggerated: Vec<f64> = wanted.iter().map(|value| value * EXAGGERATION).collect();
     for (affinity, iterations, momentum) in
         [(exaggerated.as_slice(), 0..EXPLORATION, 0.5), (wanted, EXPLORATION..ITERATIONS, 0.8)]
@@ -144,10 +144,10 @@ fn descend(wanted: &[f64], mut points: Vec<[f64; 2]>) -> Embedding {
         }
     }
     let divergence = divergence(wanted, &points);
-    Embedding { points, divergence: if divergence.is_finite() { divergence } else { f64::INFINITY } }
+    TsneResult { points, divergence: if divergence.is_finite() { divergence } else { f64::INFINITY } }
 }
 
-/// What a descent carries from step to step.
+/// The state of a descent from step to step.
 struct Momentum {
     rate: f64,
     update: Vec<[f64; 2]>,
@@ -167,7 +167,8 @@ impl Momentum {
         }
     }
 
-    /// One step: a coordinate's gain grows while it keeps going downhill and shrinks when it turns. Returns the norm of the gradient times the gains.
+    /// One step. A coordinate's gain grows while it keeps its direction and shrinks when it turns. Returns the norm of the
+    /// gradient times the gains.
     fn step(&mut self, affinity: &[f64], points: &mut [[f64; 2]], momentum: f64) -> f64 {
         step_gradient(affinity, points, &mut self.kernel, &mut self.gradient);
         let mut squared = 0.0;
@@ -236,8 +237,8 @@ mod tests {
     use crate::plot::goldens::Dimred;
     use crate::plot::pca::pca;
 
-    fn settings(seed: u64, starts: usize) -> Settings {
-        Settings { perplexity: 30.0, seed, starts }
+    fn settings(seed: u64, starts: usize) -> TsneSettings {
+        TsneSettings { perplexity: 30.0, seed, starts }
     }
 
     #[test]
@@ -330,7 +331,7 @@ mod tests {
     fn equal_points_and_four_points_give_finite_pictures() {
         for points in [vec![vec![1.0, 2.0]; 6], (0..4).map(|i| vec![f64::from(i), 0.0]).collect()] {
             let start = pca(&points).unwrap().scores;
-            let found = tsne(&points, &start, Settings { perplexity: 2.0, seed: 0, starts: 3 });
+            let found = tsne(&points, &start, TsneSettings { perplexity: 2.0, seed: 0, starts: 3 });
             assert!(found.points.iter().flatten().all(|value| value.is_finite()), "{found:?}");
         }
     }

@@ -406,4 +406,16 @@ fn a_video_that_hangs_is_given_up_and_the_others_are_embedded() {
         Ran::from(out).code(1).says(&["was not read within 0.5 s", "--timeout", "3 embedded, 3 failed"]);
     assert_eq!(ran.stderr.matches("was not read").count(), 3, "{}", ran.stderr);
     assert_eq!(ids(&read(&env.path("x.npy"), None, None).unwrap()), ["good1", "good3", "good5"]);
+    // Each command that reads videos has the same watchdog; a busy machine reads the good videos in 5 s.
+    let late = ["was not read within 5 s"];
+    let plot = ["plot", "--model", "mini", "in/hang0.mp4", "in/good1.mp4", "-o", "x.svg", "--timeout", "5"];
+    let out = env.command(&plot).env("LD_PRELOAD", env.path("hang.so")).output().unwrap();
+    Ran::from(out).code(1).says(&late).says(&["drawn into x.svg"]);
+    let train = ["train", "--model", "mini", "in", "-o", "run", "--cache", "cache", "--epochs", "1"];
+    let train = [&train[..], &["--timeout", "5", "--threads", "2"]].concat();
+    let out = env.command(&train).env("LD_PRELOAD", env.path("hang.so")).output().unwrap();
+    Ran::from(out).code(1).says(&late).says(&["training on"]);
+    // What was not read in time is tried again, what was is in the cache.
+    let again = env.lift(&[&train[..5], &["again"], &train[6..]].concat()).code(0);
+    assert!(!again.stderr.contains("left out"), "{}", again.stderr);
 }

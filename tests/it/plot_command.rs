@@ -108,3 +108,32 @@ fn a_bad_video_is_named_and_the_others_are_drawn() {
     plot(&env, &["bad.mp4", "-o", "y.svg"]).code(1).says(&["nothing was drawn"]);
     assert!(!env.path("y.svg").exists());
 }
+
+#[test]
+fn every_command_that_reads_videos_refuses_pictures_over_the_limit() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "in/door.mp4");
+    let limit = ["--max-pixels", "100"];
+    let over = ["in/door.mp4", "over the limit of 100 pixels"];
+    plot(&env, &[&["in/door.mp4", "-o", "x.svg"], &limit[..]].concat()).code(1).says(&over);
+    let train = ["train", "--model", "mini", "in", "-o", "run", "--cache", "cache", "--epochs", "1"];
+    env.lift(&[&train, &limit[..]].concat()).code(3).says(&over);
+}
+
+#[test]
+fn a_dataset_is_drawn_as_the_file_of_its_rows() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "in/open.mp4");
+    env.clip("door_closing.webm", "in/close.webm");
+    let parts = ["--parts", "frames,reconstructed"];
+    env.embed(&[&["in", "-o", "x.npz"], &parts[..]].concat()).code(0);
+    env.embed(&[&["in", "-o", "set/", "--shard-size", "1"], &parts[..]].concat()).code(0);
+    for (extra, name) in [(&[][..], "both"), (&["--id", "open"], "one")] {
+        let draw = |from: &str, to: String| {
+            env.lift(&[&["plot", from, "-o", &to][..], extra].concat()).code(0);
+            fs::read(env.path(&to)).unwrap()
+        };
+        assert_eq!(draw("x.npz", format!("{name}-a.svg")), draw("set", format!("{name}-b.svg")));
+    }
+    env.lift(&["plot", "set/", "--id", "gone", "-o", "y.png"]).code(3).says(&["set", "'gone'"]);
+}

@@ -1,21 +1,25 @@
 //! The flags of `lift plot`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::{moment, real};
+use crate::plot::figures::{FIGURES, named};
+use crate::plot::{Figure, Half, Method};
 
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
-/// Reads videos, or a file with the parts frames,reconstructed (lift embed --parts frames,reconstructed -o FILE.npz),
-/// which needs no model.
+/// Reads videos, or features with the parts frames,reconstructed (lift embed --parts frames,reconstructed -o FILE.npz),
+/// which need no model.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct PlotArgs {
-    /// Videos, folders (searched), patterns, or files of features (.npz, .safetensors, .parquet, .jsonl)
+    /// Videos, folders (searched), patterns, or features: files (.npz, .safetensors, .parquet, .jsonl) or a dataset's folder
     #[arg(value_name = "INPUT", required = true)]
     pub(super) inputs: Vec<PathBuf>,
     /// The picture: .png, .svg, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
@@ -29,12 +33,14 @@ pub(in crate::cli) struct PlotArgs {
     /// What to draw [default: compare for several clips, trajectory for one]
     ///
     /// Example: --figure similarity
-    #[arg(long, value_enum, help_heading = "Look")]
-    pub(super) figure: Option<Figure>,
+    #[arg(long, value_parser = figures(), help_heading = "Look")]
+    pub(super) figure: Option<&'static Figure>,
     #[command(flatten)]
     pub(super) look: LookArgs,
     #[command(flatten)]
     pub(super) clips: ClipArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
     #[command(flatten)]
@@ -47,7 +53,7 @@ pub(in crate::cli) struct PlotArgs {
     pub(super) overwrite: bool,
 }
 
-/// How it looks.
+/// How the figure looks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Look")]
 pub(super) struct LookArgs {
@@ -83,7 +89,7 @@ pub(super) struct LookArgs {
     pub(super) dpi: Option<f64>,
 }
 
-/// Which clips.
+/// Which clips are drawn.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Clips")]
 pub(super) struct ClipArgs {
@@ -102,7 +108,7 @@ pub(super) struct ClipArgs {
     /// Example: --end 4
     #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
-    /// Take the frames that are there of a truncated or damaged file
+    /// Accept a truncated or damaged file, and take the frames that are there
     #[arg(long)]
     pub(super) allow_truncated: bool,
     /// Also draw each clip mirrored in time
@@ -119,40 +125,13 @@ const EXAMPLES: &str = "Examples:\n  lift plot video.mp4\n  lift plot video.mp4 
     lift plot video.mp4 -o video.html\n  lift plot door_opening.mp4 door_closing.mp4 -o doors.png\n  \
     lift plot video.mp4 --figure line --json";
 
-/// The kinds of figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Figure {
-    /// The paths of one clip, with its frames
-    Trajectory,
-    /// The paths of several clips in one projection
-    Compare,
-    /// How far each frame is from the line, and how curved the paths are
-    Line,
-    /// How alike the frames are, each with each
-    Similarity,
-    /// The video beside its growing path (.gif, .mp4)
-    Animation,
+/// Takes the name of a figure of the list.
+fn figures() -> impl TypedValueParser<Value = &'static Figure> {
+    let names = FIGURES.iter().map(|figure| PossibleValue::new(figure.name).help(figure.about));
+    PossibleValuesParser::new(names).try_map(|name| named(&name).ok_or("there is no such figure"))
 }
 
-impl Figure {
-    /// As it is written on the command line.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Trajectory => "trajectory",
-            Self::Compare => "compare",
-            Self::Line => "line",
-            Self::Similarity => "similarity",
-            Self::Animation => "animation",
-        }
-    }
-
-    /// Whether it shows one clip only.
-    pub(super) fn of_one(self) -> bool {
-        self != Self::Compare
-    }
-}
-
-/// See [`Method`].
+/// The methods of projection, see [`Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum MethodFlag {
     /// Principal components: keeps distances
@@ -161,7 +140,16 @@ pub(super) enum MethodFlag {
     Tsne,
 }
 
-/// See [`Half`].
+impl From<MethodFlag> for Method {
+    fn from(flag: MethodFlag) -> Self {
+        match flag {
+            MethodFlag::Pca => Self::Pca,
+            MethodFlag::Tsne => Self::Tsne,
+        }
+    }
+}
+
+/// The paths of a clip, see [`Half`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Show {
     /// The frame features
@@ -170,30 +158,11 @@ pub(super) enum Show {
     Lift,
 }
 
-/// How the picture is written, by its file's extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Png,
-    Svg,
-    Gif,
-    Mp4,
-    Html,
-}
-
-impl Kind {
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "png" => Some(Self::Png),
-            "svg" => Some(Self::Svg),
-            "gif" => Some(Self::Gif),
-            "mp4" => Some(Self::Mp4),
-            "html" | "htm" => Some(Self::Html),
-            _ => None,
-        }
-    }
-
-    pub(super) fn moves(self) -> bool {
-        matches!(self, Self::Gif | Self::Mp4)
+impl LookArgs {
+    /// The paths to show, each once, the features first.
+    pub(super) fn halves(&self) -> Vec<Half> {
+        let pairs = [(Show::Frames, Half::Features), (Show::Lift, Half::Reconstruction)];
+        pairs.into_iter().filter(|(show, _)| self.show.contains(show)).map(|(_, half)| half).collect()
     }
 }
 
