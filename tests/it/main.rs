@@ -9,6 +9,7 @@ mod encoders;
 mod env;
 mod faults;
 mod fuzz_corpus;
+mod healthy_files;
 mod hostile;
 mod learning_commands;
 mod model_parity;
