@@ -59,8 +59,10 @@ encode -i "$source" -vf "scale=97:65,format=yuv420p" -c:v libvpx-vp9 -b:v 60k -c
 encode -i "$source" -c:v libx265 -preset veryfast -pix_fmt yuv420p10 -x265-params log-level=none:pools=1 \
     -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc "$out/pq.mp4"
 
-# For what stands behind the tags.
+# For what stands behind the tags, and without the key.
 encode -i "$out/one_key.mp4" -c copy -fflags +bitexact "$out/tags.flv"
+encode -i "$out/one_key.mp4" -frames:v 12 -c copy -encryption_scheme cenc-aes-ctr \
+    -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8 "$out/encrypted.mp4"
 
 # Not a video.
 encode $tone -t 1 -c:a aac -b:a 16k "$out/audio_only.m4a"

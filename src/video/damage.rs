@@ -73,6 +73,28 @@ pub fn lost_end(path: &Path) -> Option<String> {
     (!top.index).then(|| "its index (moov) is missing".to_owned())
 }
 
+/// The format of a still picture in boxes like those of an MP4 (HEIF, AVIF), if the file is one: it has no index of samples
+/// and needs none.
+#[must_use]
+pub fn still_picture(path: &Path) -> Option<&'static str> {
+    top_boxes(path).filter(|top| top.items && !top.index)?;
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(1024).read_to_end(&mut head).ok()?;
+    // The brands stand in the first box, a version among them.
+    let (size, kind) = (head.first_chunk::<4>()?, head.get(4..8)?);
+    let end = head.len().min(u32::from_be_bytes(*size) as usize);
+    let brands: Vec<&[u8]> = head.get(8..end)?.chunks(4).collect();
+    let any = |names: &[&[u8; 4]]| names.iter().any(|name| brands.contains(&name.as_slice()));
+    // Sequences of pictures have an index.
+    let sequence = any(&[b"avis", b"msf1", b"hevc", b"hevx"]);
+    match () {
+        () if kind != b"ftyp" || sequence => None,
+        () if any(&[b"avif"]) => Some("AVIF"),
+        () if any(&[b"mif1", b"heic", b"heix", b"heim", b"heis", b"jpeg", b"avci"]) => Some("HEIF"),
+        () => None,
+    }
+}
+
 /// The words for a part that ends behind the file's end.
 pub fn too_long(what: &str, end: u64, length: u64) -> String {
     format!("its {what} ends at byte {end}, the file at {length}")
@@ -83,6 +105,8 @@ struct Top {
     sizes: Sizes,
     /// There is an index of samples (`moov`).
     index: bool,
+    /// There are items outside any track (`meta`), as in a still picture.
+    items: bool,
 }
 
 fn top_boxes(path: &Path) -> Option<Top> {
@@ -96,7 +120,7 @@ fn top_boxes(path: &Path) -> Option<Top> {
 
 /// Walks the boxes at the top of an MP4.
 fn boxes(file: &mut File, length: u64) -> std::io::Result<Top> {
-    let mut top = Top { sizes: Sizes::Whole, index: false };
+    let mut top = Top { sizes: Sizes::Whole, index: false, items: false };
     let (mut at, mut fragmented) = (0u64, false);
     while at + 8 <= length {
         let mut head = [0; 16];
@@ -121,6 +145,7 @@ fn boxes(file: &mut File, length: u64) -> std::io::Result<Top> {
             break;
         }
         top.index |= &kind == b"moov";
+        top.items |= &kind == b"meta";
         fragmented |= &kind == b"moof";
         let end = at.saturating_add(size);
         if end > length {
@@ -225,6 +250,21 @@ mod tests {
         assert!(matches!(sizes(&file(12, &void(2))), Sizes::TooLarge(_)));
         assert!(matches!(sizes(&file(12, &void(1))), Sizes::Cut(_)));
         assert!(matches!(sizes(&file(4 + 14, &void(2))), Sizes::Cut(_)));
+    }
+
+    #[test]
+    fn a_still_picture_in_boxes_is_no_movie_without_its_index() {
+        let ask = |brand: &[u8; 4], rest: &[u8]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&[&[0, 0, 0, 20][..], b"ftyp", brand, &[0; 4], b"mif1", rest].concat()).unwrap();
+            still_picture(file.path())
+        };
+        let (items, index) = ([&[0, 0, 0, 8][..], b"meta"].concat(), [&[0, 0, 0, 8][..], b"moov"].concat());
+        assert_eq!(ask(b"avif", &items), Some("AVIF"));
+        assert_eq!(ask(b"heic", &items), Some("HEIF"));
+        assert_eq!(ask(b"avif", &[&items[..], &index].concat()), None);
+        assert_eq!(ask(b"avis", &items), None);
+        assert_eq!(ask(b"isom", &[]), None);
     }
 
     #[test]

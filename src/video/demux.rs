@@ -14,7 +14,7 @@ use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
 use super::bitstream::Syntax;
-use super::damage::{declared_sizes, lost_end};
+use super::damage::{declared_sizes, lost_end, still_picture};
 use super::error::VideoError;
 use super::ffmpeg_log::{self, ContextLog};
 use super::names::static_text;
@@ -222,6 +222,11 @@ impl Demuxer {
         self.input.streams().map(|stream| index_end(&stream)).max().unwrap_or(0)
     }
 
+    /// The key that the container names for its encrypted track (WebM).
+    pub fn encryption_key(&self) -> Option<String> {
+        self.stream().metadata().get("enc_key_id").map(str::to_owned)
+    }
+
     /// The display matrix: how the picture is turned. The second value is true if there is a matrix that cannot be followed.
     pub fn orientation(&self) -> (Orientation, bool) {
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
@@ -255,6 +260,9 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, ContextLog)
     let not_media = |code: i32| {
         if code == ffi::AVERROR(libc::ENOMEM) {
             return VideoError::Memory { what: "its header".into() };
+        }
+        if let Some(format) = still_picture(path) {
+            return VideoError::NoVideoStream { found: format!("a still picture, {format}") };
         }
         match lost_end(path) {
             Some(sign) => VideoError::Truncated { sign, hopeless: true },

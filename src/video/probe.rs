@@ -197,6 +197,9 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
     let mut gathered = Gathered { end: f64::NEG_INFINITY, ..Gathered::default() };
     let syntax = demuxer.syntax();
     let mut b_pictures = 0;
+    if demuxer.encryption_key().is_some() {
+        return Err(VideoError::Encrypted { how: "it names a key" });
+    }
     // A transport stream is flagged corrupt wherever its counters jump, as they do where healthy recordings were joined;
     // there the decoder is the judge.
     let flags_mean_damage = !demuxer.container().starts_with("mpegts");
@@ -232,6 +235,9 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
         }
         // SAFETY: the packet is alive; its flags are read as the integer they are.
         let flags = unsafe { (*packet.as_ptr()).flags };
+        if is_encrypted(&packet) {
+            return Err(VideoError::Encrypted { how: "its packets say so" });
+        }
         let hidden = syntax.lacks_picture(data);
         // Two are enough, and looking for them costs time.
         if b_pictures < 2 {
@@ -253,6 +259,13 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
         }
         gathered.last_duration = packet.duration();
     }
+}
+
+/// Whether the packet's data is encrypted, as the container marks it (MP4 with common encryption).
+fn is_encrypted(packet: &Packet) -> bool {
+    let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INFO;
+    // SAFETY: the packet is alive; only whether there is such data is asked.
+    unsafe { !ffi::av_packet_get_side_data(packet.as_ptr(), kind, std::ptr::null_mut()).is_null() }
 }
 
 /// What is known of the end of the file.

@@ -1,6 +1,6 @@
 //! Healthy files that only look broken, as public reports have them: FFmpeg logs errors that no picture depends on, or a
 //! header declares a few bytes too many. Each gives the pictures of the file without the flaw, and a note; the same flaw with
-//! something missing is refused.
+//! something missing is refused. And files that hold no video to be had, each with its reason.
 
 use std::fs;
 use std::path::Path;
@@ -272,6 +272,58 @@ fn a_matroska_segment_may_declare_a_few_bytes_too_many() {
         flawed[at..at + 7].copy_from_slice(&(size + 20).to_be_bytes()[1..]);
         refused(name, &flawed, "truncated");
     }
+}
+
+#[test]
+fn a_still_picture_is_no_truncated_video() {
+    let env = TestEnv::new();
+    for (brand, format) in [(b"avif", "AVIF"), (b"heic", "HEIF")] {
+        let picture = [
+            mp4_box(b"ftyp", &[&brand[..], &[0; 4], b"mif1"].concat()),
+            mp4_box(b"meta", &[0; 4]),
+            mp4_box(b"mdat", &[7; 400]),
+        ];
+        let error = read(&env.write("still.bin", &picture.concat()), false).map(|_| ()).unwrap_err();
+        assert_eq!(error.stage(), "no video stream", "{error}");
+        assert!(error.to_string().contains(&format!("a still picture, {format}")), "{error}");
+    }
+}
+
+#[test]
+fn an_encrypted_track_is_named_as_encrypted() {
+    let expect = |path: &Path| {
+        for allow_truncated in [false, true] {
+            let error = read(path, allow_truncated).map(|_| ()).unwrap_err();
+            assert_eq!(error.stage(), "encrypted", "{error}");
+        }
+    };
+    expect(&data("clips/encrypted.mp4"));
+    // WebM names the key in its track: the elements of an encrypted content encoding, put into a clip.
+    let key = [&[0x47, 0xe1, 0x81, 5, 0x47, 0xe2, 0x90][..], &[7; 16]].concat();
+    let encryption = [&[0x50, 0x35, 0x80 | key.len() as u8][..], &key].concat();
+    let kind = [&[0x50, 0x33, 0x81, 1][..], &encryption].concat();
+    let encoding = [&[0x62, 0x40, 0x80 | kind.len() as u8][..], &kind].concat();
+    let encodings = [&[0x6d, 0x80, 0x80 | encoding.len() as u8][..], &encoding].concat();
+    let mut clip = bytes("vp9.webm");
+    // The identity stands in the table of contents first.
+    let tracks = clip.windows(4).rposition(|four| four == [0x16, 0x54, 0xae, 0x6b]).unwrap();
+    // The list of tracks and its first entry: an identity, and a size of one byte or of eight.
+    let mut at = tracks + 4;
+    for id in [0, 1] {
+        at += id;
+        let width = clip[at].leading_zeros() as usize + 1;
+        let field = &mut clip[at..at + width];
+        let size =
+            field.iter().fold(0u64, |size, &byte| size << 8 | u64::from(byte)) + encodings.len() as u64;
+        field.copy_from_slice(&size.to_be_bytes()[8 - width..]);
+        at += width;
+    }
+    clip.splice(at..at, encodings);
+    let segment = find(&clip, &[0x18, 0x53, 0x80, 0x67, 1]) + 4;
+    clip[segment..segment + 8].fill(0xff);
+    clip[segment] = 1;
+    let env = TestEnv::new();
+    expect(&env.write("key.webm", &clip));
 }
 
 #[test]
