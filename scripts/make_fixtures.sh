@@ -3,7 +3,8 @@
 #
 # A clip has fifty frames of 96x64 at 25 per second. The upper half is FFmpeg's moving test picture. The lower half is a grey that
 # grows by four levels per frame, so that a test can tell the number of a frame from its pixels. Run it from the repository's
-# root; it overwrites the clips.
+# root; it overwrites the clips. The
+# README of that folder names the few clips that were edited by hand; they stay as they are.
 set -eu
 
 out=tests/data/clips
@@ -26,6 +27,10 @@ encode -i "$source" $x264 -bf 3 -g 10 -x264-params open-gop=1 "$out/tmp/open_gop
 encode -ss 0.5 -i "$out/tmp/open_gop.ts" -c copy "$out/open_start.ts"
 encode -i "$source" $x264 -bf 3 -g 25 -x264-params intra-refresh=1 "$out/intra_refresh.mkv"
 encode -i "$source" -c:v libx265 -preset veryfast -x265-params log-level=none:keyint=10:open-gop=1:pools=1 "$out/open_gop_hevc.mkv"
+encode -i "$source" $x264 -bf 3 -g 10 -x264-params open-gop=1:b-pyramid=normal:ref=4 "$out/tmp/forgetting.mp4"
+encode -ss 1.2 -i "$out/tmp/forgetting.mp4" -c copy "$out/cut_open_gop.mp4"
+encode -i "$source" $x264 -bf 3 -g 12 -x264-params open-gop=1:b-pyramid=strict:ref=2:b-adapt=0 "$out/tmp/strict.mp4"
+encode -ss 1.0 -i "$out/tmp/strict.mp4" -c copy "$out/cut_open_gop.mkv"
 
 # Clips with unusual times.
 encode -ss 0.5 -i "$out/b_frames.mp4" -c copy "$out/edit_list.mp4"
@@ -54,6 +59,11 @@ encode -i "$source" -vf "format=yuva420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "
 encode -i "$source" -vf "scale=97:65,format=yuv420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "$out/odd_size.webm"
 encode -i "$source" -c:v libx265 -preset veryfast -pix_fmt yuv420p10 -x265-params log-level=none:pools=1 \
     -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc "$out/pq.mp4"
+
+# For zeros behind the last tag, and for encrypted tracks.
+encode -i "$out/one_key.mp4" -c copy -fflags +bitexact "$out/tags.flv"
+encode -i "$out/one_key.mp4" -frames:v 12 -c copy -encryption_scheme cenc-aes-ctr \
+    -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8 "$out/encrypted.mp4"
 
 # Files that are not videos.
 encode $tone -t 1 -c:a aac -b:a 16k "$out/audio_only.m4a"

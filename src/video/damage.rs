@@ -1,25 +1,45 @@
 //! Whether the end of a file is missing, from the sizes its own headers declare.
 //!
-//! FFmpeg reads a cut file to a plain end of file, so its return codes say nothing. These containers state their own
-//! length up front, and a file shorter than that has lost its end: Matroska and WebM (the segment), MP4 and MOV (the top
-//! boxes), AVI (the RIFF chunks). A size of zero or "unknown", as live recordings write, says nothing.
+//! FFmpeg reads a cut file to a plain end of file and reports no error. Some containers declare their own length up front:
+//! Matroska and WebM (the segment), MP4 and MOV (the top boxes), AVI (the RIFF chunks). A file shorter than that has lost its
+//! end, or its writer declared a few bytes too many. The content decides: if every part of it lies inside the file, the
+//! file is whole. A size of zero or "unknown", as live recordings write, declares nothing.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::riff;
+
 /// Boxes that an MP4 or a QuickTime movie may begin with.
 const TOP_BOXES: [&[u8; 4]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
 
-/// What the declared sizes say of a file.
+/// Boxes without which pictures are missing: the index, and the parts of it in a fragmented file.
+const INDEX_BOXES: [&[u8; 4]; 2] = [b"moov", b"moof"];
+
+/// What the declared sizes tell of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sizes {
     /// The headers declare no size, or the container is not one of those read here.
     Unknown,
     /// All that is declared is there.
     Whole,
-    /// More is declared than there is: how, in words.
+    /// More is declared than there is, in these words, but every part of the content lies inside the file.
+    TooLarge(String),
+    /// More is declared than there is, in these words; the file is whole if all samples of its index lie inside it.
+    AskIndex(String),
+    /// More is declared than there is, in these words.
     Cut(String),
+}
+
+impl Sizes {
+    /// How more is declared than there is, where nothing shows that the content is complete all the same.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::AskIndex(sign) | Self::Cut(sign) => Some(sign),
+            Self::Unknown | Self::Whole | Self::TooLarge(_) => None,
+        }
+    }
 }
 
 /// Compares the sizes a file declares with the size it has.
@@ -32,9 +52,9 @@ pub fn declared_sizes(path: &Path) -> Sizes {
         let got = file.read(&mut head)?;
         match &head[..got] {
             [0x1a, 0x45, 0xdf, 0xa3, ..] => segment(&mut file, length),
-            [b'R', b'I', b'F', b'F', ..] => riff(&mut file, length),
+            [b'R', b'I', b'F', b'F', ..] => riff::declared_sizes(&mut file, length),
             [_, _, _, _, kind @ ..] if TOP_BOXES.iter().any(|name| kind.starts_with(name.as_slice())) => {
-                boxes(&mut file, length).map(|(sizes, _)| sizes)
+                boxes(&mut file, length).map(|top| top.sizes)
             }
             _ => Ok(Sizes::Unknown),
         }
@@ -46,25 +66,62 @@ pub fn declared_sizes(path: &Path) -> Sizes {
 /// the index (`moov`).
 #[must_use]
 pub fn lost_end(path: &Path) -> Option<String> {
-    if let Sizes::Cut(sign) = declared_sizes(path) {
+    if let Some(sign) = declared_sizes(path).missing() {
         return Some(sign);
     }
+    let top = top_boxes(path)?;
+    (!top.index).then(|| "its index (moov) is missing".to_owned())
+}
+
+/// The format of a still picture in boxes like those of an MP4 (HEIF, AVIF), if the file is one: it has no index of samples
+/// and needs none.
+#[must_use]
+pub fn still_picture(path: &Path) -> Option<&'static str> {
+    top_boxes(path).filter(|top| top.items && !top.index)?;
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(1024).read_to_end(&mut head).ok()?;
+    // The brands stand in the first box, a version among them.
+    let (size, kind) = (head.first_chunk::<4>()?, head.get(4..8)?);
+    let end = head.len().min(u32::from_be_bytes(*size) as usize);
+    let brands: Vec<&[u8]> = head.get(8..end)?.chunks(4).collect();
+    let any = |names: &[&[u8; 4]]| names.iter().any(|name| brands.contains(&name.as_slice()));
+    // Sequences of pictures have an index.
+    let sequence = any(&[b"avis", b"msf1", b"hevc", b"hevx"]);
+    match () {
+        () if kind != b"ftyp" || sequence => None,
+        () if any(&[b"avif"]) => Some("AVIF"),
+        () if any(&[b"mif1", b"heic", b"heix", b"heim", b"heis", b"jpeg", b"avci"]) => Some("HEIF"),
+        () => None,
+    }
+}
+
+/// The words for a part that ends behind the file's end.
+pub fn too_long(what: &str, end: u64, length: u64) -> String {
+    format!("its {what} ends at byte {end}, the file at {length}")
+}
+
+/// What the boxes at the top of an MP4 show.
+struct Top {
+    sizes: Sizes,
+    /// There is an index of samples (`moov`).
+    index: bool,
+    /// There are items outside any track (`meta`), as in a still picture.
+    items: bool,
+}
+
+fn top_boxes(path: &Path) -> Option<Top> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     let mut head = [0; 8];
     file.read_exact(&mut head).ok()?;
     let is_mp4 = TOP_BOXES.iter().any(|name| &head[4..] == name.as_slice());
-    let (_, index) = is_mp4.then(|| boxes(&mut file, length))?.ok()?;
-    (!index).then(|| "its index (moov) is missing".to_owned())
+    is_mp4.then(|| boxes(&mut file, length).ok())?
 }
 
-fn cut(what: &str, declared: u64, length: u64) -> Sizes {
-    Sizes::Cut(format!("its {what} ends at byte {declared}, the file at {length}"))
-}
-
-/// Walks the boxes at the top of an MP4; the second value tells whether `moov` is among them.
-fn boxes(file: &mut File, length: u64) -> std::io::Result<(Sizes, bool)> {
-    let (mut at, mut index) = (0u64, false);
+/// Walks the boxes at the top of an MP4.
+fn boxes(file: &mut File, length: u64) -> std::io::Result<Top> {
+    let mut top = Top { sizes: Sizes::Whole, index: false, items: false };
+    let (mut at, mut fragmented) = (0u64, false);
     while at + 8 <= length {
         let mut head = [0; 16];
         file.seek(SeekFrom::Start(at))?;
@@ -87,42 +144,28 @@ fn boxes(file: &mut File, length: u64) -> std::io::Result<(Sizes, bool)> {
         if size < 8 {
             break;
         }
-        index |= &kind == b"moov";
+        top.index |= &kind == b"moov";
+        top.items |= &kind == b"meta";
+        fragmented |= &kind == b"moof";
         let end = at.saturating_add(size);
         if end > length {
             let name = String::from_utf8_lossy(&kind).into_owned();
-            return Ok((cut(&format!("'{name}' box"), end, length), index));
+            let sign = too_long(&format!("'{name}' box"), end, length);
+            // A fragment that was cut away takes its own part of the index with it.
+            let known = !fragmented && !INDEX_BOXES.contains(&&kind);
+            top.sizes = if known { Sizes::AskIndex(sign) } else { Sizes::Cut(sign) };
+            return Ok(top);
         }
         at = end;
     }
-    Ok((Sizes::Whole, index))
-}
-
-/// The RIFF chunks of an AVI: one, or several of about a gigabyte each.
-fn riff(file: &mut File, length: u64) -> std::io::Result<Sizes> {
-    let mut at = 0u64;
-    while at + 12 <= length {
-        let mut head = [0; 12];
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(&mut head)?;
-        let size = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        if &head[..4] != b"RIFF" || &head[8..11] != b"AVI" {
-            break;
-        }
-        if size == 0 || size >= u64::from(u32::MAX) - 8 {
-            return Ok(Sizes::Unknown);
-        }
-        if at + 8 + size > length {
-            return Ok(cut("RIFF chunk", at + 8 + size, length));
-        }
-        at += 8 + size + size % 2;
-    }
-    Ok(if at == 0 { Sizes::Unknown } else { Sizes::Whole })
+    Ok(top)
 }
 
 /// The segment of a Matroska or WebM file.
 fn segment(file: &mut File, length: u64) -> std::io::Result<Sizes> {
     const SEGMENT: u32 = 0x1853_8067;
+    /// Bytes that a cluster with one frame has at least: its own head, a time, and a block with a byte of data.
+    const SMALLEST_CLUSTER: u64 = 14;
     file.seek(SeekFrom::Start(4))?;
     let Some(header) = variable_size(file)? else { return Ok(Sizes::Unknown) };
     let at = file.stream_position()? + header;
@@ -133,12 +176,31 @@ fn segment(file: &mut File, length: u64) -> std::io::Result<Sizes> {
         return Ok(Sizes::Unknown);
     }
     let Some(size) = variable_size(file)? else { return Ok(Sizes::Unknown) };
-    let end = file.stream_position()?.saturating_add(size);
-    Ok(match size {
-        0 => Sizes::Unknown,
-        _ if end > length => cut("Matroska segment", end, length),
-        _ => Sizes::Whole,
-    })
+    let start = file.stream_position()?;
+    let end = start.saturating_add(size);
+    if size == 0 || end <= length {
+        return Ok(if size == 0 { Sizes::Unknown } else { Sizes::Whole });
+    }
+    let sign = too_long("Matroska segment", end, length);
+    let whole = end - length < SMALLEST_CLUSTER && elements_end_at(file, start, length).unwrap_or(false);
+    Ok(if whole { Sizes::TooLarge(sign) } else { Sizes::Cut(sign) })
+}
+
+/// Whether the elements from `at` on, one behind the other, end exactly at `length`.
+fn elements_end_at(file: &mut File, mut at: u64, length: u64) -> std::io::Result<bool> {
+    while at < length {
+        file.seek(SeekFrom::Start(at))?;
+        let mut id = [0; 1];
+        file.read_exact(&mut id)?;
+        let more = i64::from(id[0].leading_zeros());
+        if more > 3 {
+            return Ok(false);
+        }
+        file.seek_relative(more)?;
+        let Some(size) = variable_size(file)? else { return Ok(false) };
+        at = file.stream_position()?.saturating_add(size);
+    }
+    Ok(at == length)
 }
 
 /// An EBML variable-length size; `None` for the reserved "unknown" (all ones).
@@ -181,10 +243,39 @@ mod tests {
     }
 
     #[test]
+    fn a_matroska_segment_declared_too_large_is_whole_if_its_last_element_is() {
+        let void = |held| [&[0xec, 0x82][..], &vec![7; held]].concat();
+        let file = |size: u8, body: &[u8]| [matroska(&[0x80 | size], 0), body.to_vec()].concat();
+        assert_eq!(sizes(&file(4, &void(2))), Sizes::Whole);
+        assert!(matches!(sizes(&file(12, &void(2))), Sizes::TooLarge(_)));
+        assert!(matches!(sizes(&file(12, &void(1))), Sizes::Cut(_)));
+        assert!(matches!(sizes(&file(4 + 14, &void(2))), Sizes::Cut(_)));
+    }
+
+    #[test]
+    fn a_still_picture_in_boxes_is_no_movie_without_its_index() {
+        let ask = |brand: &[u8; 4], rest: &[u8]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&[&[0, 0, 0, 20][..], b"ftyp", brand, &[0; 4], b"mif1", rest].concat()).unwrap();
+            still_picture(file.path())
+        };
+        let (items, index) = ([&[0, 0, 0, 8][..], b"meta"].concat(), [&[0, 0, 0, 8][..], b"moov"].concat());
+        assert_eq!(ask(b"avif", &items), Some("AVIF"));
+        assert_eq!(ask(b"heic", &items), Some("HEIF"));
+        assert_eq!(ask(b"avif", &[&items[..], &index].concat()), None);
+        assert_eq!(ask(b"avis", &items), None);
+        assert_eq!(ask(b"isom", &[]), None);
+    }
+
+    #[test]
     fn an_mp4_box_longer_than_the_file_is_a_cut() {
         let whole = [&[0, 0, 0, 8][..], b"ftyp", &[0, 0, 0, 12], b"mdat", &[0; 4]].concat();
         assert_eq!(sizes(&whole), Sizes::Whole);
-        assert!(matches!(sizes(&whole[..19]), Sizes::Cut(_)));
+        assert!(matches!(sizes(&whole[..19]), Sizes::AskIndex(_)));
+        let fragmented = [&[0, 0, 0, 8][..], b"moof", &whole[8..]].concat();
+        assert!(matches!(sizes(&[&whole[..8], &fragmented[..19]].concat()), Sizes::Cut(_)));
+        let index = [&whole[..8], &[0, 0, 0, 99], b"moov"].concat();
+        assert!(matches!(sizes(&index), Sizes::Cut(_)));
         let to_the_end = [&[0, 0, 0, 8][..], b"ftyp", &[0, 0, 0, 0], b"mdat", &[0; 4]].concat();
         assert_eq!(sizes(&to_the_end), Sizes::Whole);
         let padded = [&whole[..], &[0; 64]].concat();
@@ -192,17 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_avi_shorter_than_its_riff_chunk_is_a_cut() {
-        let riff = |size: u32| [b"RIFF", &size.to_le_bytes()[..], b"AVI ", &[0; 8]].concat();
-        assert_eq!(sizes(&riff(12)), Sizes::Whole);
-        assert!(matches!(sizes(&riff(13)), Sizes::Cut(_)));
-        assert_eq!(sizes(&riff(0)), Sizes::Unknown);
-        let second = [b"RIFF", &99u32.to_le_bytes()[..], b"AVIX"].concat();
-        assert!(matches!(sizes(&[riff(12), second].concat()), Sizes::Cut(_)));
-    }
-
-    #[test]
-    fn other_files_say_nothing() {
+    fn other_files_declare_nothing() {
         assert_eq!(sizes(b"just text"), Sizes::Unknown);
         assert_eq!(sizes(b""), Sizes::Unknown);
     }

@@ -1,6 +1,6 @@
 //! Decoding: the wanted frames out of a stream, by the shortest way that gives the same frames as the longest.
 //!
-//! A frame is told by its presentation time, so it does not matter where decoding began, as long as it began at a key
+//! A frame is identified by its presentation time, so it does not matter where decoding began, as long as it began at a key
 //! frame that is both decoded and shown no later than the frame (in an open GOP the frames shown before the key frame
 //! refer to the group before it). A **pass** walks the packets from the start and, where the next wanted frame's key
 //! frame lies ahead by more than a seek costs, jumps to it. After a jump every packet must be the one that the index has
@@ -10,10 +10,12 @@
 
 use ffmpeg_next::{Error as FfError, Packet, decoder, ffi, frame};
 
+use super::bitstream::Syntax;
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
+use super::ffmpeg_log::{ContextLog, FRAME_GAP};
+use super::log_lines::{self, Condition, Notes};
 use super::probe::{Index, NO_TIME};
-use crate::video::ffmpeg_log::Ear;
 
 /// How a pass moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,13 @@ pub enum Strategy {
 /// frame. Where skipping saves fewer frames than this, decoding on is cheaper.
 const SEEK_COST: usize = 24;
 
+/// The most reference pictures that H.264 keeps (A.3.1): after so many packets those from before a cut are forgotten.
+const MOST_REFERENCES: usize = 16;
+
 /// A frame that is wanted.
 #[derive(Debug, Clone)]
 pub struct Want {
-    /// What tells it: its presentation time, or its number among the whole frames that come out.
+    /// What identifies it: its presentation time, or its number among the whole frames that come out.
     pub key: i64,
     /// Its index in presentation order.
     pub index: usize,
@@ -43,7 +48,7 @@ pub struct Want {
     pub done: bool,
 }
 
-/// How frames are told from each other.
+/// How frames are identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// By presentation time.
@@ -63,6 +68,8 @@ pub struct Report {
     pub frames: usize,
     /// Their times, where the pass was to list them.
     pub times: Vec<i64>,
+    /// What the decoder reported that no picture depends on.
+    pub notes: Notes,
 }
 
 /// A decoder on its way through a stream.
@@ -92,8 +99,17 @@ struct Walk {
     aim: usize,
     /// The frame that a jump landed at has yet to prove that it is a key frame: an AVI without its index calls all so.
     unproven: bool,
-    /// Hears the decoder.
-    ear: Ear,
+    /// The packet that was fed last holds no picture.
+    without_picture: bool,
+    /// The stream may refer to pictures from before the start, or before a join: at a key frame, and for so many packets.
+    cut: Option<usize>,
+    /// The pass jumped: the decoder may ask for pictures that were only skipped.
+    jumped: bool,
+    /// How the packets are to be read.
+    syntax: Syntax,
+    codec: String,
+    /// The decoder's log.
+    log: ContextLog,
     report: Report,
 }
 
@@ -110,9 +126,14 @@ impl Pass<'_> {
     ) -> Result<Report, VideoError> {
         let mut decoder = self.demuxer.decoder(self.threads, self.max_pixels)?;
         // SAFETY: the address alone is used.
-        let ear = Ear::on(unsafe { decoder.as_ptr() });
+        let log = ContextLog::of(unsafe { decoder.as_ptr() });
         let mut walk = Walk {
-            ear,
+            without_picture: false,
+            cut: None,
+            jumped: false,
+            syntax: self.demuxer.syntax(),
+            codec: self.demuxer.codec(),
+            log,
             position: 0,
             since: self.index.first_key_time(),
             shown: i64::MIN,
@@ -133,6 +154,7 @@ impl Pass<'_> {
                 }
                 if let Some(key) = self.jump(wants, &walk) {
                     decoder.flush();
+                    walk.jumped = true;
                     if !self.seek(key, &mut packet, &mut walk) {
                         walk.report.lost = true;
                         return Ok(walk.report);
@@ -167,7 +189,7 @@ impl Pass<'_> {
         Ok(walk.report)
     }
 
-    /// Sends one packet and takes what comes out; tells whether something came.
+    /// Sends one packet and takes what comes out; returns whether a frame came.
     fn feed(
         &mut self,
         decoder: &mut decoder::Video,
@@ -180,22 +202,53 @@ impl Pass<'_> {
         if self.index.corrupt.binary_search(&(walk.position - 1)).is_ok() {
             return Ok(false);
         }
+        walk.without_picture = self.index.without_picture.binary_search(&(walk.position - 1)).is_ok();
         if let Err(error) = decoder.send_packet(packet) {
             memory(error)?;
-            self.note_failure(walk, &error.to_string());
+            self.note_error(walk, error);
         }
         let any = self.receive(decoder, wants, walk, deliver);
-        if let Some(words) = walk.ear.take() {
-            // Of what is shown before the key frame, nothing else is to be expected.
-            let leading = self.by == By::Time && packet.pts().is_some_and(|time| time < walk.since);
-            if !leading {
-                self.note_failure(walk, &words);
-            }
-        }
+        self.judge_log(packet, walk);
         any
     }
 
-    /// Takes the frames that the decoder has ready; tells whether there were any.
+    /// Decides what the decoder's log on this packet means.
+    fn judge_log(&self, packet: &Packet, walk: &mut Walk) {
+        let lines = walk.log.take();
+        let at = walk.position - 1;
+        let data = packet.data().unwrap_or_default();
+        let first_key = self.index.keys.first().is_none_or(|&key| key as usize == at);
+        let gap = lines.iter().any(|line| line.starts_with(FRAME_GAP));
+        if packet.is_key() && (first_key || gap && !self.shows_before(at)) {
+            // What an IDR picture forgets, nothing later asks for.
+            walk.cut = (!walk.syntax.is_idr(data)).then_some(at);
+        } else if gap || packet.is_key() {
+            walk.cut = None;
+        }
+        // Of what is shown before the key frame, nothing else is to be expected.
+        let leading = self.by == By::Time && packet.pts().is_some_and(|time| time < walk.since);
+        if lines.is_empty() || leading {
+            return;
+        }
+        // A jump makes a cut of its own: only the walk from the start shows whether the file has one.
+        let after_cut = walk.cut.filter(|_| !walk.jumped).map(|cut| at - cut);
+        let holds = |condition, line: &str| match condition {
+            Condition::Always => true,
+            Condition::AfterCut => after_cut.is_some_and(|packets| packets <= MOST_REFERENCES),
+            Condition::OldestFromBeforeCut => {
+                after_cut.zip(most_kept(line)).is_some_and(|(packets, most)| packets < most)
+            }
+            Condition::NoPicture => walk.without_picture,
+            Condition::NoColourSegment => !walk.syntax.has_colour_segment(data),
+            Condition::BPictures => self.index.b_pictures,
+            Condition::DeclaredTooLarge | Condition::ZerosBehindTags | Condition::ChunksInside => false,
+        };
+        if let Some(line) = log_lines::judge(&walk.codec, &lines, holds, &mut walk.report.notes) {
+            self.note_failure(walk, &line);
+        }
+    }
+
+    /// Takes the frames that the decoder has ready; returns whether there were any.
     fn receive(
         &mut self,
         decoder: &mut decoder::Video,
@@ -213,7 +266,7 @@ impl Pass<'_> {
                 Err(FfError::Eof | FfError::Other { errno: libc::EAGAIN }) => return Ok(any),
                 Err(error) => {
                     memory(error)?;
-                    self.note_failure(walk, &error.to_string());
+                    self.note_error(walk, error);
                     failures += 1;
                     if failures > PATIENCE {
                         return Ok(any);
@@ -250,6 +303,21 @@ impl Pass<'_> {
                 deliver(&wants[i], &picture)?;
                 wants[i].done = true;
             }
+        }
+    }
+
+    /// Whether pictures behind the key frame at this decode position may be shown before it. Where recordings were joined,
+    /// they refer to pictures that are missing.
+    fn shows_before(&self, key: usize) -> bool {
+        let pts = self.index.pts.get(key..).unwrap_or_default();
+        // Without a time, a picture may be shown anywhere.
+        pts.iter().take(MOST_REFERENCES).any(|&time| time < pts[0] || time == NO_TIME)
+    }
+
+    /// Records the error that the decoder returned, unless it is that there is no picture where there is none to be had.
+    fn note_error(&self, walk: &mut Walk, error: FfError) {
+        if !(walk.without_picture && error == FfError::InvalidData) {
+            self.note_failure(walk, &error.to_string());
         }
     }
 
@@ -334,6 +402,12 @@ fn memory(error: FfError) -> Result<(), VideoError> {
         return Err(VideoError::Memory { what: "decoding a picture".into() });
     }
     Ok(())
+}
+
+/// How many reference pictures the stream lets a decoder keep, from FFmpeg's line about one more than that.
+fn most_kept(line: &str) -> Option<usize> {
+    let (_, after) = line.split_once("exceeds max (")?;
+    after.split_once(';')?.0.parse().ok()
 }
 
 /// Whether a decoded frame refers to no other.

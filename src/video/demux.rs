@@ -1,8 +1,8 @@
 //! An open container and its best video stream: packets out, seeking, no decoding.
 //!
 //! FFmpeg reads the file through [`super::source`] and opens nothing itself: any name works, none is taken for a protocol or
-//! a pattern, and what a playlist names stays unread. Its log is not printed: what it tells of this file is heard
-//! ([`super::ffmpeg_log`]) and said once, in our words.
+//! a pattern, and what a playlist names stays unread. Its log is not printed: the lines about this file are kept
+//! ([`super::ffmpeg_log`]), and what they mean is reported once.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -13,13 +13,13 @@ use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
-use super::damage::{Sizes, declared_sizes, lost_end};
+use super::bitstream::Syntax;
+use super::damage::{declared_sizes, lost_end, still_picture};
 use super::error::VideoError;
+use super::ffmpeg_log::{self, ContextLog};
 use super::names::static_text;
 use super::orient::Orientation;
 use super::source::{self, Watch};
-use crate::video::ffmpeg_log;
-use crate::video::ffmpeg_log::Ear;
 
 /// Demuxers that make pictures out of anything, such as a text file.
 const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
@@ -36,7 +36,7 @@ pub struct Demuxer {
     input: Input,
     stream: usize,
     watch: Arc<Watch>,
-    ear: Ear,
+    log: ContextLog,
 }
 
 /// What a read gave.
@@ -57,27 +57,27 @@ impl Demuxer {
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         static WORDS: Once = Once::new();
         WORDS.call_once(ffmpeg_next::util::error::register_all);
-        ffmpeg_log::quiet();
+        ffmpeg_log::redirect();
         let (reader, watch) = source::open(path)?;
-        let opened = open_input(reader, path).and_then(|(input, ear)| {
-            let stream = best_stream(&input).map_err(|error| match declared_sizes(path) {
-                Sizes::Cut(sign) => VideoError::Truncated { sign, hopeless: true },
-                _ => error,
+        let opened = open_input(reader, path).and_then(|(input, log)| {
+            let stream = best_stream(&input).map_err(|error| match declared_sizes(path).missing() {
+                Some(sign) => VideoError::Truncated { sign, hopeless: true },
+                None => error,
             })?;
-            Ok((input, ear, stream))
+            Ok((input, log, stream))
         });
         // A read that failed explains whatever FFmpeg made of it.
         watch.check()?;
-        let (input, ear, stream) = opened?;
-        let mut demuxer = Self { input, stream, watch, ear };
+        let (input, log, stream) = opened?;
+        let mut demuxer = Self { input, stream, watch, log };
         let name = demuxer.container();
         demuxer.drop_other_streams(name.starts_with("mov,"));
         Ok(demuxer)
     }
 
-    /// The first error that FFmpeg told of the container since it was opened, in its words; once.
-    pub fn heard(&self) -> Option<String> {
-        self.ear.take()
+    /// The errors that FFmpeg reported about the container since it was opened or since the last call, in its words.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.take()
     }
 
     /// The file under it.
@@ -137,8 +137,8 @@ impl Demuxer {
         let mut context =
             ffmpeg_next::codec::Context::from_parameters(self.parameters()).map_err(unsupported)?;
         context.set_threading(ffmpeg_next::threading::Config::count(threads));
-        // Threads share a picture's slices, never pictures: with one thread a picture FFmpeg's H.264 decoder does not tell
-        // of errors, and a cut stream would pass for a whole one.
+        // Threads share a picture's slices, never pictures: with one thread a picture FFmpeg's H.264 decoder does not report
+        // errors, and a cut stream would pass for a whole one.
         // SAFETY: the context is not open yet; this field may then be set.
         unsafe { (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_SLICE };
         if let Some(most) = max_pixels {
@@ -164,6 +164,20 @@ impl Demuxer {
     /// What the container says of the codec.
     pub fn parameters(&self) -> Parameters {
         self.stream().parameters()
+    }
+
+    /// How the bytes of the packets are to be read.
+    pub fn syntax(&self) -> Syntax {
+        let parameters = self.parameters();
+        // SAFETY: the parameters are alive, and where the pointer is not null it has `extradata_size` bytes behind it.
+        let extradata = unsafe {
+            let raw = parameters.as_ptr();
+            match usize::try_from((*raw).extradata_size) {
+                Ok(size) if !(*raw).extradata.is_null() => std::slice::from_raw_parts((*raw).extradata, size),
+                _ => &[],
+            }
+        };
+        Syntax::new(parameters.id(), extradata)
     }
 
     /// The unit of the stream's times.
@@ -198,24 +212,22 @@ impl Demuxer {
         if start == ffi::AV_NOPTS_VALUE { 0.0 } else { start as f64 / f64::from(ffi::AV_TIME_BASE) }
     }
 
-    /// End in the file of the furthest packet that the container's own index names.
+    /// End in the file of the furthest packet of the video stream that the container's own index names; 0 without an index.
     pub fn index_end(&self) -> i64 {
-        let stream = self.stream();
-        // SAFETY: the stream is the open input's; entries are read before anything else touches the input, and the
-        // functions take a mutable pointer only for their C signature.
-        unsafe {
-            let raw = stream.as_ptr().cast_mut();
-            (0..ffi::avformat_index_get_entries_count(raw))
-                .map(|i| ffi::avformat_index_get_entry(raw, i))
-                .filter(|entry| !entry.is_null())
-                // A file may name any place.
-                .map(|entry| (*entry).pos.saturating_add(i64::from((*entry).size())))
-                .max()
-                .unwrap_or(0)
-        }
+        index_end(&self.stream())
     }
 
-    /// The display matrix: how the picture is turned. The second value tells that there is one which cannot be followed.
+    /// End in the file of the furthest packet of any stream that the container's own index names.
+    pub fn whole_index_end(&self) -> i64 {
+        self.input.streams().map(|stream| index_end(&stream)).max().unwrap_or(0)
+    }
+
+    /// The key that the container names for its encrypted track (WebM).
+    pub fn encryption_key(&self) -> Option<String> {
+        self.stream().metadata().get("enc_key_id").map(str::to_owned)
+    }
+
+    /// The display matrix: how the picture is turned. The second value is true if there is a matrix that cannot be followed.
     pub fn orientation(&self) -> (Orientation, bool) {
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
         let mut size = 0;
@@ -244,11 +256,18 @@ impl Demuxer {
 }
 
 /// `avformat_open_input` and the reading of the streams' parameters.
-fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), VideoError> {
-    let not_media = |code: i32| match lost_end(path) {
-        _ if code == ffi::AVERROR(libc::ENOMEM) => VideoError::Memory { what: "its header".into() },
-        Some(sign) => VideoError::Truncated { sign, hopeless: true },
-        None => VideoError::NotMedia { cause: FfError::from(code).to_string() },
+fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, ContextLog), VideoError> {
+    let not_media = |code: i32| {
+        if code == ffi::AVERROR(libc::ENOMEM) {
+            return VideoError::Memory { what: "its header".into() };
+        }
+        if let Some(format) = still_picture(path) {
+            return VideoError::NoVideoStream { found: format!("a still picture, {format}") };
+        }
+        match lost_end(path) {
+            Some(sign) => VideoError::Truncated { sign, hopeless: true },
+            None => VideoError::NotMedia { cause: FfError::from(code).to_string() },
+        }
     };
     let mut io = StreamIo::from_read_seek(reader).map_err(|error| not_media(error.into()))?;
     let format = recognise(&mut io, path).map_err(not_media)?;
@@ -265,23 +284,23 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), Video
     options.set("protocol_whitelist", "none");
     // SAFETY: the context is checked before use and owns neither the bytes, which `Input` takes over beside it, nor the
     // format; `options` is taken over and given back for freeing; on failure FFmpeg has freed the context, not the bytes.
-    let (result, ear) = unsafe {
+    let (result, log) = unsafe {
         let mut raw = ffi::avformat_alloc_context();
         if raw.is_null() {
             return Err(not_media(ffi::AVERROR(libc::ENOMEM)));
         }
-        let ear = Ear::on(raw);
+        let log = ContextLog::of(raw);
         (*raw).pb = io.as_mut_ptr();
         (*raw).io_open = Some(open_nothing);
         let mut options = options.disown();
         let result = ffi::avformat_open_input(&mut raw, c"".as_ptr(), format, &mut options);
         drop(ffmpeg_next::Dictionary::own(options));
-        (if result < 0 { Err(result) } else { Ok(raw) }, ear)
+        (if result < 0 { Err(result) } else { Ok(raw) }, log)
     };
     // SAFETY: the context is open and nobody else owns it, nor the bytes it reads.
     let mut input = unsafe { Input::wrap_with_custom_io(result.map_err(not_media)?, io) };
     let result = find_streams(&mut input);
-    if result < 0 { Err(not_media(result)) } else { Ok((input, ear)) }
+    if result < 0 { Err(not_media(result)) } else { Ok((input, log)) }
 }
 
 /// The format that FFmpeg recognises in the bytes, or its error code.
@@ -341,6 +360,22 @@ unsafe extern "C" fn open_nothing(
     _: *mut *mut ffi::AVDictionary,
 ) -> libc::c_int {
     ffi::AVERROR(libc::EPERM)
+}
+
+/// End in the file of the furthest packet that the index of a stream names; 0 without an index.
+fn index_end(stream: &ffmpeg_next::Stream) -> i64 {
+    // SAFETY: the stream is an open input's; entries are read before anything else touches the input, and the functions take
+    // a mutable pointer only for their C signature.
+    unsafe {
+        let raw = stream.as_ptr().cast_mut();
+        (0..ffi::avformat_index_get_entries_count(raw))
+            .map(|i| ffi::avformat_index_get_entry(raw, i))
+            .filter(|entry| !entry.is_null())
+            // A file may name any place.
+            .map(|entry| (*entry).pos.saturating_add(i64::from((*entry).size())))
+            .max()
+            .unwrap_or(0)
+    }
 }
 
 /// The stream that FFmpeg finds best among the moving pictures.

@@ -91,6 +91,14 @@ pub enum VideoError {
         /// The codec or pixel format, and FFmpeg's words.
         what: String,
     },
+    /// The pictures are encrypted, and there is no key.
+    #[error(
+        "its video track is encrypted ({how}), and without its key no picture can be read; decrypt it first"
+    )]
+    Encrypted {
+        /// What shows it.
+        how: &'static str,
+    },
     /// Its pictures are larger than allowed.
     #[error(
         "its pictures of {width}x{height} are over the limit of {most} pixels; scale it down, or raise --max-pixels"
@@ -167,6 +175,7 @@ impl VideoError {
             Self::Damaged { .. } => "damaged",
             Self::MissingFrame { .. } => "missing frame",
             Self::Unsupported { .. } => "unsupported",
+            Self::Encrypted { .. } => "encrypted",
             Self::TooLarge { .. } => "too large",
             Self::TimedOut { .. } => "timeout",
             Self::EmptyRange { .. } | Self::TooManyFrames { .. } | Self::BadRequest { .. } => "range",

@@ -1,23 +1,31 @@
-//! What FFmpeg says of a file, beyond its return codes.
+//! FFmpeg's log, kept by the demuxer or decoder that wrote it.
 //!
-//! Much damage shows in its log alone: a Matroska reader that loses its place and goes on at the next cluster, a GIF decoder
+//! Much damage shows in the log alone: a Matroska demuxer that loses its place and goes on at the next cluster, a GIF decoder
 //! that stops in the middle of a picture, a JPEG decoder that counts errors and hands the picture out. So the log is not
-//! printed but listened to, at the level of errors, for the one demuxer and the one decoder that read the file.
+//! printed; the errors of the one demuxer and the one decoder that read a file are kept until they are asked for. What each
+//! means for the pictures is decided by [`super::log_lines`].
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, Once};
 
-use crate::guard::lock;
 use ffmpeg_next::ffi;
 
-/// The first words of an error; nothing before it.
-type Heard = Arc<Mutex<Option<String>>>;
+use crate::guard::lock;
 
-/// Who is listened to: the address of FFmpeg's context, and where its words go.
-static EARS: Mutex<Vec<(usize, Heard)>> = Mutex::new(Vec::new());
+/// The lines of one context that were not taken yet.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// Every context whose log is kept: its address in FFmpeg, and its lines.
+static KEPT: Mutex<Vec<(usize, Lines)>> = Mutex::new(Vec::new());
 
 /// The longest line that is kept, in bytes.
 const LONGEST: usize = 200;
+
+/// The most different lines that are kept of a context at a time.
+pub const MOST_LINES: usize = 64;
+
+/// How FFmpeg's H.264 decoder begins a line, no error to it, about pictures that the numbering says are missing.
+pub const FRAME_GAP: &str = "Frame num gap";
 
 unsafe extern "C" {
     // A `va_list` is a pointer where it is passed on, on every platform; its type has another name on each.
@@ -35,50 +43,57 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Takes FFmpeg's log over from standard error, once and for all.
-pub fn quiet() {
+/// Directs FFmpeg's log away from standard error, for the rest of the process.
+pub fn redirect() {
     static ONCE: Once = Once::new();
     // SAFETY: the callback is a function of this program, and FFmpeg may call it from any thread.
-    ONCE.call_once(|| unsafe { av_log_set_callback(Some(hear)) });
+    ONCE.call_once(|| unsafe { av_log_set_callback(Some(keep)) });
 }
 
-/// Hears what one context of FFmpeg says for as long as this lives.
-pub struct Ear {
+/// The log of one FFmpeg context, kept for as long as this value lives.
+pub struct ContextLog {
     context: usize,
-    heard: Heard,
+    lines: Lines,
 }
 
-impl Ear {
-    /// Listens to the context at this address; a second one at the same address replaces the first.
-    pub fn on<T>(context: *const T) -> Self {
-        let (context, heard) = (context as usize, Heard::default());
-        let mut ears = lock(&EARS);
-        ears.retain(|(known, _)| *known != context);
-        ears.push((context, heard.clone()));
-        Self { context, heard }
+impl ContextLog {
+    /// Begins to keep the log of the context at this address; an earlier value for the same address keeps nothing more.
+    pub fn of<T>(context: *const T) -> Self {
+        let (context, lines) = (context as usize, Lines::default());
+        let mut kept = lock(&KEPT);
+        kept.retain(|(known, _)| *known != context);
+        kept.push((context, lines.clone()));
+        Self { context, lines }
     }
 
-    /// The first error since the last time, in FFmpeg's words.
-    pub fn take(&self) -> Option<String> {
-        lock(&self.heard).take()
+    /// Takes the lines since the last call, each once, in FFmpeg's words: errors, and lines that begin with [`FRAME_GAP`].
+    /// Of more than [`MOST_LINES`] different ones the rest is lost.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.lines))
     }
 }
 
-impl Drop for Ear {
+impl Drop for ContextLog {
     fn drop(&mut self) {
-        lock(&EARS).retain(|(known, heard)| *known != self.context || !Arc::ptr_eq(heard, &self.heard));
+        lock(&KEPT).retain(|(known, lines)| *known != self.context || !Arc::ptr_eq(lines, &self.lines));
     }
 }
 
-/// FFmpeg's log.
-unsafe extern "C" fn hear(context: *mut c_void, level: c_int, format: *const c_char, values: *mut c_void) {
-    if context.is_null() || level & 0xff > ffi::AV_LOG_ERROR {
+/// What FFmpeg calls for each line of its log, of whatever level.
+unsafe extern "C" fn keep(context: *mut c_void, level: c_int, format: *const c_char, values: *mut c_void) {
+    let level = level & 0xff;
+    if context.is_null() || format.is_null() || level > ffi::AV_LOG_DEBUG {
         return;
     }
-    let ears = lock(&EARS);
-    let Some((_, heard)) = ears.iter().find(|(known, _)| *known == context as usize) else { return };
-    let mut heard = lock(heard);
-    if heard.is_some() {
+    // SAFETY: a format is a string that ends in a zero.
+    let is_gap = || unsafe { CStr::from_ptr(format) }.to_bytes().starts_with(FRAME_GAP.as_bytes());
+    if level > ffi::AV_LOG_ERROR && !is_gap() {
+        return;
+    }
+    let kept = lock(&KEPT);
+    let Some((_, lines)) = kept.iter().find(|(known, _)| *known == context as usize) else { return };
+    let mut lines = lock(lines);
+    if lines.len() >= MOST_LINES {
         return;
     }
     let mut line: [c_char; LONGEST] = [0; LONGEST];
@@ -88,5 +103,8 @@ unsafe extern "C" fn hear(context: *mut c_void, level: c_int, format: *const c_c
         av_log_format_line2(context, level, format, values, line.as_mut_ptr(), LONGEST as c_int, &mut prefix);
         CStr::from_ptr(line.as_ptr())
     };
-    *heard = Some(text.to_string_lossy().trim().trim_end_matches('.').to_owned());
+    let text = text.to_string_lossy().trim().trim_end_matches('.').to_owned();
+    if !lines.contains(&text) {
+        lines.push(text);
+    }
 }

@@ -1,23 +1,29 @@
 //! A video file into upright RGB frames, chosen as the authors choose them and ready for the model.
 //!
-//! In the order data flows: `source` gives the bytes, `demux` opens the container, `damage` compares its declared sizes with the file, [`probe()`]
-//! counts the packets, `sample` chooses frames, `decode` gets them out, `convert` makes RGB of them, `orient` turns
-//! them upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it, `names` has FFmpeg's words.
+//! In the order data flows: `source` gives the bytes, `demux` opens the container, `damage` compares its declared sizes with
+//! the file (`riff` those of an AVI, `flv` the tags of an FLV), [`probe()`] counts the packets, which `bitstream` looks into,
+//! `sample` chooses frames, `decode` gets them out, `convert` makes RGB of them, `orient` turns them upright, [`transform`]
+//! resizes and crops. [`Video`] holds a file open through all of it. `ffmpeg_log` keeps what FFmpeg logs meanwhile, and
+//! `log_lines` decides what that means for the pictures; `names` has FFmpeg's names.
 //!
 //! The file's headers are not believed where packets can be counted, and no frame is ever made up: a video that cannot
 //! be read as asked fails with a [`VideoError`] that says why and what to try.
 
+mod bitstream;
 mod convert;
 mod damage;
 mod decode;
 mod demux;
 mod error;
 mod ffmpeg_log;
+mod flv;
 mod frame;
+mod log_lines;
 mod names;
 mod orient;
 mod probe;
 mod reader;
+mod riff;
 mod sample;
 mod source;
 pub mod transform;

@@ -1,9 +1,10 @@
 //! One pass over a file's packets, without decoding: how many frames there are, when each is shown, where decoding can
 //! start, and whether something is missing.
 //!
-//! The headers' own counts lie (106 for an AVI of 53 frames, 0 for many WebM), the packets do not. A frame is a packet
-//! that is not marked to be discarded (edit lists) and that shows a picture (VP8 stores hidden reference frames as
-//! packets of their own; some AVI hold empty ones). Frame `i` is the `i`-th of them in presentation order.
+//! The counts that headers declare are often wrong (106 for an AVI of 53 frames, 0 for many WebM), the count of the packets
+//! is not. A frame is a packet that is not marked to be discarded (edit lists) and that holds a picture to show (VP8 stores
+//! hidden reference frames as packets of their own; some AVI hold empty packets, some H.264 delimiters alone). Frame `i` is
+//! the `i`-th of them in presentation order.
 
 use std::path::Path;
 
@@ -14,7 +15,10 @@ use serde::Serialize;
 use super::damage::{Sizes, declared_sizes};
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
+use super::flv::only_zeros_behind_tags;
+use super::log_lines::{self, Condition, Notes};
 use super::names::{Colour, pixel_format_name};
+use super::riff;
 
 /// What the program sees in a video file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,7 +64,8 @@ pub struct VideoInfo {
 pub struct Index {
     /// Presentation time of each packet with data, in decode order and the stream's time base; `NO_TIME` if it has none.
     pub pts: Vec<i64>,
-    /// Decode positions by presentation time, of all but the hidden ones (which borrow the time of the next).
+    /// Decode positions by presentation time, of all but the packets without a picture to show (which may borrow the time of
+    /// the next).
     pub by_time: Vec<u32>,
     /// Decode positions of the frames, in presentation order.
     pub frames: Vec<u32>,
@@ -68,7 +73,11 @@ pub struct Index {
     pub keys: Vec<u32>,
     /// Decode positions of packets that are cut or damaged, ascending: they are never decoded.
     pub corrupt: Vec<usize>,
-    /// Every packet has a presentation time of its own: frames can be told by it.
+    /// Decode positions of packets that hold no picture to show, ascending.
+    pub without_picture: Vec<usize>,
+    /// The stream has several B-pictures; only looked for in MPEG-4 Part 2.
+    pub b_pictures: bool,
+    /// Every packet has a presentation time of its own, by which frames can be identified.
     pub timed: bool,
 }
 
@@ -110,9 +119,7 @@ pub fn probe(path: &Path) -> Result<VideoInfo, VideoError> {
 #[derive(Default)]
 struct Gathered {
     index: Index,
-    /// Decode positions of VP8's hidden frames, ascending.
-    hidden: Vec<usize>,
-    /// Discarded, hidden or cut: not counted, by decode position.
+    /// Discarded, without a picture to show, or cut: not counted, by decode position.
     uncounted: Vec<bool>,
     last_duration: i64,
     /// The latest end of a packet of any stream, in seconds on the container's clock.
@@ -120,17 +127,27 @@ struct Gathered {
     read_errors: Option<FfError>,
     /// Packets of a transport stream that are flagged corrupt.
     flagged: usize,
-    /// What FFmpeg told of the container, in its words.
-    heard: Option<String>,
+    /// What FFmpeg reported about the container that is a sign of damage.
+    reported: Option<String>,
+    /// What it reported that is none.
+    notes: Notes,
 }
 
 /// Runs the pass; the demuxer is left at the end of the file.
 pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let mut gathered = gather(demuxer)?;
     demuxer.watch().check()?;
-    gathered.heard = demuxer.heard();
+    let lines = demuxer.log_lines();
+    let pictures = gathered.index.pts.len();
+    let holds = |condition, _: &str| match condition {
+        Condition::ZerosBehindTags => only_zeros_behind_tags(path),
+        Condition::DeclaredTooLarge => matches!(declared_sizes(path), Sizes::TooLarge(_)),
+        Condition::ChunksInside => riff::index_has(path, pictures),
+        condition => condition == Condition::Always,
+    };
+    gathered.reported = log_lines::judge(&demuxer.container(), &lines, holds, &mut gathered.notes);
     let index = &mut gathered.index;
-    let shown = |at: &u32| gathered.hidden.binary_search(&(*at as usize)).is_err();
+    let shown = |at: &u32| index.without_picture.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
     index.by_time.sort_by_key(|&at| (index.pts[at as usize], at));
     index.timed = index.by_time.windows(2).all(|w| index.pts[w[0] as usize] < index.pts[w[1] as usize])
@@ -142,15 +159,23 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
         Box::new(0..index.pts.len() as u32)
     };
     index.frames = order.filter(|&at| !gathered.uncounted[at as usize]).collect();
-    if index.frames.is_empty() {
-        return match truncation(demuxer, path, &gathered) {
+    let (truncated, too_large) = match ending(demuxer, path, &gathered) {
+        Ending::There => (None, None),
+        Ending::DeclaredTooLarge(sign) => (None, Some(sign)),
+        Ending::Missing(sign) => (Some(sign), None),
+    };
+    if gathered.index.frames.is_empty() {
+        return match truncated {
             Some(sign) => Err(VideoError::Truncated { sign, hopeless: true }),
             None => Err(VideoError::NoFrames),
         };
     }
-    let truncated = truncation(demuxer, path, &gathered);
     let damaged = damage(&gathered).filter(|_| truncated.is_none());
-    let info = describe(demuxer, path, &gathered, truncated.iter().chain(&damaged).cloned().collect());
+    let mut info = describe(demuxer, path, &gathered, truncated.iter().chain(&damaged).cloned().collect());
+    info.notes.extend(gathered.notes.sentences());
+    if let Some(sign) = too_large {
+        info.notes.push(format!("{sign}, but everything that it holds is inside the file"));
+    }
     if info.width == 0 || info.height == 0 {
         return Err(match truncated {
             Some(sign) => VideoError::Truncated { sign, hopeless: true },
@@ -170,7 +195,11 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
     /// Broken packets that a demuxer may step over before it counts as lost.
     const PATIENCE: usize = 1000;
     let mut gathered = Gathered { end: f64::NEG_INFINITY, ..Gathered::default() };
-    let is_vp8 = demuxer.parameters().id() == codec::Id::VP8;
+    let syntax = demuxer.syntax();
+    let mut b_pictures = 0;
+    if demuxer.encryption_key().is_some() {
+        return Err(VideoError::Encrypted { how: "it names a key" });
+    }
     // A transport stream is flagged corrupt wherever its counters jump, as they do where healthy recordings were joined;
     // there the decoder is the judge.
     let flags_mean_damage = !demuxer.container().starts_with("mpegts");
@@ -206,12 +235,20 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
         }
         // SAFETY: the packet is alive; its flags are read as the integer they are.
         let flags = unsafe { (*packet.as_ptr()).flags };
-        let hidden = is_vp8 && data[0] & 0x10 == 0;
+        if is_encrypted(&packet) {
+            return Err(VideoError::Encrypted { how: "its packets say so" });
+        }
+        let hidden = syntax.lacks_picture(data);
+        // Two are enough, and looking for them costs time.
+        if b_pictures < 2 {
+            b_pictures += syntax.b_pictures(data);
+            gathered.index.b_pictures = b_pictures >= 2;
+        }
         let corrupt = packet.is_corrupt() && flags_mean_damage;
         gathered.flagged += usize::from(packet.is_corrupt() && !flags_mean_damage);
         gathered.uncounted.push(hidden || corrupt || flags & ffi::AV_PKT_FLAG_DISCARD != 0);
         if hidden {
-            gathered.hidden.push(at);
+            gathered.index.without_picture.push(at);
         }
         gathered.index.pts.push(packet.pts().unwrap_or(NO_TIME));
         if packet.is_key() {
@@ -224,28 +261,57 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
     }
 }
 
-/// What shows that the end of the file is missing, if anything does.
-fn truncation(demuxer: &Demuxer, path: &Path, gathered: &Gathered) -> Option<String> {
+/// Whether the packet's data is encrypted, as the container marks it (MP4 with common encryption).
+fn is_encrypted(packet: &Packet) -> bool {
+    let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INFO;
+    // SAFETY: the packet is alive; only whether there is such data is asked.
+    unsafe { !ffi::av_packet_get_side_data(packet.as_ptr(), kind, std::ptr::null_mut()).is_null() }
+}
+
+/// What is known of the end of the file.
+enum Ending {
+    /// Nothing shows that it is missing.
+    There,
+    /// A size is declared that the file does not have, in these words, but no part of the content is missing.
+    DeclaredTooLarge(String),
+    /// It is missing, as these words say.
+    Missing(String),
+}
+
+/// Finds out whether the end of the file is missing.
+fn ending(demuxer: &Demuxer, path: &Path, gathered: &Gathered) -> Ending {
     // Parsers may still hold the packet before the cut one back and hand it on after it.
     let near_end = |&at: &usize| at + 3 >= gathered.index.pts.len();
     if gathered.index.corrupt.last().is_some_and(near_end) {
-        return Some("its last packet is cut".into());
+        return Ending::Missing("its last packet is cut".into());
     }
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     match declared_sizes(path) {
-        Sizes::Cut(sign) => return Some(sign),
-        Sizes::Whole => {
-            let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-            let end = demuxer.index_end();
-            let indexed = demuxer.container().starts_with("mov,");
-            return (indexed && end > bytes as i64)
-                .then(|| format!("its index names data up to byte {end}, the file ends at {bytes}"));
+        Sizes::Cut(sign) => Ending::Missing(sign),
+        Sizes::AskIndex(sign) => {
+            let inside = demuxer.index_end() > 0 && demuxer.whole_index_end() <= bytes as i64;
+            if inside { Ending::DeclaredTooLarge(sign) } else { Ending::Missing(sign) }
         }
-        Sizes::Unknown => {}
+        Sizes::TooLarge(sign) => Ending::DeclaredTooLarge(sign),
+        Sizes::Whole => {
+            let end = demuxer.index_end();
+            if demuxer.container().starts_with("mov,") && end > bytes as i64 {
+                return Ending::Missing(format!(
+                    "its index names data up to byte {end}, the file ends at {bytes}"
+                ));
+            }
+            Ending::There
+        }
+        Sizes::Unknown => by_duration(demuxer, gathered).map_or(Ending::There, Ending::Missing),
     }
-    // "Well past": headers round, and a last frame's own duration is often unknown.
+}
+
+/// How the declared duration shows that the end is missing, if it does.
+fn by_duration(demuxer: &Demuxer, gathered: &Gathered) -> Option<String> {
     let declared = demuxer.declared_duration()?;
     let found = gathered.end - demuxer.start_time();
     let missing = declared - found;
+    // "Well past": headers round, and a last frame's own duration is often unknown.
     (missing > f64::max(1.0, 0.05 * declared))
         .then(|| format!("its header declares {declared:.2} s, its last packet ends at {found:.2} s"))
 }
@@ -259,8 +325,9 @@ fn damage(gathered: &Gathered) -> Option<String> {
         )
     });
     let unread = || gathered.read_errors.map(|error| format!("its packets cannot all be read ({error})"));
-    let heard = || gathered.heard.as_ref().map(|words| format!("FFmpeg says of its container: {words}"));
-    corrupt.or_else(unread).or_else(heard)
+    let reported =
+        || gathered.reported.as_ref().map(|line| format!("FFmpeg reports of its container: {line}"));
+    corrupt.or_else(unread).or_else(reported)
 }
 
 /// Puts the answer together.
@@ -286,6 +353,10 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
         notes.push(format!(
             "{count} of its packets are flagged corrupt: bytes were lost, or recordings joined"
         ));
+    }
+    if demuxer.parameters().id() == codec::Id::H264 && !index.without_picture.is_empty() {
+        let count = index.without_picture.len();
+        notes.push(format!("{count} of its packets hold no picture and are not counted"));
     }
     if slanted {
         notes.push("its display matrix is no multiple of a right angle and is ignored".into());

@@ -286,8 +286,14 @@ impl Video {
         let mut walk = |demuxer: &mut Demuxer, strategy, reopened| {
             wants.iter_mut().for_each(|want| want.done = false);
             let (index, threads, max_pixels) = (&self.probed.index, request.threads, request.max_pixels);
-            Pass { demuxer, index, by, strategy, threads, max_pixels, list_times, reopened }
-                .run(wants, deliver)
+            let report = Pass { demuxer, index, by, strategy, threads, max_pixels, list_times, reopened }
+                .run(wants, deliver)?;
+            for note in report.notes.sentences() {
+                if !self.probed.info.notes.contains(&note) {
+                    self.probed.info.notes.push(note);
+                }
+            }
+            Ok(report)
         };
         if self.probed.index.timed && rewind(&mut self.demuxer, &self.probed.index) {
             let report = walk(&mut self.demuxer, strategy, false)?;

@@ -170,6 +170,14 @@ fn seeking_gives_the_frames_of_walking() {
 }
 
 #[test]
+fn a_clip_cut_at_an_open_gop_begins_at_its_key_frame() {
+    for strategy in [Strategy::Auto, Strategy::Sequential, Strategy::Seek] {
+        let frames = frames(&clip("cut_open_gop.mp4"), &EVERY_FRAME, strategy);
+        assert!(frames.iter().map(number).eq(30..50), "{strategy:?}");
+    }
+}
+
+#[test]
 fn a_clip_is_read_again_and_reversed() {
     let mut video = Video::open(&clip("open_gop.mp4")).unwrap();
     let mut numbers = |request: &Request| {

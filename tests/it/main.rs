@@ -10,6 +10,7 @@ mod encoders;
 mod env;
 mod faults;
 mod fuzz_corpus;
+mod healthy_files;
 mod hostile;
 mod layers;
 mod learning_commands;

@@ -15,7 +15,7 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// `src/video/{demux,ear}.rs` as its two names; others as they are.
+/// `src/video/{demux,ffmpeg_log}.rs` as its two names; others as they are.
 fn expanded(place: &str) -> Vec<String> {
     let Some((before, rest)) = place.split_once('{') else { return vec![place.to_string()] };
     let (inner, after) = rest.split_once('}').unwrap();
