@@ -63,6 +63,10 @@ pub struct Report {
     pub frames: usize,
     /// Their times, where the pass was to list them.
     pub times: Vec<i64>,
+    /// How often a frame's time was earlier than that of the frame before it.
+    pub falls: usize,
+    /// The numbers of the frames at which time fell because another recording began.
+    pub begins: Vec<usize>,
 }
 
 /// A decoder on its way through a stream.
@@ -86,8 +90,12 @@ struct Walk {
     position: usize,
     /// Time of the key frame the walk began at: what is shown earlier does not count.
     since: i64,
-    /// Time of the last frame that came out.
+    /// Time (or number) of the last frame that came out.
     shown: i64,
+    /// Time of the last frame that came out since the last jump.
+    before: Option<i64>,
+    /// Another recording began in the packets, and the first frame of it has not come out.
+    beginning: bool,
     /// The key frame last jumped to; the container may have landed before it, and would again.
     aim: usize,
     /// The frame that a jump landed at has yet to prove that it is a key frame: an AVI without its index calls all so.
@@ -116,6 +124,8 @@ impl Pass<'_> {
             position: 0,
             since: self.index.first_key_time(),
             shown: i64::MIN,
+            before: None,
+            beginning: false,
             aim: 0,
             unproven: false,
             report: Report::default(),
@@ -123,7 +133,8 @@ impl Pass<'_> {
         let mut packet = Packet::empty();
         let mut fresh = true;
         loop {
-            if walk.report.lost {
+            // Times that fall do not tell frames.
+            if walk.report.lost || (self.by == By::Time && walk.report.falls > 0) {
                 return Ok(walk.report);
             }
             if fresh {
@@ -176,6 +187,7 @@ impl Pass<'_> {
         walk: &mut Walk,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<bool, VideoError> {
+        walk.beginning |= self.index.begins.binary_search(&(walk.position as u32)).is_ok();
         walk.position += 1;
         if self.index.corrupt.binary_search(&(walk.position - 1)).is_ok() {
             return Ok(false);
@@ -237,6 +249,15 @@ impl Pass<'_> {
                     return Ok(any);
                 }
                 walk.unproven = false;
+            }
+            if time != NO_TIME {
+                if walk.before.is_some_and(|before| time < before) {
+                    walk.report.falls += 1;
+                    if std::mem::take(&mut walk.beginning) {
+                        walk.report.begins.push(walk.report.frames);
+                    }
+                }
+                walk.before = Some(time);
             }
             let key = if self.by == By::Time { time } else { walk.report.frames as i64 };
             walk.report.frames += 1;
@@ -310,6 +331,7 @@ impl Pass<'_> {
             walk.position = at;
             walk.aim = key;
             walk.unproven = true;
+            walk.before = None;
             walk.since = self.index.pts[at];
             return true;
         }

@@ -7,6 +7,7 @@
 //! The file's headers are not believed where packets can be counted, and no frame is ever made up: a video that cannot
 //! be read as asked fails with a [`VideoError`] that says why and what to try.
 
+mod clock;
 mod convert;
 mod damage;
 mod decode;
@@ -20,6 +21,7 @@ mod probe;
 mod reader;
 mod sample;
 mod source;
+mod tracks;
 pub mod transform;
 
 #[cfg(test)]

@@ -70,8 +70,12 @@ pub struct Request {
     pub threads: usize,
 }
 
-/// Most frames that one request may take: far above any use, below what would fill the memory by a slip of the hand.
+/// Most frames that one request may take of a clip, whatever it asks for: far above any use, below what would fill the memory
+/// by a slip of the hand.
 const MOST: usize = 1 << 20;
+
+/// Most slots in a row that one frame fills at a rate without a word about it.
+const HELD: usize = 600;
 
 impl Default for Request {
     /// The authors' sixteen frames over the whole clip.
@@ -96,6 +100,19 @@ fn linspace(first: usize, last: usize, n: usize) -> Vec<usize> {
     (0..n)
         .map(|i| if i + 1 == n && n > 1 { last } else { (i as f64 * step + first as f64) as usize })
         .collect()
+}
+
+impl Chosen {
+    /// What is said where one frame fills so many slots that the time it is shown for may be a mistake of the file. `seconds`
+    /// are the times of the clip's frames.
+    pub fn held_note(&self, seconds: &[f64]) -> Option<String> {
+        let runs = self.indices.chunk_by(|a, b| a == b);
+        let longest = runs.max_by_key(|run| run.len()).filter(|run| run.len() > HELD)?;
+        let (slots, index) = (longest.len(), longest[0]);
+        let held = seconds.get(index + 1)? - seconds[index];
+        // More frames than a short clip has repeat what it has, as was asked for.
+        (held > 10.0).then(|| format!("frame {index} is shown for {held:.1} s and taken {slots} times"))
+    }
 }
 
 impl Request {
@@ -163,6 +180,9 @@ impl Request {
                 return Err(VideoError::BadRequest { what: format!("{n} frames") });
             }
             Sampling::Count(n) => linspace(first, last, n),
+            Sampling::All if last - first >= MOST => {
+                return Err(VideoError::BadRequest { what: format!("{} frames", last - first + 1) });
+            }
             Sampling::All => (first..=last).collect(),
             Sampling::Fps(rate) if rate > 0.0 && (times[last] - times[first]) * rate < MOST as f64 => {
                 ticks(&times[..=last], first, rate)

@@ -8,6 +8,7 @@ mod embed_command;
 mod encoders;
 mod env;
 mod faults;
+mod frames_shown;
 mod fuzz_corpus;
 mod hostile;
 mod learning_commands;
