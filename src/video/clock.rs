@@ -42,6 +42,11 @@ impl Clock {
         Self { tick, frame: ticks(frame).max(1), longest: ticks(longest) }
     }
 
+    /// Whether the clock jumps from one time to the next.
+    pub fn jumps(&self, from: i64, to: i64) -> bool {
+        !(0..=self.longest).contains(&(i128::from(to) - i128::from(from)))
+    }
+
     /// When pictures with these times, in the order of showing, are shown.
     pub fn shown(&self, times: impl IntoIterator<Item = i64>) -> Shown {
         let mut shown = Shown { seconds: vec![], jumps: 0, largest: 0.0 };

@@ -12,7 +12,7 @@ use ffmpeg_next::{Error as FfError, Packet, decoder, ffi, frame};
 
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
-use super::probe::{Index, NO_TIME};
+use super::probe::{Index, NO_TIME, Recording};
 use crate::video::ffmpeg_log::Ear;
 
 /// How a pass moves.
@@ -57,6 +57,8 @@ pub enum By {
 pub struct Report {
     /// A jump ended at packets that are not those of the index.
     pub lost: bool,
+    /// The pass left frames out by a jump.
+    pub sought: bool,
     /// The first failure: the packet (in decode order) fed last, and what happened.
     pub failure: Option<(usize, String)>,
     /// How many whole frames came out.
@@ -90,12 +92,14 @@ struct Walk {
     position: usize,
     /// Time of the key frame the walk began at: what is shown earlier does not count.
     since: i64,
-    /// Time (or number) of the last frame that came out.
+    /// Key (time or number, as frames are told) of the last frame that came out.
     shown: i64,
-    /// Time of the last frame that came out since the last jump.
+    /// Time of the last frame that came out since the last seek.
     before: Option<i64>,
-    /// Another recording began in the packets, and the first frame of it has not come out.
-    beginning: bool,
+    /// The recording that begins in the packets, until a frame of it has come out.
+    beginning: Option<Recording>,
+    /// Of the recording that comes out, where it is not the first one: the time of the key frame that it begins with.
+    recording: i64,
     /// The key frame last jumped to; the container may have landed before it, and would again.
     aim: usize,
     /// The frame that a jump landed at has yet to prove that it is a key frame: an AVI without its index calls all so.
@@ -125,7 +129,8 @@ impl Pass<'_> {
             since: self.index.first_key_time(),
             shown: i64::MIN,
             before: None,
-            beginning: false,
+            beginning: None,
+            recording: i64::MIN,
             aim: 0,
             unproven: false,
             report: Report::default(),
@@ -143,6 +148,7 @@ impl Pass<'_> {
                     return Ok(walk.report);
                 }
                 if let Some(key) = self.jump(wants, &walk) {
+                    walk.report.sought = true;
                     decoder.flush();
                     if !self.seek(key, &mut packet, &mut walk) {
                         walk.report.lost = true;
@@ -187,7 +193,10 @@ impl Pass<'_> {
         walk: &mut Walk,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<bool, VideoError> {
-        walk.beginning |= self.index.begins.binary_search(&(walk.position as u32)).is_ok();
+        let recordings = &self.index.recordings;
+        if let Ok(i) = recordings.binary_search_by_key(&walk.position, |recording| recording.at as usize) {
+            walk.beginning = Some(recordings[i]);
+        }
         walk.position += 1;
         if self.index.corrupt.binary_search(&(walk.position - 1)).is_ok() {
             return Ok(false);
@@ -251,13 +260,19 @@ impl Pass<'_> {
                 walk.unproven = false;
             }
             if time != NO_TIME {
-                if walk.before.is_some_and(|before| time < before) {
-                    walk.report.falls += 1;
-                    if std::mem::take(&mut walk.beginning) {
+                let falls = walk.before.is_some_and(|before| time < before);
+                if let Some(begun) = walk.beginning.take_if(|begun| falls || self.is_past(*begun, time)) {
+                    walk.recording = self.first_key_time(begun);
+                    if falls {
                         walk.report.begins.push(walk.report.frames);
                     }
                 }
+                walk.report.falls += usize::from(falls);
                 walk.before = Some(time);
+                // It refers to frames that are not there, and the decoder took those of the recording before for them.
+                if time < walk.recording {
+                    continue;
+                }
             }
             let key = if self.by == By::Time { time } else { walk.report.frames as i64 };
             walk.report.frames += 1;
@@ -272,6 +287,19 @@ impl Pass<'_> {
                 wants[i].done = true;
             }
         }
+    }
+
+    /// Whether the frame at this time belongs to a recording whose clock is ahead of the one before.
+    fn is_past(&self, recording: Recording, time: i64) -> bool {
+        let position = recording.ahead.then(|| self.index.position(time)).flatten();
+        position.is_some_and(|position| position >= recording.at as usize)
+    }
+
+    /// Time of the key frame that a recording begins with: what it shows earlier refers to frames that are not there. Where it
+    /// begins otherwise, nothing tells such a frame from those after a clock that was set.
+    fn first_key_time(&self, recording: Recording) -> i64 {
+        let key = self.index.keys.binary_search(&recording.at);
+        key.map_or(i64::MIN, |_| self.index.pts[recording.at as usize])
     }
 
     /// Records a decoder's error, unless it comes before the first key frame: what precedes it cannot be decoded by anyone.
@@ -331,7 +359,7 @@ impl Pass<'_> {
             walk.position = at;
             walk.aim = key;
             walk.unproven = true;
-            walk.before = None;
+            (walk.before, walk.beginning, walk.recording) = (None, None, i64::MIN);
             walk.since = self.index.pts[at];
             return true;
         }

@@ -74,10 +74,21 @@ pub struct Index {
     /// A packet brings what the decoder needs for all that follow (a palette, new parameters). A demuxer gives it once, not
     /// again after a seek: such a stream is decoded from the start of a newly opened file.
     pub carries_state: bool,
-    /// Decode positions at which the time of decoding falls, ascending: another recording begins there, with a clock of its own.
-    pub begins: Vec<u32>,
+    /// The time of decoding falls somewhere, as it never does in one recording.
+    pub falls: bool,
+    /// Where other recordings than the first may begin, ascending by position.
+    pub recordings: Vec<Recording>,
     /// The codec may reorder pictures, but the packets' times never do: they may be times of decoding, not of showing.
     pub never_reorders: bool,
+}
+
+/// Where the packets look as if another recording began.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording {
+    /// Decode position of its first packet.
+    pub at: u32,
+    /// Its clock is ahead of the one before by a jump; otherwise the times of decoding and of showing both fall.
+    pub ahead: bool,
 }
 
 /// FFmpeg's value for a missing time.
@@ -193,7 +204,8 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
     let flags_mean_damage = !demuxer.container().starts_with("mpegts");
     let mut packet = Packet::empty();
     let mut broken = 0;
-    let mut decoded = i64::MIN;
+    let clock = clock(demuxer, demuxer.average_rate().unwrap_or(USUAL_RATE));
+    let (mut decoded, mut latest) = (None, i64::MIN);
     loop {
         let video = match demuxer.read(&mut packet) {
             Ok(Read::End) => return Ok(gathered),
@@ -236,12 +248,18 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
             gathered.index.keys.push(at as u32);
         }
         gathered.index.carries_state |= demuxer.changes_decoder(&packet);
-        if let Some(time) = packet.dts() {
-            if time < decoded {
-                gathered.index.begins.push(at as u32);
+        let time = packet.pts().unwrap_or(NO_TIME);
+        if let Some(dts) = packet.dts() {
+            let falls = decoded.is_some_and(|before| dts < before);
+            let jumps = decoded.is_some_and(|before| clock.jumps(before, dts));
+            gathered.index.falls |= falls;
+            if jumps && time != NO_TIME && (!falls || time < latest) {
+                gathered.index.recordings.push(Recording { at: at as u32, ahead: !falls });
+                latest = time;
             }
-            decoded = time;
+            decoded = Some(dts);
         }
+        latest = latest.max(time);
         if corrupt {
             gathered.index.corrupt.push(at);
         }
@@ -288,15 +306,28 @@ fn damage(gathered: &Gathered) -> Option<String> {
     corrupt.or_else(unread).or_else(heard)
 }
 
+/// The clock of a stream with so many frames per second.
+pub fn clock(demuxer: &Demuxer, rate: f64) -> Clock {
+    Clock::new(f64::from(demuxer.time_base()), rate, demuxer.clock_may_jump())
+}
+
 /// Frames per second where neither the container nor the times tell.
 const USUAL_RATE: f64 = 25.0;
 
 /// What is said of a clock that jumped.
 pub fn jumps_note(shown: &Shown) -> Option<String> {
-    let Shown { jumps, largest, .. } = shown;
-    (*jumps > 0).then(|| {
-        format!("its clock jumps ({jumps}x, by up to {largest:.1} s): a jump is not counted as time")
+    let Shown { jumps, largest, .. } = *shown;
+    (jumps > 0).then(|| {
+        format!("{JUMPS} {}, by {largest:.1} s at most: a jump is not counted as time", times(jumps))
     })
+}
+
+/// How [`jumps_note`] begins.
+pub const JUMPS: &str = "its clock jumps";
+
+/// How often, in words.
+pub fn times(count: usize) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
 }
 
 /// Puts the answer together.
@@ -330,7 +361,7 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     let frames = index.frames.len();
     let rate = demuxer.average_rate();
     let shown = index.timed.then(|| {
-        let clock = Clock::new(tick, rate.unwrap_or(USUAL_RATE), demuxer.clock_may_jump());
+        let clock = clock(demuxer, rate.unwrap_or(USUAL_RATE));
         clock.shown(index.frames.iter().map(|&at| index.pts[at as usize]))
     });
     notes.extend(shown.as_ref().and_then(jumps_note));

@@ -12,20 +12,20 @@
 //!   stream is decoded once to count what comes out, and again to hand the wanted ones on.
 //!
 //! So an ordinary file is decoded once, and only as far as is needed. What costs a second decoding is a sign that the packets
-//! show ([`Index::begins`], [`Index::never_reorders`]) or that decoding meets (a time that falls, a frame that is missing).
+//! show ([`Index::falls`], [`Index::never_reorders`]) or that decoding meets (a time that falls, a frame that is missing).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame;
 
-use super::clock::{self, Clock};
 use super::convert::Converter;
+use super::count::Counted;
 use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
 use super::frame::RgbFrame;
-use super::probe::{self, Index, NO_TIME, Probed, VideoInfo, scan};
+use super::probe::{self, Index, Probed, VideoInfo, scan};
 use super::sample::{Chosen, Request, Span};
 use super::transform::Transform;
 
@@ -60,26 +60,12 @@ pub struct Video {
     probed: Probed,
     /// The frames before the first key frame are known to come out, or are left out already.
     leading_checked: bool,
-    /// What the packets show against their times has been looked into.
+    /// Where the packets look as if their times were wrong, it is known whether they are.
     order_checked: bool,
-    /// The packets' times do not tell the frames.
+    /// Frames are found by number: the packets' times are wrong, or the packets are not the frames.
     by_number: bool,
+    /// The frames that come out, once they were counted.
     counted: Option<Counted>,
-}
-
-/// The frames as they come out of the decoder, counted by decoding the whole stream.
-#[derive(Debug, Clone)]
-struct Counted {
-    /// When each is shown, in seconds from the first.
-    seconds: Vec<f64>,
-    /// What is to be said of this count.
-    notes: Vec<String>,
-    /// The first failure: the packet fed last, and what happened.
-    failure: Option<(usize, String)>,
-    /// How often the time of a frame was earlier than that of the frame before it.
-    falls: usize,
-    /// The limit under which it was made.
-    max_pixels: Option<u64>,
 }
 
 impl Video {
@@ -115,7 +101,8 @@ impl Video {
     /// When the request fits no frame.
     pub fn sample(&mut self, request: &Request) -> Result<Vec<usize>, VideoError> {
         let fps = self.probed.info.fps;
-        let seconds = if self.is_timed(request)? {
+        self.check_order(request)?;
+        let seconds = if self.is_timed() {
             self.drop_leading(request)?;
             self.seconds()
         } else {
@@ -197,7 +184,10 @@ impl Video {
         strategy: Strategy,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<ClipInfo, VideoError> {
-        let by_time = match self.is_timed(request)? {
+        if self.probed.index.falls {
+            self.check_order(request)?;
+        }
+        let by_time = match self.is_timed() {
             true => self.read_timed(request, strategy, deliver)?,
             false => None,
         };
@@ -207,29 +197,35 @@ impl Video {
         }
     }
 
-    /// Whether the packets' presentation times tell the frames, as far as is known before the reading.
-    fn is_timed(&mut self, request: &Request) -> Result<bool, VideoError> {
+    /// Whether frames are found by their presentation times, as far as is known.
+    fn is_timed(&self) -> bool {
+        self.probed.index.timed && !self.by_number
+    }
+
+    /// Finds out whether times that look wrong are: whether they fall in the order in which the decoder gives its pictures.
+    fn check_order(&mut self, request: &Request) -> Result<(), VideoError> {
         /// Pictures after which times of decoding have shown themselves: twice as many as any codec holds back.
         const ENOUGH: usize = 32;
         let index = &self.probed.index;
-        if !self.order_checked && index.timed {
-            self.order_checked = true;
-            let falls = if !index.begins.is_empty() {
-                self.count(request)?.falls
-            } else if index.never_reorders {
-                let first: Vec<usize> = (0..index.frames.len().min(ENOUGH)).collect();
-                let mut wants = wants(&first, |i| index.time(i));
-                let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
-                self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, ignore)?.falls
-            } else {
-                0
-            };
-            if falls > 0 {
-                self.count(request)?;
-                self.set_by_number();
-            }
+        if self.order_checked || !index.timed {
+            return Ok(());
         }
-        Ok(self.probed.index.timed && !self.by_number)
+        self.order_checked = true;
+        let falls = if index.falls {
+            self.count(request)?.falls
+        } else if index.never_reorders {
+            let first: Vec<usize> = (0..index.frames.len().min(ENOUGH)).collect();
+            let mut wants = wants(&first, |i| index.time(i));
+            let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
+            self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, ignore)?.falls
+        } else {
+            0
+        };
+        if falls > 0 {
+            self.count(request)?;
+            self.set_by_number();
+        }
+        Ok(())
     }
 
     /// Reads by presentation times; `None` if the packets turn out not to be the frames and these must be counted.
@@ -248,7 +244,11 @@ impl Video {
             // A jump can fail where walking does not: the walk from the start is the judge, and takes nothing for done.
             report = self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?;
         }
-        if report.falls > 0 {
+        if report.sought && report.falls == 0 && self.probed.index.never_reorders {
+            // The pass did not see all frames from the start, where times of decoding show themselves.
+            self.check_order(request)?;
+        }
+        if report.falls > 0 || self.by_number {
             return Ok(None);
         }
         if let Some(failure) = report.failure.as_ref().filter(|_| !request.allow_truncated) {
@@ -331,37 +331,12 @@ impl Video {
             None => {
                 let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
                 let report = self.pass(request, By::Number, Strategy::Sequential, true, &mut [], ignore)?;
-                self.describe_count(report, request.max_pixels)
+                let fps = self.probed.info.fps;
+                let clock = probe::clock(&self.demuxer, fps);
+                Counted::new(report, &self.probed.index, &clock, fps, request.max_pixels)
             }
         };
         Ok(self.counted.insert(counted))
-    }
-
-    /// What a count means: when its frames are shown, and what is to be said of it.
-    fn describe_count(&self, report: Report, max_pixels: Option<u64>) -> Counted {
-        let Report { frames, mut times, falls, begins, failure, .. } = report;
-        let Index { timed, begins: recordings, frames: packets, .. } = &self.probed.index;
-        let mut notes = Vec::new();
-        // Times that are guessed, for packets without, may fall without a meaning.
-        let judged = *timed || !recordings.is_empty();
-        let seconds = if times.contains(&NO_TIME) || (falls > 0 && !judged) {
-            (0..frames).map(|i| i as f64 / self.probed.info.fps).collect()
-        } else {
-            clock::sort_recordings(&mut times, &begins);
-            let shown = self.clock().shown(times);
-            notes.extend(probe::jumps_note(&shown));
-            shown.seconds
-        };
-        if falls > 0 && judged {
-            notes.push(format!(
-                "its times fall {falls}x in the order of its pictures (recordings joined, or times of decoding): frames are \
-                 counted in the decoder's order"
-            ));
-        }
-        if frames != packets.len() {
-            notes.push(format!("{} packets give {frames} frames; these are counted", packets.len()));
-        }
-        Counted { seconds, notes, failure, falls: if judged { falls } else { 0 }, max_pixels }
     }
 
     /// From here on the counted frames are the clip.
@@ -388,8 +363,8 @@ impl Video {
             Pass { demuxer, index, by, strategy, threads, max_pixels, list_times, reopened }
                 .run(wants, deliver)
         };
-        let Index { timed, carries_state, begins, .. } = &self.probed.index;
-        let repeats = *timed && !carries_state && begins.is_empty();
+        let Index { timed, carries_state, falls, .. } = self.probed.index;
+        let repeats = timed && !carries_state && !falls;
         if repeats && rewind(&mut self.demuxer, &self.probed.index) {
             let report = walk(&mut self.demuxer, strategy, false)?;
             if !report.lost {
@@ -405,16 +380,12 @@ impl Video {
         walk(&mut self.demuxer, Strategy::Sequential, true)
     }
 
-    /// The stream's clock.
-    fn clock(&self) -> Clock {
-        let tick = f64::from(self.demuxer.time_base());
-        Clock::new(tick, self.probed.info.fps, self.demuxer.clock_may_jump())
-    }
-
     /// When the frames of the index are shown, in seconds from the first.
     fn seconds(&self) -> Vec<f64> {
         let index = &self.probed.index;
-        self.clock().shown((0..index.frames.len()).map(|i| index.time(i))).seconds
+        probe::clock(&self.demuxer, self.probed.info.fps)
+            .shown((0..index.frames.len()).map(|i| index.time(i)))
+            .seconds
     }
 
     fn clip_info(&self, chosen: Chosen, seconds: &[f64]) -> ClipInfo {
@@ -436,23 +407,6 @@ impl Video {
             VideoError::Truncated { sign: format!("{what} at its end"), hopeless: false }
         } else {
             VideoError::Damaged { what: format!("{what} near packet {packet} of {packets}") }
-        }
-    }
-}
-
-impl Counted {
-    /// Tells of the count what was told of the packets.
-    fn apply(&self, info: &mut VideoInfo) {
-        // What the times said in the packets' order is void.
-        if self.falls > 0 {
-            let frame = 1.0 / info.fps;
-            info.duration = self.seconds.last().map_or(0.0, |last| last + frame);
-        }
-        info.frames = self.seconds.len();
-        for note in &self.notes {
-            if !info.notes.contains(note) {
-                info.notes.push(note.clone());
-            }
         }
     }
 }

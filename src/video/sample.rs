@@ -284,6 +284,30 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_held_for_long_is_told() {
+        let at = |rate| Request { sampling: Sampling::Fps(rate), ..Request::default() };
+        let held = [0.0, 0.1, 3600.0, 3600.1];
+        let note = at(1.0).choose(&held, 10.0).unwrap().held_note(&held);
+        assert_eq!(note.unwrap(), "frame 1 is shown for 3599.9 s and taken 3599 times");
+        assert_eq!(at(0.1).choose(&held, 10.0).unwrap().held_note(&held), None);
+        let many = Request { sampling: Sampling::Count(5000), ..Request::default() };
+        let short = times(4, 1.0);
+        assert_eq!(many.choose(&short, 1.0).unwrap().held_note(&short), None);
+    }
+
+    #[test]
+    fn more_frames_than_any_use_has_are_refused_however_they_are_asked_for() {
+        let many = times(MOST + 1, 25.0);
+        for sampling in [Sampling::All, Sampling::Count(MOST + 1), Sampling::Fps(50.0)] {
+            let request = Request { sampling, ..Request::default() };
+            assert!(
+                matches!(request.choose(&many, 25.0), Err(VideoError::BadRequest { .. })),
+                "{sampling:?}"
+            );
+        }
+    }
+
+    #[test]
     fn nothing_or_too_much_is_refused() {
         for sampling in [Sampling::Count(0), Sampling::Fps(0.0), Sampling::Fps(f64::NAN), Sampling::Fps(1e12)]
         {
