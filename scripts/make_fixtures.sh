@@ -39,6 +39,21 @@ encode -i "$source" -vf "select='not(mod(n,3))+gt(n,30)'" -vsync vfr $x264 -bf 2
 encode -i "$source" $tone $x264 -bf 2 -g 10 -c:a aac -b:a 16k "$out/long_audio.mp4"
 encode -i "$source" $x264 -bf 3 -g 10 -f h264 "$out/no_times.h264"
 
+# Clocks: two recordings joined, where the second begins with the first one's times but for a part of a frame; the clock set
+# back by 100 s, which FFmpeg takes for the end of its range; times of decoding in place of times of showing.
+for offset in 0 0.1111 100; do
+    encode -i "$out/b_frames.mp4" -c copy -muxdelay 0 -output_ts_offset $offset "$out/tmp/$offset.ts"
+    encode -i "$out/b_frames.mp4" -c copy -output_ts_offset $offset "$out/tmp/$offset.flv"
+done
+cat "$out/tmp/0.ts" "$out/tmp/0.1111.ts" >"$out/joined.ts"
+(cat "$out/tmp/0.flv" && tail -c +14 "$out/tmp/0.1111.flv") >"$out/joined.flv"
+cat "$out/tmp/100.ts" "$out/tmp/0.ts" >"$out/clock_jump.ts"
+encode -i "$out/b_frames.mp4" -c copy -bsf:v setts=pts=DTS-STARTDTS "$out/decode_times.mkv"
+
+# A recording that begins within a refresh: its headers come with the next recovery point, 20 frames before the first whole picture.
+encode -i "$source" $x264 -bf 0 -g 20 -x264-params intra-refresh=1 -muxdelay 0 "$out/tmp/refresh.ts"
+tail -c +11281 "$out/tmp/refresh.ts" >"$out/open_refresh.ts"
+
 # False headers: 100 frames are declared for 50, or there are hidden frames among the packets.
 encode -i "$out/one_key.mp4" -c copy -r 50 "$out/lying_count.avi"
 encode -i "$out/b_frames.mp4" -c copy "$out/b_frames.avi"
@@ -59,6 +74,16 @@ encode -i "$source" -vf "format=yuva420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "
 encode -i "$source" -vf "scale=97:65,format=yuv420p" -c:v libvpx-vp9 -b:v 60k -cpu-used 8 "$out/odd_size.webm"
 encode -i "$source" -c:v libx265 -preset veryfast -pix_fmt yuv420p10 -x265-params log-level=none:pools=1 \
     -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc "$out/pq.mp4"
+
+# Palettes: one for the whole clip, given with its first packet; one for each frame.
+palette() { echo "scale=$1:flags=neighbor,format=rgb24,split[a][b];[a]palettegen=reserve_transparent=0:stats_mode=$2[p];\
+[b][p]paletteuse=dither=none:new=$3"; }
+encode -i "$source" -vf "$(palette 48:32 full 0)" -c:v rawvideo -pix_fmt pal8 "$out/palette.avi"
+encode -i "$out/palette.avi" -c copy "$out/palette.mov"
+encode -i "$source" -vf "$(palette 24:16 single 1)" -c:v rawvideo -pix_fmt pal8 "$out/palette_changes.avi"
+
+# Two tracks; a test marks the first as one that accompanies the second.
+encode -i "$source" -filter_complex "[0:v]split[a][b];[a]scale=192:128[big]" -map "[big]" -map "[b]" $x264 -bf 0 "$out/two_tracks.mp4"
 
 # For zeros behind the last tag, and for encrypted tracks.
 encode -i "$out/one_key.mp4" -c copy -fflags +bitexact "$out/tags.flv"

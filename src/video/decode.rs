@@ -15,7 +15,7 @@ use super::demux::{Demuxer, Read};
 use super::error::VideoError;
 use super::ffmpeg_log::{ContextLog, FRAME_GAP};
 use super::log_lines::{self, Condition, Notes};
-use super::probe::{Index, NO_TIME};
+use super::probe::{Index, NO_TIME, Recording};
 
 /// How a pass moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub enum By {
 pub struct Report {
     /// A jump ended at packets that are not those of the index.
     pub lost: bool,
+    /// The pass left frames out by a jump.
+    pub sought: bool,
     /// The first failure: the packet (in decode order) fed last, and what happened.
     pub failure: Option<(usize, String)>,
     /// How many whole frames came out.
@@ -70,6 +72,10 @@ pub struct Report {
     pub times: Vec<i64>,
     /// What the decoder reported that no picture depends on.
     pub notes: Notes,
+    /// How often a frame's time was earlier than that of the frame before it.
+    pub falls: usize,
+    /// The numbers of the frames at which time fell because another recording began.
+    pub begins: Vec<usize>,
 }
 
 /// A decoder on its way through a stream.
@@ -93,8 +99,14 @@ struct Walk {
     position: usize,
     /// Time of the key frame the walk began at: what is shown earlier does not count.
     since: i64,
-    /// Time of the last frame that came out.
+    /// Key (time or number, as frames are told) of the last frame that came out.
     shown: i64,
+    /// Time of the last frame that came out since the last seek.
+    before: Option<i64>,
+    /// The recording that begins in the packets, until a frame of it has come out.
+    beginning: Option<Recording>,
+    /// Of the recording that comes out, where it is not the first one: the time of the key frame that it begins with.
+    recording: i64,
     /// The key frame last jumped to; the container may have landed before it, and would again.
     aim: usize,
     /// The frame that a jump landed at has yet to prove that it is a key frame: an AVI without its index calls all so.
@@ -137,6 +149,9 @@ impl Pass<'_> {
             position: 0,
             since: self.index.first_key_time(),
             shown: i64::MIN,
+            before: None,
+            beginning: None,
+            recording: i64::MIN,
             aim: 0,
             unproven: false,
             report: Report::default(),
@@ -144,7 +159,8 @@ impl Pass<'_> {
         let mut packet = Packet::empty();
         let mut fresh = true;
         loop {
-            if walk.report.lost {
+            // Times that fall do not tell frames.
+            if walk.report.lost || (self.by == By::Time && walk.report.falls > 0) {
                 return Ok(walk.report);
             }
             if fresh {
@@ -153,6 +169,7 @@ impl Pass<'_> {
                     return Ok(walk.report);
                 }
                 if let Some(key) = self.jump(wants, &walk) {
+                    walk.report.sought = true;
                     decoder.flush();
                     walk.jumped = true;
                     if !self.seek(key, &mut packet, &mut walk) {
@@ -198,6 +215,10 @@ impl Pass<'_> {
         walk: &mut Walk,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<bool, VideoError> {
+        let recordings = &self.index.recordings;
+        if let Ok(i) = recordings.binary_search_by_key(&walk.position, |recording| recording.at as usize) {
+            walk.beginning = Some(recordings[i]);
+        }
         walk.position += 1;
         if self.index.corrupt.binary_search(&(walk.position - 1)).is_ok() {
             return Ok(false);
@@ -291,6 +312,21 @@ impl Pass<'_> {
                 }
                 walk.unproven = false;
             }
+            if time != NO_TIME {
+                let falls = walk.before.is_some_and(|before| time < before);
+                if let Some(begun) = walk.beginning.take_if(|begun| falls || self.is_past(*begun, time)) {
+                    walk.recording = self.first_key_time(begun);
+                    if falls {
+                        walk.report.begins.push(walk.report.frames);
+                    }
+                }
+                walk.report.falls += usize::from(falls);
+                walk.before = Some(time);
+                // It refers to frames that are not there, and the decoder took those of the recording before for them.
+                if time < walk.recording {
+                    continue;
+                }
+            }
             let key = if self.by == By::Time { time } else { walk.report.frames as i64 };
             walk.report.frames += 1;
             walk.shown = key;
@@ -319,6 +355,19 @@ impl Pass<'_> {
         if !(walk.without_picture && error == FfError::InvalidData) {
             self.note_failure(walk, &error.to_string());
         }
+    }
+
+    /// Whether the frame at this time belongs to a recording whose clock is ahead of the one before.
+    fn is_past(&self, recording: Recording, time: i64) -> bool {
+        let position = recording.ahead.then(|| self.index.position(time)).flatten();
+        position.is_some_and(|position| position >= recording.at as usize)
+    }
+
+    /// Time of the key frame that a recording begins with: what it shows earlier refers to frames that are not there. Where it
+    /// begins otherwise, nothing tells such a frame from those after a clock that was set.
+    fn first_key_time(&self, recording: Recording) -> i64 {
+        let key = self.index.keys.binary_search(&recording.at);
+        key.map_or(i64::MIN, |_| self.index.pts[recording.at as usize])
     }
 
     /// Records a decoder's error, unless it comes before the first key frame: what precedes it cannot be decoded by anyone.
@@ -378,6 +427,7 @@ impl Pass<'_> {
             walk.position = at;
             walk.aim = key;
             walk.unproven = true;
+            (walk.before, walk.beginning, walk.recording) = (None, None, i64::MIN);
             walk.since = self.index.pts[at];
             return true;
         }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Once};
 
 use ffmpeg_next::codec::{Parameters, decoder};
 use ffmpeg_next::format::context::{Input, StreamIo};
-use ffmpeg_next::packet::Mut as _;
-use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
+use ffmpeg_next::packet::{Mut as _, Ref as _};
+use ffmpeg_next::{Error as FfError, Packet, Rational, Stream, ffi};
 
 use super::bitstream::Syntax;
 use super::damage::{declared_sizes, lost_end, still_picture};
@@ -20,6 +20,7 @@ use super::ffmpeg_log::{self, ContextLog};
 use super::names::static_text;
 use super::orient::Orientation;
 use super::source::{self, Watch};
+use super::tracks;
 
 /// Demuxers that make pictures out of anything, such as a text file.
 const NOT_VIDEO: [&str; 3] = ["tty", "bin", "idf"];
@@ -59,11 +60,12 @@ impl Demuxer {
         WORDS.call_once(ffmpeg_next::util::error::register_all);
         ffmpeg_log::redirect();
         let (reader, watch) = source::open(path)?;
-        let opened = open_input(reader, path).and_then(|(input, log)| {
-            let stream = best_stream(&input).map_err(|error| match declared_sizes(path).missing() {
-                Some(sign) => VideoError::Truncated { sign, hopeless: true },
-                None => error,
-            })?;
+        let opened = open_input(reader, path).and_then(|(mut input, log)| {
+            let stream =
+                best_stream(&mut input, path).map_err(|error| match declared_sizes(path).missing() {
+                    Some(sign) => VideoError::Truncated { sign, hopeless: true },
+                    None => error,
+                })?;
             Ok((input, log, stream))
         });
         // A read that failed explains whatever FFmpeg made of it.
@@ -185,6 +187,18 @@ impl Demuxer {
         self.stream().time_base()
     }
 
+    /// Whether the container's format lets its clock jump, as a broadcast's does.
+    pub fn clock_may_jump(&self) -> bool {
+        // SAFETY: the input is open, and so has a format.
+        unsafe { (*(*self.input.as_ptr()).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
+    }
+
+    /// Whether the codec says that pictures may be shown in another order than they are decoded.
+    pub fn may_reorder(&self) -> bool {
+        // SAFETY: the parameters are alive.
+        unsafe { (*self.parameters().as_ptr()).video_delay > 0 }
+    }
+
     /// Frames per second on average, as the container says or FFmpeg measured; `None` if neither.
     pub fn average_rate(&self) -> Option<f64> {
         let stream = self.stream();
@@ -244,15 +258,50 @@ impl Demuxer {
         }
     }
 
-    fn stream(&self) -> ffmpeg_next::Stream<'_> {
+    fn stream(&self) -> Stream<'_> {
         // SAFETY: `stream` is below the input's number of streams, which never shrinks.
-        unsafe { ffmpeg_next::Stream::wrap(&self.input, self.stream) }
+        unsafe { Stream::wrap(&self.input, self.stream) }
+    }
+
+    /// Whether a packet brings what its decoder needs from there on: a palette, or parameters other than the header's.
+    pub fn changes_decoder(&self, packet: &Packet) -> bool {
+        use ffi::AVPacketSideDataType::{
+            AV_PKT_DATA_NEW_EXTRADATA, AV_PKT_DATA_PALETTE, AV_PKT_DATA_PARAM_CHANGE,
+        };
+        let differs = |new: &[u8]| {
+            let parameters = self.parameters();
+            // SAFETY: the parameters are alive; they hold so many bytes of extradata where the pointer is not null.
+            let header = unsafe {
+                let raw = parameters.as_ptr();
+                bytes((*raw).extradata, usize::try_from((*raw).extradata_size).unwrap_or(0))
+            };
+            header != Some(new)
+        };
+        side_data(packet, AV_PKT_DATA_PALETTE).is_some()
+            || side_data(packet, AV_PKT_DATA_PARAM_CHANGE).is_some()
+            || side_data(packet, AV_PKT_DATA_NEW_EXTRADATA).is_some_and(differs)
     }
 
     /// Seconds that `ticks` of a packet's own stream last.
     pub fn packet_seconds(&self, packet: &Packet, ticks: i64) -> f64 {
         self.input.stream(packet.stream()).map_or(0.0, |stream| ticks as f64 * f64::from(stream.time_base()))
     }
+}
+
+/// A packet's side data of one kind.
+fn side_data(packet: &Packet, kind: ffi::AVPacketSideDataType) -> Option<&[u8]> {
+    let mut size = 0;
+    // SAFETY: the packet is alive as long as the answer; where it has such data, it is of that size.
+    unsafe { bytes(ffi::av_packet_get_side_data(packet.as_ptr(), kind, &mut size), size) }
+}
+
+/// The bytes at a place that FFmpeg names; `None` for a null pointer.
+///
+/// # Safety
+/// `data` is null or points to `size` bytes that live for `'a`.
+unsafe fn bytes<'a>(data: *const u8, size: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data, size) })
 }
 
 /// `avformat_open_input` and the reading of the streams' parameters.
@@ -378,22 +427,39 @@ fn index_end(stream: &ffmpeg_next::Stream) -> i64 {
     }
 }
 
-/// The stream that FFmpeg finds best among the moving pictures.
-fn best_stream(input: &Input) -> Result<usize, VideoError> {
-    // SAFETY: the input is open; the function only reads it, the pointer is mutable for its C signature.
+/// The video stream that FFmpeg ranks first; one that accompanies another (a cover, a thumbnail, an alpha plane, a depth map)
+/// only where there is no other. Covers never: they do not move.
+fn best_stream(input: &mut Input, path: &Path) -> Result<usize, VideoError> {
+    let is_video = |stream: &Stream| stream.parameters().medium() == ffmpeg_next::media::Type::Video;
+    // SAFETY: a stream is its open input's.
+    let disposition = |stream: &Stream| unsafe { (*stream.as_ptr()).disposition };
+    let is_cover = |stream: &Stream| disposition(stream) & ffi::AV_DISPOSITION_ATTACHED_PIC != 0;
+    let moving: Vec<usize> =
+        input.streams().filter(|s| is_video(s) && !is_cover(s)).map(|s| s.index()).collect();
+    let mut accompanying = Vec::new();
+    if moving.len() > 1 {
+        // FFmpeg does not hand on what an MP4 says of a track's purpose.
+        let is_mp4 = input.format().name().starts_with("mov,");
+        let tracks = if is_mp4 { tracks::accompanying(path) } else { vec![] };
+        let flags = ffi::AV_DISPOSITION_TIMED_THUMBNAILS | ffi::AV_DISPOSITION_DEPENDENT;
+        for mut stream in input.streams_mut().filter(|stream| moving.contains(&stream.index())) {
+            if disposition(&stream) & flags != 0 || tracks.contains(&i64::from(stream.id())) {
+                accompanying.push(stream.index());
+                // FFmpeg ranks by this first, and streams for impaired viewers last.
+                // SAFETY: the stream is the open input's; the field is a plain integer.
+                unsafe { (*stream.as_mut_ptr()).disposition = ffi::AV_DISPOSITION_VISUAL_IMPAIRED };
+            }
+        }
+    }
+    let main = |stream: &usize| moving.contains(stream) && !accompanying.contains(stream);
+    // SAFETY: the input is open.
     let best = unsafe {
         let video = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
-        ffi::av_find_best_stream(input.as_ptr().cast_mut(), video, -1, -1, std::ptr::null_mut(), 0)
+        ffi::av_find_best_stream(input.as_mut_ptr(), video, -1, -1, std::ptr::null_mut(), 0)
     };
-    let cover = |stream: &ffmpeg_next::Stream| {
-        // SAFETY: the stream is the open input's.
-        unsafe { (*stream.as_ptr()).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 }
-    };
-    let is_video =
-        |stream: &ffmpeg_next::Stream| stream.parameters().medium() == ffmpeg_next::media::Type::Video;
-    let best = usize::try_from(best).ok().filter(|&i| input.stream(i).is_some_and(|stream| !cover(&stream)));
-    let any = || input.streams().find(|s| is_video(s) && !cover(s)).map(|s| s.index());
-    best.or_else(any).ok_or_else(|| {
+    let best = usize::try_from(best).ok().filter(main);
+    let first = || moving.iter().copied().find(main).or(moving.first().copied());
+    best.or_else(first).ok_or_else(|| {
         let mut kinds: Vec<String> = input
             .streams()
             .map(|stream| match stream.parameters().medium() {

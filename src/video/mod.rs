@@ -1,16 +1,19 @@
 //! A video file into upright RGB frames, chosen as the authors choose them and ready for the model.
 //!
-//! In the order data flows: `source` gives the bytes, `demux` opens the container, `damage` compares its declared sizes with
-//! the file (`riff` those of an AVI, `flv` the tags of an FLV), [`probe()`] counts the packets, which `bitstream` looks into,
-//! `sample` chooses frames, `decode` gets them out, `convert` makes RGB of them, `orient` turns them upright, [`transform`]
-//! resizes and crops. [`Video`] holds a file open through all of it. `ffmpeg_log` keeps what FFmpeg logs meanwhile, and
-//! `log_lines` decides what that means for the pictures; `names` has FFmpeg's names.
+//! In the order data flows: `source` gives the bytes, `demux` opens the container (`tracks` tells which track of an MP4 only
+//! accompanies another), `damage` compares its declared sizes with the file (`riff` those of an AVI, `flv` the tags of an FLV),
+//! [`probe()`] counts the packets, which `bitstream` looks into, `clock` has the times at which frames are shown, `sample` chooses
+//! frames, `decode` gets them out (`count` where only the decoder can count them), `convert` makes RGB of them, `orient` turns them
+//! upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it. `ffmpeg_log` keeps what FFmpeg logs
+//! meanwhile, and `log_lines` decides what that means for the pictures; `names` has FFmpeg's names.
 //!
 //! The file's headers are not believed where packets can be counted, and no frame is ever made up: a video that cannot
 //! be read as asked fails with a [`VideoError`] that says why and what to try.
 
 mod bitstream;
+mod clock;
 mod convert;
+mod count;
 mod damage;
 mod decode;
 mod demux;
@@ -26,6 +29,7 @@ mod reader;
 mod riff;
 mod sample;
 mod source;
+mod tracks;
 pub mod transform;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use ffmpeg_next::packet::Ref as _;
 use ffmpeg_next::{Error as FfError, Packet, codec, ffi};
 use serde::Serialize;
 
+use super::clock::{Clock, Shown};
 use super::damage::{Sizes, declared_sizes};
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
@@ -79,12 +80,35 @@ pub struct Index {
     pub b_pictures: bool,
     /// Every packet has a presentation time of its own, by which frames can be identified.
     pub timed: bool,
+    /// A packet brings what the decoder needs for all that follow (a palette, new parameters). A demuxer gives it once, not
+    /// again after a seek: such a stream is decoded from the start of a newly opened file.
+    pub carries_state: bool,
+    /// The time of decoding falls somewhere, as it never does in one recording.
+    pub falls: bool,
+    /// Where other recordings than the first may begin, ascending by position.
+    pub recordings: Vec<Recording>,
+    /// The codec may reorder pictures, but the packets' times never do: they may be times of decoding, not of showing.
+    pub never_reorders: bool,
+}
+
+/// Where the packets look as if another recording began.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording {
+    /// Decode position of its first packet.
+    pub at: u32,
+    /// Its clock is ahead of the one before by a jump; otherwise the times of decoding and of showing both fall.
+    pub ahead: bool,
 }
 
 /// FFmpeg's value for a missing time.
 pub const NO_TIME: i64 = ffi::AV_NOPTS_VALUE;
 
 impl Index {
+    /// Presentation time of the frame with this index.
+    pub fn time(&self, frame: usize) -> i64 {
+        self.pts[self.frames[frame] as usize]
+    }
+
     /// The decode position of the packet shown at `pts`.
     pub fn position(&self, pts: i64) -> Option<usize> {
         let found = self.by_time.binary_search_by_key(&pts, |&at| self.pts[at as usize]);
@@ -158,6 +182,10 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     } else {
         Box::new(0..index.pts.len() as u32)
     };
+    index.never_reorders = index.timed
+        && demuxer.may_reorder()
+        && index.keys.len() < index.pts.len()
+        && index.by_time.is_sorted();
     index.frames = order.filter(|&at| !gathered.uncounted[at as usize]).collect();
     let (truncated, too_large) = match ending(demuxer, path, &gathered) {
         Ending::There => (None, None),
@@ -205,6 +233,8 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
     let flags_mean_damage = !demuxer.container().starts_with("mpegts");
     let mut packet = Packet::empty();
     let mut broken = 0;
+    let clock = clock(demuxer, demuxer.average_rate().unwrap_or(USUAL_RATE));
+    let (mut decoded, mut latest) = (None, i64::MIN);
     loop {
         let video = match demuxer.read(&mut packet) {
             Ok(Read::End) => return Ok(gathered),
@@ -254,6 +284,19 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
         if packet.is_key() {
             gathered.index.keys.push(at as u32);
         }
+        gathered.index.carries_state |= demuxer.changes_decoder(&packet);
+        let time = packet.pts().unwrap_or(NO_TIME);
+        if let Some(dts) = packet.dts() {
+            let falls = decoded.is_some_and(|before| dts < before);
+            let jumps = decoded.is_some_and(|before| clock.jumps(before, dts));
+            gathered.index.falls |= falls;
+            if jumps && time != NO_TIME && (!falls || time < latest) {
+                gathered.index.recordings.push(Recording { at: at as u32, ahead: !falls });
+                latest = time;
+            }
+            decoded = Some(dts);
+        }
+        latest = latest.max(time);
         if corrupt {
             gathered.index.corrupt.push(at);
         }
@@ -330,6 +373,30 @@ fn damage(gathered: &Gathered) -> Option<String> {
     corrupt.or_else(unread).or_else(reported)
 }
 
+/// The clock of a stream with so many frames per second.
+pub fn clock(demuxer: &Demuxer, rate: f64) -> Clock {
+    Clock::new(f64::from(demuxer.time_base()), rate, demuxer.clock_may_jump())
+}
+
+/// Frames per second where neither the container nor the times tell.
+const USUAL_RATE: f64 = 25.0;
+
+/// What is said of a clock that jumped.
+pub fn jumps_note(shown: &Shown) -> Option<String> {
+    let Shown { jumps, largest, .. } = *shown;
+    (jumps > 0).then(|| {
+        format!("{JUMPS} {}, by {largest:.1} s at most: a jump is not counted as time", times(jumps))
+    })
+}
+
+/// How [`jumps_note`] begins.
+pub const JUMPS: &str = "its clock jumps";
+
+/// How often, in words.
+pub fn times(count: usize) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
+}
+
 /// Puts the answer together.
 fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<String>) -> VideoInfo {
     let index = &gathered.index;
@@ -362,18 +429,16 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
         notes.push("its display matrix is no multiple of a right angle and is ignored".into());
     }
     let tick = f64::from(demuxer.time_base());
-    let span = match (index.timed, index.frames.first(), index.frames.last()) {
-        (true, Some(&first), Some(&last)) => {
-            let time = |at: u32| i128::from(index.pts[at as usize]);
-            Some((time(last) - time(first)) as f64 * tick)
-        }
-        _ => None,
-    };
     let frames = index.frames.len();
-    let fps = demuxer
-        .average_rate()
-        .or_else(|| span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s))
-        .unwrap_or(25.0);
+    let rate = demuxer.average_rate();
+    let shown = index.timed.then(|| {
+        let clock = clock(demuxer, rate.unwrap_or(USUAL_RATE));
+        clock.shown(index.frames.iter().map(|&at| index.pts[at as usize]))
+    });
+    notes.extend(shown.as_ref().and_then(jumps_note));
+    let span = shown.and_then(|shown| shown.seconds.last().copied());
+    let fps =
+        rate.or_else(|| span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s)).unwrap_or(USUAL_RATE);
     let last = if gathered.last_duration > 0 { gathered.last_duration as f64 * tick } else { 1.0 / fps };
     let duration = span.map_or(frames as f64 / fps, |span| span + last);
     let swapped = orientation.swaps_sides();

@@ -1,10 +1,18 @@
 //! A video file, opened once: looked at, then read as often as wanted.
 //!
 //! Policy. Sampling is over the packets' count. A file with signs of damage is refused, unless the caller takes what is
-//! there; then the frames that come out whole are the clip. A wanted frame that does not come out fails the video, with
-//! three exceptions where healthy streams have packets that are no frame of their own. Frames shown before the first key
-//! frame (a recording that begins in an open GOP) are left out where they cannot be decoded. Packets without times (raw
-//! streams, AVI with B-frames) and fields in packets of their own are decoded once more, to count what comes out.
+//! there; then the frames that come out whole are the clip.
+//!
+//! A frame is found by its presentation time, and a wanted frame that does not come out fails the video, with these
+//! exceptions for healthy streams:
+//! - Frames shown before the first key frame (a recording that begins in an open GOP) are left out if they cannot be decoded.
+//! - If packets have no times (raw streams, AVI with B-frames), if the times fall in the order in which the decoder gives its
+//!   pictures (recordings joined, times of decoding in place of times of showing), or if packets give no frame of their own and
+//!   the decoder has no complaint (fields, frames that repeat the one before), frames are found **by number**: the whole
+//!   stream is decoded once to count what comes out, and again to hand the wanted ones on.
+//!
+//! So an ordinary file is decoded once, and only as far as is needed. What costs a second decoding is a sign that the packets
+//! show ([`Index::falls`], [`Index::never_reorders`]) or that decoding meets (a time that falls, a frame that is missing).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,11 +20,12 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame;
 
 use super::convert::Converter;
+use super::count::Counted;
 use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
 use super::frame::RgbFrame;
-use super::probe::{Index, NO_TIME, Probed, VideoInfo, scan};
+use super::probe::{self, Index, Probed, VideoInfo, scan};
 use super::sample::{Chosen, Request, Span};
 use super::transform::Transform;
 
@@ -51,6 +60,12 @@ pub struct Video {
     probed: Probed,
     /// The frames before the first key frame are known to come out, or are left out already.
     leading_checked: bool,
+    /// Where the packets look as if their times were wrong, it is known whether they are.
+    order_checked: bool,
+    /// Frames are found by number: the packets' times are wrong, or the packets are not the frames.
+    by_number: bool,
+    /// The frames that come out, once they were counted.
+    counted: Option<Counted>,
 }
 
 impl Video {
@@ -61,7 +76,15 @@ impl Video {
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         let mut demuxer = Demuxer::open(path)?;
         let probed = scan(&mut demuxer, path)?;
-        Ok(Self { path: path.to_owned(), demuxer, probed, leading_checked: false })
+        Ok(Self {
+            path: path.to_owned(),
+            demuxer,
+            probed,
+            leading_checked: false,
+            order_checked: false,
+            by_number: false,
+            counted: None,
+        })
     }
 
     /// What was seen in the file.
@@ -70,20 +93,23 @@ impl Video {
         &self.probed.info
     }
 
-    /// The frames that [`Video::read`] would take, by index. Nothing is decoded, but for what is shown before a first key frame:
-    /// whether that counts only a decoder can tell.
+    /// The frames that [`Video::read`] would take, by index. Nothing is decoded, except where only a decoder can tell what counts:
+    /// frames shown before the first key frame, and times that look wrong. Packets without a frame of their own are counted as
+    /// frames until the video has been read.
     ///
     /// # Errors
     /// When the request fits no frame.
     pub fn sample(&mut self, request: &Request) -> Result<Vec<usize>, VideoError> {
         let fps = self.probed.info.fps;
-        let seconds = if self.probed.index.timed {
+        self.check_order(request)?;
+        let seconds = if self.is_timed() {
             self.drop_leading(request)?;
-            let index = &self.probed.index;
-            let pts: Vec<i64> = index.frames.iter().map(|&at| index.pts[at as usize]).collect();
-            self.seconds(&pts)
+            self.seconds()
         } else {
-            (0..self.probed.info.frames).map(|i| i as f64 / fps).collect()
+            match &self.counted {
+                Some(counted) if !counted.seconds.is_empty() => counted.seconds.clone(),
+                _ => (0..self.probed.info.frames).map(|i| i as f64 / fps).collect(),
+            }
         };
         Ok(request.choose(&seconds, fps)?.indices)
     }
@@ -158,7 +184,10 @@ impl Video {
         strategy: Strategy,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<ClipInfo, VideoError> {
-        let by_time = match self.probed.index.timed {
+        if self.probed.index.falls {
+            self.check_order(request)?;
+        }
+        let by_time = match self.is_timed() {
             true => self.read_timed(request, strategy, deliver)?,
             false => None,
         };
@@ -166,6 +195,37 @@ impl Video {
             Some(info) => Ok(info),
             None => self.read_numbered(request, deliver),
         }
+    }
+
+    /// Whether frames are found by their presentation times, as far as is known.
+    fn is_timed(&self) -> bool {
+        self.probed.index.timed && !self.by_number
+    }
+
+    /// Finds out whether times that look wrong are: whether they fall in the order in which the decoder gives its pictures.
+    fn check_order(&mut self, request: &Request) -> Result<(), VideoError> {
+        /// Pictures after which times of decoding have shown themselves: twice as many as any codec holds back.
+        const ENOUGH: usize = 32;
+        let index = &self.probed.index;
+        if self.order_checked || !index.timed {
+            return Ok(());
+        }
+        self.order_checked = true;
+        let falls = if index.falls {
+            self.count(request)?.falls
+        } else if index.never_reorders {
+            let first: Vec<usize> = (0..index.frames.len().min(ENOUGH)).collect();
+            let mut wants = wants(&first, |i| index.time(i));
+            let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
+            self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, ignore)?.falls
+        } else {
+            0
+        };
+        if falls > 0 {
+            self.count(request)?;
+            self.set_by_number();
+        }
+        Ok(())
     }
 
     /// Reads by presentation times; `None` if the packets turn out not to be the frames and these must be counted.
@@ -176,38 +236,31 @@ impl Video {
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<Option<ClipInfo>, VideoError> {
         self.drop_leading(request)?;
-        let index = &self.probed.index;
-        let pts: Vec<i64> = index.frames.iter().map(|&at| index.pts[at as usize]).collect();
-        let seconds = self.seconds(&pts);
+        let seconds = self.seconds();
         let chosen = request.choose(&seconds, self.probed.info.fps)?;
-        let mut wants = wants(&chosen.indices, |i| pts[i]);
-        let report = self.pass(request, By::Time, strategy, false, &mut wants, deliver)?;
-        let report = if settled(&report, &wants) || strategy == Strategy::Sequential {
-            report
-        } else {
+        let mut wants = wants(&chosen.indices, |i| self.probed.index.time(i));
+        let mut report = self.pass(request, By::Time, strategy, false, &mut wants, deliver)?;
+        if !settled(&report, &wants) && report.falls == 0 && strategy != Strategy::Sequential {
             // A jump can fail where walking does not: the walk from the start is the judge, and takes nothing for done.
-            self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?
-        };
+            report = self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?;
+        }
+        if report.sought && report.falls == 0 && self.probed.index.never_reorders {
+            // The pass did not see all frames from the start, where times of decoding show themselves.
+            self.check_order(request)?;
+        }
+        if report.falls > 0 || self.by_number {
+            return Ok(None);
+        }
         if let Some(failure) = report.failure.as_ref().filter(|_| !request.allow_truncated) {
             return Err(self.failed(failure));
         }
         let Some(missing) = wants.iter().find(|want| !want.done) else {
             return Ok(Some(self.clip_info(chosen, &seconds)));
         };
-        if request.allow_truncated || self.has_fields(request)? {
-            return Ok(None);
+        if !request.allow_truncated && self.count(request)?.seconds.is_empty() {
+            return Err(VideoError::MissingFrame { index: missing.index, seconds: seconds[missing.index] });
         }
-        Err(VideoError::MissingFrame { index: missing.index, seconds: seconds[missing.index] })
-    }
-
-    /// Whether two packets make a frame: decoded to its end, the stream gives half as many frames as packets.
-    fn has_fields(&mut self, request: &Request) -> Result<bool, VideoError> {
-        let packets = self.probed.index.pts.len();
-        if packets <= 8 {
-            return Ok(false);
-        }
-        let whole = self.pass(request, By::Time, Strategy::Sequential, false, &mut [], &mut |_, _| Ok(()))?;
-        Ok(whole.frames.abs_diff(packets / 2) <= 2)
+        Ok(None)
     }
 
     /// Takes the frames out of the count that are shown before the first key frame and refer to what was cut away.
@@ -221,8 +274,12 @@ impl Video {
         }
         self.leading_checked = true;
         let probes: Vec<usize> = (0..=leading).collect();
-        let mut wants = wants(&probes, |i| time(index.frames[i]));
-        self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, &mut |_, _| Ok(()))?;
+        let mut wants = wants(&probes, |i| index.time(i));
+        let report =
+            self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, &mut |_, _| Ok(()))?;
+        if report.falls > 0 {
+            return Ok(());
+        }
         let gone: Vec<bool> = wants[..leading].iter().map(|want| !want.done).collect();
         let count = gone.iter().filter(|&&gone| gone).count();
         if count == 0 {
@@ -247,30 +304,47 @@ impl Video {
         request: &Request,
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<ClipInfo, VideoError> {
-        let counted =
-            self.pass(request, By::Number, Strategy::Sequential, true, &mut [], &mut |_, _| Ok(()))?;
+        let counted = self.count(request)?.clone();
         if let Some(failure) = counted.failure.as_ref().filter(|_| !request.allow_truncated) {
             return Err(self.failed(failure));
         }
-        let mut seconds = self.seconds(&counted.times);
-        if !seconds.is_sorted() || counted.times.contains(&NO_TIME) {
-            seconds = (0..counted.frames).map(|i| i as f64 / self.probed.info.fps).collect();
-        }
-        let chosen = request.choose(&seconds, self.probed.info.fps)?;
+        let chosen = request.choose(&counted.seconds, self.probed.info.fps)?;
         let mut wants = wants(&chosen.indices, |i| i as i64);
         self.pass(request, By::Number, Strategy::Sequential, false, &mut wants, deliver)?;
         if let Some(missing) = wants.iter().find(|want| !want.done) {
-            return Err(VideoError::MissingFrame { index: missing.index, seconds: seconds[missing.index] });
+            let seconds = counted.seconds[missing.index];
+            return Err(VideoError::MissingFrame { index: missing.index, seconds });
         }
-        let mut info = self.clip_info(chosen, &seconds);
-        if counted.frames != info.video.frames {
-            let packets = info.video.frames;
-            info.video
-                .notes
-                .push(format!("{packets} packets give {} frames; these are counted", counted.frames));
-            info.video.frames = counted.frames;
+        if !request.allow_truncated {
+            self.set_by_number();
         }
+        let mut info = self.clip_info(chosen, &counted.seconds);
+        counted.apply(&mut info.video);
         Ok(info)
+    }
+
+    /// Counts the frames that come out of the whole stream; once.
+    fn count(&mut self, request: &Request) -> Result<&Counted, VideoError> {
+        let kept = self.counted.take().filter(|counted| counted.max_pixels == request.max_pixels);
+        let counted = match kept {
+            Some(counted) => counted,
+            None => {
+                let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
+                let report = self.pass(request, By::Number, Strategy::Sequential, true, &mut [], ignore)?;
+                let fps = self.probed.info.fps;
+                let clock = probe::clock(&self.demuxer, fps);
+                Counted::new(report, &self.probed.index, &clock, fps, request.max_pixels)
+            }
+        };
+        Ok(self.counted.insert(counted))
+    }
+
+    /// From here on the counted frames are the clip.
+    fn set_by_number(&mut self) {
+        if let Some(counted) = &self.counted {
+            self.by_number = true;
+            counted.apply(&mut self.probed.info);
+        }
     }
 
     /// One pass from the start of the file.
@@ -295,14 +369,16 @@ impl Video {
             }
             Ok(report)
         };
-        if self.probed.index.timed && rewind(&mut self.demuxer, &self.probed.index) {
+        let Index { timed, carries_state, falls, .. } = self.probed.index;
+        let repeats = timed && !carries_state && !falls;
+        if repeats && rewind(&mut self.demuxer, &self.probed.index) {
             let report = walk(&mut self.demuxer, strategy, false)?;
             if !report.lost {
                 return Ok(report);
             }
         }
-        // Without times, or if the rewound demuxer gives other packets than the first time, only a new one is sure to
-        // repeat itself.
+        // Only a new demuxer is sure to give the same packets again where there are no times to check them by, where a clock
+        // that falls misleads its search, where it gives a palette once, or where it was seen to give others.
         let anew = Demuxer::open(&self.path)?;
         anew.watch().same_as(self.demuxer.watch())?;
         self.demuxer = anew;
@@ -310,15 +386,19 @@ impl Video {
         walk(&mut self.demuxer, Strategy::Sequential, true)
     }
 
-    /// Seconds from the first of `pts`.
-    fn seconds(&self, pts: &[i64]) -> Vec<f64> {
-        let tick = f64::from(self.demuxer.time_base());
-        pts.iter().map(|&time| (i128::from(time) - i128::from(pts[0])) as f64 * tick).collect()
+    /// When the frames of the index are shown, in seconds from the first.
+    fn seconds(&self) -> Vec<f64> {
+        let index = &self.probed.index;
+        probe::clock(&self.demuxer, self.probed.info.fps)
+            .shown((0..index.frames.len()).map(|i| index.time(i)))
+            .seconds
     }
 
     fn clip_info(&self, chosen: Chosen, seconds: &[f64]) -> ClipInfo {
+        let mut video = self.probed.info.clone();
+        video.notes.extend(chosen.held_note(seconds));
         ClipInfo {
-            video: self.probed.info.clone(),
+            video,
             seconds: chosen.indices.iter().map(|&i| seconds[i]).collect(),
             indices: chosen.indices,
             windows: chosen.windows,
@@ -345,7 +425,7 @@ fn rewind(demuxer: &mut Demuxer, index: &Index) -> bool {
 
 /// Whether a pass left nothing open.
 fn settled(report: &Report, wants: &[Want]) -> bool {
-    !report.lost && report.failure.is_none() && wants.iter().all(|want| want.done)
+    !report.lost && report.falls == 0 && report.failure.is_none() && wants.iter().all(|want| want.done)
 }
 
 /// The wanted frames of `indices` (slot by slot), each once, in presentation order.

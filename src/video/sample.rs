@@ -70,8 +70,12 @@ pub struct Request {
     pub threads: usize,
 }
 
-/// Most frames that one request may take: far above any use, below what would fill the memory by a slip of the hand.
+/// Most frames that one request may take of a clip, whatever it asks for: far above any use, below what would fill the memory
+/// by a slip of the hand.
 const MOST: usize = 1 << 20;
+
+/// Most slots in a row that one frame fills at a rate without a word about it.
+const HELD: usize = 600;
 
 impl Default for Request {
     /// The authors' sixteen frames over the whole clip.
@@ -96,6 +100,19 @@ fn linspace(first: usize, last: usize, n: usize) -> Vec<usize> {
     (0..n)
         .map(|i| if i + 1 == n && n > 1 { last } else { (i as f64 * step + first as f64) as usize })
         .collect()
+}
+
+impl Chosen {
+    /// What is said where one frame fills so many slots that the time it is shown for may be a mistake of the file. `seconds`
+    /// are the times of the clip's frames.
+    pub fn held_note(&self, seconds: &[f64]) -> Option<String> {
+        let runs = self.indices.chunk_by(|a, b| a == b);
+        let longest = runs.max_by_key(|run| run.len()).filter(|run| run.len() > HELD)?;
+        let (slots, index) = (longest.len(), longest[0]);
+        let held = seconds.get(index + 1)? - seconds[index];
+        // More frames than a short clip has repeat what it has, as was asked for.
+        (held > 10.0).then(|| format!("frame {index} is shown for {held:.1} s and taken {slots} times"))
+    }
 }
 
 impl Request {
@@ -163,6 +180,9 @@ impl Request {
                 return Err(VideoError::BadRequest { what: format!("{n} frames") });
             }
             Sampling::Count(n) => linspace(first, last, n),
+            Sampling::All if last - first >= MOST => {
+                return Err(VideoError::BadRequest { what: format!("{} frames", last - first + 1) });
+            }
             Sampling::All => (first..=last).collect(),
             Sampling::Fps(rate) if rate > 0.0 && (times[last] - times[first]) * rate < MOST as f64 => {
                 ticks(&times[..=last], first, rate)
@@ -261,6 +281,30 @@ mod tests {
         assert_eq!(spans(4.0, 4.0, all), [(0.0, 4.0, 0), (4.0, 8.0, 48)]);
         assert_eq!(spans(20.0, 1.0, all), [(0.0, 10.0, 0)]);
         assert_eq!(spans(1.0, 2.0, (Some(5.0), Some(8.5))), [(5.0, 6.0, 60), (7.0, 8.0, 84)]);
+    }
+
+    #[test]
+    fn a_frame_that_is_held_for_long_is_told() {
+        let at = |rate| Request { sampling: Sampling::Fps(rate), ..Request::default() };
+        let held = [0.0, 0.1, 3600.0, 3600.1];
+        let note = at(1.0).choose(&held, 10.0).unwrap().held_note(&held);
+        assert_eq!(note.unwrap(), "frame 1 is shown for 3599.9 s and taken 3599 times");
+        assert_eq!(at(0.1).choose(&held, 10.0).unwrap().held_note(&held), None);
+        let many = Request { sampling: Sampling::Count(5000), ..Request::default() };
+        let short = times(4, 1.0);
+        assert_eq!(many.choose(&short, 1.0).unwrap().held_note(&short), None);
+    }
+
+    #[test]
+    fn more_frames_than_any_use_has_are_refused_however_they_are_asked_for() {
+        let many = times(MOST + 1, 25.0);
+        for sampling in [Sampling::All, Sampling::Count(MOST + 1), Sampling::Fps(50.0)] {
+            let request = Request { sampling, ..Request::default() };
+            assert!(
+                matches!(request.choose(&many, 25.0), Err(VideoError::BadRequest { .. })),
+                "{sampling:?}"
+            );
+        }
     }
 
     #[test]

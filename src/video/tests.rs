@@ -124,9 +124,17 @@ fn moving() -> Vec<(&'static str, Vec<usize>)> {
         "alpha.webm",
         "odd_size.webm",
         "pq.mp4",
+        "palette.avi",
+        "palette.mov",
+        "palette_changes.avi",
+        "decode_times.mkv",
     ]
     .map(|name| (name, whole.clone()))
     .into();
+    // One recording after the other, whatever their clocks say.
+    for name in ["joined.ts", "joined.flv", "clock_jump.ts"] {
+        clips.push((name, (0..50).chain(0..50).collect()));
+    }
     clips.push(("edit_list.mp4", (13..50).collect()));
     clips.push(("open_start.ts", (20..50).collect()));
     clips.push(("variable_rate.mp4", (0..50).filter(|n| n % 3 == 0 || *n > 30).collect()));

@@ -9,6 +9,7 @@ mod embed_command;
 mod encoders;
 mod env;
 mod faults;
+mod frames_shown;
 mod fuzz_corpus;
 mod healthy_files;
 mod hostile;
