@@ -53,7 +53,8 @@ impl Shard {
         };
         let array = || -> Result<Self, String> {
             let (id, first) = (number("SLURM_ARRAY_TASK_ID")?, number("SLURM_ARRAY_TASK_MIN")?);
-            let step = variable("SLURM_ARRAY_TASK_STEP").map_or(Ok(1), |_| number("SLURM_ARRAY_TASK_STEP"))?;
+            let step =
+                variable("SLURM_ARRAY_TASK_STEP").map_or(Ok(1), |_| number("SLURM_ARRAY_TASK_STEP"))?;
             let past = id.checked_sub(first).filter(|past| step > 0 && past % step == 0);
             let index = past.ok_or_else(|| {
                 format!("--shard auto: SLURM_ARRAY_TASK_ID {id} is no task of an array from {first} in steps of {step}")
@@ -71,7 +72,9 @@ impl Shard {
                 let shard = match index {
                     "SLURM_ARRAY_TASK_ID" => array(),
                     // An indexed job has an index also where another source divides the work.
-                    "JOB_COMPLETION_INDEX" if variable(count).is_none() && variable("RANK").is_some() => continue,
+                    "JOB_COMPLETION_INDEX" if variable(count).is_none() && variable("RANK").is_some() => {
+                        continue;
+                    }
                     _ => number(index).and_then(|at| Self::new(at, number(count)?)),
                 };
                 named.push((format!("{index} and {count}"), shard?));

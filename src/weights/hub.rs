@@ -304,7 +304,8 @@ mod tests {
     #[test]
     fn the_cache_is_where_the_hubs_python_library_has_it() {
         let folder = |set: &[(&str, &str)]| {
-            let of = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+            let of =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
             cache_folder(&|name: &str| of(name).or_else(|| (name == "HOME").then(|| "/home/me".into())))
         };
         for (set, expected) in [

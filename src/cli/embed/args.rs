@@ -133,9 +133,9 @@ pub(super) struct RunArgs {
     pub(super) format: PartFormat,
     /// Embed only the inputs of shard I of N, counted from 0; auto asks the cluster's environment [default: all]
     ///
-    /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
-    /// (SLURM_ARRAY_TASK_ID, _MIN, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
-    /// WORLD_SIZE.
+    /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads Slurm's array
+    /// (SLURM_ARRAY_TASK_ID, _MIN, _STEP, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
+    /// WORLD_SIZE. A pair that counts one task gives way to the others; two that name different shards are an error.
     ///
     /// Example: --shard 3/16
     #[arg(long, value_name = "I/N|auto")]
