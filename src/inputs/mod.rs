@@ -214,7 +214,9 @@ mod tests {
     #[test]
     fn standard_input_has_lines_or_nul() {
         assert_eq!(ids(&["-".into()], "a.mp4\r\n\nsub/b*.mp4\n#c.mp4"), ["a", "b*", "#c"]);
-        assert_eq!(ids(&["-".into(), "z.mp4".into()], "a\nb.mp4\0c.mp4\0"), ["a\nb", "c", "z"]);
+        let named = tree(&["z.mp4"]);
+        let z = named.path().join("z.mp4");
+        assert_eq!(ids(&["-".into(), z], "a\nb.mp4\0c.mp4\0"), ["a\nb", "c", "z"]);
         let twice = gather(&["-".into()], &["-".into()], &mut &b""[..], Range::default());
         assert!(matches!(twice, Err(InputsError::StdinTwice)));
     }

@@ -40,4 +40,4 @@ pub use error::VideoError;
 pub use frame::RgbFrame;
 pub use probe::{VideoInfo, probe};
 pub use reader::{Clip, ClipInfo, Video, read_clip, read_transformed};
-pub use sample::{Request, Sampling, Span, Window};
+pub use sample::{RangeBy, Request, Sampling, Span, Window};

@@ -18,6 +18,17 @@ pub enum Sampling {
     Fps(f64),
 }
 
+/// What turns the seconds of a range into frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RangeBy {
+    /// The frames that are shown in the range, by their own times
+    #[default]
+    Time,
+    /// The frames `int(start·fps)` to `int(end·fps)` of the file's average rate, as in the authors' code
+    Fps,
+}
+
 /// A long clip cut into windows, each a clip of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
@@ -56,6 +67,8 @@ pub struct Request {
     pub start: Option<f64>,
     /// End of the range in seconds; the clip's end if absent.
     pub end: Option<f64>,
+    /// How the range's seconds name frames.
+    pub range_by: RangeBy,
     /// Mirror the clip in time: the same frames, the last one first.
     pub reverse: bool,
     /// Take what is there of a truncated or damaged file instead of refusing it.
@@ -69,6 +82,9 @@ pub struct Request {
     /// Decoder threads for the slices of a picture; 0 lets FFmpeg choose. The frames are the same bits whatever the number.
     pub threads: usize,
 }
+
+/// Times come from rationals: a time that should meet a frame may fall this much before it, in seconds.
+const ROUNDING: f64 = 1e-6;
 
 /// Most frames that one request may take of a clip, whatever it asks for: far above any use, below what would fill the memory
 /// by a slip of the hand.
@@ -84,6 +100,7 @@ impl Default for Request {
             sampling: Sampling::Count(16),
             start: None,
             end: None,
+            range_by: RangeBy::Time,
             reverse: false,
             allow_truncated: false,
             window: None,
@@ -125,13 +142,12 @@ impl Request {
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
     pub fn choose(&self, times: &[f64], fps: f64) -> Result<Chosen, VideoError> {
+        let times = &Times::new(times, fps, self.range_by);
         let Some(window) = self.window else {
-            return Ok(Chosen { indices: self.indices(times, fps)?, windows: vec![] });
+            return Ok(Chosen { indices: self.indices(times)?, windows: vec![] });
         };
         let from = self.start.unwrap_or(0.0);
-        // A last frame is on screen for a frame's time.
-        let whole = times.last().map_or(0.0, |last| last + 1.0 / fps);
-        let to = self.end.map_or(whole, |end| end.min(whole));
+        let to = self.end.map_or(times.end, |end| end.min(times.end));
         // Times come from rationals: a window that should end with the clip may end this much later.
         let room = (to - from - window.length) / window.stride + 1e-6;
         let count = if room >= 0.0 { room as usize + 1 } else { 1 };
@@ -141,7 +157,7 @@ impl Request {
             let end = (start + window.length).min(to).max(start);
             let one = Request { start: Some(start), end: Some(end), window: None, ..self.clone() };
             let first = chosen.indices.len();
-            chosen.indices.extend(one.indices(times, fps)?);
+            chosen.indices.extend(one.indices(times)?);
             if chosen.indices.len() > MOST {
                 let what = format!("{count} windows with {MOST} frames and more");
                 return Err(VideoError::BadRequest { what });
@@ -153,27 +169,25 @@ impl Request {
 
     /// The indices to take of a clip or window, in the order of the output's slots.
     ///
-    /// `times` are the presentation times of its frames in seconds from the first, ascending; `fps` is the container's
-    /// average rate. The range is `first = max(int(start·fps), 0)`, `last = min(int(end·fps), len-1)`, at least `first`.
-    ///
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
-    fn indices(&self, times: &[f64], fps: f64) -> Result<Vec<usize>, VideoError> {
-        let len = times.len();
+    fn indices(&self, times: &Times) -> Result<Vec<usize>, VideoError> {
+        let seconds = times.seconds;
+        let len = seconds.len();
         if len == 0 {
             return Err(VideoError::NoFrames);
         }
         let bounds = |value: Option<f64>| value.is_none_or(|v| v.is_finite() && v >= 0.0);
-        let first = self.start.map_or(0, |start| (start * fps).max(0.0) as usize);
         let backwards = matches!((self.start, self.end), (Some(start), Some(end)) if end < start);
+        let first = self.start.map_or(0, |start| times.frame_at(start));
         if first >= len || backwards || !bounds(self.start) || !bounds(self.end) {
             return Err(VideoError::EmptyRange {
                 start: self.start.unwrap_or(0.0),
                 end: self.end,
-                last: times[len - 1],
+                last: seconds[len - 1],
             });
         }
-        let last = self.end.map_or(len - 1, |end| ((end * fps) as usize).min(len - 1)).max(first);
+        let last = self.end.map_or(len - 1, |end| times.frame_at(end).min(len - 1)).max(first);
         let mut indices = match self.sampling {
             Sampling::Count(0) => return Err(VideoError::BadRequest { what: "0 frames".into() }),
             Sampling::Count(n) if n > MOST => {
@@ -184,8 +198,8 @@ impl Request {
                 return Err(VideoError::BadRequest { what: format!("{} frames", last - first + 1) });
             }
             Sampling::All => (first..=last).collect(),
-            Sampling::Fps(rate) if rate > 0.0 && (times[last] - times[first]) * rate < MOST as f64 => {
-                ticks(&times[..=last], first, rate)
+            Sampling::Fps(rate) if rate > 0.0 && (seconds[last] - seconds[first]) * rate < MOST as f64 => {
+                ticks(&seconds[..=last], first, rate)
             }
             Sampling::Fps(rate) => {
                 return Err(VideoError::BadRequest { what: format!("{rate} frames per second") });
@@ -201,10 +215,48 @@ impl Request {
     }
 }
 
+/// When the frames of a clip are on screen.
+struct Times<'a> {
+    /// The presentation times in seconds from the first, ascending.
+    seconds: &'a [f64],
+    /// The container's average rate, per second.
+    fps: f64,
+    /// Whether the rate says which frame is on screen: it was asked for, or it is constant.
+    by_rate: bool,
+    /// When the last frame leaves the screen, in seconds.
+    end: f64,
+}
+
+impl<'a> Times<'a> {
+    fn new(seconds: &'a [f64], fps: f64, range_by: RangeBy) -> Self {
+        /// Some containers round times to milliseconds: two times this near are the same, in seconds.
+        const SAME: f64 = 1e-3 + ROUNDING;
+        let constant = || seconds.iter().enumerate().all(|(i, time)| (time - i as f64 / fps).abs() <= SAME);
+        let by_rate = range_by == RangeBy::Fps || constant();
+        let end = match seconds {
+            // No file says how long its last frame stays: a frame's time, or as long as the one before it.
+            [.., before, last] if !by_rate => last + (last - before).max(1.0 / fps),
+            [.., last] => last + 1.0 / fps,
+            [] => 0.0,
+        };
+        Self { seconds, fps, by_rate, end }
+    }
+
+    /// The frame on screen at a time: by the rate the authors' `int(time·fps)`, else the last one that came before. Beyond the
+    /// clip's last where the clip is over by then.
+    fn frame_at(&self, time: f64) -> usize {
+        if self.by_rate {
+            (time * self.fps).max(0.0) as usize
+        } else if time >= self.end {
+            self.seconds.len()
+        } else {
+            self.seconds.partition_point(|&start| start <= time + ROUNDING).saturating_sub(1)
+        }
+    }
+}
+
 /// The frame on screen at each tick of `rate` per second, from `times[first]` to the last time.
 fn ticks(times: &[f64], first: usize, rate: f64) -> Vec<usize> {
-    /// Times come from rationals: a tick that should meet a frame may fall this much before it.
-    const ROUNDING: f64 = 1e-6;
     let end = times[times.len() - 1] + ROUNDING;
     (0u64..)
         .map(|k| times[first] + k as f64 / rate + ROUNDING)
@@ -221,8 +273,12 @@ mod tests {
         (0..len).map(|i| i as f64 / fps).collect()
     }
 
+    fn indices(request: &Request, times: &[f64], fps: f64) -> Result<Vec<usize>, VideoError> {
+        request.indices(&Times::new(times, fps, request.range_by))
+    }
+
     fn chosen(request: &Request, len: usize) -> Vec<usize> {
-        request.indices(&times(len, 12.0), 12.0).unwrap()
+        indices(request, &times(len, 12.0), 12.0).unwrap()
     }
 
     #[test]
@@ -244,9 +300,60 @@ mod tests {
             Request { sampling: Sampling::All, start: Some(0.5), end: Some(1.0), ..Request::default() };
         assert_eq!(chosen(&request, 53), [6, 7, 8, 9, 10, 11, 12]);
         let past = Request { start: Some(4.5), ..request.clone() };
-        assert!(matches!(past.indices(&times(53, 12.0), 12.0), Err(VideoError::EmptyRange { .. })));
+        assert!(matches!(indices(&past, &times(53, 12.0), 12.0), Err(VideoError::EmptyRange { .. })));
         let backwards = Request { start: Some(2.0), end: Some(1.0), ..request };
-        assert!(matches!(backwards.indices(&times(53, 12.0), 12.0), Err(VideoError::EmptyRange { .. })));
+        assert!(matches!(indices(&backwards, &times(53, 12.0), 12.0), Err(VideoError::EmptyRange { .. })));
+    }
+
+    #[test]
+    fn a_range_on_a_variable_rate_holds_the_frames_shown_in_it() {
+        // Two seconds at 30 per second, then 28 at one per second: 88 frames at 2.93 per second on average.
+        let times: Vec<f64> = (0..60).map(|i| f64::from(i) / 30.0).chain((2..30).map(f64::from)).collect();
+        let fps = times.len() as f64 / 30.0;
+        let shown = |request: &Request| {
+            let indices = indices(request, &times, fps).unwrap();
+            indices.iter().map(|&i| times[i]).collect::<Vec<_>>()
+        };
+        let request = Request {
+            sampling: Sampling::Count(8),
+            start: Some(10.0),
+            end: Some(20.0),
+            ..Request::default()
+        };
+        assert_eq!(shown(&request), [10.0, 11.0, 12.0, 14.0, 15.0, 17.0, 18.0, 20.0]);
+        let between =
+            Request { sampling: Sampling::All, start: Some(10.5), end: Some(12.5), ..request.clone() };
+        assert_eq!(shown(&between), [10.0, 11.0, 12.0], "the frame of 10.0 s is on screen until 11.0 s");
+        let last = Request { sampling: Sampling::All, start: Some(29.5), end: None, ..request.clone() };
+        assert_eq!(shown(&last), [29.0]);
+        let past = Request { start: Some(30.0), end: None, ..request.clone() };
+        assert!(matches!(indices(&past, &times, fps), Err(VideoError::EmptyRange { .. })));
+        let by_rate = Request { range_by: RangeBy::Fps, ..request };
+        assert!(
+            shown(&by_rate).iter().all(|&time| time <= 2.0),
+            "the average rate names frames of another time"
+        );
+        let window = Some(Window { length: 10.0, stride: 10.0 });
+        let windows = Request { window, ..Request::default() }.choose(&times, fps).unwrap();
+        let starts: Vec<f64> =
+            windows.windows.iter().map(|w| times[windows.indices[w.slots.start]]).collect();
+        assert_eq!(starts, [0.0, 10.0, 20.0]);
+    }
+
+    #[test]
+    fn a_constant_rate_gives_the_same_frames_by_time_and_by_rate() {
+        let exact = times(300, 30000.0 / 1001.0);
+        // As Matroska and FLV keep them.
+        let rounded: Vec<f64> = exact.iter().map(|time| (time * 1000.0).round() / 1000.0).collect();
+        for times in [&exact, &rounded] {
+            for tenth in 0..100 {
+                let by_time =
+                    Request { start: Some(f64::from(tenth) / 10.0), end: Some(9.9), ..Request::default() };
+                let by_rate = Request { range_by: RangeBy::Fps, ..by_time.clone() };
+                let fps = 30000.0 / 1001.0;
+                assert_eq!(indices(&by_time, times, fps).ok(), indices(&by_rate, times, fps).ok(), "{tenth}");
+            }
+        }
     }
 
     #[test]
@@ -263,7 +370,7 @@ mod tests {
         assert_eq!(chosen(&request, 13), [0, 3, 6, 9, 12]);
         let uneven = [0.0, 0.1, 0.6, 0.7, 1.4];
         let request = Request { sampling: Sampling::Fps(2.0), ..Request::default() };
-        assert_eq!(request.indices(&uneven, 3.0).unwrap(), [0, 1, 3]);
+        assert_eq!(indices(&request, &uneven, 3.0).unwrap(), [0, 1, 3]);
     }
 
     fn spans(length: f64, stride: f64, range: (Option<f64>, Option<f64>)) -> Vec<(f64, f64, usize)> {
@@ -312,7 +419,7 @@ mod tests {
         for sampling in [Sampling::Count(0), Sampling::Fps(0.0), Sampling::Fps(f64::NAN), Sampling::Fps(1e12)]
         {
             let request = Request { sampling, ..Request::default() };
-            assert!(request.indices(&times(4, 1.0), 1.0).is_err());
+            assert!(indices(&request, &times(4, 1.0), 1.0).is_err());
         }
     }
 }

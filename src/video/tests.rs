@@ -149,6 +149,7 @@ const EVERY_FRAME: Request = Request {
     start: None,
     end: None,
     reverse: false,
+    range_by: RangeBy::Time,
     allow_truncated: false,
     threads: 1,
 };

@@ -1,7 +1,8 @@
 //! Files from the Hugging Face hub, in the hub's own cache.
 //!
-//! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to the hub's Python
-//! library, and both share the layout of the cache, its locks and its partial files. A cached file is used without the network.
+//! `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `XDG_CACHE_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and
+//! `HF_HUB_OFFLINE` mean what they mean to the hub's Python library, and both share the layout of the cache, its locks and its
+//! partial files. A cached file is used without the network.
 //! The `hf-hub` crate knows the layout. Its downloads are not used, because they do not wait, do not check a size and do not
 //! notice a server that ignores a range; [`super::net`] downloads instead.
 
@@ -19,11 +20,42 @@ use super::source::{HubId, plain};
 use super::{FAMILIES, HUB_FILE, Store, WeightsError};
 
 pub(super) fn cache() -> Cache {
-    let hub = |name: &str, below: &str| Some(PathBuf::from(setting(name)?).join(below));
-    match hub("HF_HUB_CACHE", "").or_else(|| hub("HF_HOME", "hub")) {
-        Some(path) => Cache::new(path),
-        None => Cache::from_env(),
+    Cache::new(cache_folder(&setting))
+}
+
+/// The hub's cache folder, by the rule of the hub's Python library: `HF_HUB_CACHE`, its older name `HUGGINGFACE_HUB_CACHE`,
+/// else `hub` in the hub's home.
+fn cache_folder(variable: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    let named = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"].into_iter().find_map(variable);
+    named.map_or_else(|| hub_home(variable).join("hub"), |path| with_home(&path, variable))
+}
+
+/// The hub's home: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME`, which is `~/.cache` by default.
+fn hub_home(variable: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    let caches = || variable("XDG_CACHE_HOME").unwrap_or_else(|| "~/.cache".into());
+    match variable("HF_HOME") {
+        Some(home) => with_home(&home, variable),
+        None => with_home(&caches(), variable).join("huggingface"),
     }
+}
+
+/// A path in which a leading `~` is the user's home.
+fn with_home(path: &str, variable: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    let below = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match below.zip(variable("HOME")) {
+        Some((rest, home)) => PathBuf::from(home).join(rest.trim_start_matches('/')),
+        None => PathBuf::from(path),
+    }
+}
+
+/// The token for the hub: `HF_TOKEN`, else the file that the hub's own login writes.
+fn token() -> Option<String> {
+    let file = || {
+        let path = setting("HF_TOKEN_PATH");
+        path.map_or_else(|| hub_home(&setting).join("token"), |path| with_home(&path, &setting))
+    };
+    let token = setting("HF_TOKEN").or_else(|| fs::read_to_string(file()).ok())?;
+    Some(token.trim().to_string()).filter(|token| !token.is_empty())
 }
 
 fn endpoint() -> String {
@@ -208,7 +240,7 @@ fn bring(
     file: &str,
     check: &dyn Fn(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, NetError> {
-    let client = Client::new(setting("HF_TOKEN").map(|t| t.trim().into()).or_else(|| cache().token()))?;
+    let client = Client::new(token())?;
     let Meta { commit, etag, size } = meta(&client, url)?;
     let _lock = Lock::acquire(&cached.lock(&etag), what)?;
     let blob = cached.blob(&etag);
@@ -270,4 +302,28 @@ fn explain(error: NetError, page: &str) -> NetError {
         _ => detail,
     };
     NetError::Status { host, status, detail, page: body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_the_hubs_python_library_has_it() {
+        let folder = |set: &[(&str, &str)]| {
+            let of =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+            cache_folder(&|name: &str| of(name).or_else(|| (name == "HOME").then(|| "/home/me".into())))
+        };
+        for (set, expected) in [
+            (&[][..], "/home/me/.cache/huggingface/hub"),
+            (&[("XDG_CACHE_HOME", "/x")], "/x/huggingface/hub"),
+            (&[("HF_HOME", "~/x"), ("XDG_CACHE_HOME", "/y")], "/home/me/x/hub"),
+            (&[("HUGGINGFACE_HUB_CACHE", "/x"), ("HF_HOME", "/y")], "/x"),
+            (&[("HF_HUB_CACHE", "~"), ("HUGGINGFACE_HUB_CACHE", "/y")], "/home/me"),
+            (&[("HF_HUB_CACHE", "~other/x")], "~other/x"),
+        ] {
+            assert_eq!(folder(set), Path::new(expected), "{set:?}");
+        }
+    }
 }

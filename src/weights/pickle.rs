@@ -37,7 +37,7 @@ pub(super) struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle of protocol 2 or 3.
+    /// Reads a pickle of protocol 2 (torch's own choice), 3 or 4.
     ///
     /// # Errors
     /// What is wrong with it, in words: it ends early, takes from an empty stack, or holds an operation that torch's files
@@ -77,8 +77,12 @@ impl<'a> Machine<'a> {
         match self.u8()? {
             // PROTO, STOP, MARK, POP, POP_MARK
             0x80 => match self.u8()? {
-                2 | 3 => {}
-                other => return Err(format!("it is a pickle of protocol {other}, torch writes 2")),
+                2..=4 => {}
+                other => {
+                    return Err(format!(
+                        "it is a pickle of protocol {other}, and 2 to 4 can be read; save it with torch.save and no pickle_protocol"
+                    ));
+                }
             },
             b'.' => return Ok(false),
             b'(' => self.marks.push(self.stack.len()),
@@ -127,14 +131,42 @@ impl<'a> Machine<'a> {
                 let length = self.u32()?;
                 self.text(length as usize)?;
             }
-            b'U' => {
+            // SHORT_BINUNICODE is protocol 4's.
+            b'U' | 0x8c => {
                 let length = self.u8()?;
                 self.text(usize::from(length))?;
+            }
+            // BINUNICODE8, BINBYTES8
+            0x8d => {
+                let length = self.u64()?;
+                self.text(length)?;
+            }
+            0x8e => {
+                let length = self.u64()?;
+                self.take(length)?;
+                self.push(Value::Other);
+            }
+            // FRAME: the length of what follows, for readers that fetch it in one piece.
+            0x95 => drop(self.take(8)?),
+            // MEMOIZE: the next free entry of the memo.
+            0x94 => {
+                let slot = u32::try_from(memo.len()).map_err(|_| "its memo has too many entries")?;
+                memo.insert(slot, self.top()?);
             }
             // GLOBAL
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push(Value::Global(module, name));
+            }
+            // STACK_GLOBAL
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                match (self.values.get(module), self.values.get(name)) {
+                    (Some(&Value::Text(module)), Some(&Value::Text(name))) => {
+                        self.push(Value::Global(module, name));
+                    }
+                    _ => return Err("its pickle names a class by something that is no text".into()),
+                }
             }
             // Tuples, lists, dicts, sets
             b')' => self.push(Value::Tuple(Vec::new())),
@@ -211,6 +243,12 @@ impl<'a> Machine<'a> {
 
     fn u8(&mut self) -> Result<u8, String> {
         Ok(self.take(1)?[0])
+    }
+
+    /// A length of 8 bytes.
+    fn u64(&mut self) -> Result<usize, String> {
+        let length = self.take(8)?.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        usize::try_from(length).map_err(|_| "its pickle ends in the middle of an operation".into())
     }
 
     fn u32(&mut self) -> Result<u32, String> {
@@ -311,6 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn protocol_4_is_read_like_protocol_2() {
+        // A Pickler of protocol 4 whose persistent_id gives ("storage", OrderedDict, "0"), on {"w": ..., "again": "w"}.
+        let bytes = b"\x80\x04\x95B\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01w\x94\x8c\x07storage\x94\x8c\x0bcollections\x94\
+            \x8c\x0bOrderedDict\x94\x93\x94\x8c\x010\x94\x87\x94Q\x8c\x05again\x94h\x01u.";
+        let pickle = Pickle::read(bytes).unwrap();
+        let Value::Dict(pairs) = pickle.get(pickle.root()) else { panic!("{pickle:?}") };
+        assert!(matches!(pickle.get(pairs[0].0), Value::Text("w")));
+        let Value::Persistent(id) = pickle.get(pairs[0].1) else { panic!("{pickle:?}") };
+        let Value::Tuple(items) = pickle.get(*id) else { panic!("{pickle:?}") };
+        assert!(matches!(pickle.get(items[1]), Value::Global("collections", "OrderedDict")));
+        assert_eq!(pairs[1].1, pairs[0].0, "the memo gives the first text back");
+    }
+
+    #[test]
     fn a_call_is_described_and_never_made() {
         let bytes = b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00exit\x85R.";
         let pickle = Pickle::read(bytes).unwrap();
@@ -330,6 +382,9 @@ mod tests {
         assert!(refusal(b"\x80\x02K\x01\x87.").contains("empty stack"));
         assert!(refusal(b"\x80\x05N.").contains("protocol 5"));
         assert!(refusal(b"\x80\x02\xff.").contains("0xff"));
+        assert!(refusal(b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffa.").contains("ends"));
+        assert!(refusal(b"\x80\x04K\x01K\x02\x93.").contains("no text"));
+        assert!(refusal(b"\x80\x04\x94.").contains("empty stack"));
         assert!(refusal(b"\x80\x02cno\nend").contains("ends"));
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use lift::video::{ClipInfo, Request, Sampling, Video, VideoInfo, Window};
+use lift::video::{ClipInfo, RangeBy, Request, Sampling, Video, VideoInfo, Window};
 
 use crate::common::{data, shared};
 use crate::env::TestEnv;
@@ -198,4 +198,29 @@ fn packets_without_a_frame_of_their_own_are_not_counted() {
         "{:?}",
         info.seconds
     );
+}
+
+#[test]
+fn a_range_of_a_varying_rate_gives_the_frames_shown_in_it() {
+    let range = |start, end| Request { start: Some(start), end: Some(end), ..Request::default() };
+    let request = Request { sampling: Sampling::Count(8), ..range(10.0, 20.0) };
+    // The luma of the frame shown at t seconds is 16 + 7t, of which the colours span 219 levels.
+    let shown_at = |request: &Request| {
+        let (_, frames) = read(&clip("varying_rate.mp4"), request);
+        frames.iter().map(|frame| (mean(frame) * 219.0 / 255.0 / 7.0).round()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown_at(&request), [10.0, 11.0, 12.0, 14.0, 15.0, 17.0, 18.0, 20.0]);
+    let by_rate = Request { range_by: RangeBy::Fps, ..request };
+    assert!(shown_at(&by_rate).iter().all(|&time| time <= 2.0));
+    let window = Some(Window { length: 10.0, stride: 10.0 });
+    let windows = Request { sampling: Sampling::Count(2), window, ..Request::default() };
+    assert_eq!(shown_at(&windows)[..4], [0.0, 10.0, 10.0, 20.0]);
+    // A browser's recording tells neither its duration nor its rate.
+    let (recording, _) = read(&clip("media_recorder.webm"), &range(3.0, 6.0));
+    assert!(recording.seconds.iter().all(|seconds| (2.9..=6.0).contains(seconds)), "{:?}", recording.seconds);
+    let (_, frames) = read(
+        &clip("media_recorder.webm"),
+        &Request { window: Some(Window { length: 3.0, stride: 3.0 }), ..Request::default() },
+    );
+    assert_eq!(frames.len(), 3 * 16);
 }

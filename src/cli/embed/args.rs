@@ -12,7 +12,7 @@ use crate::cli::models::ModelArgs;
 use crate::cli::numbers::{moment, real};
 use crate::inputs::Shard;
 use crate::rows::Part;
-use crate::video::{Request, Sampling, Window};
+use crate::video::{RangeBy, Request, Sampling, Window};
 
 /// Embed videos: 16 frames each, as [static, dynamic], 768 numbers
 ///
@@ -69,6 +69,14 @@ pub(super) struct SamplingArgs {
     /// Example: --end 4
     #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
+    /// How --start, --end, --window and the columns of a list name frames
+    ///
+    /// By time, they name the frames that are shown in that range. By fps, they are multiplied by the file's average frame rate, as
+    /// the authors' code does. Both give the same frames where the rate is constant.
+    ///
+    /// Example: --range-by fps
+    #[arg(long, value_enum, value_name = "RULE", default_value_t = RangeBy::Time)]
+    pub(super) range_by: RangeBy,
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
     pub(super) reverse: bool,
@@ -132,9 +140,9 @@ pub(super) struct RunArgs {
     pub(super) format: PartFormat,
     /// Embed only the inputs of shard I of N, counted from 0; auto reads the cluster's environment [default: all]
     ///
-    /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads, in this order, Slurm's array
-    /// (SLURM_ARRAY_TASK_ID, _MIN, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
-    /// WORLD_SIZE.
+    /// They go into DIR/shard-I-of-N/. Which shard an input belongs to depends on its id alone. auto reads Slurm's array
+    /// (SLURM_ARRAY_TASK_ID, _MIN, _STEP, _COUNT), SLURM_PROCID and SLURM_NTASKS, JOB_COMPLETION_INDEX with LIFT_SHARDS, RANK and
+    /// WORLD_SIZE. A pair that counts one task gives way to the others; two that name different shards are an error.
     ///
     /// Example: --shard 3/16
     #[arg(long, value_name = "I/N|auto")]
@@ -215,6 +223,7 @@ impl SamplingArgs {
             window: self.window.map(|length| Window { length, stride: self.stride.unwrap_or(length) }),
             max_pixels: Some(max_pixels),
             sampling: self.fps.map_or(self.frames, Sampling::Fps),
+            range_by: self.range_by,
             reverse: self.reverse,
             allow_truncated: self.allow_truncated,
             // Videos are decoded side by side, one thread each.

@@ -11,6 +11,7 @@ use crate::cli::models::ModelArgs;
 use crate::cli::numbers::{moment, real};
 use crate::plot::figures::{FIGURES, named};
 use crate::plot::{Figure, Half, Method};
+use crate::video::RangeBy;
 
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
@@ -108,6 +109,14 @@ pub(super) struct ClipArgs {
     /// Example: --end 4
     #[arg(long, value_name = "SECONDS", value_parser = moment)]
     pub(super) end: Option<f64>,
+    /// How --start and --end name frames
+    ///
+    /// By time, they name the frames that are shown in that range. By fps, they are multiplied by the file's average frame rate, as
+    /// the authors' code does. Both give the same frames where the rate is constant.
+    ///
+    /// Example: --range-by fps
+    #[arg(long, value_enum, value_name = "RULE", default_value_t = RangeBy::Time)]
+    pub(super) range_by: RangeBy,
     /// Accept a truncated or damaged file, and take the frames that are there
     #[arg(long)]
     pub(super) allow_truncated: bool,

@@ -64,6 +64,7 @@ impl PlotPlan {
             settings: EmbedSettings {
                 request: Request {
                     sampling: Sampling::Count(usize::from(args.clips.frames)),
+                    range_by: args.clips.range_by,
                     allow_truncated: args.clips.allow_truncated,
                     max_pixels: Some(args.limits.max_pixels),
                     // The videos are read one after the other, so each may use all threads.
