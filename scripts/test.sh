@@ -25,3 +25,7 @@ if [ -n "${LIFT_SHARED:-}" ] && [ -z "${LIFT_PYTHON:-}" ]; then
 fi
 
 cargo test --release --locked "$@"
+# Arguments choose among the tests above.
+if [ $# = 0 ]; then
+    scripts/test_python.sh
+fi
