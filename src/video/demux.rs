@@ -11,6 +11,7 @@ use std::sync::{Arc, Once};
 use ffmpeg_next::codec::{Parameters, decoder};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::packet::Mut as _;
+use ffmpeg_next::packet::side_data;
 use ffmpeg_next::{Error as FfError, Packet, Rational, ffi};
 
 use super::damage::{Sizes, declared_sizes, lost_end};
@@ -217,14 +218,11 @@ impl Demuxer {
 
     /// The display matrix: how the picture is turned. The second value tells that there is one which cannot be followed.
     pub fn orientation(&self) -> (Orientation, bool) {
-        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        let mut size = 0;
-        // SAFETY: the stream is the open input's; the data has `size` bytes and is copied out at once.
-        let matrix = unsafe {
-            let data = ffi::av_stream_get_side_data(self.stream().as_ptr(), kind, &mut size);
-            (!data.is_null() && size >= size_of::<[i32; 9]>())
-                .then(|| data.cast::<[i32; 9]>().read_unaligned())
-        };
+        let stream = self.stream();
+        let matrix = stream
+            .side_data()
+            .find(|data| data.kind() == side_data::Type::DisplayMatrix)
+            .and_then(|data| bytemuck::try_pod_read_unaligned::<[i32; 9]>(data.data().get(..36)?).ok());
         match matrix.map(|matrix| Orientation::from_matrix(&matrix)) {
             None => (Orientation::UPRIGHT, false),
             Some(Some(orientation)) => (orientation, false),
