@@ -5,6 +5,8 @@
 //! ([`super::ffmpeg_log`]) and said once, in our words.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Once};
 
@@ -249,7 +251,10 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, Ear), Video
         None => VideoError::NotMedia { cause: FfError::from(code).to_string() },
     };
     let mut io = StreamIo::from_read_seek(reader).map_err(|error| not_media(error.into()))?;
-    let format = recognise(&mut io, path).map_err(not_media)?;
+    let format = recognise(&mut io, path).map_err(|code| match is_playlist(path) {
+        true => VideoError::Refers { format: "hls".into() },
+        false => not_media(code),
+    })?;
     // SAFETY: the format is one of FFmpeg's own, which live for ever.
     let name = static_text(unsafe { (*format).name }).unwrap_or_default();
     if NOT_VIDEO.contains(&name.as_str()) {
@@ -310,6 +315,12 @@ fn recognise(io: &mut StreamIo, path: &Path) -> Result<*const ffi::AVInputFormat
     let by_name = static_text(unsafe { (*format).name }).is_some_and(|name| name == "image2");
     // The one that goes by a picture's extension, and would look for the next one.
     if by_name { probe(c"") } else { Ok(format) }
+}
+
+/// Whether the file begins as a playlist for HLS. From 7.1 on FFmpeg recognises one under no extension but its own.
+fn is_playlist(path: &Path) -> bool {
+    let mut head = [0; 7];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && &head == b"#EXTM3U"
 }
 
 /// `avformat_find_stream_info`, which decodes pictures where the header does not tell enough: none larger than

@@ -14,6 +14,7 @@ mod demux;
 mod error;
 mod ffmpeg_log;
 mod frame;
+mod gif;
 mod names;
 mod orient;
 mod probe;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::damage::{Sizes, declared_sizes};
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
+use super::gif;
 use super::names::{Colour, pixel_format_name};
 
 /// What the program sees in a video file.
@@ -122,6 +123,8 @@ struct Gathered {
     flagged: usize,
     /// What FFmpeg told of the container, in its words.
     heard: Option<String>,
+    /// What a GIF's own blocks tell.
+    gif: Option<gif::Fault>,
 }
 
 /// Runs the pass; the demuxer is left at the end of the file.
@@ -129,6 +132,9 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let mut gathered = gather(demuxer)?;
     demuxer.watch().check()?;
     gathered.heard = demuxer.heard();
+    if demuxer.container() == gif::CONTAINER {
+        gathered.gif = gif::fault(path, gathered.index.pts.len());
+    }
     let index = &mut gathered.index;
     let shown = |at: &u32| gathered.hidden.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
@@ -226,6 +232,11 @@ fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
 
 /// What shows that the end of the file is missing, if anything does.
 fn truncation(demuxer: &Demuxer, path: &Path, gathered: &Gathered) -> Option<String> {
+    match &gathered.gif {
+        Some(gif::Fault::Cut(sign)) => return Some(sign.clone()),
+        Some(gif::Fault::Damaged(_)) => return None,
+        None => {}
+    }
     // Parsers may still hold the packet before the cut one back and hand it on after it.
     let near_end = |&at: &usize| at + 3 >= gathered.index.pts.len();
     if gathered.index.corrupt.last().is_some_and(near_end) {
@@ -252,6 +263,9 @@ fn truncation(demuxer: &Demuxer, path: &Path, gathered: &Gathered) -> Option<Str
 
 /// What shows that something before the end is broken.
 fn damage(gathered: &Gathered) -> Option<String> {
+    if let Some(gif::Fault::Damaged(what)) = &gathered.gif {
+        return Some(what.clone());
+    }
     let corrupt = gathered.index.corrupt.first().map(|at| {
         format!(
             "{} of its packets are flagged corrupt, the first is number {at}",
@@ -299,9 +313,10 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
         _ => None,
     };
     let frames = index.frames.len();
-    let fps = demuxer
-        .average_rate()
-        .or_else(|| span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s))
+    let measured = span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s);
+    let stated = demuxer.average_rate();
+    // FFmpeg's versions guess a GIF's rate differently (12.5 or 11.988), and its pauses tell it.
+    let fps = if demuxer.container() == gif::CONTAINER { measured.or(stated) } else { stated.or(measured) }
         .unwrap_or(25.0);
     let last = if gathered.last_duration > 0 { gathered.last_duration as f64 * tick } else { 1.0 / fps };
     let duration = span.map_or(frames as f64 / fps, |span| span + last);
