@@ -1,37 +1,6 @@
-# The other scripts source this file. On Debian and Ubuntu it installs what the build of lift needs; elsewhere it says what to
-# install.
-
-# Installs packages with apt-get; returns false if there is no apt-get.
-bring() {
-    command -v apt-get >/dev/null || return 1
-    local as_root=""
-    if [ "$(id -u)" != 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "missing: $*; there is no sudo here: have an administrator run apt-get install $*" >&2
-            exit 1
-        fi
-        as_root="sudo"
-    fi
-    echo "installing: $*"
-    $as_root apt-get update -qq
-    # Not every sudo passes the environment on.
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
-}
-
-have_build_tools() {
-    command -v clang >/dev/null && command -v pkg-config >/dev/null &&
-        pkg-config --exists libavcodec libavformat libavutil libswscale
-}
-
-if ! have_build_tools; then
-    if ! bring clang libclang-dev pkg-config libavcodec-dev libavformat-dev libavutil-dev libswscale-dev; then
-        echo "lift needs FFmpeg's development files (libavcodec, libavformat, libavutil, libswscale), clang and pkg-config:" >&2
-        echo "  Fedora  dnf install ffmpeg-free-devel clang pkgconf" >&2
-        echo "  Arch    pacman -S ffmpeg clang pkgconf" >&2
-        echo "  macOS   brew install ffmpeg llvm pkgconf" >&2
-        exit 1
-    fi
-fi
+# Sourced by the other scripts: refuses a Rust or an FFmpeg that is too old before anything is installed, brings what a fresh Debian or
+# Ubuntu lacks to build lift, and says elsewhere what to install. With lift_static=true FFmpeg itself is not wanted: scripts/static.sh
+# builds one.
 
 # rustup adds cargo to the PATH of new shells only.
 if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
@@ -48,4 +17,60 @@ found="$(rustc --version | cut -d' ' -f2)"
 if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ]; then
     echo "lift needs Rust $needed or later, and this is $found: install it from https://rustup.rs (or run rustup update)" >&2
     exit 1
+fi
+
+# Installs packages by apt-get; false where there is none.
+bring() {
+    command -v apt-get >/dev/null || return 1
+    local as_root=""
+    if [ "$(id -u)" != 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "missing: $*; there is no sudo here: have an administrator run apt-get install $*" >&2
+            exit 1
+        fi
+        as_root="sudo"
+    fi
+    $as_root apt-get update -qq
+    if [ "${lift_static:-}" != true ]; then refuse_old_ffmpeg "$(offered_ffmpeg)" 5 FFmpeg; fi
+    echo "installing: $*"
+    # Not every sudo hands the environment on.
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+# The FFmpeg version of the package that apt would install; nothing where it has none.
+offered_ffmpeg() {
+    LC_ALL=C apt-cache policy libavcodec-dev | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p'
+}
+
+# Ends the script if this version is older than the least: refuse_old_ffmpeg FOUND LEAST NAME
+refuse_old_ffmpeg() {
+    if [ -n "$1" ] && [ "${1%%.*}" -lt "$2" ]; then
+        echo "lift needs FFmpeg 5.0 or later, and this system has $3 $1: run scripts/static.sh, which builds lift with an FFmpeg of its own" >&2
+        exit 1
+    fi
+}
+
+if [ "${lift_static:-}" = true ]; then
+    if ! { command -v clang && command -v gcc && command -v make && command -v pkg-config && command -v meson && command -v ninja &&
+        command -v nasm && command -v xz; } >/dev/null; then
+        if ! bring clang libclang-dev gcc libc6-dev make pkg-config meson ninja-build nasm xz-utils; then
+            echo "this needs clang with libclang, gcc, make, pkg-config, meson, ninja, nasm and xz: install them and run this again" >&2
+            exit 1
+        fi
+    fi
+else
+    if command -v pkg-config >/dev/null; then
+        # 59 is that of FFmpeg 5.0.
+        refuse_old_ffmpeg "$(pkg-config --modversion libavcodec 2>/dev/null)" 59 libavcodec
+    fi
+    if ! { command -v clang && command -v pkg-config; } >/dev/null ||
+        ! pkg-config --exists libavcodec libavformat libavutil libswscale; then
+        if ! bring clang libclang-dev pkg-config libavcodec-dev libavformat-dev libavutil-dev libswscale-dev; then
+            echo "lift needs FFmpeg's development files (libavcodec, libavformat, libavutil, libswscale), clang and pkg-config:" >&2
+            echo "  Fedora  dnf install ffmpeg-free-devel clang pkgconf" >&2
+            echo "  Arch    pacman -S ffmpeg clang pkgconf" >&2
+            echo "  macOS   brew install ffmpeg llvm pkgconf" >&2
+            exit 1
+        fi
+    fi
 fi

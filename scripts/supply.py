@@ -2,6 +2,7 @@
 """Lists what the program is built from: every crate of Cargo.lock, its source and its licence. Fails if one is not allowed.
 
     scripts/supply.py            after `cargo fetch --locked` or any build: licences are read from the crates themselves
+    scripts/supply.py --texts    prints the licences' texts of the crates in the program, as a release has to carry them
 
 It needs the standard library only (Python 3.11). It does not check security advisories, which need a database: use `cargo deny check
 advisories` or `cargo audit` where there is a network.
@@ -9,6 +10,7 @@ advisories` or `cargo audit` where there is a network.
 
 import collections
 import os
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -33,7 +35,27 @@ def acceptable(expression):
     return any(all(part.strip() in ALLOWED for part in choice.split(" AND ")) for choice in text.split(" OR "))
 
 
+def texts():
+    """Prints every crate in the program with its licence, then each text once."""
+    tree = ["cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]
+    lines = subprocess.run(tree, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    crates = sorted({tuple(line.split()[:2]) for line in lines if line and not line.startswith("lift ")})
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    found = collections.defaultdict(list)
+    for name, version in crates:
+        folder = next(home.glob(f"registry/src/*/{name}-{version[1:]}"))
+        licence = tomllib.loads((folder / "Cargo.toml").read_text())["package"].get("license", "see its text")
+        print(f"{name} {version[1:]}: {licence}")
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")):
+                found[path.read_text(errors="replace").strip()].append(f"{name} {version[1:]}")
+    for text, names in found.items():
+        print(f"\n{'-' * 80}\nOf {', '.join(names)}:\n\n{text}")
+
+
 def main():
+    if sys.argv[1:] == ["--texts"]:
+        return texts()
     locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     wrong, licences, versions, unread = [], collections.Counter(), collections.defaultdict(list), 0

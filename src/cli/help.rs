@@ -24,7 +24,7 @@ macro_rules! topics {
 }
 
 /// Every topic, in the order of the list.
-pub(super) const TOPICS: [Topic; 14] = topics![
+pub(super) const TOPICS: [Topic; 15] = topics![
     "formats",
     "frames",
     "models",
@@ -39,6 +39,7 @@ pub(super) const TOPICS: [Topic; 14] = topics![
     "training",
     "speed",
     "gpu",
+    "python",
 ];
 
 impl Topic {

@@ -12,6 +12,7 @@ use std::ffi::c_int;
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame;
+use ffmpeg_next::software::scaling::Flags;
 
 use super::error::VideoError;
 use super::frame::RgbFrame;
@@ -133,7 +134,7 @@ impl Scaler {
                 input.width,
                 input.height,
                 ffi::AVPixelFormat::AV_PIX_FMT_RGB24 as c_int,
-                ffi::SWS_BICUBIC,
+                Flags::BICUBIC.bits(),
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),
                 std::ptr::null(),

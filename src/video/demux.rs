@@ -5,12 +5,14 @@
 //! ([`super::ffmpeg_log`]), and what they mean is reported once.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Once};
 
 use ffmpeg_next::codec::{Parameters, decoder};
 use ffmpeg_next::format::context::{Input, StreamIo};
-use ffmpeg_next::packet::{Mut as _, Ref as _};
+use ffmpeg_next::packet::{Mut as _, Ref as _, side_data};
 use ffmpeg_next::{Error as FfError, Packet, Rational, Stream, ffi};
 
 use super::bitstream::Syntax;
@@ -243,14 +245,11 @@ impl Demuxer {
 
     /// The display matrix: how the picture is turned. The second value is true if there is a matrix that cannot be followed.
     pub fn orientation(&self) -> (Orientation, bool) {
-        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        let mut size = 0;
-        // SAFETY: the stream is the open input's; the data has `size` bytes and is copied out at once.
-        let matrix = unsafe {
-            let data = ffi::av_stream_get_side_data(self.stream().as_ptr(), kind, &mut size);
-            (!data.is_null() && size >= size_of::<[i32; 9]>())
-                .then(|| data.cast::<[i32; 9]>().read_unaligned())
-        };
+        let stream = self.stream();
+        let matrix = stream
+            .side_data()
+            .find(|data| data.kind() == side_data::Type::DisplayMatrix)
+            .and_then(|data| bytemuck::try_pod_read_unaligned::<[i32; 9]>(data.data().get(..36)?).ok());
         match matrix.map(|matrix| Orientation::from_matrix(&matrix)) {
             None => (Orientation::UPRIGHT, false),
             Some(Some(orientation)) => (orientation, false),
@@ -319,7 +318,10 @@ fn open_input(reader: source::Reader, path: &Path) -> Result<(Input, ContextLog)
         }
     };
     let mut io = StreamIo::from_read_seek(reader).map_err(|error| not_media(error.into()))?;
-    let format = recognise(&mut io, path).map_err(not_media)?;
+    let format = recognise(&mut io, path).map_err(|code| match is_playlist(path) {
+        true => VideoError::Refers { format: "hls".into() },
+        false => not_media(code),
+    })?;
     // SAFETY: the format is one of FFmpeg's own, which live for ever.
     let name = static_text(unsafe { (*format).name }).unwrap_or_default();
     if NOT_VIDEO.contains(&name.as_str()) {
@@ -380,6 +382,12 @@ fn recognise(io: &mut StreamIo, path: &Path) -> Result<*const ffi::AVInputFormat
     let by_name = static_text(unsafe { (*format).name }).is_some_and(|name| name == "image2");
     // The one that goes by a picture's extension, and would look for the next one.
     if by_name { probe(c"") } else { Ok(format) }
+}
+
+/// Whether the file begins as a playlist for HLS. From 7.1 on FFmpeg recognises one under no extension but its own.
+fn is_playlist(path: &Path) -> bool {
+    let mut head = [0; 7];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && &head == b"#EXTM3U"
 }
 
 /// `avformat_find_stream_info`, which decodes pictures where the header does not tell enough: none larger than

@@ -21,6 +21,7 @@ mod error;
 mod ffmpeg_log;
 mod flv;
 mod frame;
+mod gif;
 mod log_lines;
 mod names;
 mod orient;

@@ -18,6 +18,7 @@ use super::demux::{Demuxer, Read};
 use super::error::VideoError;
 use super::flv::only_zeros_behind_tags;
 use super::log_lines::{self, Condition, Notes};
+use super::gif;
 use super::names::{Colour, pixel_format_name};
 use super::riff;
 
@@ -155,6 +156,8 @@ struct Gathered {
     reported: Option<String>,
     /// What it reported that is none.
     notes: Notes,
+    /// What a GIF's own blocks tell.
+    gif: Option<gif::Fault>,
 }
 
 /// Runs the pass; the demuxer is left at the end of the file.
@@ -170,6 +173,9 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
         condition => condition == Condition::Always,
     };
     gathered.reported = log_lines::judge(&demuxer.container(), &lines, holds, &mut gathered.notes);
+    if demuxer.container() == gif::CONTAINER {
+        gathered.gif = gif::fault(path, gathered.index.pts.len());
+    }
     let index = &mut gathered.index;
     let shown = |at: &u32| index.without_picture.binary_search(&(*at as usize)).is_err();
     index.by_time = (0..index.pts.len() as u32).filter(shown).collect();
@@ -323,6 +329,11 @@ enum Ending {
 
 /// Finds out whether the end of the file is missing.
 fn ending(demuxer: &Demuxer, path: &Path, gathered: &Gathered) -> Ending {
+    match &gathered.gif {
+        Some(gif::Fault::Cut(sign)) => return Ending::Missing(sign.clone()),
+        Some(gif::Fault::Damaged(_)) => return Ending::There,
+        None => {}
+    }
     // Parsers may still hold the packet before the cut one back and hand it on after it.
     let near_end = |&at: &usize| at + 3 >= gathered.index.pts.len();
     if gathered.index.corrupt.last().is_some_and(near_end) {
@@ -361,6 +372,9 @@ fn by_duration(demuxer: &Demuxer, gathered: &Gathered) -> Option<String> {
 
 /// What shows that something before the end is broken.
 fn damage(gathered: &Gathered) -> Option<String> {
+    if let Some(gif::Fault::Damaged(what)) = &gathered.gif {
+        return Some(what.clone());
+    }
     let corrupt = gathered.index.corrupt.first().map(|at| {
         format!(
             "{} of its packets are flagged corrupt, the first is number {at}",
@@ -437,8 +451,10 @@ fn describe(demuxer: &Demuxer, path: &Path, gathered: &Gathered, damage: Vec<Str
     });
     notes.extend(shown.as_ref().and_then(jumps_note));
     let span = shown.and_then(|shown| shown.seconds.last().copied());
-    let fps =
-        rate.or_else(|| span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s)).unwrap_or(USUAL_RATE);
+    let measured = span.filter(|&s| s > 0.0).map(|s| (frames - 1) as f64 / s);
+    // FFmpeg's versions guess the rate of a GIF differently (12.5 or 11.988); its pauses say it.
+    let fps = if demuxer.container() == gif::CONTAINER { measured.or(rate) } else { rate.or(measured) }
+        .unwrap_or(USUAL_RATE);
     let last = if gathered.last_duration > 0 { gathered.last_duration as f64 * tick } else { 1.0 / fps };
     let duration = span.map_or(frames as f64 / fps, |span| span + last);
     let swapped = orientation.swaps_sides();

@@ -8,7 +8,9 @@ use std::process::Stdio;
 use lift::rows::{Table, read};
 
 use crate::common::{close, data, full_weights, numbers, shared, tensors};
-use crate::env::{Ran, TestEnv, clip};
+#[cfg(target_os = "linux")]
+use crate::env::{Ran, send};
+use crate::env::{TestEnv, clip};
 
 fn table(path: &Path) -> Table {
     read(path, None, None).unwrap()
@@ -335,17 +337,15 @@ fn an_interrupted_run_leaves_nothing_behind() {
     let embed = ["embed", "--model", "mini", "--list", "list.csv", "-o", "x.npy"];
     let plot = ["plot", "--model", "mini", "w.webm", "--frames", "256", "-o", "x.mp4"];
     let runs = [
-        (&embed[..], "-INT", 130, "nothing was written"),
-        (&embed, "-TERM", 143, "nothing was written"),
-        (&plot, "-INT", 130, "interrupted: what was not finished is removed"),
+        (&embed[..], libc::SIGINT, 130, "nothing was written"),
+        (&embed, libc::SIGTERM, 143, "nothing was written"),
+        (&plot, libc::SIGINT, 130, "interrupted: what was not finished is removed"),
     ];
     for (args, signal, code, said) in runs {
         let child = env.command(args).stderr(Stdio::piped()).spawn().unwrap();
         // The temporary files appear before the models load, and only then are signals caught.
         wait_until_listening(child.id());
-        let sent =
-            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        send(signal, child.id());
         Ran::from(child.wait_with_output().unwrap()).code(code).says(&[said]);
         assert_eq!(env.names(), before);
     }

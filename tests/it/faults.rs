@@ -14,7 +14,7 @@ use lift::rows::read;
 use lift::video::{Request, Video, VideoError};
 
 use crate::common::data;
-use crate::env::{Ran, TestEnv, clip};
+use crate::env::{Ran, TestEnv, clip, send};
 
 /// A file system in memory, mounted for as long as this lives.
 struct Mount(PathBuf);
@@ -314,9 +314,6 @@ fn of_two_runs_into_one_output_the_second_keeps_its_own_aside() {
     env.clip("ball_rising.mp4", "a.mp4");
     let rows: String = (0..60).map(|i| format!("{i},a.mp4\n")).collect();
     env.write("long.csv", format!("id,path\n{rows}").as_bytes());
-    let signal = |name: &str, id: u32| {
-        assert!(Command::new("kill").args([name, &id.to_string()]).status().unwrap().success());
-    };
     let slow = env
         .command(&["embed", "--model", "mini", "--list", "long.csv", "-o", "x.npy"])
         .stderr(Stdio::piped())
@@ -326,10 +323,10 @@ fn of_two_runs_into_one_output_the_second_keeps_its_own_aside() {
     while !env.names().iter().any(|name| name.starts_with('.')) {
         std::thread::sleep(Duration::from_millis(2));
     }
-    signal("-STOP", slow.id());
+    send(libc::SIGSTOP, slow.id());
     env.embed(&["a.mp4", "-o", "x.npy"]).code(0);
     let first = fs::read(env.path("x.npy")).unwrap();
-    signal("-CONT", slow.id());
+    send(libc::SIGCONT, slow.id());
     Ran::from(slow.wait_with_output().unwrap()).code(4).says(&["x.npy", "another"]);
     assert_eq!(fs::read(env.path("x.npy")).unwrap(), first);
     assert_eq!(read(&env.path("x.npy"), None, None).unwrap().rows(), 1);

@@ -251,3 +251,24 @@ fn a_name_never_acts_on_the_terminal_and_never_decides_what_is_read() {
     let rows = table.only().unwrap();
     assert!((1..rows.rows()).all(|at| rows.row(at) == rows.row(0)));
 }
+
+#[test]
+fn a_gif_that_is_cut_or_has_a_hole_fails_whatever_ffmpeg_tells_of_it() {
+    let env = TestEnv::new();
+    let whole =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/pictures/animation.gif")).unwrap();
+    env.write("in/whole.gif", &whole);
+    for percent in [60, 99] {
+        env.write(&format!("in/cut{percent}.gif"), &whole[..whole.len() * percent / 100]);
+    }
+    let mut holed = whole.clone();
+    holed[whole.len() * 6 / 10..][..2048].fill(0);
+    env.write("in/hole.gif", &holed);
+    let ran = env.embed(&["in", "-o", "x.npy", "--frames", "2"]).code(1);
+    ran.says(&[
+        "cut60.gif: is truncated: the file ends at byte",
+        "cut99.gif: is truncated: the file ends at byte",
+        "hole.gif: is damaged: ",
+        "1 embedded, 3 failed",
+    ]);
+}

@@ -1,13 +1,13 @@
 //! `lift synth`, `lift train` and `lift eval-cia` as a user runs them, one after the other.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::common::{close, shared};
-use crate::env::{Ran, TestEnv};
+use crate::env::{Ran, TestEnv, send};
 
 /// A small drawn data set with the frame features of its clips.
 fn drawn(env: &TestEnv) {
@@ -179,7 +179,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
         "-o",
     ];
     env.lift(&[&args[..], &["whole"]].concat()).code(0);
-    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+    for (signal, code) in [(libc::SIGINT, Some(130)), (libc::SIGKILL, None)] {
         let folder = format!("run{signal}");
         let mut child =
             env.command(&[&args[..], &[&folder]].concat()).stderr(Stdio::piped()).spawn().unwrap();
@@ -188,7 +188,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
             assert!(child.try_wait().unwrap().is_none(), "it ended before it wrote a state");
             std::thread::sleep(Duration::from_millis(5));
         }
-        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        send(signal, child.id());
         let ended = child.wait_with_output().unwrap();
         if let Some(code) = code {
             Ran::from(ended).code(code).says(&["--resume"]);
