@@ -89,7 +89,7 @@ fn between_start_codes(packet: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let code = |bytes: &[u8]| bytes.windows(3).position(|three| three == [0, 0, 1]);
     let mut rest = code(packet).map_or(packet, |at| &packet[at..]);
     std::iter::from_fn(move || {
-        let [after @ ..] = std::mem::take(&mut rest);
+        let after = std::mem::take(&mut rest);
         if after.is_empty() {
             return None;
         }

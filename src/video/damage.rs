@@ -10,37 +10,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::riff;
+use super::sizes::{Sizes, too_long};
 
 /// Boxes that an MP4 or a QuickTime movie may begin with.
 const TOP_BOXES: [&[u8; 4]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
 
 /// Boxes without which pictures are missing: the index, and the parts of it in a fragmented file.
 const INDEX_BOXES: [&[u8; 4]; 2] = [b"moov", b"moof"];
-
-/// What the declared sizes tell of a file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Sizes {
-    /// The headers declare no size, or the container is not one of those read here.
-    Unknown,
-    /// All that is declared is there.
-    Whole,
-    /// More is declared than there is, in these words, but every part of the content lies inside the file.
-    TooLarge(String),
-    /// More is declared than there is, in these words; the file is whole if all samples of its index lie inside it.
-    AskIndex(String),
-    /// More is declared than there is, in these words.
-    Cut(String),
-}
-
-impl Sizes {
-    /// How more is declared than there is, where nothing shows that the content is complete all the same.
-    pub fn missing(self) -> Option<String> {
-        match self {
-            Self::AskIndex(sign) | Self::Cut(sign) => Some(sign),
-            Self::Unknown | Self::Whole | Self::TooLarge(_) => None,
-        }
-    }
-}
 
 /// Compares the sizes a file declares with the size it has.
 #[must_use]
@@ -93,11 +69,6 @@ pub fn still_picture(path: &Path) -> Option<&'static str> {
         () if any(&[b"mif1", b"heic", b"heix", b"heim", b"heis", b"jpeg", b"avci"]) => Some("HEIF"),
         () => None,
     }
-}
-
-/// The words for a part that ends behind the file's end.
-pub fn too_long(what: &str, end: u64, length: u64) -> String {
-    format!("its {what} ends at byte {end}, the file at {length}")
 }
 
 /// What the boxes at the top of an MP4 show.

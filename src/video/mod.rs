@@ -29,6 +29,7 @@ mod probe;
 mod reader;
 mod riff;
 mod sample;
+mod sizes;
 mod source;
 mod tracks;
 pub mod transform;

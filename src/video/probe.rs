@@ -13,14 +13,15 @@ use ffmpeg_next::{Error as FfError, Packet, codec, ffi};
 use serde::Serialize;
 
 use super::clock::{Clock, Shown};
-use super::damage::{Sizes, declared_sizes};
+use super::damage::declared_sizes;
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
 use super::flv::only_zeros_behind_tags;
-use super::log_lines::{self, Condition, Notes};
 use super::gif;
+use super::log_lines::{self, Condition, Notes};
 use super::names::{Colour, pixel_format_name};
 use super::riff;
+use super::sizes::Sizes;
 
 /// What the program sees in a video file.
 #[derive(Debug, Clone, PartialEq, Serialize)]

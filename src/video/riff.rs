@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::damage::{Sizes, too_long};
+use super::sizes::{Sizes, too_long};
 
 /// A chunk, or a list of chunks.
 struct Chunk {
