@@ -44,7 +44,11 @@ impl EmbeddedClip {
 ///
 /// # Errors
 /// The failure of the video: what went wrong, at which stage, and what to try.
-pub fn clip(engine: &Arc<Engine>, input: &Input, settings: &EmbedSettings) -> Result<EmbeddedClip, Failure> {
+pub fn clip(
+    engine: &Arc<Engine>,
+    input: &Input,
+    settings: &EmbedSettings,
+) -> Result<EmbeddedClip, Box<Failure>> {
     let mut settings = settings.clone();
     settings.request = Request { window: None, ..settings.request };
     settings.parts.retain(|part| *part != Part::Frames);
@@ -55,7 +59,7 @@ pub fn clip(engine: &Arc<Engine>, input: &Input, settings: &EmbedSettings) -> Re
         Ok::<(), Infallible>(())
     });
     let nothing = || failure(input, None, "internal", "the run gave no outcome for it".into());
-    let embedded = result.unwrap_or_else(|| Err(nothing()))?;
+    let embedded = result.ok_or_else(nothing)??;
     let mut parts = embedded.rows.into_iter().next().ok_or_else(nothing)?.parts;
     let (_, features) = parts.remove(0);
     let (seconds, pictures, notes) = (embedded.seconds, embedded.pictures, embedded.notes);

@@ -20,11 +20,11 @@ pub(super) fn finish(
     info: ClipInfo,
     mut features: Vec<f32>,
     mut pictures: Vec<RgbImage>,
-) -> Result<Embedded, Failure> {
+) -> Result<Embedded, Box<Failure>> {
     // Where the frames had to be counted again, slots of the first count may lie beyond those of the second.
     features.truncate(info.indices.len() * engine.encoder().width());
     pictures.truncate(info.indices.len());
-    let failed = |stage: &str, cause| failure(input, Some(&info.video), stage, cause);
+    let failed = |stage: &str, cause| Box::new(failure(input, Some(&info.video), stage, cause));
     match guarded(|| rows(engine, settings, input, &info, features)) {
         Ok(Ok(rows)) => {
             let ClipInfo { video, seconds, .. } = info;

@@ -299,7 +299,8 @@ impl Shared {
     pub(super) fn finish(&self, job: &Job, features: Vec<f32>) {
         let Some(info) = lock(&job.info).take() else { return };
         let pictures = std::mem::take(&mut *lock(&job.pictures));
-        self.done(job, finish(&self.engine, &self.settings, &job.input, info, features, pictures));
+        let result = finish(&self.engine, &self.settings, &job.input, info, features, pictures);
+        self.done(job, result.map_err(|failure| *failure));
     }
 
     fn fail(&self, clip: &ClipWork<Job>, info: Option<&VideoInfo>, stage: &str, error: String) {
