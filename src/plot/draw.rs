@@ -14,7 +14,7 @@ const STILL_DPI: f64 = 144.0;
 
 /// The formats of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PictureFormat {
+pub enum FigureFormat {
     /// A still picture of pixels.
     Png,
     /// A still picture of shapes and text.
@@ -27,7 +27,7 @@ pub enum PictureFormat {
     Html,
 }
 
-impl PictureFormat {
+impl FigureFormat {
     /// The format that a file's extension names, in upper or lower case.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
@@ -76,16 +76,16 @@ impl PictureFormat {
 pub fn draw(
     drawing: &Drawing<'_>,
     figure: Option<&'static Figure>,
-    format: PictureFormat,
+    format: FigureFormat,
 ) -> Result<Vec<u8>, DrawError> {
     let Some(figure) = figure.or_else(|| format.default_figure(drawing.clips.len())) else {
         return html(drawing);
     };
     format.check(figure)?;
     match (figure.draw, format) {
-        (Draw::Still(draw), PictureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
+        (Draw::Still(draw), FigureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
         (Draw::Still(draw), _) => Ok(raster::png(&draw(drawing)?, drawing.look.dpi.unwrap_or(STILL_DPI))?),
-        (Draw::Moving(draw), PictureFormat::Gif) => Ok(gif::gif(&draw(drawing)?)?),
+        (Draw::Moving(draw), FigureFormat::Gif) => Ok(gif::gif(&draw(drawing)?)?),
         (Draw::Moving(draw), _) => Ok(mp4::mp4(&draw(drawing)?)?),
     }
 }

@@ -48,11 +48,13 @@ const CIVIDIS: [Rgb; 9] = [
 pub const MOST_CLIPS: usize = OKABE_ITO.len();
 
 /// Which of a clip's two paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Half {
     /// The frame encoder's features.
+    #[value(name = "frames", help = "The frame features")]
     Features,
     /// LiFT's reconstruction.
+    #[value(name = "lift", help = "LiFT's reconstruction")]
     Reconstruction,
 }
 

@@ -9,11 +9,13 @@ use super::tsne::{TsneSettings, tsne};
 use super::{ClipPaths, Features};
 
 /// How features become points of the plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Method {
     /// The two directions of largest variance: distances and angles keep their meaning.
+    #[value(help = "Principal components: keeps distances")]
     Pca,
-    /// t-SNE: neighbours stay neighbours, distances mean little. Below 4 frames the principal components instead.
+    /// t-SNE: keeps neighbours together, distances mean little. Below 4 frames the principal components instead.
+    #[value(help = "t-SNE: keeps neighbours together")]
     Tsne,
 }
 

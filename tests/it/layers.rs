@@ -41,7 +41,7 @@ fn only_for_tests(attributes: &[syn::Attribute]) -> bool {
 
 impl Reader {
     /// The path from the crate's root; `None` for a path into another crate.
-    fn from_root(&self, path: &[String]) -> Option<Names> {
+    fn path_from_root(&self, path: &[String]) -> Option<Names> {
         let mut base = self.module.clone();
         let mut rest = path;
         match path.first().map(String::as_str) {
@@ -77,7 +77,7 @@ impl Reader {
             syn::UseTree::Rename(rename) => (with(rename.ident.to_string()), Some(rename.rename.to_string())),
             syn::UseTree::Glob(_) => (before.to_vec(), None),
         };
-        let Some(path) = self.from_root(&path) else { return };
+        let Some(path) = self.path_from_root(&path) else { return };
         match name.filter(|_| exported) {
             Some(name) => drop(self.file.exports.insert(name, path)),
             None => drop(self.file.uses.insert(path)),
@@ -115,7 +115,7 @@ impl<'a> Visit<'a> for Reader {
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if names.len() > 1
-            && let Some(path) = self.from_root(&names)
+            && let Some(path) = self.path_from_root(&names)
         {
             self.file.uses.insert(path);
         }
@@ -133,7 +133,7 @@ impl<'a> Visit<'a> for Reader {
             let names = root.trim_end_matches(':');
             let names: Names =
                 std::iter::once(names).chain(rest[..end].split("::")).map(ToString::to_string).collect();
-            self.file.uses.extend(self.from_root(&names));
+            self.file.uses.extend(self.path_from_root(&names));
         }
         visit::visit_macro(self, call);
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
@@ -62,7 +62,7 @@ pub(super) struct LookArgs {
     ///
     /// Example: --method pca
     #[arg(long, value_enum)]
-    pub(super) method: Option<MethodFlag>,
+    pub(super) method: Option<Method>,
     /// Seed of t-SNE; the same seed gives the same picture
     ///
     /// Example: --seed 7
@@ -77,7 +77,7 @@ pub(super) struct LookArgs {
     ///
     /// Example: --show lift
     #[arg(long, value_enum, value_name = "PATHS", value_delimiter = ',', default_value = "frames,lift")]
-    pub(super) show: Vec<Show>,
+    pub(super) show: Vec<Half>,
     /// Title of the figure [default: the clip's id]
     ///
     /// Example: --title "opening a door"
@@ -140,38 +140,10 @@ fn figures() -> impl TypedValueParser<Value = &'static Figure> {
     PossibleValuesParser::new(names).try_map(|name| named(&name).ok_or("there is no such figure"))
 }
 
-/// The methods of projection, see [`Method`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum MethodFlag {
-    /// Principal components: keeps distances
-    Pca,
-    /// t-SNE: keeps neighbours together
-    Tsne,
-}
-
-impl From<MethodFlag> for Method {
-    fn from(flag: MethodFlag) -> Self {
-        match flag {
-            MethodFlag::Pca => Self::Pca,
-            MethodFlag::Tsne => Self::Tsne,
-        }
-    }
-}
-
-/// The paths of a clip, see [`Half`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Show {
-    /// The frame features
-    Frames,
-    /// LiFT's reconstruction
-    Lift,
-}
-
 impl LookArgs {
     /// The paths to show, each once, the features first.
     pub(super) fn halves(&self) -> Vec<Half> {
-        let pairs = [(Show::Frames, Half::Features), (Show::Lift, Half::Reconstruction)];
-        pairs.into_iter().filter(|(show, _)| self.show.contains(show)).map(|(_, half)| half).collect()
+        [Half::Features, Half::Reconstruction].into_iter().filter(|half| self.show.contains(half)).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::embed::EmbedSettings;
 use crate::exit::Fatal;
 use crate::files::{AtomicFile, display_path};
 use crate::inputs::Range;
-use crate::plot::{DrawError, Figure, Look, PictureFormat};
+use crate::plot::{DrawError, Figure, FigureFormat, Look};
 use crate::rows::{Part, is_features};
 use crate::video::{Request, Sampling};
 
@@ -37,7 +37,7 @@ pub(super) struct PlotPlan {
     /// Whether the measures are printed as JSON.
     pub(super) json: bool,
     /// Where the figure goes; absent where only JSON is wanted.
-    pub(super) output: Option<(PictureFormat, AtomicFile)>,
+    pub(super) output: Option<(FigureFormat, AtomicFile)>,
 }
 
 impl PlotPlan {
@@ -56,7 +56,7 @@ impl PlotPlan {
         }
         let output = output(args)?;
         let with_reverse = args.clips.with_reverse;
-        let page = matches!(output, Some((PictureFormat::Html, _)));
+        let page = matches!(output, Some((FigureFormat::Html, _)));
         Ok(Self {
             inputs: args.inputs.clone(),
             ids: args.clips.id.clone(),
@@ -83,7 +83,7 @@ impl PlotPlan {
             look: Look {
                 title: args.look.title.clone(),
                 halves: args.look.halves(),
-                method: args.look.method.map(Into::into),
+                method: args.look.method,
                 seed: args.look.seed,
                 perplexity: args.look.perplexity,
                 dpi: args.look.dpi,
@@ -95,14 +95,14 @@ impl PlotPlan {
 }
 
 /// The format and the file of the figure; none where only JSON is wanted.
-fn output(args: &PlotArgs) -> Result<Option<(PictureFormat, AtomicFile)>, Fatal> {
+fn output(args: &PlotArgs) -> Result<Option<(FigureFormat, AtomicFile)>, Fatal> {
     let path = match &args.output {
         Some(path) => path.clone(),
         None if args.json => return Ok(None),
         None => default_output(&args.inputs),
     };
     let shown = display_path(&path);
-    let format = PictureFormat::of(&path).ok_or_else(|| {
+    let format = FigureFormat::of(&path).ok_or_else(|| {
         Fatal::usage(anyhow!(
             "{shown}: its extension names no kind of picture; use .png, .svg, .gif, .mp4 or .html"
         ))

@@ -1,9 +1,14 @@
-//! Operations with gradients: candle's tape, our loops.
+//! Operations with gradients, for training on the CPU: candle records them, our loops compute them.
 //!
-//! Training composes the same layers as inference. candle's own operations would do for that, but each of its elementwise
-//! steps is a pass over memory forwards and three backwards; here a layer is one operation with a gradient of its own.
-//! They take f32 on the CPU where a gradient is wanted ([`applies`]); the callers compose candle's operations otherwise,
-//! and the tests hold values and gradients of the one against the other.
+//! Training composes the same layers as inference. candle's own operations could do that, but each of its elementwise steps
+//! is one pass over memory forwards and three backwards. Here a layer is one operation with its own gradient.
+//! Against candle's operations a step of `lift train` takes 0.60 of the processor time and makes 1.7 times the steps per
+//! second (medians of three rounds, in turns; 12 steps of batch 128, 2 threads, AMD EPYC with AVX-512, a busy machine; only
+//! this module was switched off). `--device cpu-batched` trains by candle's operations alone, without shards: there the
+//! factor is 1.5 in both.
+//!
+//! The operations take f32 on the CPU where a gradient is wanted ([`applies`]). Elsewhere the callers compose candle's
+//! operations, and the tests compare values and gradients of both.
 //!
 //! Vectors run on the calling thread. Matrix products may use the threads of its rayon pool, which does not change a bit of
 //! them: they share out rows and columns, never sums.
