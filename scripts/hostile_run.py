@@ -86,7 +86,8 @@ def judge(case, path, result, whole, options):
     if code < 0:
         return "a signal", [f"ended by {signal.Signals(-code).name}"]
     # A folder without a video leaves nothing to work on, which ends a run before it begins.
-    if code not in (0, 1) and not (code == 3 and case["name"] == "files/folder.mp4"):
+    # A named folder without videos and a name that leads nowhere stop the run before any work.
+    if code not in (0, 1) and not (code == 3 and case["name"] in ("files/folder.mp4", "files/dangling.mp4")):
         wrong.append(f"exit code {code}")
     if megabytes > options.memory:
         wrong.append(f"{megabytes:.0f} MB")
