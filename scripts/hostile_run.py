@@ -85,7 +85,6 @@ def judge(case, path, result, whole, options):
         return "no end", [f"no end within {options.limit} s"]
     if code < 0:
         return "a signal", [f"ended by {signal.Signals(-code).name}"]
-    # A folder without a video leaves nothing to work on, which ends a run before it begins.
     # A named folder without videos and a name that leads nowhere stop the run before any work.
     if code not in (0, 1) and not (code == 3 and case["name"] in ("files/folder.mp4", "files/dangling.mp4")):
         wrong.append(f"exit code {code}")
