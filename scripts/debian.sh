@@ -1,4 +1,4 @@
-# Sourced by scripts that take packages from Debian: where from.
+# Scripts that take packages from Debian source this file, which finds the mirror.
 
 # Prints the mirror: that of LIFT_DEBIAN_MIRROR, or the one that a Debian's own apt uses; nothing elsewhere.
 debian_mirror() {

@@ -1,6 +1,6 @@
-# Sourced by the other scripts: refuses a Rust or an FFmpeg that is too old before anything is installed, brings what a fresh Debian or
-# Ubuntu lacks to build lift, and says elsewhere what to install. With lift_static=true FFmpeg itself is not wanted: scripts/static.sh
-# builds one.
+# The other scripts source this file. It refuses a Rust or an FFmpeg that is too old before it installs anything. On Debian and Ubuntu it
+# then installs what the build of lift needs; elsewhere it says what to install. With lift_static=true it does not ask for FFmpeg, because
+# scripts/static.sh builds one.
 
 # rustup adds cargo to the PATH of new shells only.
 if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
@@ -19,7 +19,7 @@ if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ];
     exit 1
 fi
 
-# Installs packages by apt-get; false where there is none.
+# Installs packages with apt-get; returns false if there is no apt-get.
 bring() {
     command -v apt-get >/dev/null || return 1
     local as_root=""
@@ -33,11 +33,11 @@ bring() {
     $as_root apt-get update -qq
     if [ "${lift_static:-}" != true ]; then refuse_old_ffmpeg "$(offered_ffmpeg)" 5 FFmpeg; fi
     echo "installing: $*"
-    # Not every sudo hands the environment on.
+    # Not every sudo passes the environment on.
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
 }
 
-# The FFmpeg version of the package that apt would install; nothing where it has none.
+# The FFmpeg version of the package that apt would install; prints nothing if there is none.
 offered_ffmpeg() {
     LC_ALL=C apt-cache policy libavcodec-dev | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p'
 }
