@@ -162,3 +162,14 @@ def test_only_the_video_that_kills_the_process_fails(tmp_path, monkeypatch):
     assert [(failure.id, failure.stage) for failure in result.failures] == [("killer", "crash")]
     assert "signal 9" in result.failures[0].error
     assert np.array_equal(result["concat"], expected)
+
+
+def test_python_ends_cleanly_with_an_open_embedder():
+    script = f"""
+        import lift_video
+        embedder = lift_video.Embedder(model="mini")
+        print(embedder.embed({str(PATHS[0])!r}).ids)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == "", run.stderr
+    assert run.stdout.strip() == f"['{PATHS[0].stem}']"

@@ -14,6 +14,7 @@ process, which loads the models once:
 
 from __future__ import annotations
 
+import atexit
 import collections
 import json
 import math
@@ -22,6 +23,7 @@ import shutil
 import subprocess
 import sysconfig
 import threading
+import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -175,10 +177,20 @@ class _Process:
         return "\n".join(said[-3:]) or f"lift ended with exit code {self.popen.poll()}"
 
 
+#: The embedders that are not closed.
+_open: "weakref.WeakSet[Embedder]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for embedder in list(_open):
+        embedder.close()
+
+
 class Embedder:
     """One ``lift`` process that loads the models once and embeds videos from any number of threads.
 
-    The process ends with the ``with`` block, with this object, or with this Python. If it dies (a crash in a decoder, the
+    The process ends with the ``with`` block, with :meth:`close`, or with this Python. If it dies (a crash in a decoder, the
     kernel for want of memory), a new one takes its requests over one at a time, so that only the video that kills it fails.
 
     :param parts: what to compute: ``concat``, ``static``, ``dynamic``, ``reconstructed``, ``frames``.
@@ -246,8 +258,10 @@ class Embedder:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._process: Optional[_Process] = None
+        self._reader: Optional[threading.Thread] = None
         self._error: Optional[LiftError] = None
         self._closed = False
+        _open.add(self)
 
     def __enter__(self) -> "Embedder":
         return self
@@ -255,16 +269,12 @@ class Embedder:
     def __exit__(self, *exc: Any) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Ends the process. Requests in other threads that have no answer yet end with :class:`LiftError`."""
-        if not hasattr(self, "_lock"):
-            return  # The constructor raised.
         with self._lock:
             self._closed = True
             process, self._process = self._process, None
+            reader = self._reader
         if process is not None:
             try:
                 assert process.popen.stdin is not None
@@ -276,6 +286,9 @@ class Embedder:
             except subprocess.TimeoutExpired:
                 process.popen.kill()
                 process.popen.wait()
+        # A thread that still reads while Python ends would abort it.
+        if reader is not None and reader is not threading.current_thread():
+            reader.join()
 
     def embed(
         self,
@@ -316,7 +329,8 @@ class Embedder:
                     raise LiftError("this Embedder is closed")
                 if self._process is None:
                     self._process = _Process(self._command)
-                    threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+                    self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+                    self._reader.start()
                 process = self._process
                 process.pending.append(request)
             try:
