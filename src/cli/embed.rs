@@ -40,7 +40,7 @@ fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
 }
 
 fn gather(args: &EmbedArgs) -> Result<InputList, Fatal> {
-    let range = inputs::Range { start: args.sampling.start, end: args.sampling.end };
+    let range = args.sampling.range.range();
     Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
 }
 

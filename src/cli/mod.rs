@@ -21,6 +21,7 @@ mod models;
 mod numbers;
 mod plot;
 mod progress;
+mod range;
 mod report;
 mod signals;
 mod synth;

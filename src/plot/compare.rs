@@ -4,7 +4,7 @@
 //! frames), the later clip is drawn thinner on top of the earlier one, so that both stay visible.
 
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::palette::{Half, INK, clip_colour, clip_colour_at, mix};
 use super::plane::{PathLook, Plane, draw_path, marker_radius, rim_colour};
 use super::scene::{Area, Scene};
@@ -18,7 +18,7 @@ pub static FIGURE: Figure = Figure {
     name: "compare",
     about: "The paths of several clips in one projection",
     one_clip: false,
-    draw: Draw::Still(from_drawing),
+    draw: FigureDraw::Still(from_drawing),
     text: None,
 };
 

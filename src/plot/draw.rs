@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::drawing::Drawing;
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::page::{PageClip, page};
 use super::project::Method;
 use super::{compare, gif, moving, mp4, raster, svg, trajectory};
@@ -83,10 +83,12 @@ pub fn draw(
     };
     format.check(figure)?;
     match (figure.draw, format) {
-        (Draw::Still(draw), FigureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
-        (Draw::Still(draw), _) => Ok(raster::png(&draw(drawing)?, drawing.look.dpi.unwrap_or(STILL_DPI))?),
-        (Draw::Moving(draw), FigureFormat::Gif) => Ok(gif::gif(&draw(drawing)?)?),
-        (Draw::Moving(draw), _) => Ok(mp4::mp4(&draw(drawing)?)?),
+        (FigureDraw::Still(draw), FigureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
+        (FigureDraw::Still(draw), _) => {
+            Ok(raster::png(&draw(drawing)?, drawing.look.dpi.unwrap_or(STILL_DPI))?)
+        }
+        (FigureDraw::Moving(draw), FigureFormat::Gif) => Ok(gif::gif(&draw(drawing)?)?),
+        (FigureDraw::Moving(draw), _) => Ok(mp4::mp4(&draw(drawing)?)?),
     }
 }
 

@@ -16,14 +16,14 @@ pub struct Figure {
     /// Whether it shows one clip only.
     pub one_clip: bool,
     /// How it is drawn.
-    pub draw: Draw,
+    pub draw: FigureDraw,
     /// Makes the text about a clip that is printed beside the figure; absent if there is none.
     pub text: Option<fn(&ClipPaths) -> String>,
 }
 
 /// How a figure is drawn.
 #[derive(Debug, Clone, Copy)]
-pub enum Draw {
+pub enum FigureDraw {
     /// As a still picture.
     Still(fn(&Drawing<'_>) -> Result<Scene, DrawError>),
     /// As an animation.
@@ -33,6 +33,6 @@ pub enum Draw {
 impl Figure {
     /// Whether it is an animation.
     pub fn moves(&self) -> bool {
-        matches!(self.draw, Draw::Moving(_))
+        matches!(self.draw, FigureDraw::Moving(_))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::axes::FrameAxes;
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::measures::{Curvature, Measures, measure};
 use super::palette::{Half, INK, Rgb, mix};
 use super::scene::{Area, Scene};
@@ -18,7 +18,7 @@ pub static FIGURE: Figure = Figure {
     name: "line",
     about: "How far each frame is from the line, and how curved the paths are",
     one_clip: true,
-    draw: Draw::Still(from_drawing),
+    draw: FigureDraw::Still(from_drawing),
     text: Some(table),
 };
 

@@ -3,7 +3,7 @@
 use super::animation::Animation;
 use super::drawing::Drawing;
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::scene::CSS_DPI;
 
 /// The figure of the command line.
@@ -11,7 +11,7 @@ pub static FIGURE: Figure = Figure {
     name: "animation",
     about: "The video beside its growing path (.gif, .mp4)",
     one_clip: true,
-    draw: Draw::Moving(from_drawing),
+    draw: FigureDraw::Moving(from_drawing),
     text: None,
 };
 

@@ -1,7 +1,7 @@
 //! The figure `similarity`: cosine similarity of every two frames, for the features and the reconstruction, on one scale.
 
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::measures::similarity as cosines;
 use super::palette::{Half, RULE, cividis};
 use super::plane::nice_step;
@@ -15,7 +15,7 @@ pub static FIGURE: Figure = Figure {
     name: "similarity",
     about: "How alike the frames are, each with each",
     one_clip: true,
-    draw: Draw::Still(from_drawing),
+    draw: FigureDraw::Still(from_drawing),
     text: None,
 };
 

@@ -1,7 +1,7 @@
 //! The figure `trajectory`, after the authors': a strip of frames, and the two paths of one clip in the plane.
 
 use super::error::DrawError;
-use super::figure::{Draw, Figure};
+use super::figure::{Figure, FigureDraw};
 use super::palette::{Half, INK, RULE, WHITE};
 use super::plane::{Plane, draw_half, ink_of, marker_radius, place_near};
 use super::scene::{Area, Scene};
@@ -17,7 +17,7 @@ pub static FIGURE: Figure = Figure {
     name: "trajectory",
     about: "The paths of one clip, with its frames",
     one_clip: true,
-    draw: Draw::Still(from_drawing),
+    draw: FigureDraw::Still(from_drawing),
     text: None,
 };
 

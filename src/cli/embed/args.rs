@@ -9,10 +9,11 @@ use clap::{Args, ValueEnum};
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::{LimitArgs, length};
 use crate::cli::models::ModelArgs;
-use crate::cli::numbers::{moment, real};
+use crate::cli::numbers::real;
+use crate::cli::range::RangeArgs;
 use crate::inputs::Shard;
 use crate::rows::Part;
-use crate::video::{RangeBy, Request, Sampling, Window};
+use crate::video::{Request, Sampling, Window};
 
 /// Embed videos: 16 frames each, as [static, dynamic], 768 numbers
 ///
@@ -59,24 +60,8 @@ pub(super) struct SamplingArgs {
     /// Example: --fps 2
     #[arg(long, value_name = "RATE", conflicts_with = "frames", value_parser = parse_rate)]
     pub(super) fps: Option<f64>,
-    /// Where the clip starts, in seconds [default: at its first frame]
-    ///
-    /// Example: --start 1.5
-    #[arg(long, value_name = "SECONDS", value_parser = moment)]
-    pub(super) start: Option<f64>,
-    /// Where the clip ends, in seconds [default: at its last frame]
-    ///
-    /// Example: --end 4
-    #[arg(long, value_name = "SECONDS", value_parser = moment)]
-    pub(super) end: Option<f64>,
-    /// How --start, --end, --window and the columns of a list name frames
-    ///
-    /// By time, they name the frames that are shown in that range. By fps, they are multiplied by the file's average frame rate, as
-    /// the authors' code does. Both give the same frames where the rate is constant.
-    ///
-    /// Example: --range-by fps
-    #[arg(long, value_enum, value_name = "RULE", default_value_t = RangeBy::Time)]
-    pub(super) range_by: RangeBy,
+    #[command(flatten)]
+    pub(super) range: RangeArgs,
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
     pub(super) reverse: bool,
@@ -223,7 +208,7 @@ impl SamplingArgs {
             window: self.window.map(|length| Window { length, stride: self.stride.unwrap_or(length) }),
             max_pixels: Some(max_pixels),
             sampling: self.fps.map_or(self.frames, Sampling::Fps),
-            range_by: self.range_by,
+            range_by: self.range.range_by,
             reverse: self.reverse,
             allow_truncated: self.allow_truncated,
             // Videos are decoded side by side, one thread each.

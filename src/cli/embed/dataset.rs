@@ -208,7 +208,7 @@ fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
     let all = [
         ("frames", frames),
         ("fps", json!(sampling.fps)),
-        ("range-by", json!(sampling.range_by)),
+        ("range-by", json!(sampling.range.range_by)),
         ("reverse", json!(sampling.reverse)),
         ("allow-truncated", json!(sampling.allow_truncated)),
         ("window", json!(sampling.window)),

@@ -106,7 +106,7 @@ fn answer(
 fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Asked, String>> {
     let (sender, receiver) = sync_channel(AHEAD);
     let broken = broken.clone();
-    let (start, end) = (args.sampling.start, args.sampling.end);
+    let (start, end) = (args.sampling.range.start, args.sampling.range.end);
     thread::spawn(move || {
         for line in stdin().lock().lines() {
             let asked = match line {

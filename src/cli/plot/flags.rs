@@ -8,10 +8,10 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
-use crate::cli::numbers::{moment, real};
+use crate::cli::numbers::real;
+use crate::cli::range::RangeArgs;
 use crate::plot::figures::{FIGURES, named};
 use crate::plot::{Figure, Half, Method};
-use crate::video::RangeBy;
 
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
@@ -99,24 +99,8 @@ pub(super) struct ClipArgs {
     /// Example: --frames 32
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub(super) frames: u16,
-    /// Where the clip starts, in seconds [default: at its first frame]
-    ///
-    /// Example: --start 1.5
-    #[arg(long, value_name = "SECONDS", value_parser = moment)]
-    pub(super) start: Option<f64>,
-    /// Where the clip ends, in seconds [default: at its last frame]
-    ///
-    /// Example: --end 4
-    #[arg(long, value_name = "SECONDS", value_parser = moment)]
-    pub(super) end: Option<f64>,
-    /// How --start and --end name frames
-    ///
-    /// By time, they name the frames that are shown in that range. By fps, they are multiplied by the file's average frame rate, as
-    /// the authors' code does. Both give the same frames where the rate is constant.
-    ///
-    /// Example: --range-by fps
-    #[arg(long, value_enum, value_name = "RULE", default_value_t = RangeBy::Time)]
-    pub(super) range_by: RangeBy,
+    #[command(flatten)]
+    pub(super) range: RangeArgs,
     /// Accept a truncated or damaged file, and take the frames that are there
     #[arg(long)]
     pub(super) allow_truncated: bool,

@@ -60,11 +60,11 @@ impl PlotPlan {
         Ok(Self {
             inputs: args.inputs.clone(),
             ids: args.clips.id.clone(),
-            range: Range { start: args.clips.start, end: args.clips.end },
+            range: args.clips.range.range(),
             settings: EmbedSettings {
                 request: Request {
                     sampling: Sampling::Count(usize::from(args.clips.frames)),
-                    range_by: args.clips.range_by,
+                    range_by: args.clips.range.range_by,
                     allow_truncated: args.clips.allow_truncated,
                     max_pixels: Some(args.limits.max_pixels),
                     // The videos are read one after the other, so each may use all threads.
