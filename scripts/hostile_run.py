@@ -8,7 +8,7 @@ than 0 and 1, exceeds the time limit or the memory limit, refuses the file witho
 An embedding is right if
   - the file is whole (a healthy video of its own), or
   - it is, bit for bit, that of the undamaged file, or
-  - a note on standard error says what is missing, or
+  - a note on standard error says what is missing (a note that nothing is missing does not count), or
   - the file is a valid video of another content: the program ffmpeg, told to stop at any error and to report every warning,
     decodes it to its end without a message. No decoder can tell such a file from a healthy one.
 The program must refuse every other damaged file, and every file without a video. It must embed a whole file, unless its pictures
@@ -30,6 +30,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NPY_HEADER = 192
+# Words of notes which say that the pictures are complete, or which say nothing about them.
+NOTHING_MISSING = (
+    "no picture depends on it",
+    "everything that it holds is inside the file",
+    "hold no picture and are not counted",
+    "a jump is not counted as time",
+)
 
 
 def quiet_limits():
@@ -108,7 +115,8 @@ def judge(case, path, result, whole, options):
         if case["kind"] == "none":
             wrong.append("an embedding of no video")
         return "embedded, as the whole file", wrong
-    if case["kind"] == "damaged" and any(line.startswith("note: ") for line in message.splitlines()):
+    notes = [line for line in message.splitlines() if line.startswith("note: ")]
+    if case["kind"] == "damaged" and any(not any(words in note for words in NOTHING_MISSING) for note in notes):
         return "embedded, and told what is missing", wrong
     if case["kind"] == "damaged" and strictly_valid(path):
         return "embedded, as a valid other video", wrong
