@@ -56,7 +56,8 @@ run_static() {
 # Builds and tests in a root; what came of it goes into $tests.
 run_tests() {
     local root="$1" name="$2" code=0
-    chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+    # A mirror may be a copy of some past day: apt checks its signature, and not its age.
+    chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -o Acquire::Check-Valid-Until=false update -qq && apt-get install -y -qq --no-install-recommends \
         gcc libc6-dev clang libclang-dev pkg-config libavcodec-dev libavformat-dev libavutil-dev libswscale-dev python3' \
         >"$cache/$name.packages.log" 2>&1 || { tests="packages did not install: $cache/$name.packages.log"; return; }
     attach "$(rustc --print sysroot)" "$root/rust"

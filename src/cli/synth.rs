@@ -22,6 +22,9 @@ use crate::threads;
 /// Writes DIR/clips/ID.mp4; the CSVs of the Chirality in Action benchmark in both forms,
 /// DIR/chiral_groups-synth-{train,validation}.csv and DIR/cia-synth-{train,validation}.csv; and DIR/settings.toml, a file
 /// for --config. The same flags give the same bytes on one machine.
+///
+/// The clips are H.264 if the FFmpeg inside lift has x264, else VP9 or MPEG-4. The programs of a release write MPEG-4: x264 is
+/// under the GPL, and Cisco pays the H.264 patent fees of OpenH264 only for the binaries that Cisco itself distributes.
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift synth -o set/                               nine groups, to try things on\n  \

@@ -1,4 +1,7 @@
 //! Every other processor: arrays of eight that the compiler turns into what vectors there are.
+//!
+//! Products and sums are rounded one by one, and the order of sums is fixed, so every x86-64 processor gets the same bits here
+//! from the same pixels. Pixels can differ: `video::convert` says on which processors.
 
 use super::simd::{Op, Simd};
 

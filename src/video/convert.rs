@@ -5,6 +5,9 @@
 //! with; without a tag swscale's default matrix (BT.601) and limited range hold. Alpha is dropped, 10 bits and more
 //! are rounded to 8 by swscale, pixels that are not square stay as they are stored.
 //!
+//! swscale chooses its code by the processor, and its codes round differently. From 4:2:0, FFmpeg 7.1 and 9.0 use SSSE3 where
+//! there is SSSE3, and C elsewhere (up to 3 levels of 255 apart); 5.1 has MMX code too, with the bytes of SSSE3.
+//!
 //! What is approximated: PQ and HLG get the matrix only (no tone mapping), wide primaries are not mapped to sRGB, and a
 //! display matrix that is no multiple of a right angle is ignored. Each is said once, in the clip's notes.
 

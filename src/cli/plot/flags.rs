@@ -25,8 +25,8 @@ pub(in crate::cli) struct PlotArgs {
     pub(super) inputs: Vec<PathBuf>,
     /// The picture: .png, .svg, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
     ///
-    /// .gif and .mp4 are animations: the video on the left, its path growing on the right. The .html page is one file that
-    /// needs no network.
+    /// .gif and .mp4 are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
+    /// inside lift can write it, else MPEG-4 (`lift synth --help` says why). The .html page is one file that needs no network.
     ///
     /// Example: -o path.svg
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
