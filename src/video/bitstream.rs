@@ -61,7 +61,7 @@ impl Syntax {
             Id::H264 => matches!(unit[0] & 0x1f, 1..=5).then_some(unit[0] & 0x60 == 0),
             _ => {
                 let kind = unit[0] >> 1 & 0x3f;
-                (kind < 32).then_some(kind < 16 && kind % 2 == 0)
+                (kind < 32).then_some(kind < 16 && kind & 1 == 0)
             }
         };
         self.nal_units(packet).map_while(|unit| unit).find_map(slice).unwrap_or(false)

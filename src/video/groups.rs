@@ -28,7 +28,7 @@ const HELD: u64 = 20;
 
 /// Pixels to decode below which another demuxer does not pay: fifty pictures of 1080p, about a tenth of a second. The tests' clips are
 /// small.
-const LEAST_WORK: u64 = if cfg!(test) { 0 } else { 100_000_000 };
+const LEAST_WORK: u64 = if cfg!(test) { 1 } else { 100_000_000 };
 
 /// What the groups have in common.
 pub struct Groups<'a> {
@@ -74,7 +74,8 @@ impl Groups<'_> {
         let next = AtomicUsize::new(0);
         let (bytes, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, receiver) = channel();
-        let shared = &Shared { groups: &groups, wants: &wants.to_vec(), next: &next, stop: &stop };
+        let asked = wants.to_vec();
+        let shared = &Shared { groups: &groups, wants: &asked, next: &next, stop: &stop };
         let earlier = demuxer.watch().clone();
         let mut reports = BTreeMap::new();
         let mut waiting = BTreeMap::new();

@@ -31,7 +31,7 @@ impl Demuxer {
     /// packets hold zeros in place of pictures. `None` where there is no such index.
     pub fn of_index(&self, path: &Path) -> Option<Self> {
         // No parser: it would look for pictures in the zeros.
-        const FLAGS: i32 = ffi::AVFMT_FLAG_NOPARSE as i32;
+        const FLAGS: i32 = ffi::AVFMT_FLAG_NOPARSE;
         let by_index = matches!(self.parameters().id(), Id::H264 | Id::HEVC | Id::AV1 | Id::VP9);
         if !by_index || !self.container().starts_with("mov,") {
             return None;
