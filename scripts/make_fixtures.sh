@@ -32,6 +32,14 @@ encode -ss 1.2 -i "$out/tmp/forgetting.mp4" -c copy "$out/cut_open_gop.mp4"
 encode -i "$source" $x264 -bf 3 -g 12 -x264-params open-gop=1:b-pyramid=strict:ref=2:b-adapt=0 "$out/tmp/strict.mp4"
 encode -ss 1.0 -i "$out/tmp/strict.mp4" -c copy "$out/cut_open_gop.mkv"
 
+# Pictures that nothing refers to, among pyramids of those that something does; several slices; fields.
+encode -i "$source" $x264 -bf 5 -g 25 -x264-params b-pyramid=normal:b-adapt=0:ref=4:slices=4 "$out/pyramid.mp4"
+encode -i "$source" $x264 -bf 3 -g 25 -flags +ildct+ilme -x264-params tff=1:b-adapt=0 "$out/interlaced.mp4"
+encode -i "$source" -c:v libx265 -preset veryfast \
+    -x265-params log-level=none:keyint=25:bframes=6:b-adapt=0:b-pyramid=1:pools=1 "$out/pyramid_hevc.mp4"
+encode -i "$source" -c:v libvpx-vp9 -b:v 60k -g 25 -cpu-used 8 -auto-alt-ref 1 -lag-in-frames 16 "$out/pyramid_vp9.mp4"
+encode -i "$source" -c:v libaom-av1 -b:v 200k -g 25 -cpu-used 8 -lag-in-frames 16 "$out/pyramid_av1.mp4"
+
 # Clips with unusual times.
 encode -ss 0.5 -i "$out/b_frames.mp4" -c copy "$out/edit_list.mp4"
 encode -i "$out/b_frames.mp4" -c copy -output_ts_offset 100 "$out/late_start.ts"

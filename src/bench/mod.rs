@@ -8,6 +8,7 @@ mod batched;
 mod random;
 mod report;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,10 @@ use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
-use crate::video::{Request, Sampling, Video, transform::Transform};
+use crate::video::{Request, Sampling, Strategy, Video, Work, transform::Transform};
 
 pub use random::RandomWeights;
-pub use report::{Backbone, BenchPlan, BenchReport, Peak, StageReport};
+pub use report::{Backbone, BenchPlan, BenchReport, Decoding, Peak, StageReport};
 use report::{Measured, median, stage};
 
 /// Measures the two networks and the way from the file at `video` to a row in `folder`.
@@ -37,7 +38,7 @@ pub fn run(
     video: &Path,
     folder: &Path,
 ) -> Result<BenchReport> {
-    let (frames, mut stages) = reading(plan, video)?;
+    let (frames, mut stages, decoding) = reading(plan, video)?;
     let measured = match (encoder.fast(), encoder.batched()) {
         (Some(fast), _) => on_the_cpu(plan, fast, &frames)?,
         (None, Some(composed)) => batched::measure(plan, composed, &frames)?,
@@ -54,6 +55,7 @@ pub fn run(
         frames: plan.frames,
         backbone: measured.backbone,
         peak: measured.peak,
+        decoding,
         stages,
         within: measured.within,
         peak_memory_bytes: peak_memory(),
@@ -80,11 +82,22 @@ fn on_the_cpu(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>]) -> Resul
 }
 
 /// Decoding, colour conversion and transform of the clip's frames.
-fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>)> {
+fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>, Decoding)> {
     let request = Request { sampling: Sampling::Count(plan.frames), ..Request::default() };
     let mut frames = vec![Vec::new(); plan.frames];
     let (mut decode, mut convert, mut transformed) = (vec![], vec![], vec![]);
+    let (mut one, mut all, mut processor) = (vec![], vec![], vec![]);
+    let (mut work, mut wanted) = (Work::default(), 0);
     for _ in 0..plan.repeat {
+        let (start, before) = (Instant::now(), processor_time());
+        let request = Request { groups: plan.threads, ..request.clone() };
+        let mut transform = Transform::default();
+        let read = Video::open(path).and_then(|mut video| {
+            video.read_once(&request, Strategy::Auto, |_, frame| drop(transform.apply(frame)))
+        });
+        read.with_context(|| path.display().to_string())?;
+        all.push(start.elapsed());
+        processor.push(processor_time().saturating_sub(before));
         let (mut transform, mut spent) = (Transform::default(), Duration::ZERO);
         let start = Instant::now();
         let mut video = Video::open(path).with_context(|| path.display().to_string())?;
@@ -94,11 +107,24 @@ fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageRepo
             spent += start.elapsed();
         });
         let info = info.with_context(|| path.display().to_string())?;
+        one.push(start.elapsed());
+        work = video.work();
+        wanted = info.indices.iter().collect::<HashSet<_>>().len();
         decode.push(start.elapsed().saturating_sub(spent + info.converting));
         convert.push(info.converting);
         transformed.push(spent);
     }
-    Ok((frames, vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)]))
+    let decoding = Decoding {
+        wanted,
+        decoded: work.packets - work.skipped,
+        skipped: work.skipped,
+        bytes_read: work.bytes,
+        one_thread_ms: median(one) * 1e3,
+        all_threads_ms: median(all) * 1e3,
+        processor_ms: median(processor) * 1e3,
+    };
+    let stages = vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)];
+    Ok((frames, stages, decoding))
 }
 
 fn backbone(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {
@@ -188,6 +214,14 @@ fn finishing(
         writing.push(start.elapsed());
     }
     Ok(vec![stage("LiFT", lifting), stage("write", writing)])
+}
+
+/// Processor time of all threads of this process so far.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock writes to the value alone; where there is none, it stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn machine() -> String {

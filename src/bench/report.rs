@@ -56,6 +56,25 @@ pub struct StageReport {
     pub peak_share: Option<f64>,
 }
 
+/// What decoding one clip took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decoding {
+    /// Different frames that were wanted.
+    pub wanted: usize,
+    /// Pictures decoded.
+    pub decoded: usize,
+    /// Pictures not decoded, although the walk passed them: nothing refers to them.
+    pub skipped: usize,
+    /// Bytes read of the file.
+    pub bytes_read: u64,
+    /// Median milliseconds from the file to frames ready for the network, on one thread.
+    pub one_thread_ms: f64,
+    /// The same with all threads.
+    pub all_threads_ms: f64,
+    /// Median milliseconds of processor time with all threads, over all of them.
+    pub processor_ms: f64,
+}
+
 /// Everything measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchReport {
@@ -75,6 +94,8 @@ pub struct BenchReport {
     pub backbone: Backbone,
     /// The matrix speed that the rest is compared with.
     pub peak: Peak,
+    /// What decoding the clip took.
+    pub decoding: Decoding,
     /// Stage by stage.
     pub stages: Vec<StageReport>,
     /// The same time cut another way, so not to be added to it: `linear`, the sum of the four layers of a block, and

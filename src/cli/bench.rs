@@ -150,12 +150,24 @@ fn table(r: &BenchReport) -> String {
         text += "of which\n";
     }
     text.extend(r.within.iter().map(|s| line(s, &format!("  {}", s.name))));
+    let d = &r.decoding;
+    text += &format!(
+        "\nfrom the file to frames: {:.1} ms on one thread, {:.1} ms on {}; {} frames wanted, {} pictures decoded, {} skipped, \
+         {:.2} MB read\n",
+        d.one_thread_ms,
+        d.all_threads_ms,
+        r.threads,
+        d.wanted,
+        d.decoded,
+        d.skipped,
+        d.bytes_read as f64 / 1e6
+    );
     let shared = match r.batch {
         Some(batch) => format!("in batches of {batch}"),
         None => format!("on {} threads", r.threads),
     };
     text += &format!(
-        "\nframe encoder {shared}: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
+        "frame encoder {shared}: {:.3} s, {:.1} frames/s, {:.2} clips/s\n\
          {:.0} GFLOP/s (the full network's arithmetic), {:.0} % of the peak of {:.0}\n",
         r.backbone.median_s,
         r.backbone.frames_per_s,

@@ -35,6 +35,8 @@ struct Line<'a> {
     info: Option<&'a VideoInfo>,
     /// The 16 frames that would be taken, by index in presentation order.
     sample: Option<Vec<usize>>,
+    /// Bytes that were read of the file to tell all this.
+    bytes_read: Option<u64>,
     error: Option<String>,
 }
 
@@ -54,24 +56,35 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
         let text = if args.json {
             json(&input.path, &seen)
         } else {
-            seen.map_or_else(|_| String::new(), |(info, sample)| table(&input.path, &info, &sample, i > 0))
+            seen.map_or_else(|_| String::new(), |(info, sample, _)| table(&input.path, &info, &sample, i > 0))
         };
         files::print(text.as_bytes())?;
     }
     Ok(exit)
 }
 
-fn look(path: &Path) -> Result<(VideoInfo, Vec<usize>), VideoError> {
+/// The properties, the sample, and the bytes read.
+type Seen = (VideoInfo, Vec<usize>, u64);
+
+fn look(path: &Path) -> Result<Seen, VideoError> {
     let mut video = Video::open(path)?;
     let sample = video.sample(&Request::default())?;
-    Ok((video.info().clone(), sample))
+    Ok((video.info().clone(), sample, video.work().bytes))
 }
 
-fn json(path: &Path, seen: &Result<(VideoInfo, Vec<usize>), VideoError>) -> String {
+fn json(path: &Path, seen: &Result<Seen, VideoError>) -> String {
     let path = path.to_string_lossy().into_owned();
     let line = match seen {
-        Ok((info, sample)) => Line { path, info: Some(info), sample: Some(sample.clone()), error: None },
-        Err(error) => Line { path, info: None, sample: None, error: Some(error.to_string()) },
+        Ok((info, sample, bytes)) => Line {
+            path,
+            info: Some(info),
+            sample: Some(sample.clone()),
+            bytes_read: Some(*bytes),
+            error: None,
+        },
+        Err(error) => {
+            Line { path, info: None, sample: None, bytes_read: None, error: Some(error.to_string()) }
+        }
     };
     serde_json::to_string(&line).map(|s| s + "\n").unwrap_or_default()
 }

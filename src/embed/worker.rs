@@ -18,7 +18,7 @@ use crate::guard::{guarded, lock};
 use crate::inputs::Input;
 use crate::model::cause;
 use crate::rows::Failure;
-use crate::video::{RgbFrame, Strategy, Video, VideoError, VideoInfo, transform::Transform};
+use crate::video::{RgbFrame, Strategy, Video, VideoError, VideoInfo, Work, transform::Transform};
 
 /// Frames that wait for a free worker: enough that no worker idles while another opens a file.
 const QUEUED_PER_THREAD: usize = 16;
@@ -105,9 +105,13 @@ impl Shared {
         threads: usize,
         results: Sender<Message>,
     ) -> Self {
+        let mut settings = settings.clone();
+        // Fewer clips than threads: each clip is decoded by as many threads as it has to itself.
+        let clips = inputs.most().unwrap_or(usize::MAX).max(1);
+        settings.request.groups = (settings.threads.get() / clips).max(1);
         Self {
             engine: engine.clone(),
-            settings: settings.clone(),
+            settings,
             inputs: Mutex::new((inputs, 0)),
             stop: stop.clone(),
             quit: AtomicBool::new(false),
@@ -250,6 +254,14 @@ impl Shared {
         lock(slot).stop_clock();
         match read {
             Ok(Ok(info)) => {
+                if let Some(Work { bytes, packets, skipped }) = video.as_ref().map(Video::work) {
+                    let path = display_path(&job.input.path);
+                    tracing::info!(
+                        "{path}: read {bytes} of {} bytes, decoded {} pictures, skipped {skipped}",
+                        info.video.bytes,
+                        packets - skipped
+                    );
+                }
                 *lock(&job.info) = Some(info);
                 if let Some(features) = clip.decoded() {
                     self.finish(job, features);

@@ -1,6 +1,6 @@
 //! What a packet's bytes tell without decoding them: whether it holds a picture, and of which kind.
 //!
-//! Only the outer syntax is read: NAL units of H.264, start codes of MPEG-4 Part 2, marker segments of JPEG, the first byte
+//! Only the outer syntax is read: NAL units of H.264 and HEVC, start codes of MPEG-4 Part 2, marker segments of JPEG, the first byte
 //! of VP8. The answers excuse what would count as damage otherwise, so each is given only where the bytes leave no doubt.
 
 use ffmpeg_next::codec::Id;
@@ -14,10 +14,13 @@ pub struct Syntax {
 }
 
 impl Syntax {
-    /// The syntax by the stream's codec and the container's configuration record (`avcC` of ISO/IEC 14496-15, whose first byte is 1).
+    /// The syntax by the stream's codec and the container's configuration record (`avcC` or `hvcC` of ISO/IEC 14496-15, whose first
+    /// byte is 1).
     pub fn new(codec: Id, extradata: &[u8]) -> Self {
         let length_bytes = match extradata {
             [1, _, _, _, byte, ..] if codec == Id::H264 => Some(usize::from(byte & 3) + 1),
+            // `hvcC`: the lengths' size stands in the byte before the number of arrays.
+            [1, rest @ ..] if codec == Id::HEVC => rest.get(20).map(|byte| usize::from(byte & 3) + 1),
             _ => None,
         };
         Self { codec, length_bytes }
@@ -36,11 +39,37 @@ impl Syntax {
         }
     }
 
+    /// Whether a packet's bytes have to be looked at for [`Syntax::lacks_picture`].
+    pub fn has_packets_without_picture(&self) -> bool {
+        matches!(self.codec, Id::H264 | Id::VP8)
+    }
+
     /// Whether the packet holds an IDR picture of H.264: no later picture refers to one before it.
     pub fn is_idr(&self, packet: &[u8]) -> bool {
         const IDR_SLICE: u8 = 5;
         self.codec == Id::H264
             && self.nal_units(packet).map_while(|unit| unit).any(|unit| unit[0] & 0x1f == IDR_SLICE)
+    }
+
+    /// Whether no other picture refers to the one in the packet, as the head of its first slice says: `nal_ref_idc` of H.264 (7.4.1), or
+    /// a sub-layer non-reference picture of HEVC (H.265, table 7-1). False for any other codec.
+    pub fn is_unreferenced(&self, packet: &[u8]) -> bool {
+        if !self.tells_unreferenced() {
+            return false;
+        }
+        let slice = |unit: &[u8]| match self.codec {
+            Id::H264 => matches!(unit[0] & 0x1f, 1..=5).then_some(unit[0] & 0x60 == 0),
+            _ => {
+                let kind = unit[0] >> 1 & 0x3f;
+                (kind < 32).then_some(kind < 16 && kind & 1 == 0)
+            }
+        };
+        self.nal_units(packet).map_while(|unit| unit).find_map(slice).unwrap_or(false)
+    }
+
+    /// Whether [`Syntax::is_unreferenced`] can tell.
+    pub fn tells_unreferenced(&self) -> bool {
+        matches!(self.codec, Id::H264 | Id::HEVC)
     }
 
     /// How many B-pictures of MPEG-4 Part 2 the packet holds.
@@ -56,7 +85,7 @@ impl Syntax {
         packet[..scan].windows(5).any(|five| five == b"Adobe" || five.starts_with(b"LJIF"))
     }
 
-    /// The NAL units of a packet of H.264, header byte first; an item is `None`, the last one, where they are malformed.
+    /// The NAL units of a packet of H.264 or HEVC, header byte first; an item is `None`, the last one, where they are malformed.
     fn nal_units<'a>(&self, packet: &'a [u8]) -> Box<dyn Iterator<Item = Option<&'a [u8]>> + 'a> {
         match self.length_bytes {
             Some(bytes) => Box::new(length_prefixed(packet, bytes)),
@@ -205,6 +234,20 @@ mod tests {
         assert!(mp4.is_idr(&[0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 2, 0x65, 0x88]));
         assert!(!mp4.is_idr(&[0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 2, 0x41, 0x88]));
         assert!(!Syntax::new(Id::VP9, &[]).is_idr(&[0, 0, 1, 0x65]));
+    }
+
+    #[test]
+    fn the_first_slice_tells_whether_a_picture_is_referred_to() {
+        let mp4 = Syntax::new(Id::H264, &AVCC);
+        assert!(mp4.is_unreferenced(&[0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 2, 0x01, 0x88]));
+        assert!(!mp4.is_unreferenced(&[0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 2, 0x41, 0x88]));
+        assert!(!mp4.is_unreferenced(&[0, 0, 0, 2, 0x09, 0x10]) && !mp4.is_unreferenced(&[]));
+        let hevc = Syntax::new(Id::HEVC, &[]);
+        // Types 0 (TRAIL_N) and 1 (TRAIL_R), behind a delimiter; 16 and above are random access points.
+        assert!(hevc.is_unreferenced(&[0, 0, 1, 0x46, 1, 0x50, 0, 0, 1, 0x00, 1, 0xd0]));
+        assert!(!hevc.is_unreferenced(&[0, 0, 1, 0x46, 1, 0x50, 0, 0, 1, 0x02, 1, 0xd0]));
+        assert!(!hevc.is_unreferenced(&[0, 0, 1, 0x28, 1, 0xaf]));
+        assert!(!Syntax::new(Id::VP9, &[]).is_unreferenced(&[0, 0, 1, 0x01, 0x88]));
     }
 
     #[test]

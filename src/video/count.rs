@@ -2,7 +2,8 @@
 
 use super::clock::{self, Clock};
 use super::decode::Report;
-use super::probe::{self, Index, NO_TIME, VideoInfo};
+use super::index::{Index, NO_TIME};
+use super::probe::{self, VideoInfo};
 
 /// The frames that come out of the decoder, counted by decoding the whole stream.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use super::riff;
@@ -71,9 +72,22 @@ pub fn still_picture(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// Where the data of the pictures and sounds (`mdat`) of an MP4 lie, if its one index (`moov`) names all of them and every box
+/// at the top is whole.
+#[must_use]
+pub fn media_data(path: &Path) -> Option<Vec<Range<u64>>> {
+    top_boxes(path)
+        .filter(|top| top.sizes == Sizes::Whole && top.index && !top.fragmented)
+        .map(|top| top.data)
+}
+
 /// What the boxes at the top of an MP4 show.
 struct Top {
     sizes: Sizes,
+    /// Contents of the boxes that hold the samples (`mdat`).
+    data: Vec<Range<u64>>,
+    /// There are parts of an index beside the samples (`moof`).
+    fragmented: bool,
     /// There is an index of samples (`moov`).
     index: bool,
     /// There are items outside any track (`meta`), as in a still picture.
@@ -91,8 +105,8 @@ fn top_boxes(path: &Path) -> Option<Top> {
 
 /// Walks the boxes at the top of an MP4.
 fn boxes(file: &mut File, length: u64) -> std::io::Result<Top> {
-    let mut top = Top { sizes: Sizes::Whole, index: false, items: false };
-    let (mut at, mut fragmented) = (0u64, false);
+    let mut top = Top { sizes: Sizes::Whole, data: vec![], fragmented: false, index: false, items: false };
+    let mut at = 0u64;
     while at + 8 <= length {
         let mut head = [0; 16];
         file.seek(SeekFrom::Start(at))?;
@@ -117,15 +131,19 @@ fn boxes(file: &mut File, length: u64) -> std::io::Result<Top> {
         }
         top.index |= &kind == b"moov";
         top.items |= &kind == b"meta";
-        fragmented |= &kind == b"moof";
+        top.fragmented |= &kind == b"moof";
         let end = at.saturating_add(size);
         if end > length {
             let name = String::from_utf8_lossy(&kind).into_owned();
             let sign = too_long(&format!("'{name}' box"), end, length);
             // A fragment that was cut away takes its own part of the index with it.
-            let known = !fragmented && !INDEX_BOXES.contains(&&kind);
+            let known = !top.fragmented && !INDEX_BOXES.contains(&&kind);
             top.sizes = if known { Sizes::AskIndex(sign) } else { Sizes::Cut(sign) };
             return Ok(top);
+        }
+        // The head of a box has 16 bytes at most.
+        if &kind == b"mdat" && size > 16 {
+            top.data.push(at + 16..end);
         }
         at = end;
     }

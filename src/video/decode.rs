@@ -6,16 +6,20 @@
 //! frame lies ahead by more than a seek costs, jumps to it. After a jump every packet must be the one that the index has
 //! at that place, or the pass gives up and the caller walks from the start: seeking can cost time, never a frame.
 //!
+//! A pass that skips tells the decoder not to decode a picture that is not wanted and that no other picture refers to. What such a
+//! picture's bytes hold is then not looked at. A pass that does not end as expected is followed by one that skips nothing.
+//!
 //! Nothing is held but the decoder's own pictures: each wanted frame is handed on as it comes out.
 
-use ffmpeg_next::{Error as FfError, Packet, decoder, ffi, frame};
+use ffmpeg_next::{Error as FfError, Packet, decoder, frame};
 
 use super::bitstream::Syntax;
+use super::decoder::{is_intra, judge, memory, skip_unreferenced};
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
 use super::ffmpeg_log::{ContextLog, FRAME_GAP};
+use super::index::{Index, NO_TIME, Recording};
 use super::log_lines::{self, Condition, Notes};
-use super::probe::{Index, NO_TIME, Recording};
 
 /// How a pass moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,10 @@ pub struct Report {
     pub lost: bool,
     /// The pass left frames out by a jump.
     pub sought: bool,
+    /// Packets that were given to the decoder.
+    pub fed: usize,
+    /// Packets among them whose picture it was told not to decode, because it is not wanted and no other picture refers to it.
+    pub skipped: usize,
     /// The first failure: the packet (in decode order) fed last, and what happened.
     pub failure: Option<(usize, String)>,
     /// How many whole frames came out.
@@ -78,6 +86,13 @@ pub struct Report {
     pub begins: Vec<usize>,
 }
 
+impl Report {
+    /// Whether the pass left nothing open.
+    pub fn settled(&self, wants: &[Want]) -> bool {
+        !self.lost && self.falls == 0 && self.failure.is_none() && wants.iter().all(|want| want.done)
+    }
+}
+
 /// A decoder on its way through a stream.
 pub struct Pass<'a> {
     pub demuxer: &'a mut Demuxer,
@@ -87,6 +102,8 @@ pub struct Pass<'a> {
     pub threads: usize,
     /// The most pixels that the decoder makes pictures of.
     pub max_pixels: Option<u64>,
+    /// Do not decode pictures that are not wanted and that no other picture refers to.
+    pub skip: bool,
     /// Write every frame's time into the report.
     pub list_times: bool,
     /// The demuxer is newly opened and repeats the packets of the index; one that sought has to show that it does.
@@ -224,6 +241,12 @@ impl Pass<'_> {
             return Ok(false);
         }
         walk.without_picture = self.index.without_picture.binary_search(&(walk.position - 1)).is_ok();
+        let skipped = self.skip
+            && !self.is_near_wanted(wants, walk.position - 1)
+            && walk.syntax.is_unreferenced(packet.data().unwrap_or_default());
+        skip_unreferenced(decoder, skipped);
+        walk.report.fed += 1;
+        walk.report.skipped += usize::from(skipped);
         if let Err(error) = decoder.send_packet(packet) {
             memory(error)?;
             self.note_error(walk, error);
@@ -231,6 +254,15 @@ impl Pass<'_> {
         let any = self.receive(decoder, wants, walk, deliver);
         self.judge_log(packet, walk);
         any
+    }
+
+    /// Whether the packet at this decode position, or one beside it, holds a wanted frame. A frame's two fields may come as two
+    /// packets, side by side; both are needed.
+    fn is_near_wanted(&self, wants: &[Want], position: usize) -> bool {
+        let time = |at: usize| self.index.pts.get(at);
+        let near = [Some(position), position.checked_sub(1), position.checked_add(1)];
+        let wanted = |time: &i64| wants.binary_search_by_key(time, |want| want.key).is_ok();
+        near.into_iter().flatten().filter_map(time).any(wanted)
     }
 
     /// Decides what the decoder's log on this packet means.
@@ -390,16 +422,8 @@ impl Pass<'_> {
             return None;
         }
         let next = wants.iter().find(|want| !want.done && want.key > walk.shown)?;
-        let key = self.key_before(next.key)?;
+        let key = self.index.key_before(next.key)?;
         (key > walk.position + worth && key != walk.aim).then_some(key)
-    }
-
-    /// The last key frame that is decoded and shown no later than the frame at `pts`.
-    fn key_before(&self, pts: i64) -> Option<usize> {
-        let position = self.index.position(pts)? as u32;
-        let keys = &self.index.keys;
-        let candidates = &keys[..keys.partition_point(|&key| key <= position)];
-        candidates.iter().rev().map(|&key| key as usize).find(|&key| self.index.pts[key] <= pts)
     }
 
     /// Moves the demuxer to `key` and reads the packet there, or a key frame before it, into `packet`; false if it cannot.
@@ -446,34 +470,8 @@ impl Pass<'_> {
     }
 }
 
-/// Fails where memory ran out: that is no fault of the file.
-fn memory(error: FfError) -> Result<(), VideoError> {
-    if error == (FfError::Other { errno: libc::ENOMEM }) {
-        return Err(VideoError::Memory { what: "decoding a picture".into() });
-    }
-    Ok(())
-}
-
 /// How many reference pictures the stream lets a decoder keep, from FFmpeg's line about one more than that.
 fn most_kept(line: &str) -> Option<usize> {
     let (_, after) = line.split_once("exceeds max (")?;
     after.split_once(';')?.0.parse().ok()
-}
-
-/// Whether a decoded frame refers to no other.
-fn is_intra(picture: &frame::Video) -> bool {
-    // SAFETY: the frame was just filled by the decoder; the enum is read as the integer it is in C.
-    let kind = unsafe { (&raw const (*picture.as_ptr()).pict_type).cast::<u32>().read() };
-    kind == ffi::AVPictureType::AV_PICTURE_TYPE_I as u32
-}
-
-/// A decoded frame's time, and whether it is whole.
-fn judge(picture: &frame::Video) -> (i64, bool) {
-    // SAFETY: the frame was just filled by the decoder.
-    unsafe {
-        let raw = picture.as_ptr();
-        let time = if (*raw).pts == NO_TIME { (*raw).best_effort_timestamp } else { (*raw).pts };
-        let whole = (*raw).flags & ffi::AV_FRAME_FLAG_CORRUPT == 0 && (*raw).decode_error_flags == 0;
-        (time, whole)
-    }
 }

@@ -1,11 +1,13 @@
 //! A video file into upright RGB frames, chosen as the authors choose them and ready for the model.
 //!
-//! In the order data flows: `source` gives the bytes, `demux` opens the container (`tracks` tells which track of an MP4 only
-//! accompanies another), `damage` compares its declared sizes with the file (`riff` those of an AVI, `flv` the tags of an FLV),
-//! [`probe()`] counts the packets, which `bitstream` looks into, `clock` has the times at which frames are shown, `sample` chooses
-//! frames, `decode` gets them out (`count` where only the decoder can count them), `convert` makes RGB of them, `orient` turns them
-//! upright, [`transform`] resizes and crops. [`Video`] holds a file open through all of it. `ffmpeg_log` keeps what FFmpeg logs
-//! meanwhile, and `log_lines` decides what that means for the pictures; `names` has FFmpeg's names.
+//! In the order data flows: `source` gives the bytes, `demux` has the container (`open` opens it, `tracks` tells which track of an
+//! MP4 only accompanies another), `damage` compares its declared sizes with the file (`riff` those of an AVI, `flv` the tags of an
+//! FLV), `gather` reads the packets (`index_only` by the container's index, `bitstream` what is in one), [`probe()`] makes an `index`
+//! of them, `clock` has the times at which frames are shown, `sample` chooses frames, `ways` decides what need not be decoded (`work`
+//! counts what it cost), `decode` gets the frames out (`decoder` is what it tells FFmpeg's, `groups` decodes on several threads,
+//! `count` has what only the decoder can count), `convert` makes RGB of them, `orient` turns them upright, [`transform`] resizes and
+//! crops. [`Video`] holds a file open through all of it. `ffmpeg_log` keeps what FFmpeg logs meanwhile, and `log_lines` decides what
+//! that means for the pictures; `names` has FFmpeg's names.
 //!
 //! The file's headers are not believed where packets can be counted, and no frame is ever made up: a video that cannot
 //! be read as asked fails with a [`VideoError`] that says why and what to try.
@@ -16,14 +18,20 @@ mod convert;
 mod count;
 mod damage;
 mod decode;
+mod decoder;
 mod demux;
 mod error;
 mod ffmpeg_log;
 mod flv;
 mod frame;
+mod gather;
 mod gif;
+mod groups;
+mod index;
+mod index_only;
 mod log_lines;
 mod names;
+mod open;
 mod orient;
 mod probe;
 mod reader;
@@ -33,6 +41,8 @@ mod sizes;
 mod source;
 mod tracks;
 pub mod transform;
+mod ways;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -43,3 +53,4 @@ pub use frame::RgbFrame;
 pub use probe::{VideoInfo, probe};
 pub use reader::{Clip, ClipInfo, Video, read_clip, read_transformed};
 pub use sample::{RangeBy, Request, Sampling, Span, Window};
+pub use work::Work;

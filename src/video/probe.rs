@@ -8,17 +8,19 @@
 
 use std::path::Path;
 
-use ffmpeg_next::packet::Ref as _;
-use ffmpeg_next::{Error as FfError, Packet, codec, ffi};
+use ffmpeg_next::codec;
 use serde::Serialize;
 
-use super::clock::{Clock, Shown};
+use super::clock::Shown;
 use super::damage::declared_sizes;
-use super::demux::{Demuxer, Read};
+use super::demux::Demuxer;
 use super::error::VideoError;
 use super::flv::only_zeros_behind_tags;
+use super::gather::{Gathered, USUAL_RATE, clock, gather};
 use super::gif;
-use super::log_lines::{self, Condition, Notes};
+use super::index::{Index, NO_TIME};
+use super::index_only;
+use super::log_lines::{self, Condition};
 use super::names::{Colour, pixel_format_name};
 use super::riff;
 use super::sizes::Sizes;
@@ -62,74 +64,14 @@ pub struct VideoInfo {
     pub notes: Vec<String>,
 }
 
-/// The packets of the video stream, as a demux-only pass saw them.
-#[derive(Debug, Clone, Default)]
-pub struct Index {
-    /// Presentation time of each packet with data, in decode order and the stream's time base; `NO_TIME` if it has none.
-    pub pts: Vec<i64>,
-    /// Decode positions by presentation time, of all but the packets without a picture to show (which may borrow the time of
-    /// the next).
-    pub by_time: Vec<u32>,
-    /// Decode positions of the frames, in presentation order.
-    pub frames: Vec<u32>,
-    /// Decode positions of the key frames, ascending.
-    pub keys: Vec<u32>,
-    /// Decode positions of packets that are cut or damaged, ascending: they are never decoded.
-    pub corrupt: Vec<usize>,
-    /// Decode positions of packets that hold no picture to show, ascending.
-    pub without_picture: Vec<usize>,
-    /// The stream has several B-pictures; only looked for in MPEG-4 Part 2.
-    pub b_pictures: bool,
-    /// Every packet has a presentation time of its own, by which frames can be identified.
-    pub timed: bool,
-    /// A packet brings what the decoder needs for all that follow (a palette, new parameters). A demuxer gives it once, not
-    /// again after a seek: such a stream is decoded from the start of a newly opened file.
-    pub carries_state: bool,
-    /// The time of decoding falls somewhere, as it never does in one recording.
-    pub falls: bool,
-    /// Where other recordings than the first may begin, ascending by position.
-    pub recordings: Vec<Recording>,
-    /// The codec may reorder pictures, but the packets' times never do: they may be times of decoding, not of showing.
-    pub never_reorders: bool,
-}
-
-/// Where the packets look as if another recording began.
-#[derive(Debug, Clone, Copy)]
-pub struct Recording {
-    /// Decode position of its first packet.
-    pub at: u32,
-    /// Its clock is ahead of the one before by a jump; otherwise the times of decoding and of showing both fall.
-    pub ahead: bool,
-}
-
-/// FFmpeg's value for a missing time.
-pub const NO_TIME: i64 = ffi::AV_NOPTS_VALUE;
-
-impl Index {
-    /// Presentation time of the frame with this index.
-    pub fn time(&self, frame: usize) -> i64 {
-        self.pts[self.frames[frame] as usize]
-    }
-
-    /// The decode position of the packet shown at `pts`.
-    pub fn position(&self, pts: i64) -> Option<usize> {
-        let found = self.by_time.binary_search_by_key(&pts, |&at| self.pts[at as usize]);
-        found.ok().map(|i| self.by_time[i] as usize)
-    }
-
-    /// Presentation time of the first key frame in decode order: what is shown earlier may refer to frames that a cut
-    /// took away.
-    pub fn first_key_time(&self) -> i64 {
-        self.keys.first().map_or(NO_TIME, |&key| self.pts[key as usize])
-    }
-}
-
 /// A finished pass.
 pub struct Probed {
     pub info: VideoInfo,
     pub index: Index,
     /// The first sign of damage, as the error it becomes unless the caller takes what is there.
     pub damage: Option<VideoError>,
+    /// Bytes that were read of the file beside those that the demuxer read.
+    pub bytes_read: u64,
 }
 
 /// Looks at the file at `path` without decoding it.
@@ -141,31 +83,21 @@ pub fn probe(path: &Path) -> Result<VideoInfo, VideoError> {
     Ok(scan(&mut Demuxer::open(path)?, path)?.info)
 }
 
-/// What the pass gathers.
-#[derive(Default)]
-struct Gathered {
-    index: Index,
-    /// Discarded, without a picture to show, or cut: not counted, by decode position.
-    uncounted: Vec<bool>,
-    last_duration: i64,
-    /// The latest end of a packet of any stream, in seconds on the container's clock.
-    end: f64,
-    read_errors: Option<FfError>,
-    /// Packets of a transport stream that are flagged corrupt.
-    flagged: usize,
-    /// What FFmpeg reported about the container that is a sign of damage.
-    reported: Option<String>,
-    /// What it reported that is none.
-    notes: Notes,
-    /// What a GIF's own blocks tell.
-    gif: Option<gif::Fault>,
+/// Runs the pass, over the container's index where that tells as much; the demuxer is left anywhere.
+pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
+    scan_by(demuxer, path, true)
 }
 
-/// Runs the pass; the demuxer is left at the end of the file.
-pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
-    let mut gathered = gather(demuxer)?;
+/// [`scan`]; over the packets where the index is not to be used.
+pub fn scan_by(demuxer: &mut Demuxer, path: &Path, use_index: bool) -> Result<Probed, VideoError> {
+    let mut lines = demuxer.log_lines();
+    let (mut gathered, of_index) =
+        match use_index.then(|| index_only::gather(demuxer, path, &lines)).flatten() {
+            Some((gathered, of_index)) => (gathered, Some(of_index)),
+            None => (gather(demuxer, false)?, None),
+        };
     demuxer.watch().check()?;
-    let lines = demuxer.log_lines();
+    lines.extend(demuxer.log_lines());
     let pictures = gathered.index.pts.len();
     let holds = |condition, _: &str| match condition {
         Condition::ZerosBehindTags => only_zeros_behind_tags(path),
@@ -194,7 +126,7 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
         && index.keys.len() < index.pts.len()
         && index.by_time.is_sorted();
     index.frames = order.filter(|&at| !gathered.uncounted[at as usize]).collect();
-    let (truncated, too_large) = match ending(demuxer, path, &gathered) {
+    let (truncated, too_large) = match ending(of_index.as_ref().unwrap_or(demuxer), path, &gathered) {
         Ending::There => (None, None),
         Ending::DeclaredTooLarge(sign) => (None, Some(sign)),
         Ending::Missing(sign) => (Some(sign), None),
@@ -222,100 +154,8 @@ pub fn scan(demuxer: &mut Demuxer, path: &Path) -> Result<Probed, VideoError> {
     let damage = truncated
         .map(|sign| VideoError::Truncated { sign, hopeless: false })
         .or(damaged.map(|what| VideoError::Damaged { what }));
-    Ok(Probed { info, index: gathered.index, damage })
-}
-
-/// Reads every packet.
-fn gather(demuxer: &mut Demuxer) -> Result<Gathered, VideoError> {
-    /// Broken packets that a demuxer may step over before it counts as lost.
-    const PATIENCE: usize = 1000;
-    let mut gathered = Gathered { end: f64::NEG_INFINITY, ..Gathered::default() };
-    let syntax = demuxer.syntax();
-    let mut b_pictures = 0;
-    if demuxer.encryption_key().is_some() {
-        return Err(VideoError::Encrypted { how: "it names a key" });
-    }
-    // A transport stream is flagged corrupt wherever its counters jump, as they do where healthy recordings were joined;
-    // there the decoder is the judge.
-    let flags_mean_damage = !demuxer.container().starts_with("mpegts");
-    let mut packet = Packet::empty();
-    let mut broken = 0;
-    let clock = clock(demuxer, demuxer.average_rate().unwrap_or(USUAL_RATE));
-    let (mut decoded, mut latest) = (None, i64::MIN);
-    loop {
-        let video = match demuxer.read(&mut packet) {
-            Ok(Read::End) => return Ok(gathered),
-            Ok(Read::Video) => true,
-            Ok(Read::Other) => false,
-            Err(error) => {
-                if error == (FfError::Other { errno: libc::ENOMEM }) {
-                    return Err(VideoError::Memory { what: "reading its packets".into() });
-                }
-                gathered.read_errors = Some(error);
-                broken += 1;
-                if error != FfError::InvalidData || broken > PATIENCE {
-                    return Ok(gathered);
-                }
-                continue;
-            }
-        };
-        if let Some(time) = packet.pts().or(packet.dts()) {
-            gathered.end =
-                gathered.end.max(demuxer.packet_seconds(&packet, time.saturating_add(packet.duration())));
-        }
-        let Some(data) = packet.data().filter(|data| video && !data.is_empty()) else { continue };
-        let at = gathered.index.pts.len();
-        if at == u32::MAX as usize {
-            return Err(VideoError::Unsupported {
-                what: "it has more than four thousand million packets".into(),
-            });
-        }
-        // SAFETY: the packet is alive; its flags are read as the integer they are.
-        let flags = unsafe { (*packet.as_ptr()).flags };
-        if is_encrypted(&packet) {
-            return Err(VideoError::Encrypted { how: "its packets say so" });
-        }
-        let hidden = syntax.lacks_picture(data);
-        // Two are enough, and looking for them costs time.
-        if b_pictures < 2 {
-            b_pictures += syntax.b_pictures(data);
-            gathered.index.b_pictures = b_pictures >= 2;
-        }
-        let corrupt = packet.is_corrupt() && flags_mean_damage;
-        gathered.flagged += usize::from(packet.is_corrupt() && !flags_mean_damage);
-        gathered.uncounted.push(hidden || corrupt || flags & ffi::AV_PKT_FLAG_DISCARD != 0);
-        if hidden {
-            gathered.index.without_picture.push(at);
-        }
-        gathered.index.pts.push(packet.pts().unwrap_or(NO_TIME));
-        if packet.is_key() {
-            gathered.index.keys.push(at as u32);
-        }
-        gathered.index.carries_state |= demuxer.changes_decoder(&packet);
-        let time = packet.pts().unwrap_or(NO_TIME);
-        if let Some(dts) = packet.dts() {
-            let falls = decoded.is_some_and(|before| dts < before);
-            let jumps = decoded.is_some_and(|before| clock.jumps(before, dts));
-            gathered.index.falls |= falls;
-            if jumps && time != NO_TIME && (!falls || time < latest) {
-                gathered.index.recordings.push(Recording { at: at as u32, ahead: !falls });
-                latest = time;
-            }
-            decoded = Some(dts);
-        }
-        latest = latest.max(time);
-        if corrupt {
-            gathered.index.corrupt.push(at);
-        }
-        gathered.last_duration = packet.duration();
-    }
-}
-
-/// Whether the packet's data is encrypted, as the container marks it (MP4 with common encryption).
-fn is_encrypted(packet: &Packet) -> bool {
-    let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INFO;
-    // SAFETY: the packet is alive; only whether there is such data is asked.
-    unsafe { !ffi::av_packet_get_side_data(packet.as_ptr(), kind, std::ptr::null_mut()).is_null() }
+    let bytes_read = of_index.map_or(0, |of_index| of_index.watch().bytes_read());
+    Ok(Probed { info, index: gathered.index, damage, bytes_read })
 }
 
 /// What is known of the end of the file.
@@ -387,14 +227,6 @@ fn damage(gathered: &Gathered) -> Option<String> {
         || gathered.reported.as_ref().map(|line| format!("FFmpeg reports of its container: {line}"));
     corrupt.or_else(unread).or_else(reported)
 }
-
-/// The clock of a stream with so many frames per second.
-pub fn clock(demuxer: &Demuxer, rate: f64) -> Clock {
-    Clock::new(f64::from(demuxer.time_base()), rate, demuxer.clock_may_jump())
-}
-
-/// Frames per second where neither the container nor the times tell.
-const USUAL_RATE: f64 = 25.0;
 
 /// What is said of a clock that jumped.
 pub fn jumps_note(shown: &Shown) -> Option<String> {

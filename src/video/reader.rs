@@ -25,9 +25,12 @@ use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
 use super::frame::RgbFrame;
-use super::probe::{self, Index, Probed, VideoInfo, scan};
+use super::gather;
+use super::index::Index;
+use super::probe::{Probed, VideoInfo, scan};
 use super::sample::{Chosen, Request, Span};
 use super::transform::Transform;
+use super::work::Work;
 
 /// What was read of a clip.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,9 +58,9 @@ pub struct Clip {
 
 /// An open video file.
 pub struct Video {
-    path: PathBuf,
-    demuxer: Demuxer,
-    probed: Probed,
+    pub(super) path: PathBuf,
+    pub(super) demuxer: Demuxer,
+    pub(super) probed: Probed,
     /// The frames before the first key frame are known to come out, or are left out already.
     leading_checked: bool,
     /// Where the packets look as if their times were wrong, it is known whether they are.
@@ -66,6 +69,8 @@ pub struct Video {
     by_number: bool,
     /// The frames that come out, once they were counted.
     counted: Option<Counted>,
+    /// What reading has cost, but for the bytes that the demuxer in hand read.
+    pub(super) work: Work,
 }
 
 impl Video {
@@ -76,6 +81,7 @@ impl Video {
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         let mut demuxer = Demuxer::open(path)?;
         let probed = scan(&mut demuxer, path)?;
+        let bytes = probed.bytes_read;
         Ok(Self {
             path: path.to_owned(),
             demuxer,
@@ -84,6 +90,7 @@ impl Video {
             order_checked: false,
             by_number: false,
             counted: None,
+            work: Work { bytes, ..Work::default() },
         })
     }
 
@@ -239,9 +246,14 @@ impl Video {
         let seconds = self.seconds();
         let chosen = request.choose(&seconds, self.probed.info.fps)?;
         let mut wants = wants(&chosen.indices, |i| self.probed.index.time(i));
-        let mut report = self.pass(request, By::Time, strategy, false, &mut wants, deliver)?;
-        if !settled(&report, &wants) && report.falls == 0 && strategy != Strategy::Sequential {
-            // A jump can fail where walking does not: the walk from the start is the judge, and takes nothing for done.
+        let mut report = match self.groups(request, strategy, &mut wants, deliver)? {
+            Some(report) => report,
+            None => self.pass(request, By::Time, strategy, false, &mut wants, deliver)?,
+        };
+        let certain = report.falls > 0 && report.skipped == 0;
+        if !report.settled(&wants) && !certain && strategy != Strategy::Sequential {
+            // A jump can fail where walking does not, and so can a pass that skips: the walk from the start that skips nothing is the
+            // judge, and takes nothing for done.
             report = self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?;
         }
         if report.sought && report.falls == 0 && self.probed.index.never_reorders {
@@ -332,7 +344,7 @@ impl Video {
                 let ignore = &mut |_: &Want, _: &frame::Video| Ok(());
                 let report = self.pass(request, By::Number, Strategy::Sequential, true, &mut [], ignore)?;
                 let fps = self.probed.info.fps;
-                let clock = probe::clock(&self.demuxer, fps);
+                let clock = gather::clock(&self.demuxer, fps);
                 Counted::new(report, &self.probed.index, &clock, fps, request.max_pixels)
             }
         };
@@ -357,22 +369,21 @@ impl Video {
         wants: &mut [Want],
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<Report, VideoError> {
-        let mut walk = |demuxer: &mut Demuxer, strategy, reopened| {
+        let mut walk = |video: &mut Self, strategy, reopened| {
             wants.iter_mut().for_each(|want| want.done = false);
-            let (index, threads, max_pixels) = (&self.probed.index, request.threads, request.max_pixels);
-            let report = Pass { demuxer, index, by, strategy, threads, max_pixels, list_times, reopened }
-                .run(wants, deliver)?;
-            for note in report.notes.sentences() {
-                if !self.probed.info.notes.contains(&note) {
-                    self.probed.info.notes.push(note);
-                }
-            }
+            let skip = video.skips(strategy, by);
+            let (index, threads, max_pixels) = (&video.probed.index, request.threads, request.max_pixels);
+            let demuxer = &mut video.demuxer;
+            let report =
+                Pass { demuxer, index, by, strategy, threads, max_pixels, skip, list_times, reopened }
+                    .run(wants, deliver)?;
+            video.take_note(&report);
             Ok(report)
         };
         let Index { timed, carries_state, falls, .. } = self.probed.index;
         let repeats = timed && !carries_state && !falls;
-        if repeats && rewind(&mut self.demuxer, &self.probed.index) {
-            let report = walk(&mut self.demuxer, strategy, false)?;
+        if repeats && self.probed.index.rewind(&mut self.demuxer) {
+            let report = walk(self, strategy, false)?;
             if !report.lost {
                 return Ok(report);
             }
@@ -381,15 +392,16 @@ impl Video {
         // that falls misleads its search, where it gives a palette once, or where it was seen to give others.
         let anew = Demuxer::open(&self.path)?;
         anew.watch().same_as(self.demuxer.watch())?;
+        self.work.bytes += self.demuxer.watch().bytes_read();
         self.demuxer = anew;
         self.demuxer.drop_other_streams(true);
-        walk(&mut self.demuxer, Strategy::Sequential, true)
+        walk(self, Strategy::Sequential, true)
     }
 
     /// When the frames of the index are shown, in seconds from the first.
     fn seconds(&self) -> Vec<f64> {
         let index = &self.probed.index;
-        probe::clock(&self.demuxer, self.probed.info.fps)
+        gather::clock(&self.demuxer, self.probed.info.fps)
             .shown((0..index.frames.len()).map(|i| index.time(i)))
             .seconds
     }
@@ -415,17 +427,6 @@ impl Video {
             VideoError::Damaged { what: format!("{what} near packet {packet} of {packets}") }
         }
     }
-}
-
-/// Brings the demuxer to the first packet, if it can.
-fn rewind(demuxer: &mut Demuxer, index: &Index) -> bool {
-    let start = index.by_time.first().map_or(0, |&at| index.pts[at as usize]);
-    demuxer.seek(start).is_ok()
-}
-
-/// Whether a pass left nothing open.
-fn settled(report: &Report, wants: &[Want]) -> bool {
-    !report.lost && report.falls == 0 && report.failure.is_none() && wants.iter().all(|want| want.done)
 }
 
 /// The wanted frames of `indices` (slot by slot), each once, in presentation order.

@@ -81,6 +81,9 @@ pub struct Request {
     pub max_pixels: Option<u64>,
     /// Decoder threads for the slices of a picture; 0 lets FFmpeg choose. The frames are the same bits whatever the number.
     pub threads: usize,
+    /// Groups of pictures that are decoded at once, each by a thread of its own, where memory allows; below 2 one after the other. The
+    /// frames are the same bits whatever the number.
+    pub groups: usize,
 }
 
 /// Times come from rationals: a time that should meet a frame may fall this much before it, in seconds.
@@ -107,6 +110,7 @@ impl Default for Request {
             most: None,
             max_pixels: None,
             threads: 1,
+            groups: 1,
         }
     }
 }

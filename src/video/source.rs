@@ -8,7 +8,9 @@
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -33,6 +35,10 @@ impl State {
 pub struct Reader {
     file: File,
     watch: Arc<Watch>,
+    /// Parts of the file that are answered with zeros and not read, ascending.
+    blank: Vec<Range<u64>>,
+    /// The next byte to give, where there are such parts; the file's own position may be another one.
+    at: u64,
 }
 
 /// What is known of the file while FFmpeg reads it.
@@ -41,6 +47,8 @@ pub struct Watch {
     file: File,
     opened: State,
     failure: Mutex<Option<String>>,
+    /// Bytes read.
+    read: AtomicU64,
 }
 
 /// Opens a regular file that holds something.
@@ -69,9 +77,10 @@ pub fn open(path: &Path) -> Result<(Reader, Arc<Watch>), VideoError> {
         file: file.try_clone().map_err(failed)?,
         opened: State::of(&metadata),
         failure: Mutex::default(),
+        read: AtomicU64::new(0),
     };
     let watch = Arc::new(watch);
-    Ok((Reader { file, watch: watch.clone() }, watch))
+    Ok((Reader { file, watch: watch.clone(), blank: vec![], at: 0 }, watch))
 }
 
 /// Refuses what is not a regular file.
@@ -113,6 +122,22 @@ impl Watch {
         }
     }
 
+    /// Bytes that were read of the file.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Reads so many bytes from this place of the file, past what FFmpeg reads; `None` if they cannot be read.
+    pub fn bytes_at(&self, place: u64, size: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        #[cfg(unix)]
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut bytes, place).ok()?;
+        #[cfg(not(unix))]
+        return None;
+        self.read.fetch_add(size as u64, Ordering::Relaxed);
+        Some(bytes)
+    }
+
     /// Fails if the file is not the one that `earlier` watched, in the state that it had then.
     ///
     /// # Errors
@@ -125,9 +150,44 @@ impl Watch {
     }
 }
 
+impl Reader {
+    /// Answers these parts of the file, ascending and within it, with zeros.
+    pub fn blank(mut self, parts: Vec<Range<u64>>) -> Self {
+        self.blank = parts;
+        self
+    }
+
+    /// Reads from the file, or gives zeros.
+    fn give(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.blank.is_empty() {
+            return self.file.read(buffer);
+        }
+        let next = self.blank.partition_point(|part| part.end <= self.at);
+        let start = self.blank.get(next).map_or(u64::MAX, |part| part.start);
+        let until = if start <= self.at { self.blank[next].end } else { start };
+        let most = buffer.len().min(usize::try_from(until - self.at).unwrap_or(usize::MAX));
+        let buffer = &mut buffer[..most];
+        let given = if start <= self.at {
+            buffer.fill(0);
+            most
+        } else {
+            self.file.seek(SeekFrom::Start(self.at))?;
+            self.file.read(buffer)?
+        };
+        self.at += given as u64;
+        Ok(given)
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.file.read(buffer);
+        let before = self.at;
+        let result = self.give(buffer);
+        if let Ok(bytes) = &result
+            && !self.blank.iter().any(|part| part.contains(&before))
+        {
+            self.watch.read.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -140,7 +200,13 @@ impl Read for Reader {
 
 impl Seek for Reader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        if let (SeekFrom::Current(by), false) = (to, self.blank.is_empty()) {
+            self.file.seek(SeekFrom::Start(self.at))?;
+            self.at = self.file.seek(SeekFrom::Current(by))?;
+        } else {
+            self.at = self.file.seek(to)?;
+        }
+        Ok(self.at)
     }
 }
 
@@ -170,6 +236,24 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), watch.check()), ("bytes", Ok(())));
+    }
+
+    #[test]
+    fn blank_parts_are_zeros_and_are_not_read() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let (reader, watch) = open(file.path()).unwrap();
+        let mut reader = reader.blank(vec![2..4, 7..9]);
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!((&all[..], watch.bytes_read()), (&b"01\0\x00456\0\x009"[..], 6));
+        assert_eq!(reader.seek(SeekFrom::End(-7)).unwrap(), 3);
+        assert_eq!(reader.seek(SeekFrom::Current(-1)).unwrap(), 2);
+        let mut three = [1; 3];
+        reader.read_exact(&mut three).unwrap();
+        assert_eq!(&three, b"\0\x004");
+        assert_eq!(watch.bytes_at(2, 2).as_deref(), Some(&b"23"[..]));
+        assert_eq!(watch.bytes_at(9, 2), None);
     }
 
     #[cfg(unix)]

@@ -128,6 +128,11 @@ fn moving() -> Vec<(&'static str, Vec<usize>)> {
         "palette.mov",
         "palette_changes.avi",
         "decode_times.mkv",
+        "pyramid.mp4",
+        "interlaced.mp4",
+        "pyramid_hevc.mp4",
+        "pyramid_vp9.mp4",
+        "pyramid_av1.mp4",
     ]
     .map(|name| (name, whole.clone()))
     .into();
@@ -152,6 +157,7 @@ const EVERY_FRAME: Request = Request {
     range_by: RangeBy::Time,
     allow_truncated: false,
     threads: 1,
+    groups: 1,
 };
 
 #[test]
@@ -172,10 +178,41 @@ fn seeking_gives_the_frames_of_walking() {
             let walked = frames(&clip(name), &request, Strategy::Sequential);
             assert!(walked == frames(&clip(name), &request, Strategy::Seek), "{name}, {request:?}");
             assert!(walked == frames(&clip(name), &request, Strategy::Auto), "{name}, {request:?}");
-            let threads = Request { threads: 4, ..request };
+            let threads = Request { threads: 4, ..request.clone() };
             assert!(walked == frames(&clip(name), &threads, Strategy::Auto), "{name}, {threads:?}");
+            let groups = Request { groups: 3, ..request };
+            assert!(walked == frames(&clip(name), &groups, Strategy::Auto), "{name}, {groups:?}");
         }
     }
+}
+
+/// Run by `scripts/random_clips.py`, which draws the clips.
+#[test]
+fn clips_of_random_settings_are_read_alike_in_every_way() {
+    let Some(folder) = std::env::var_os("LIFT_RANDOM_CLIPS") else {
+        eprintln!("skipped: LIFT_RANDOM_CLIPS names no folder");
+        return;
+    };
+    let (mut clips, mut skipped) = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        for (count, start) in [(3, 0.0), (5, 0.7), (16, 0.0)] {
+            let request = Request { sampling: Sampling::Count(count), start: Some(start), ..EVERY_FRAME };
+            let walked = frames(&path, &request, Strategy::Sequential);
+            let groups = Request { groups: 3, ..request.clone() };
+            for (ask, strategy) in
+                [(&request, Strategy::Auto), (&request, Strategy::Seek), (&groups, Strategy::Auto)]
+            {
+                assert!(walked == frames(&path, ask, strategy), "{}, {ask:?}, {strategy:?}", path.display());
+            }
+            let mut video = Video::open(&path).unwrap();
+            video.read(&request, |_, _| ()).unwrap();
+            skipped += video.work().skipped;
+        }
+        clips += 1;
+    }
+    assert!(clips > 0);
+    println!("{clips} clips, {skipped} pictures skipped");
 }
 
 #[test]
@@ -234,6 +271,55 @@ fn a_probe_counts_packets_not_headers() {
     let info = probe(&clip("pq.mp4")).unwrap();
     assert_eq!(info.color_transfer.as_deref(), Some("smpte2084"));
     assert_eq!(info.notes.len(), 1, "{:?}", info.notes);
+}
+
+#[test]
+fn the_index_of_a_container_tells_what_its_packets_tell() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clips");
+    let mut by_index = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let scanned = |use_index| {
+            let mut demuxer = demux::Demuxer::open(&path).ok()?;
+            let probed = probe::scan_by(&mut demuxer, &path, use_index).ok()?;
+            by_index += usize::from(probed.bytes_read > 0);
+            Some((probed.info, format!("{:?} {:?}", probed.index, probed.damage)))
+        };
+        let [packets, index] = [false, true].map(scanned);
+        assert!(index == packets, "{}:\n{index:?}\n{packets:?}", path.display());
+    }
+    assert!(by_index >= 10, "{by_index} were read by their index");
+}
+
+#[test]
+fn counting_reads_the_index_and_not_the_pictures() {
+    // Pictures enough that what FFmpeg looks at when it opens a file is a small part.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.mp4");
+    let bytes = std::fs::read(clip("b_frames.mp4")).unwrap();
+    let at = bytes.windows(4).position(|four| four == b"mdat").unwrap();
+    let size = u32::from_be_bytes(*bytes[at - 4..].first_chunk().unwrap());
+    // Two megabytes behind the samples that belong to none of them, and the index behind those.
+    let end = at - 4 + size as usize;
+    let grown = (size + (2 << 20)).to_be_bytes();
+    let long = [&bytes[..at - 4], &grown, &bytes[at..end], &vec![7; 2 << 20], &bytes[end..]].concat();
+    std::fs::write(&path, long).unwrap();
+    let video = Video::open(&path).unwrap();
+    assert_eq!(video.info().frames, 50);
+    assert!(video.work().bytes < 3 * bytes.len() as u64 + (1 << 17), "{} bytes", video.work().bytes);
+}
+
+#[test]
+fn pictures_that_nothing_refers_to_are_skipped_unless_they_are_wanted() {
+    let few = Request { sampling: Sampling::Count(3), ..Request::default() };
+    let mut video = Video::open(&clip("b_frames.mp4")).unwrap();
+    video.read_by(&few, Strategy::Sequential, |_, _| ()).unwrap();
+    assert_eq!(video.work().skipped, 0);
+    video.read(&few, |_, _| ()).unwrap();
+    let skipped = video.work().skipped;
+    assert!(skipped > 5, "{skipped}");
+    video.read(&EVERY_FRAME, |_, _| ()).unwrap();
+    assert_eq!(video.work().skipped, skipped);
 }
 
 #[test]

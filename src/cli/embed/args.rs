@@ -213,6 +213,7 @@ impl SamplingArgs {
             allow_truncated: self.allow_truncated,
             // Videos are decoded side by side, one thread each.
             threads: 1,
+            groups: 1,
             ..Request::default()
         }
     }

@@ -69,6 +69,7 @@ impl PlotPlan {
                     max_pixels: Some(args.limits.max_pixels),
                     // The videos are read one after the other, so each may use all threads.
                     threads: 0,
+                    groups: 1,
                     ..Request::default()
                 },
                 parts: vec![Part::Frames, Part::Reconstructed],

@@ -1,0 +1,65 @@
+//! Which pictures of a video need not be decoded, and which are decoded at once.
+
+use ffmpeg_next::frame;
+
+use super::decode::{By, Report, Strategy, Want};
+use super::error::VideoError;
+use super::groups::Groups;
+use super::probe::VideoInfo;
+use super::reader::Video;
+use super::sample::Request;
+use super::work::Work;
+
+impl Video {
+    /// Whether pictures that nothing refers to are left out.
+    pub(super) fn skips(&self, strategy: Strategy, by: By) -> bool {
+        let whole = self.probed.damage.is_none() && !self.demuxer.may_have_fields();
+        whole && strategy != Strategy::Sequential && by == By::Time && self.probed.index.can_skip()
+    }
+
+    /// Several groups of pictures at once, where the request gives threads for them and the stream is as usual.
+    pub(super) fn groups(
+        &mut self,
+        request: &Request,
+        strategy: Strategy,
+        wants: &mut [Want],
+        deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
+    ) -> Result<Option<Report>, VideoError> {
+        let usual = strategy == Strategy::Auto && self.skips(strategy, By::Time);
+        if request.groups < 2 || !usual {
+            return Ok(None);
+        }
+        let VideoInfo { width, height, .. } = self.probed.info;
+        let groups = Groups {
+            path: &self.path,
+            index: &self.probed.index,
+            pixels: width as u64 * height as u64,
+            max_pixels: request.max_pixels,
+            skip: true,
+            threads: request.groups,
+        };
+        let Some((reports, bytes)) = groups.run(&mut self.demuxer, wants, deliver)? else { return Ok(None) };
+        self.work.bytes += bytes;
+        for report in &reports {
+            self.take_note(report);
+        }
+        Ok(Some(Report { sought: true, ..Report::default() }))
+    }
+
+    /// Keeps what a pass tells of the video and of itself.
+    pub(super) fn take_note(&mut self, report: &Report) {
+        self.work.packets += report.fed;
+        self.work.skipped += report.skipped;
+        for note in report.notes.sentences() {
+            if !self.probed.info.notes.contains(&note) {
+                self.probed.info.notes.push(note);
+            }
+        }
+    }
+
+    /// What reading has cost since the file was opened.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        Work { bytes: self.work.bytes + self.demuxer.watch().bytes_read(), ..self.work }
+    }
+}
