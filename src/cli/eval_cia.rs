@@ -39,8 +39,8 @@ trait Embedder {
     /// If it is not in the cache and cannot be downloaded; the message names what to do.
     fn hub_file(&mut self, repository: &str, name: &str) -> Result<PathBuf, Fatal>;
 
-    /// The embeddings of clips, from the feature cache where they are there, with the parts `concat` and `frames`. A clip
-    /// that cannot be embedded has no row; a line on standard error says why.
+    /// The embeddings of clips, from the feature cache where they are there, with the parts `concat`, `frames` and, where a
+    /// representation reads it, `reversed`. A clip that cannot be embedded has no row; a line on standard error says why.
     ///
     /// # Errors
     /// What ends the whole run: no model, no cache, an interruption.

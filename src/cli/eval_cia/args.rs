@@ -9,6 +9,7 @@ use crate::cia::benchmark::Protocol;
 use crate::cia::clips::Columns;
 use crate::cia::datasets::BenchmarkDataset;
 use crate::cia::probe::ProbeMethod;
+use crate::cia::representations::reads_mirror;
 use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
@@ -119,10 +120,15 @@ pub(super) struct VideoArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeArgs {
-    /// Representations to probe, separated by commas [default: all that the embeddings hold]
+    /// Representations to probe, separated by commas [default: see --help]
     ///
-    /// lift, static, dynamic, frames-mean, frames-concat, a name given with --features, or several joined as a+b. Example:
-    /// --representation lift,frames-mean,lift+clip
+    /// lift, odd, even, static, dynamic, frames-mean, frames-concat, a name given with --features, or several joined as a+b.
+    /// odd is the part of lift that changes its sign when the clip runs backwards, even the part that keeps it. NAME:odd is
+    /// the odd part in time of frame features (T, D): of frames-concat or of a name given with --features. Default: of lift,
+    /// odd, lift+odd, frames-mean, frames-concat and the names given with --features, those that the embeddings hold; with
+    /// --videos, all.
+    ///
+    /// Example: --representation lift,frames-mean,lift+clip
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     representation: Vec<String>,
     /// Classifier
@@ -215,6 +221,14 @@ impl VideoArgs {
             start: self.start_column.clone(),
             end: self.end_column.clone(),
         }
+    }
+}
+
+impl ProbeArgs {
+    /// Whether anything reads LiFT's embedding of the mirrored videos.
+    pub(super) fn reads_mirror(&self) -> bool {
+        let names = &self.representation;
+        self.reverse_control || names.is_empty() || names.iter().any(|name| reads_mirror(name))
     }
 }
 

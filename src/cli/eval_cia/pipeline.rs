@@ -109,6 +109,9 @@ impl Embedder for Pipeline<'_> {
         if choice.has_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
             parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+            if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
+                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids)?);
+            }
         }
         Ok(parts)
     }
