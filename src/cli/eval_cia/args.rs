@@ -183,11 +183,21 @@ pub(super) struct ReportArgs {
     /// List every group: verbs, noun, counts, accuracy
     #[arg(long)]
     pub(super) per_group: bool,
+    /// Add the paper's accuracies to the table, each with its source
+    ///
+    /// They are read off the authors' charts. The authors' page says that their mean is over groups.
+    #[arg(long)]
+    pub(super) published: bool,
     /// Draw the groups as a dot plot, .png or .svg [default: no picture]
     ///
     /// Example: --figure cia.png
     #[arg(long, value_name = "FILE")]
     pub(super) figure: Option<PathBuf>,
+    /// Draw the accuracy against the number of training videos per class, .png or .svg; needs --shots [default: no picture]
+    ///
+    /// Example: --shots 2,4,8,16 --shots-figure shots.png
+    #[arg(long, value_name = "FILE", requires = "shots")]
+    pub(super) shots_figure: Option<PathBuf>,
     /// Replace existing files
     #[arg(long)]
     pub(super) overwrite: bool,
@@ -207,7 +217,8 @@ const EXAMPLES: &str = "Examples:\n  lift eval-cia --dataset ssv2 --videos ssv2/
     lift eval-cia --dataset ssv2,epic --splits csvs/ --embeddings all.npz --per-group -o cia.md\n  \
     lift eval-cia --train my-train.csv --valid my-valid.csv --embeddings clips.parquet --probe svm\n  \
     lift eval-cia --dataset ssv2 --embeddings ssv2/ --features clip=clip.npy --representation lift,clip,lift+clip\n  \
-    lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png";
+    lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png\n  \
+    lift eval-cia --dataset ssv2 --embeddings ssv2/ --shots 2,4,8,16 --shots-figure shots.png";
 
 fn positive(text: &str) -> Result<f64, String> {
     real(text, |number| number > 0.0, "a number above 0")

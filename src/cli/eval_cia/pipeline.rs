@@ -19,7 +19,7 @@ use crate::inputs::Input;
 use crate::weights;
 
 /// Flags that are left out of the report: they say where it is written, and do not change its content.
-const NO_PART: [&str; 3] = ["output", "figure", "overwrite"];
+const NO_PART: [&str; 4] = ["output", "figure", "shots_figure", "overwrite"];
 
 /// Runs the command.
 pub(in crate::cli) fn main(
