@@ -70,7 +70,7 @@ fn eval(flags: &[String], fake: &mut Fake) -> (Result<Exit, String>, Vec<String>
     let table = String::from_utf8(out).unwrap();
     assert_eq!(
         ended.is_ok(),
-        table.contains("| data set | representation "),
+        table.contains("| data set ") && table.contains("| representation "),
         "a table for a result: {table}"
     );
     (ended.map_err(|fatal| format!("{:#}", fatal.error.unwrap())), notes.into_inner())
