@@ -19,7 +19,7 @@ import venv
 from pathlib import Path
 
 PACKAGES = ["numpy>=2,<3", "pandas>=2,<4", "pyarrow>=15", "safetensors>=0.4,<1", "duckdb>=1"]
-PARTS = ["concat", "static", "dynamic", "reconstructed", "frames"]
+PARTS = ["concat", "static", "dynamic", "reversed", "odd", "even", "reconstructed", "frames", "mean"]
 COLUMNS = ["index", "id", "path", "start", "end", "frames", "fps", "duration"]
 COMPANION = ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"]
 

@@ -35,10 +35,11 @@ echo "== a chiral set of clips is drawn: every clip has an opposite, which is it
 
 echo
 echo "== it is embedded and probed: can a linear classifier tell opening from closing?"
-"$lift" embed "$out/synth/clips" --model mini --parts concat,static,dynamic,frames -o "$out/synth.npz" --overwrite -q
+"$lift" embed "$out/synth/clips" --model mini --parts concat,reversed,frames -o "$out/synth.npz" --overwrite -q
 "$lift" eval-cia --train "$out/synth/cia-synth-train.csv" --valid "$out/synth/cia-synth-validation.csv" \
     --embeddings "$out/synth.npz" --figure "$out/cia.png" --overwrite
-echo "frames-mean, the average of the frames, cannot: its accuracy is near chance. lift reads time."
+echo "frames-mean, the average of the frames, cannot: its accuracy is near chance. lift reads time. odd is the part of lift that"
+echo "changes its sign when the clip runs backwards."
 
 echo
 echo "== the path of a door through feature space, and the line LiFT makes of it"

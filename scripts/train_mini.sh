@@ -23,10 +23,11 @@ done
 rm -rf "$work/run"
 "$lift" train "$work/train.npy" -o "$work/run" --max-len 256 --epochs 60 --batch-size 64 --lr 1e-3 --seed 1
 
-"$lift" embed "$work/held_out/clips" --model mini --lift "$work/run/best.safetensors" --parts concat,static,dynamic,frames,reconstructed \
+"$lift" embed "$work/held_out/clips" --model mini --lift "$work/run/best.safetensors" --parts concat,static,dynamic,reversed,frames,reconstructed \
     -o "$work/held_out.npz" --overwrite
 "$lift" eval-cia --train "$work/held_out/cia-synth-train.csv" --valid "$work/held_out/cia-synth-validation.csv" \
-    --embeddings "$work/held_out.npz" --per-group --reverse-control --model mini --lift "$work/run/best.safetensors"
+    --embeddings "$work/held_out.npz" --per-group --reverse-control --model mini --lift "$work/run/best.safetensors" \
+    --representation lift,static,dynamic,odd,lift+odd,frames-mean,frames-concat
 
 if python3 -c 'import numpy' 2>/dev/null; then
     python3 - "$work/held_out.npz" <<'EOF'

@@ -61,7 +61,9 @@ pub enum BenchmarkError {
     #[error("{0}: no group has embeddings to probe")]
     NoGroup(String),
     /// The control in reversed time has nothing to reverse.
-    #[error("--reverse-control needs the frame features: embed with --parts concat,frames")]
+    #[error(
+        "--reverse-control needs the frame features or the mirrored clips: embed with --parts concat,frames or concat,reversed"
+    )]
     NoFrames,
     /// A group could not be scored.
     #[error(transparent)]
@@ -188,13 +190,16 @@ impl Protocol {
     }
 }
 
-/// The parts in reversed time; LiFT runs again only where a representation needs it.
+/// The parts in reversed time; LiFT runs again only where a representation needs it and `reversed` is not stored.
 fn reverse<E: From<BenchmarkError>>(
     parts: &StoredParts,
     representations: &[Representation],
     splits: &Splits,
     lift: impl FnOnce(&Matrix, &[&str]) -> Result<Matrix, E>,
 ) -> Result<StoredParts, E> {
+    if let Some(embedding) = parts.own.get("reversed") {
+        return Ok(parts.reversed(Some(embedding.clone())));
+    }
     let Some(frames) = parts.own.get("frames") else { return Err(BenchmarkError::NoFrames.into()) };
     let latent = |name: &str| name.split('+').any(|one| ["lift", "static", "dynamic"].contains(&one.trim()));
     let embedding = match frames.reversed() {

@@ -1,4 +1,4 @@
-//! The official benchmark: its files, the names of its clips, and the accuracies that its paper reports.
+//! The official benchmark: its files, and the names of its clips.
 //!
 //! The videos are those of SSv2, EPIC-Kitchens and Charades, which the user has on disk; the hub hosts only the CSVs.
 
@@ -65,27 +65,6 @@ impl BenchmarkDataset {
             .find(|pair| pair.iter().all(|path| path.is_file()))
     }
 }
-
-/// A result of the paper: the mean over the three data sets, read from the authors' chart.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Published {
-    /// What was probed.
-    pub name: &'static str,
-    /// Numbers per video, where the chart gives them.
-    pub width: Option<usize>,
-    /// Mean accuracy over the three data sets, percent.
-    pub mean: f64,
-}
-
-/// The paper's results, best first, for comparison.
-pub const PUBLISHED: [Published; 6] = [
-    Published { name: "LiFT", width: Some(768), mean: 77.2 },
-    Published { name: "DINOv2 frames concatenated", width: Some(6144), mean: 73.2 },
-    Published { name: "VideoMAE", width: None, mean: 70.0 },
-    Published { name: "V-JEPA", width: None, mean: 68.0 },
-    Published { name: "CLIP frames averaged", width: None, mean: 57.0 },
-    Published { name: "chance", width: None, mean: 50.0 },
-];
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,9 @@
 //!
 //! In the order data flows: [`datasets`] names the official files, [`listing`] reads one CSV, [`splits`] pairs the
 //! training and validation files and checks them, [`clips`] finds the videos, [`stored`] opens the
-//! embeddings, [`representations`] turns their parts into the matrices compared, [`probe`] (with [`ridge`], [`logistic`], [`svm`] over [`linalg`]) is fitted and scored by
+//! embeddings, [`representations`] turns their parts into the matrices compared (with those of `mirror`), [`probe`] (with [`ridge`], [`logistic`], [`svm`] over [`linalg`]) is fitted and scored by
 //! [`evaluate`], [`shots`] and [`retrieval`] measure more of the same, [`benchmark`] does all of this for one data set, and
-//! [`report`] (with the intervals of [`bootstrap`]), [`formats`] and [`figure`] present it.
+//! [`report`] (with the intervals of [`bootstrap`] and the figures of [`published`]), [`formats`], [`figure`] and [`shots_figure`] present it.
 //!
 //! This module knows neither videos nor networks: embeddings come in as numbers by id, results go out as plain data.
 
@@ -24,12 +24,15 @@ pub mod formats;
 pub mod linalg;
 pub mod listing;
 pub mod logistic;
+mod mirror;
 pub mod probe;
+pub mod published;
 pub mod report;
 pub mod representations;
 pub mod retrieval;
 pub mod ridge;
 pub mod shots;
+pub mod shots_figure;
 pub mod splits;
 pub mod stored;
 pub mod svm;

@@ -4,9 +4,11 @@
 //! | --- | --- | --- |
 //! | `lift` | `2W` | `concat`, or `static` and `dynamic` |
 //! | `static`, `dynamic` | `W` | the part, or its half of `concat` |
+//! | `odd`, `even` | `2W` | the part, or `concat` and `reversed` |
 //! | `frames-mean` | `D` | the frame features' mean over time |
 //! | `frames-concat` | `T·D` | the frame features one after the other |
 //! | a given name | its width | an external matrix |
+//! | `frames-concat:odd`, `NAME:odd` | `T·D` | `(x - y)/2` of frames `x` and of the same frames `y` in reversed order, one after the other |
 //! | `a+b` | their sum | both, one after the other (the paper's ⊕), unscaled |
 //!
 //! Matrices are read one row at a time, so that what does not fit in memory can stay on disk ([`RowSource`]).
@@ -50,34 +52,12 @@ impl Matrix {
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
-
-    /// Frame features `(T, D)` from the last frame to the first; `None` for rows of another shape.
-    pub fn reversed(&self) -> Option<Self> {
-        let &[_, width] = self.shape.as_slice() else { return None };
-        Some(Self { source: Arc::new(Reversed { source: self.source.clone(), width }), ..self.clone() })
-    }
-}
-
-/// Frames of `width` numbers each, in reversed order.
-struct Reversed {
-    source: Arc<dyn RowSource>,
-    width: usize,
-}
-
-impl RowSource for Reversed {
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> std::io::Result<()> {
-        self.source.copy_row(row, out)?;
-        // Reversing all numbers reverses the frames and the numbers in each; the second step undoes the latter.
-        out.reverse();
-        out.chunks_exact_mut(self.width).for_each(<[f32]>::reverse);
-        Ok(())
-    }
 }
 
 /// The parts that one run of `lift embed` wrote, and matrices of features from elsewhere.
 #[derive(Clone, Default)]
 pub struct StoredParts {
-    /// By the part's name: `concat`, `static`, `dynamic`, `frames`.
+    /// By the part's name: `concat`, `static`, `dynamic`, `reversed`, `odd`, `even`, `frames`. All have the same rows.
     pub own: BTreeMap<String, Matrix>,
     /// By the names that --features gives.
     pub external: BTreeMap<String, Matrix>,
@@ -129,9 +109,9 @@ pub enum RepresentationError {
         found: String,
     },
     /// A part does not have the shape that its name stands for.
-    #[error("part `{name}` of {origin} holds {shape:?} per video, where frame features `(T, D)` are needed")]
+    #[error("`{name}` of {origin} holds {shape:?} per video, where frame features `(T, D)` are needed")]
     Shape {
-        /// The part.
+        /// The part, or the name of the features.
         name: String,
         /// Its file.
         origin: String,
@@ -166,8 +146,20 @@ pub enum RepresentationError {
     },
 }
 
-/// The names of representations made from stored parts, in the order of reports.
-pub const BUILT_IN: [&str; 5] = ["lift", "static", "dynamic", "frames-mean", "frames-concat"];
+/// What is probed unless other representations are named, in the order of reports: of these, what the parts give, and then
+/// every external matrix.
+const DEFAULT: [&str; 5] = ["lift", "odd", "lift+odd", "frames-mean", "frames-concat"];
+
+/// What stands for `lift` where the parts do not give it.
+const HALVES: [&str; 2] = ["static", "dynamic"];
+
+/// The end of a name that stands for the odd part of features in time.
+const ODD: &str = ":odd";
+
+/// Whether a representation of this name reads LiFT's embedding of the mirrored videos, unless that is stored.
+pub fn reads_mirror(name: &str) -> bool {
+    name.split('+').any(|one| ["odd", "even"].contains(&one.trim()))
+}
 
 impl StoredParts {
     /// The representation of a name; `a+b` joins several.
@@ -180,21 +172,39 @@ impl StoredParts {
         Ok(Representation { name: name.to_owned(), pieces: pieces.concat() })
     }
 
-    /// The parts of the same videos in reversed time: the frame features from the last to the first, and LiFT's embedding
-    /// of those if it is given. Features from elsewhere cannot be reversed.
+    /// The parts of the same videos in reversed time: the frame features from the last to the first, LiFT's embedding of
+    /// those if it is given, and the two halves of the embedding. Features from elsewhere cannot be reversed.
     pub fn reversed(&self, lift: Option<Matrix>) -> Self {
         let frames = self.own.get("frames").and_then(Matrix::reversed);
-        let own = [("frames", frames), ("concat", lift)];
+        let odd = self.odd().map(|odd| odd.negated());
+        let own = [("frames", frames), ("concat", lift), ("odd", odd), ("even", self.even())];
         let own = own.into_iter().filter_map(|(name, matrix)| Some((name.to_owned(), matrix?)));
         Self { own: own.collect(), external: BTreeMap::new() }
     }
 
-    /// Every representation that the parts give without joining: the built-in ones, then the external.
+    /// What the embedding keeps its sign of when time runs backwards.
+    fn even(&self) -> Option<Matrix> {
+        let halves = || self.own.get("concat")?.even(self.own.get("reversed")?);
+        self.own.get("even").cloned().or_else(halves)
+    }
+
+    /// What changes its sign.
+    fn odd(&self) -> Option<Matrix> {
+        let halves = || self.own.get("concat")?.odd(self.own.get("reversed")?);
+        self.own.get("odd").cloned().or_else(halves)
+    }
+
+    /// What is probed where no representation is named: the embedding, its odd part, both together, the frames' baselines,
+    /// and the features from elsewhere; the embedding's halves where only those are stored.
     ///
     /// # Errors
     /// As [`StoredParts::representation`], for parts of a wrong shape.
     pub fn all(&self) -> Result<Vec<Representation>, RepresentationError> {
-        let names = BUILT_IN.into_iter().chain(self.external.keys().map(String::as_str));
+        let names = match self.representation("lift") {
+            Err(RepresentationError::Absent { .. }) => [&HALVES[..], &DEFAULT[..]].concat(),
+            _ => DEFAULT.to_vec(),
+        };
+        let names = names.into_iter().chain(self.external.keys().map(String::as_str));
         let found = names.map(|name| self.representation(name));
         found.filter(|found| !matches!(found, Err(RepresentationError::Absent { .. }))).collect()
     }
@@ -202,6 +212,9 @@ impl StoredParts {
     fn pieces(&self, name: &str) -> Result<Vec<Piece>, RepresentationError> {
         if let Some(matrix) = self.external.get(name) {
             return Ok(vec![whole(matrix)]);
+        }
+        if let Some(base) = name.strip_suffix(ODD) {
+            return self.odd_in_time(name, base);
         }
         let half = |part: &str, second: bool| -> Option<Piece> {
             if let Some(matrix) = self.own.get(part) {
@@ -217,6 +230,14 @@ impl StoredParts {
                 let joined = || Some(vec![half("static", false)?, half("dynamic", true)?]);
                 (concat.or_else(joined), "part `concat`, or `static` and `dynamic`")
             }
+            "odd" => (
+                self.odd().as_ref().map(|matrix| vec![whole(matrix)]),
+                "part `odd`, or `concat` and `reversed` (lift embed --parts concat,reversed)",
+            ),
+            "even" => (
+                self.even().as_ref().map(|matrix| vec![whole(matrix)]),
+                "part `even`, or `concat` and `reversed` (lift embed --parts concat,reversed)",
+            ),
             "static" => (half(name, false).map(|piece| vec![piece]), "part `static` or `concat`"),
             "dynamic" => (half(name, true).map(|piece| vec![piece]), "part `dynamic` or `concat`"),
             "frames-concat" | "frames-mean" => {
@@ -237,18 +258,36 @@ impl StoredParts {
             }
             _ => (
                 None,
-                "a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, dynamic, frames-mean and \
-                 frames-concat are representations",
+                "a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, dynamic, odd, even, \
+                 frames-mean and frames-concat are representations",
             ),
         };
-        found.ok_or_else(|| {
-            let names: Vec<&str> = self.own.keys().chain(self.external.keys()).map(String::as_str).collect();
-            let found = match names.as_slice() {
-                [] => "is nothing".to_owned(),
-                names => format!("is {}", names.join(", ")),
-            };
-            RepresentationError::Absent { name: name.to_owned(), needs, found }
+        found.ok_or_else(|| self.absent(name, needs))
+    }
+
+    /// The odd part in time of the frames of `base`: `frames-concat`, or features from elsewhere.
+    fn odd_in_time(&self, name: &str, base: &str) -> Result<Vec<Piece>, RepresentationError> {
+        let matrix = if base == "frames-concat" { self.own.get("frames") } else { self.external.get(base) };
+        let Some(matrix) = matrix else {
+            let needs =
+                "frame features (T, D): frames-concat, or a name given with --features, stands before `:odd`";
+            return Err(self.absent(name, needs));
+        };
+        let odd = matrix.reversed().and_then(|reversed| matrix.odd(&reversed));
+        odd.map(|odd| vec![whole(&odd)]).ok_or_else(|| RepresentationError::Shape {
+            name: base.to_owned(),
+            origin: matrix.origin.clone(),
+            shape: matrix.shape.clone(),
         })
+    }
+
+    fn absent(&self, name: &str, needs: &'static str) -> RepresentationError {
+        let names: Vec<&str> = self.own.keys().chain(self.external.keys()).map(String::as_str).collect();
+        let found = match names.as_slice() {
+            [] => "is nothing".to_owned(),
+            names => format!("is {}", names.join(", ")),
+        };
+        RepresentationError::Absent { name: name.to_owned(), needs, found }
     }
 }
 
@@ -343,7 +382,48 @@ mod tests {
         assert_eq!(of("frames-concat"), [1., 2., 3., 6.]);
         assert_eq!(of("lift+clip"), [4., 5., 6., 7., 9.]);
         let names: Vec<String> = parts().all().unwrap().into_iter().map(|all| all.name).collect();
-        assert_eq!(names, ["lift", "static", "dynamic", "frames-mean", "frames-concat", "clip"]);
+        assert_eq!(names, ["lift", "frames-mean", "frames-concat", "clip"]);
+        let mut halves = parts();
+        halves.own.remove("concat");
+        halves.own.insert("static".into(), matrix(&[1], &[0., 1.]));
+        let names: Vec<String> = halves.all().unwrap().into_iter().map(|all| all.name).collect();
+        assert_eq!(names, ["static", "frames-mean", "frames-concat", "clip"]);
+    }
+
+    #[test]
+    fn odd_and_even_come_from_the_part_or_from_both_directions_of_time() {
+        let mut parts = parts();
+        parts.own.insert("reversed".into(), matrix(&[4], &[0., 0., 0., 0., 2., 9., 6., 5.]));
+        let of = |parts: &StoredParts, name: &str| row(&parts.representation(name).unwrap(), "a");
+        assert_eq!(of(&parts, "odd"), [1., -2., 0., 1.]);
+        assert_eq!(of(&parts, "even"), [3., 7., 6., 6.]);
+        assert_eq!(of(&parts, "lift+odd"), [4., 5., 6., 7., 1., -2., 0., 1.]);
+        let names: Vec<String> = parts.all().unwrap().into_iter().map(|all| all.name).collect();
+        assert_eq!(names, ["lift", "odd", "lift+odd", "frames-mean", "frames-concat", "clip"]);
+        let back = parts.reversed(None);
+        assert_eq!((of(&back, "odd"), of(&back, "even")), (vec![-1., 2., 0., -1.], of(&parts, "even")));
+        parts.own.insert("odd".into(), matrix(&[4], &[0.; 8]));
+        assert_eq!(of(&parts, "odd"), [0.; 4]);
+        assert!(reads_mirror("lift+odd") && reads_mirror("even") && !reads_mirror("lift+clip:odd"));
+    }
+
+    #[test]
+    fn the_odd_part_of_frames_is_half_their_difference_from_the_reversed_frames() {
+        let mut parts = parts();
+        let of = |parts: &StoredParts, name: &str| row(&parts.representation(name).unwrap(), "a");
+        assert_eq!(of(&parts, "frames-concat:odd"), [-1., -2., 1., 2.]);
+        assert_eq!(of(&parts.reversed(None), "frames-concat:odd"), [1., 2., -1., -2.]);
+        parts.external.insert("other".into(), matrix(&[3, 1], &[0., 0., 0., 1., 5., 4.]));
+        assert_eq!(of(&parts, "other:odd"), [-1.5, 0., 1.5]);
+        assert_eq!(of(&parts, "lift+other:odd"), [4., 5., 6., 7., -1.5, 0., 1.5]);
+        let message = |name: &str| parts.representation(name).err().unwrap().to_string();
+        assert!(
+            message("clip:odd").contains("`clip` of e.npz holds [1] per video"),
+            "{}",
+            message("clip:odd")
+        );
+        assert!(message("lift:odd").contains("stands before `:odd`"), "{}", message("lift:odd"));
+        assert!(message("odd").contains("--parts concat,reversed"), "{}", message("odd"));
     }
 
     #[test]
@@ -372,7 +452,7 @@ mod tests {
         assert_eq!(
             message("lift+vjepa"),
             "representation `vjepa` needs a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, \
-             dynamic, frames-mean and frames-concat are representations; there is concat, frames, clip"
+             dynamic, odd, even, frames-mean and frames-concat are representations; there is concat, frames, clip"
         );
         let lift = parts().representation("lift").unwrap();
         assert!(!lift.has("c"));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::representations::{Matrix, RowSource, StoredParts};
 use crate::files::{FileError, display_path};
 use crate::rows;
-use crate::rows::{StoredArray, StoredTable};
+use crate::rows::{Part, StoredArray, StoredTable};
 
 /// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A single array of another name is taken as
 /// `concat` if it has one row of numbers per video, and as `frames` if it has frames.
@@ -35,7 +35,7 @@ fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
     let index = Arc::new(opened.index()?);
     let mut parts = StoredParts::default();
     for array in opened.arrays {
-        let known = ["concat", "static", "dynamic", "frames", "reconstructed"].contains(&array.name.as_str());
+        let known = array.name.parse::<Part>().is_ok();
         let name = match array.shape.len() {
             1 if lone && !known => "concat".to_owned(),
             2 if lone && !known => "frames".to_owned(),

@@ -21,11 +21,11 @@ use crate::cia::formats::ReportFormat;
 use crate::cia::report::{BenchmarkReport, FlagValues};
 use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::splits::Splits;
-use crate::cia::{figure, stored};
+use crate::cia::{figure, shots_figure, stored};
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, FileError, display_text, stdout_error};
 use crate::inputs::Input;
-use crate::plot::picture::PictureFormat;
+use crate::plot::picture::{PictureError, PictureFormat};
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -39,8 +39,8 @@ trait Embedder {
     /// If it is not in the cache and cannot be downloaded; the message names what to do.
     fn hub_file(&mut self, repository: &str, name: &str) -> Result<PathBuf, Fatal>;
 
-    /// The embeddings of clips, from the feature cache where they are there, with the parts `concat` and `frames`. A clip
-    /// that cannot be embedded has no row; a line on standard error says why.
+    /// The embeddings of clips, from the feature cache where they are there, with the parts `concat`, `frames` and, where a
+    /// representation reads it, `reversed`. A clip that cannot be embedded has no row; a line on standard error says why.
     ///
     /// # Errors
     /// What ends the whole run: no model, no cache, an interruption.
@@ -92,7 +92,10 @@ fn run(
         complete &= result.complete;
         results.extend(result.outcomes);
     }
-    let report = BenchmarkReport::new(protocol.probe.describe(), protocol.draws.seed, settings, results);
+    let mut report = BenchmarkReport::new(protocol.probe.describe(), protocol.draws.seed, settings, results);
+    if args.report.published {
+        report = report.with_published();
+    }
     outputs.write(&report, args.report.per_group, out)?;
     Ok(if complete { Exit::Success } else { Exit::SomeFailed })
 }
@@ -208,8 +211,11 @@ fn parts(
 /// The files to write; they are created before the work, so that a wrong path is found at once.
 struct Outputs {
     reports: Vec<(ReportFormat, AtomicFile)>,
-    figure: Option<(PictureFormat, AtomicFile)>,
+    figures: Vec<(FigureDraw, PictureFormat, AtomicFile)>,
 }
+
+/// Draws a report.
+type FigureDraw = fn(&BenchmarkReport, PictureFormat) -> Result<Vec<u8>, PictureError>;
 
 impl Outputs {
     fn claim(args: &ReportArgs) -> Result<Self, Fatal> {
@@ -218,14 +224,17 @@ impl Outputs {
             let format = ReportFormat::of(path).map_err(Fatal::usage)?;
             reports.push((format, AtomicFile::create(path, args.overwrite)?));
         }
-        let figure = match &args.figure {
-            Some(path) => {
+        let mut figures = Vec::new();
+        for (draw, path) in [
+            (figure::draw as FigureDraw, &args.figure),
+            (shots_figure::draw as FigureDraw, &args.shots_figure),
+        ] {
+            if let Some(path) = path {
                 let format = PictureFormat::of(path).map_err(Fatal::usage)?;
-                Some((format, AtomicFile::create(path, args.overwrite)?))
+                figures.push((draw, format, AtomicFile::create(path, args.overwrite)?));
             }
-            None => None,
-        };
-        Ok(Self { reports, figure })
+        }
+        Ok(Self { reports, figures })
     }
 
     /// Writes the files and prints the tables.
@@ -234,9 +243,8 @@ impl Outputs {
         for (format, file) in self.reports {
             put(file, render(format)?.as_bytes())?;
         }
-        if let Some((format, file)) = self.figure {
-            let picture = figure::draw(report, format).map_err(Fatal::input)?;
-            put(file, &picture)?;
+        for (draw, format, file) in self.figures {
+            put(file, &draw(report, format).map_err(Fatal::input)?)?;
         }
         let table = render(ReportFormat::Markdown)?;
         let table: Vec<String> = table.lines().map(display_text).map(|line| line + "\n").collect();

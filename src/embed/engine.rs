@@ -12,7 +12,8 @@ use crate::model::cause;
 use crate::model::composed::Batched;
 use crate::model::device::ComputePlace;
 use crate::model::encoder::FrameEncoder;
-use crate::model::lift::{Lift, LiftConfig, NoDropout};
+use crate::model::lift::{Codes, Lift, LiftConfig, NoDropout};
+use crate::model::symmetry;
 use crate::rows::{Dims, Part};
 use crate::video::transform::Framing;
 use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
@@ -177,24 +178,17 @@ impl Engine {
         parts: &[Part],
         normalize: bool,
     ) -> Result<Embedding, StageError> {
-        let at = |stage: &'static str| move |e: candle_core::Error| StageError { stage, cause: cause(&e) };
         let d = self.encoder.width();
         let frames = features.len() / d;
-        let mut codes = None;
-        if let Some(lift) = &self.lift {
-            let x = Tensor::from_slice(&features, (1, frames, d), &Device::Cpu).map_err(at("lift"))?;
-            codes = Some((lift, lift.encode(&x, &mut NoDropout).map_err(at("lift"))?));
-        }
+        let codes = self.lift.as_ref().map(|lift| LiftCodes::new(lift, &features, d, parts)).transpose();
+        let codes = codes.map_err(lift_failed)?;
         let part = |part: Part| -> Result<Vec<f32>, StageError> {
-            let Some((lift, codes)) = &codes else { return Ok(features.clone()) };
-            let values = match part {
-                Part::Frames => return Ok(features.clone()),
-                Part::Concat => codes.concat(),
-                Part::Static => Ok(codes.r#static.clone()),
-                Part::Dynamic => Ok(codes.dynamic.clone()),
-                Part::Reconstructed => lift.decode(codes, frames),
-            };
-            values.and_then(|t| t.flatten_all()?.to_vec1()).map_err(at("lift"))
+            match (part, &codes) {
+                (Part::Mean, _) => Ok(mean(&features, d)),
+                (Part::Frames, _) => Ok(features.clone()),
+                (_, None) => Err(StageError { stage: "lift", cause: format!("the part {part} needs LiFT") }),
+                (part, Some(codes)) => codes.part(part, frames).map_err(lift_failed),
+            }
         };
         let dims = self.dims(Some(frames));
         parts
@@ -213,6 +207,67 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// What LiFT says of one clip.
+struct LiftCodes<'a> {
+    lift: &'a Lift,
+    clip: Codes,
+    /// The embedding `(2W)` of the mirrored clip, where a part needs it.
+    reversed: Vec<f32>,
+}
+
+impl<'a> LiftCodes<'a> {
+    /// Of features `(T, D)`, row-major.
+    fn new(lift: &'a Lift, features: &[f32], d: usize, parts: &[Part]) -> candle_core::Result<Self> {
+        let encode = |features: &[f32]| {
+            let x = Tensor::from_slice(features, (1, features.len() / d, d), &Device::Cpu)?;
+            lift.encode(&x, &mut NoDropout)
+        };
+        let clip = encode(features)?;
+        let reversed = match parts.iter().any(|part| part.needs_mirror()) {
+            true => values(&encode(&symmetry::mirrored(features, d))?.concat()?)?,
+            false => vec![],
+        };
+        Ok(Self { lift, clip, reversed })
+    }
+
+    /// The values of one of LiFT's parts, of a clip of `frames` frames.
+    fn part(&self, part: Part, frames: usize) -> candle_core::Result<Vec<f32>> {
+        let concat = || values(&self.clip.concat()?);
+        match part {
+            Part::Static => values(&self.clip.r#static),
+            Part::Dynamic => values(&self.clip.dynamic),
+            Part::Reversed => Ok(self.reversed.clone()),
+            Part::Odd => Ok(symmetry::odd(&concat()?, &self.reversed)),
+            Part::Even => Ok(symmetry::even(&concat()?, &self.reversed)),
+            Part::Reconstructed => values(&self.lift.decode(&self.clip, frames)?),
+            Part::Concat | Part::Frames | Part::Mean => concat(),
+        }
+    }
+}
+
+fn values(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.flatten_all()?.to_vec1()
+}
+
+fn lift_failed(error: candle_core::Error) -> StageError {
+    StageError { stage: "lift", cause: cause(&error) }
+}
+
+/// The part [`Part::Mean`] of features `(T, width)`, row-major.
+fn mean(features: &[f32], width: usize) -> Vec<f32> {
+    let mut sum = vec![0.0; width];
+    for frame in features.chunks_exact(width) {
+        let length = length(frame);
+        if length > 0.0 {
+            sum.iter_mut().zip(frame).for_each(|(sum, x)| *sum += f64::from(*x) / length);
+        }
+    }
+    let mut mean: Vec<f32> =
+        sum.into_iter().map(|sum| (sum / (features.len() / width) as f64) as f32).collect();
+    unit_length(&mut mean);
+    mean
 }
 
 /// How the frame encoder runs, for the log.
@@ -246,7 +301,7 @@ impl LiftAlone {
 }
 
 fn needs_lift(parts: &[Part]) -> bool {
-    parts.iter().any(|p| *p != Part::Frames)
+    parts.iter().any(|part| part.needs_lift())
 }
 
 /// LiFT's file, for features of `width` numbers.
@@ -272,10 +327,15 @@ fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
 
 /// Scales a vector to length 1 (Euclidean, summed in f64); a zero vector stays zero.
 fn unit_length(v: &mut [f32]) {
-    let length = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let length = length(v);
     if length > 0.0 {
         v.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
+}
+
+/// The Euclidean length, summed in f64.
+fn length(v: &[f32]) -> f64 {
+    v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
 fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {
@@ -288,4 +348,17 @@ fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {
 
 fn unclear(store: &Store, error: &candle_core::Error) -> WeightsError {
     WeightsError::Unclear { origin: store.origin().into(), cause: cause(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_weighs_every_frame_alike_and_has_length_1() {
+        // Directions (1, 0), (0, 1) and a frame without one.
+        let mean = mean(&[2.0, 0.0, 0.0, 100.0, 0.0, 0.0], 2);
+        assert!(mean.iter().all(|v| (f64::from(*v) - 0.5f64.sqrt()).abs() < 1e-7), "{mean:?}");
+        assert_eq!(super::mean(&[0.0; 6], 2), [0.0, 0.0]);
+    }
 }

@@ -13,6 +13,7 @@ pub mod lift;
 mod pictures;
 pub mod positions;
 pub mod stages;
+pub mod symmetry;
 pub mod vit;
 mod workers;
 

@@ -20,15 +20,33 @@ pub enum Part {
     Static,
     /// The direction of change, `(W)`.
     Dynamic,
+    /// The embedding of the clip mirrored in time, `(2W)`.
+    Reversed,
+    /// `(concat - reversed)/2`, `(2W)`: what changes its sign when the clip runs backwards.
+    Odd,
+    /// `(concat + reversed)/2`, `(2W)`: what stays the same when the clip runs backwards.
+    Even,
     /// The frame features as decoded from the straight line, `(T, D)`.
     Reconstructed,
     /// The frame encoder's features, `(T, D)`.
     Frames,
+    /// The frame features, each scaled to length 1, averaged, and the average scaled to length 1, `(D)`.
+    Mean,
 }
 
 impl Part {
     /// Every part, in the order they are documented.
-    pub const ALL: [Part; 5] = [Part::Concat, Part::Static, Part::Dynamic, Part::Reconstructed, Part::Frames];
+    pub const ALL: [Part; 9] = [
+        Part::Concat,
+        Part::Static,
+        Part::Dynamic,
+        Part::Reversed,
+        Part::Odd,
+        Part::Even,
+        Part::Reconstructed,
+        Part::Frames,
+        Part::Mean,
+    ];
 
     /// The name on the command line and in every format.
     pub fn name(self) -> &'static str {
@@ -36,8 +54,12 @@ impl Part {
             Part::Concat => "concat",
             Part::Static => "static",
             Part::Dynamic => "dynamic",
+            Part::Reversed => "reversed",
+            Part::Odd => "odd",
+            Part::Even => "even",
             Part::Reconstructed => "reconstructed",
             Part::Frames => "frames",
+            Part::Mean => "mean",
         }
     }
 
@@ -57,6 +79,16 @@ impl Part {
         matches!(self, Part::Reconstructed | Part::Frames)
     }
 
+    /// Whether LiFT computes the part; the others come from the frame encoder alone.
+    pub fn needs_lift(self) -> bool {
+        !matches!(self, Part::Frames | Part::Mean)
+    }
+
+    /// Whether the part needs a second pass of LiFT, over the mirrored clip.
+    pub fn needs_mirror(self) -> bool {
+        matches!(self, Part::Reversed | Part::Odd | Part::Even)
+    }
+
     /// The name of its column where the clips' columns stand beside it (`.parquet`, `.jsonl`): there `frames` is the
     /// number of frames already, so the features of the part `frames` are called `frame_features`.
     pub fn column(self) -> &'static str {
@@ -69,9 +101,10 @@ impl Part {
     /// The shape of this part for one clip of `frames` frames.
     pub fn shape(self, frames: usize, dims: Dims) -> Vec<usize> {
         match self {
-            Part::Concat => vec![2 * dims.width],
+            Part::Concat | Part::Reversed | Part::Odd | Part::Even => vec![2 * dims.width],
             Part::Static | Part::Dynamic => vec![dims.width],
             Part::Reconstructed | Part::Frames => vec![frames, dims.features],
+            Part::Mean => vec![dims.features],
         }
     }
 }
@@ -114,8 +147,9 @@ impl Dims {
     /// If the part cannot have that shape.
     pub fn take(&mut self, part: Part, shape: &[usize]) -> Result<(), String> {
         match (part, shape) {
-            (Part::Concat, &[both]) => self.width = both / 2,
+            (Part::Concat | Part::Reversed | Part::Odd | Part::Even, &[both]) => self.width = both / 2,
             (Part::Static | Part::Dynamic, &[width]) => self.width = width,
+            (Part::Mean, &[features]) => self.features = features,
             (Part::Frames | Part::Reconstructed, &[frames, features]) => {
                 (self.frames, self.features) = (Some(frames), features);
             }
@@ -246,7 +280,10 @@ mod tests {
             assert_eq!(part.to_string().parse::<Part>(), Ok(part));
         }
         let error = "Concat".parse::<Part>().unwrap_err();
-        assert!(error.contains("concat, static, dynamic, reconstructed, frames"), "{error}");
+        assert!(
+            error.contains("concat, static, dynamic, reversed, odd, even, reconstructed, frames, mean"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -255,5 +292,11 @@ mod tests {
         assert_eq!(Part::Concat.shape(3, dims), [10]);
         assert_eq!(Part::Dynamic.shape(3, dims), [5]);
         assert_eq!(Part::Reconstructed.shape(3, dims), [3, 7]);
+        for part in Part::ALL {
+            let (mut taken, shape) = (Dims::default(), part.shape(3, dims));
+            taken.take(part, &shape).unwrap();
+            assert_eq!(part.shape(3, taken), shape, "{part}");
+            assert!(taken.take(part, &[1, 2, 3]).is_err(), "{part}");
+        }
     }
 }

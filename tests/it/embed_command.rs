@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 
-use lift::rows::{Table, read};
+use lift::rows::{Part, Table, read};
 
 use crate::common::{close, data, full_weights, numbers, shared, tensors};
 #[cfg(target_os = "linux")]
@@ -76,7 +76,8 @@ fn every_part_in_one_file_agrees_with_itself() {
     let env = TestEnv::new();
     let file = clip("ball_rising.mp4");
     let file = file.to_str().unwrap();
-    env.embed(&[file, "-o", "x.npz", "--parts", "concat,static,dynamic,reconstructed,frames"]).code(0);
+    let parts = Part::ALL.map(Part::name).join(",");
+    env.embed(&[file, "-o", "x.npz", "--parts", &parts]).code(0);
     let t = table(&env.path("x.npz"));
     let part = |name: &str| t.array(name).unwrap();
     let (w, d) = (part("static").width(), part("frames").width() / 16);
@@ -85,6 +86,61 @@ fn every_part_in_one_file_agrees_with_itself() {
     assert_eq!(part("reconstructed").shape, [1, 16, d]);
     let joined = [part("static").row(0), part("dynamic").row(0)].concat();
     assert_eq!(bits(part("concat").row(0)), bits(&joined));
+    for name in ["reversed", "odd", "even"] {
+        assert_eq!(part(name).shape, [1, 2 * w], "{name}");
+    }
+    assert_eq!(part("mean").shape, [1, d]);
+    // The other formats and a dataset hold the same values.
+    for output in ["x.safetensors", "x.parquet", "x.jsonl", "set/"] {
+        env.embed(&[file, "-o", output, "--parts", &parts]).code(0);
+        if output == "set/" {
+            env.lift(&["verify", "set"]).code(0);
+            env.lift(&["merge", "merged.npz", "set"]).code(0);
+        }
+        let other = table(&env.path(if output == "set/" { "merged.npz" } else { output }));
+        for name in Part::ALL.map(Part::name) {
+            assert_eq!(
+                bits(other.array(name).unwrap().row(0)),
+                bits(part(name).row(0)),
+                "{name} of {output}"
+            );
+        }
+    }
+}
+
+#[test]
+fn odd_changes_its_sign_with_the_clip_and_even_keeps_it() {
+    let env = TestEnv::new();
+    let path = clip("door_opening.mp4");
+    let path = path.to_str().unwrap();
+    let parts = "concat,reversed,odd,even,mean";
+    env.embed(&[path, "-o", "a.npz", "--parts", parts]).code(0);
+    env.embed(&[path, "-o", "b.npz", "--parts", parts, "--reverse"]).code(0);
+    env.embed(&[path, "-o", "odd.npy", "--parts", "odd"]).code(0);
+    let [a, b] = ["a.npz", "b.npz"].map(|n| table(&env.path(n)));
+    let part = |t: &Table, name: &str| t.array(name).unwrap().row(0).to_vec();
+    assert_eq!(bits(&part(&a, "reversed")), bits(&part(&b, "concat")));
+    assert_eq!(bits(&part(&a, "concat")), bits(&part(&b, "reversed")));
+    let negated: Vec<f32> = part(&a, "odd").iter().map(|v| -v).collect();
+    assert_eq!(bits(&part(&b, "odd")), bits(&negated));
+    assert_eq!(bits(&part(&b, "even")), bits(&part(&a, "even")));
+    assert_eq!(bits(table(&env.path("odd.npy")).only().unwrap().row(0)), bits(&part(&a, "odd")));
+    assert!(part(&a, "odd").iter().any(|v| v.abs() > 1e-2), "{:?}", part(&a, "odd"));
+    let halves = part(&a, "even").into_iter().zip(part(&a, "odd"));
+    for ((even, odd), (e, r)) in halves.zip(part(&a, "concat").into_iter().zip(part(&a, "reversed"))) {
+        assert!((even + odd - e).abs() <= e.abs().max(r.abs()) * f32::EPSILON, "{even} + {odd}, {e}, {r}");
+    }
+    let length = part(&a, "mean").iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    assert!((length - 1.0).abs() < 1e-6, "{length}");
+}
+
+#[test]
+fn frames_and_mean_need_no_lift() {
+    let env = TestEnv::new();
+    let path = clip("door_opening.mp4");
+    let args = [path.to_str().unwrap(), "--lift", "absent.safetensors", "-o"];
+    env.embed(&[&args[..], &["a.npz", "--parts", "frames,mean"]].concat()).code(0);
+    env.embed(&[&args[..], &["b.npz", "--parts", "odd"]].concat()).code(3);
 }
 
 #[test]

@@ -242,6 +242,15 @@ fn a_benchmark_from_videos_uses_the_cache_the_second_time() {
     let report: Value = serde_json::from_slice(&bytes(&env, "a.json")).unwrap();
     let settings = &report["settings"];
     assert_eq!((&settings["model"], &settings["alpha"]), (&"mini".into(), &1.into()), "{settings}");
+    let results = report["results"].as_array().unwrap();
+    let names: Vec<&str> = results.iter().map(|r| r["representation"].as_str().unwrap()).collect();
+    assert_eq!(names, ["lift", "odd", "lift+odd", "frames-mean", "frames-concat"]);
+    // The parts that lift embed writes give the same accuracies.
+    env.embed(&["set/clips", "--parts", "concat,reversed,frames", "-o", "set.npz"]).code(0);
+    let stored = [&args[..7], &["--embeddings", "set.npz", "-o", "d.json"]].concat();
+    env.lift(&stored).code(0);
+    let stored: Value = serde_json::from_slice(&bytes(&env, "d.json")).unwrap();
+    assert_eq!(stored["results"], report["results"]);
     // A video that is gone makes a smaller benchmark, which is another number: only if asked for.
     let gone = fs::read_dir(env.path("set/clips")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&gone).unwrap();

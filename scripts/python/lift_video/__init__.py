@@ -76,7 +76,8 @@ class Failure:
 class Embeddings:
     """The rows of the videos that succeeded, in the order of the call."""
 
-    #: An array per part, f32: ``concat (B, 2W)``, ``static`` and ``dynamic (B, W)``, ``frames`` and ``reconstructed (B, T, D)``.
+    #: An array per part, f32: ``concat``, ``reversed``, ``odd`` and ``even (B, 2W)``, ``static`` and ``dynamic (B, W)``,
+    #: ``mean (B, D)``, ``frames`` and ``reconstructed (B, T, D)``.
     parts: Dict[str, np.ndarray]
     #: The id of each row.
     ids: List[str]
@@ -193,7 +194,8 @@ class Embedder:
     The process ends with the ``with`` block, with :meth:`close`, or with this Python. If it dies (a crash in a decoder, the
     kernel for want of memory), a new one takes its requests over one at a time, so that only the video that kills it fails.
 
-    :param parts: what to compute: ``concat``, ``static``, ``dynamic``, ``reconstructed``, ``frames``.
+    :param parts: what to compute: ``concat``, ``static``, ``dynamic``, ``reversed``, ``odd``, ``even``, ``reconstructed``,
+        ``frames``, ``mean`` (``lift help formats`` describes each).
     :param frames: frames per video, evenly spaced from the first to the last; at least 2.
     :param model: ``full``, the published networks (downloaded once), or ``mini``, a small bundled pair for trying the program.
     :param dinov2: another frame encoder: a file, a hub id or a URL.

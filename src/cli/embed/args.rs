@@ -96,7 +96,11 @@ pub(super) struct OutputArgs {
     /// Example: -o clips.parquet
     #[arg(short, long, value_name = "FILE|DIR/")]
     pub(super) output: Option<PathBuf>,
-    /// What to write, separated by commas: concat, static, dynamic, reconstructed, frames
+    /// What to write, separated by commas: concat, static, dynamic, reversed, odd, even, reconstructed, frames, mean
+    ///
+    /// reversed is the embedding of the clip mirrored in time, odd the half of concat that changes its sign with the
+    /// direction of time, even the half that keeps it: one more pass of LiFT and no frame. frames and mean need no LiFT.
+    /// `lift help formats` has every part's shape.
     ///
     /// Example: --parts concat,frames
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "concat")]

@@ -9,6 +9,7 @@ use crate::cia::benchmark::Protocol;
 use crate::cia::clips::Columns;
 use crate::cia::datasets::BenchmarkDataset;
 use crate::cia::probe::ProbeMethod;
+use crate::cia::representations::reads_mirror;
 use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
@@ -119,10 +120,15 @@ pub(super) struct VideoArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeArgs {
-    /// Representations to probe, separated by commas [default: all that the embeddings hold]
+    /// Representations to probe, separated by commas [default: see --help]
     ///
-    /// lift, static, dynamic, frames-mean, frames-concat, a name given with --features, or several joined as a+b. Example:
-    /// --representation lift,frames-mean,lift+clip
+    /// lift, odd, even, static, dynamic, frames-mean, frames-concat, a name given with --features, or several joined as a+b.
+    /// odd is the part of lift that changes its sign when the clip runs backwards, even the part that keeps it. NAME:odd is
+    /// the odd part in time of frame features (T, D): of frames-concat or of a name given with --features. Default: of lift,
+    /// odd, lift+odd, frames-mean, frames-concat and the names given with --features, those that the embeddings hold; with
+    /// --videos, all.
+    ///
+    /// Example: --representation lift,frames-mean,lift+clip
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     representation: Vec<String>,
     /// Classifier
@@ -177,11 +183,21 @@ pub(super) struct ReportArgs {
     /// List every group: verbs, noun, counts, accuracy
     #[arg(long)]
     pub(super) per_group: bool,
+    /// Add the paper's accuracies to the table, each with its source
+    ///
+    /// They are read off the authors' charts. The authors' page says that their mean is over groups.
+    #[arg(long)]
+    pub(super) published: bool,
     /// Draw the groups as a dot plot, .png or .svg [default: no picture]
     ///
     /// Example: --figure cia.png
     #[arg(long, value_name = "FILE")]
     pub(super) figure: Option<PathBuf>,
+    /// Draw the accuracy against the number of training videos per class, .png or .svg; needs --shots [default: no picture]
+    ///
+    /// Example: --shots 2,4,8,16 --shots-figure shots.png
+    #[arg(long, value_name = "FILE", requires = "shots")]
+    pub(super) shots_figure: Option<PathBuf>,
     /// Replace existing files
     #[arg(long)]
     pub(super) overwrite: bool,
@@ -201,7 +217,8 @@ const EXAMPLES: &str = "Examples:\n  lift eval-cia --dataset ssv2 --videos ssv2/
     lift eval-cia --dataset ssv2,epic --splits csvs/ --embeddings all.npz --per-group -o cia.md\n  \
     lift eval-cia --train my-train.csv --valid my-valid.csv --embeddings clips.parquet --probe svm\n  \
     lift eval-cia --dataset ssv2 --embeddings ssv2/ --features clip=clip.npy --representation lift,clip,lift+clip\n  \
-    lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png";
+    lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png\n  \
+    lift eval-cia --dataset ssv2 --embeddings ssv2/ --shots 2,4,8,16 --shots-figure shots.png";
 
 fn positive(text: &str) -> Result<f64, String> {
     real(text, |number| number > 0.0, "a number above 0")
@@ -215,6 +232,14 @@ impl VideoArgs {
             start: self.start_column.clone(),
             end: self.end_column.clone(),
         }
+    }
+}
+
+impl ProbeArgs {
+    /// Whether anything reads LiFT's embedding of the mirrored videos.
+    pub(super) fn reads_mirror(&self) -> bool {
+        let names = &self.representation;
+        self.reverse_control || names.is_empty() || names.iter().any(|name| reads_mirror(name))
     }
 }
 

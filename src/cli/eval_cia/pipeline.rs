@@ -19,7 +19,7 @@ use crate::inputs::Input;
 use crate::weights;
 
 /// Flags that are left out of the report: they say where it is written, and do not change its content.
-const NO_PART: [&str; 3] = ["output", "figure", "overwrite"];
+const NO_PART: [&str; 4] = ["output", "figure", "shots_figure", "overwrite"];
 
 /// Runs the command.
 pub(in crate::cli) fn main(
@@ -109,6 +109,9 @@ impl Embedder for Pipeline<'_> {
         if choice.has_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
             parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+            if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
+                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids)?);
+            }
         }
         Ok(parts)
     }

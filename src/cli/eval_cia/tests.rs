@@ -70,7 +70,7 @@ fn eval(flags: &[String], fake: &mut Fake) -> (Result<Exit, String>, Vec<String>
     let table = String::from_utf8(out).unwrap();
     assert_eq!(
         ended.is_ok(),
-        table.contains("| data set | representation "),
+        table.contains("| data set ") && table.contains("| representation "),
         "a table for a result: {table}"
     );
     (ended.map_err(|fatal| format!("{:#}", fatal.error.unwrap())), notes.into_inner())
@@ -191,7 +191,9 @@ fn the_reverse_control_shows_which_representations_depend_on_time() {
     let folder = tempfile::tempdir().unwrap();
     let (mut all, parts) = rising(folder.path(), &[]);
     let out = folder.path().join("r.json");
+    let picture = folder.path().join("shots.svg");
     all.extend(flags(["--reverse-control", "--retrieval", "--shots", "1,6,7", "-o", &out.to_string_lossy()]));
+    all.extend(flags(["--published", "--shots-figure", &picture.to_string_lossy()]));
     let mut fake = Fake { parts, ..Fake::default() };
     let (ended, notes) = eval(&all, &mut fake);
     assert_eq!(ended, Ok(Exit::Success));
@@ -211,6 +213,8 @@ fn the_reverse_control_shows_which_representations_depend_on_time() {
     }
     assert_eq!(of("frames-mean")["accuracy"], of("frames-mean")["reversed"]);
     assert_eq!(of("frames-mean")["accuracy"], 50.0);
+    assert_eq!(report["published"].as_array().unwrap().len(), 9);
+    assert!(std::fs::read_to_string(picture).unwrap().contains(">all<"));
 }
 
 #[test]
