@@ -13,7 +13,7 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::guard::lock;
-use crate::synth::{self, Contrast, SynthConfig, SynthError};
+use crate::synth::{self, Contrast, Style, SynthConfig, SynthError};
 use crate::threads;
 
 /// Draw short clips in opposite pairs (opening/closing, up/down, ...) and the CSVs that list them
@@ -29,48 +29,53 @@ use crate::threads;
 #[command(
     after_help = "Examples:\n  lift synth -o set/                               nine groups, to try things on\n  \
     lift synth -o set/ --groups 3 --per-class 50     fewer pairs, more clips of each\n  \
-    lift synth -o set/ --size 320 --seed 7           larger pictures, other clips\n  \
     lift synth -o hard/ --contrast hard              objects and backgrounds from one palette\n  \
+    lift synth -o rooms/ --style rich                rooms with furniture, light and a moving camera\n  \
     lift eval-cia --train set/cia-synth-train.csv --valid set/cia-synth-validation.csv --videos set/clips --model mini"
 )]
 pub struct SynthArgs {
     /// Folder to write; it appears when it is complete
     ///
     /// Example: -o set/
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output: PathBuf,
     /// Number of opposite pairs: one of each of the nine kinds, then the next object of each kind
     ///
     /// Example: --groups 18
-    #[arg(long, default_value_t = 9, value_name = "N")]
+    #[arg(long, default_value_t = 9, value_name = "N", help_heading = "Clips")]
     pub groups: usize,
     /// Number of training clips of each class of each pair
     ///
     /// Example: --per-class 50
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Clips")]
     pub per_class: usize,
     /// Number of validation clips of each class of each pair
     ///
     /// Example: --valid-per-class 20
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Clips")]
     pub valid_per_class: usize,
     /// Side of a frame in pixels, even, 160 to 320
     ///
     /// Example: --size 320
-    #[arg(long, default_value_t = 224, value_name = "PIXELS")]
+    #[arg(long, default_value_t = 224, value_name = "PIXELS", help_heading = "Clips")]
     pub size: usize,
     /// Seed of all random numbers: the same seed gives the same clips
     ///
     /// Example: --seed 7
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Clips")]
     pub seed: u64,
     /// How far objects stand out from their backgrounds
     ///
     /// Example: --contrast hard
-    #[arg(long, value_enum, default_value = "salient")]
+    #[arg(long, value_enum, default_value = "salient", help_heading = "Clips")]
     pub contrast: Contrast,
+    /// What is around the motion
+    ///
+    /// Example: --style rich
+    #[arg(long, value_enum, default_value = "plain", help_heading = "Clips")]
+    pub style: Style,
     /// Replace the folder if `lift synth` wrote it
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
 }
 
@@ -83,6 +88,7 @@ impl SynthArgs {
             size: self.size,
             seed: self.seed,
             contrast: self.contrast,
+            style: self.style,
         }
     }
 }

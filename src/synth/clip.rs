@@ -4,10 +4,13 @@
 //! the brightness, the speed, the pauses) has the same random distribution in both classes. So whatever does not depend on
 //! the order of the frames has the same distribution in both classes too.
 
+use serde::Serialize;
+
 use super::draw::Draw;
 use super::kinds::PairKind;
 use super::motions::{Motion, between};
 use super::raster::{Canvas, Homography, Paint};
+use super::room::Room;
 use super::shapes::{outline, place};
 use super::texture::{Contrast, Surface, Texture};
 
@@ -18,9 +21,21 @@ pub const FRAMES: usize = 31;
 /// Frames per second.
 pub const FPS: i32 = 15;
 
+/// What is around the motion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// A flat background with a few shapes
+    Plain,
+    /// A lit room with furniture and shadows, seen by a camera that moves
+    Rich,
+}
+
 /// One clip: its random numbers are drawn, its pixels not yet.
 pub struct SynthClip {
     motion: Box<dyn Motion>,
+    /// What replaces the background and the clutter in the rich style.
+    room: Option<Room>,
     background: Texture,
     background_tiles: f32,
     background_angle: f32,
@@ -34,7 +49,14 @@ pub struct SynthClip {
 
 impl SynthClip {
     /// Draws the random numbers of everything in the clip.
-    pub fn random(draw: &mut Draw, kind: &PairKind, noun: &str, contrast: Contrast, reverse: bool) -> Self {
+    pub fn random(
+        draw: &mut Draw,
+        kind: &PairKind,
+        noun: &str,
+        contrast: Contrast,
+        style: Style,
+        reverse: bool,
+    ) -> Self {
         let motion = kind.make(draw, noun, contrast);
         let background = Texture::random(draw, Surface::Background, contrast);
         let background_tiles = draw.range(0.8, 2.0);
@@ -52,8 +74,10 @@ impl SynthClip {
         let gain = [draw.range(0.94, 1.06), draw.range(0.94, 1.06)];
         let pause = [draw.range(0.0, 0.15), draw.range(0.0, 0.15)];
         let ease = draw.unit();
+        let room = (style == Style::Rich).then(|| Room::random(draw, contrast));
         Self {
             motion,
+            room,
             background,
             background_tiles,
             background_angle,
@@ -70,6 +94,19 @@ impl SynthClip {
     pub fn frame(&self, index: usize, size: usize) -> Vec<u8> {
         let index = if self.reverse { FRAMES - 1 - index } else { index };
         let time = index as f32 / (FRAMES - 1) as f32;
+        let mut canvas = match &self.room {
+            Some(room) => room.canvas(size, time),
+            None => self.plain_canvas(size, time),
+        };
+        self.motion.paint(&mut canvas, self.progress(time));
+        if let Some(room) = &self.room {
+            room.light(&mut canvas);
+        }
+        canvas.to_rgb8(between(self.gain, time))
+    }
+
+    /// The background and the clutter of the plain style.
+    fn plain_canvas(&self, size: usize, time: f32) -> Canvas {
         let mut canvas = Canvas::new(size);
         let pan =
             (between([self.pan[0].0, self.pan[1].0], time), between([self.pan[0].1, self.pan[1].1], time));
@@ -84,8 +121,7 @@ impl SynthClip {
             let projection = Homography::similarity(pan, 1.0, 0.0);
             canvas.fill(&moved, Paint { texture, projection, tiles: 3.0, shade: 1.0 });
         }
-        self.motion.paint(&mut canvas, self.progress(time));
-        canvas.to_rgb8(between(self.gain, time))
+        canvas
     }
 
     /// Every frame, in order.

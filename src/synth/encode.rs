@@ -126,7 +126,7 @@ mod tests {
     use super::super::clip::{FRAMES, SynthClip};
     use super::super::draw::Draw;
     use super::super::kinds::KINDS;
-    use super::super::texture::Contrast;
+    use super::super::{Contrast, Style};
     use super::*;
 
     /// Key frames of the file, and its size in bytes.
@@ -144,7 +144,8 @@ mod tests {
             for kind in [&KINDS[2], &KINDS[7]] {
                 let [forward, reverse] = [false, true].map(|reverse| {
                     let mut draw = Draw::named("order");
-                    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
+                    let (contrast, style) = (Contrast::Salient, Style::Plain);
+                    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], contrast, style, reverse);
                     let path = folder.path().join(format!("{}-{reverse}.mp4", recipe.encoder));
                     ClipEncoder(recipe).write(&path, 160, clip.frames(160)).unwrap();
                     inspect(&path)

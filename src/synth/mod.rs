@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::Serialize;
 
+mod camera;
 mod clip;
 mod draw;
 mod encode;
@@ -22,10 +23,12 @@ mod kinds;
 mod motions;
 mod plan;
 mod raster;
+mod room;
 mod shapes;
 mod texture;
 mod vessels;
 
+pub use clip::Style;
 use clip::SynthClip;
 use draw::Draw;
 use encode::ClipEncoder;
@@ -51,6 +54,8 @@ pub struct SynthConfig {
     pub seed: u64,
     /// How far objects stand out from the background.
     pub contrast: Contrast,
+    /// What is around the motion.
+    pub style: Style,
 }
 
 /// What was drawn.
@@ -148,7 +153,8 @@ pub fn write(
     plan.items.par_iter().try_for_each(|item| {
         let group = &plan.groups[item.group];
         let mut draw = Draw::named(&item.stream);
-        let clip = SynthClip::random(&mut draw, group.kind, group.shape, config.contrast, item.reverse);
+        let (kind, shape) = (group.kind, group.shape);
+        let clip = SynthClip::random(&mut draw, kind, shape, config.contrast, config.style, item.reverse);
         encoder.write(&clips.join(format!("{}.mp4", item.id)), config.size, clip.frames(config.size))?;
         match progress(done.fetch_add(1, Ordering::Relaxed) + 1) {
             true => Ok(()),

@@ -183,10 +183,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::synth::Contrast;
+    use crate::synth::{Contrast, Style};
 
     fn config(groups: usize, per_class: usize) -> SynthConfig {
-        SynthConfig { groups, per_class, valid_per_class: 2, size: 224, seed: 0, contrast: Contrast::Salient }
+        SynthConfig {
+            groups,
+            per_class,
+            valid_per_class: 2,
+            size: 224,
+            seed: 0,
+            contrast: Contrast::Salient,
+            style: Style::Plain,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Coordinates are those of the unit square, x to the right and y down, for every size in pixels. Coverage is exact along x
 //! and sampled four times along y, by the even-odd rule, so a polygon may be concave or cross itself.
 
+use super::camera::Camera;
 use super::texture::{LinearRgb, Texture};
 
 /// A point in the unit square of the picture.
@@ -82,25 +83,58 @@ impl Paint<'_> {
 pub struct Canvas {
     size: usize,
     pixels: Vec<LinearRgb>,
+    /// How the scene is seen; as it is if absent.
+    pub camera: Option<Camera>,
+    /// The shadow of every polygon: how far it is shifted, and the share of the light that it takes.
+    pub shadow: Option<(Point, f32)>,
 }
 
 impl Canvas {
     /// A black picture of `size` x `size` pixels.
     pub fn new(size: usize) -> Self {
-        Self { size, pixels: vec![[0.0; 3]; size * size] }
+        Self { size, pixels: vec![[0.0; 3]; size * size], camera: None, shadow: None }
     }
 
     /// Paints every pixel.
     pub fn cover(&mut self, paint: Paint) {
         let step = 1.0 / self.size as f32;
         for (i, pixel) in self.pixels.iter_mut().enumerate() {
-            *pixel = paint
-                .at(((i % self.size) as f32 * step + step / 2.0, (i / self.size) as f32 * step + step / 2.0));
+            let point =
+                ((i % self.size) as f32 * step + step / 2.0, (i / self.size) as f32 * step + step / 2.0);
+            *pixel = paint.at(self.camera.map_or(point, |camera| camera.scene(point)));
         }
     }
 
-    /// Paints the inside of a polygon.
+    /// Paints the inside of a polygon, and its shadow before it.
     pub fn fill(&mut self, polygon: &[Point], paint: Paint) {
+        let camera = self.camera;
+        let seen: Vec<Point>;
+        let polygon = match camera {
+            Some(camera) => {
+                seen = polygon.iter().map(|&point| camera.picture(point)).collect();
+                &seen
+            }
+            None => polygon,
+        };
+        if let Some(((right, down), share)) = self.shadow {
+            let shifted: Vec<Point> = polygon.iter().map(|p| (p.0 + right, p.1 + down)).collect();
+            self.blend(&shifted, |_, pixel| pixel.map(|c| c * (1.0 - share)));
+        }
+        self.blend(polygon, |point, _| paint.at(camera.map_or(point, |camera| camera.scene(point))));
+    }
+
+    /// Multiplies every pixel by the light at its point of the picture.
+    pub fn light(&mut self, light: impl Fn(Point) -> f32) {
+        let size = self.size as f32;
+        for (i, pixel) in self.pixels.iter_mut().enumerate() {
+            let (x, y) = (i % self.size, i / self.size);
+            let factor = light(((x as f32 + 0.5) / size, (y as f32 + 0.5) / size));
+            *pixel = pixel.map(|c| c * factor);
+        }
+    }
+
+    /// Replaces the inside of a polygon of the picture by a colour that may depend on the one that is there.
+    fn blend(&mut self, polygon: &[Point], colour: impl Fn(Point, LinearRgb) -> LinearRgb) {
         let size = self.size as f32;
         let top = polygon.iter().map(|p| p.1).fold(f32::INFINITY, f32::min) * size;
         let bottom = polygon.iter().map(|p| p.1).fold(f32::NEG_INFINITY, f32::max) * size;
@@ -126,7 +160,7 @@ impl Canvas {
             let line = &mut self.pixels[row * self.size..][..self.size];
             for (x, (pixel, &covered)) in line.iter_mut().zip(&coverage).enumerate() {
                 if covered > 0.0 {
-                    let colour = paint.at(((x as f32 + 0.5) / size, (row as f32 + 0.5) / size));
+                    let colour = colour(((x as f32 + 0.5) / size, (row as f32 + 0.5) / size), *pixel);
                     let alpha = (covered / ROWS as f32).min(1.0);
                     for c in 0..3 {
                         pixel[c] += (colour[c] - pixel[c]) * alpha;

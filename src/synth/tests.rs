@@ -7,7 +7,15 @@ use super::kinds::KINDS;
 use super::*;
 
 fn small(seed: u64) -> SynthConfig {
-    SynthConfig { groups: 2, per_class: 2, valid_per_class: 1, size: 160, seed, contrast: Contrast::Salient }
+    SynthConfig {
+        groups: 2,
+        per_class: 2,
+        valid_per_class: 1,
+        size: 160,
+        seed,
+        contrast: Contrast::Salient,
+        style: Style::Plain,
+    }
 }
 
 /// Every file below a folder with its bytes.
@@ -35,6 +43,22 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     assert_eq!(one.len(), 2 * 2 * 3 + 5);
     assert!(one == three);
     assert!(one.keys().ne(other.keys()));
+}
+
+#[test]
+fn a_style_changes_the_pictures_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let draw = |name: &str, style: Style| {
+        let target = folder.path().join(name);
+        write(&SynthConfig { style, ..small(5) }, &target, false, |_| true).unwrap();
+        bytes(&target)
+    };
+    let (plain, rich) = (draw("plain", Style::Plain), draw("rich", Style::Rich));
+    assert!(plain.keys().eq(rich.keys()));
+    for (name, file) in plain {
+        assert_eq!(file == rich[&name], name.extension().unwrap() == "csv", "{}", name.display());
+    }
+    assert!(draw("again", Style::Rich) == rich);
 }
 
 #[test]
@@ -85,11 +109,11 @@ fn settings_out_of_range_are_refused() {
 }
 
 /// The 16 sampled frames of a random clip of a kind, drawn at 20 x 20 pixels, as luma between 0 and 1.
-fn thumbnails(kind: usize, clip: usize, reverse: bool) -> Vec<Vec<f64>> {
+fn thumbnails(style: Style, kind: usize, clip: usize, reverse: bool) -> Vec<Vec<f64>> {
     let class = if reverse { "reverse" } else { "forward" };
     let mut draw = Draw::named(&format!("probe {kind} {class} {clip}"));
     let kind = &KINDS[kind];
-    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, reverse);
+    let clip = SynthClip::random(&mut draw, kind, kind.nouns[0], Contrast::Salient, style, reverse);
     let luma = |pixel: &[u8]| pixel.iter().map(|&v| f64::from(v)).sum::<f64>() / 765.0;
     (0..16).map(|t| clip.frame(2 * t, 20).chunks_exact(3).map(luma).collect()).collect()
 }
@@ -129,15 +153,16 @@ fn probe(samples: &[Sample]) -> f64 {
     right.count() as f64 / test.len() as f64
 }
 
-#[test]
-fn the_average_frame_does_not_show_the_class_and_the_change_does() {
+/// The accuracy of a probe on the average frame, and on the last frame less the first; the mean over all kinds.
+fn accuracies(style: Style) -> [f64; 2] {
     const PER_CLASS: usize = 60;
     let both: Vec<[f64; 2]> = (0..KINDS.len())
         .into_par_iter()
         .map(|kind| {
             let (mut averages, mut changes) = (Vec::new(), Vec::new());
             for (clip, reverse) in (0..PER_CLASS).flat_map(|clip| [(clip, false), (clip, true)]) {
-                let (frames, label) = (thumbnails(kind, clip, reverse), if reverse { -1.0 } else { 1.0 });
+                let (frames, label) =
+                    (thumbnails(style, kind, clip, reverse), if reverse { -1.0 } else { 1.0 });
                 let average = (0..400).map(|j| frames.iter().map(|frame| frame[j]).sum::<f64>() / 16.0);
                 averages.push((average.collect(), label));
                 changes.push((frames[15].iter().zip(&frames[0]).map(|(b, a)| b - a).collect(), label));
@@ -145,8 +170,15 @@ fn the_average_frame_does_not_show_the_class_and_the_change_does() {
             [probe(&averages), probe(&changes)]
         })
         .collect();
-    let mean = |which: usize| both.iter().map(|pair| pair[which]).sum::<f64>() / both.len() as f64;
-    // For chance on 540 tested clips the standard error is 0.022.
-    assert!((mean(0) - 0.5).abs() < 0.05, "{both:?}");
-    assert!(mean(1) > 0.95, "{both:?}");
+    [0, 1].map(|which| both.iter().map(|pair| pair[which]).sum::<f64>() / both.len() as f64)
+}
+
+#[test]
+fn the_average_frame_does_not_show_the_class_and_the_change_does() {
+    for style in [Style::Plain, Style::Rich] {
+        let [average, change] = accuracies(style);
+        // For chance on 540 tested clips the standard error is 0.022.
+        assert!((average - 0.5).abs() < 0.05, "{style:?} {average}");
+        assert!(change > 0.95, "{style:?} {change}");
+    }
 }
