@@ -24,7 +24,7 @@ macro_rules! topics {
 }
 
 /// Every topic, in the order of the list.
-pub(super) const TOPICS: [Topic; 15] = topics![
+pub(super) const TOPICS: [Topic; 16] = topics![
     "formats",
     "frames",
     "models",
@@ -35,6 +35,7 @@ pub(super) const TOPICS: [Topic; 15] = topics![
     "exit-codes",
     "faults",
     "figures",
+    "searching",
     "benchmark",
     "training",
     "speed",

@@ -23,6 +23,7 @@ mod plot;
 mod progress;
 mod range;
 mod report;
+mod search;
 mod signals;
 mod synth;
 mod train;
@@ -60,6 +61,7 @@ enum Command {
     Embed(Box<embed::EmbedArgs>),
     Info(info::InfoArgs),
     Plot(plot::PlotArgs),
+    Search(Box<search::SearchArgs>),
     EvalCia(eval_cia::EvalCiaArgs),
     Train(train::TrainArgs),
     Synth(synth::SynthArgs),
@@ -137,6 +139,7 @@ pub fn main() -> Exit {
     let done = match cli.command {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
+        Command::Search(args) => search::run(&args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, settings.values()),
         Command::Train(args) => train::run(&args, &cli.verbosity, settings.values()),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),

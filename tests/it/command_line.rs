@@ -4,10 +4,11 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "embed",
     "info",
     "plot",
+    "search",
     "eval-cia",
     "train",
     "synth",

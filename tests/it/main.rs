@@ -19,6 +19,7 @@ mod model_parity;
 mod one_clip;
 mod plot_command;
 mod recipes;
+mod search_command;
 mod server;
 mod supply;
 mod torch_file;

@@ -214,7 +214,6 @@ pub(super) enum ProbeKind {
 }
 
 const EXAMPLES: &str = "Examples:\n  lift eval-cia --dataset ssv2 --videos ssv2/videos\n  \
-    lift eval-cia --dataset ssv2,epic --splits csvs/ --embeddings all.npz --per-group -o cia.md\n  \
     lift eval-cia --train my-train.csv --valid my-valid.csv --embeddings clips.parquet --probe svm\n  \
     lift eval-cia --dataset ssv2 --embeddings ssv2/ --features clip=clip.npy --representation lift,clip,lift+clip\n  \
     lift eval-cia --dataset charades --videos charades/ --reverse-control --figure cia.png\n  \
