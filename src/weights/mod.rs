@@ -23,6 +23,8 @@ mod pickle;
 mod progress;
 mod source;
 mod store;
+mod text;
+mod tokens;
 mod transformers;
 
 pub use convert::{ConvertError, Converted, Storage, convert};
@@ -40,3 +42,4 @@ pub use open::open;
 pub use progress::{DownloadListener, set_download_listener, size_text};
 pub use source::{DINOV2_REPO, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, WeightsSource};
 pub use store::{Store, WeightsError};
+pub use text::{TextEncoder, encode_texts};
