@@ -102,7 +102,9 @@ impl TextTower {
     pub fn load(config: &TextConfig, vb: &VarBuilder) -> Result<Self> {
         match config.kind {
             TextKind::Clip => ClipTower::load(config, vb).map(Self::Clip),
-            TextKind::Siglip => siglip::TextModel::new(&siglip_config(config)?, vb.pp("text_model")).map(Self::Siglip),
+            TextKind::Siglip => {
+                siglip::TextModel::new(&siglip_config(config)?, vb.pp("text_model")).map(Self::Siglip)
+            }
         }
     }
 

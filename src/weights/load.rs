@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::check::check_lift;
 use super::family::Family;
-use super::source::TOKENIZER_FILE;
+use super::source::{CONFIG_FILE, TOKENIZER_FILE};
 use super::{
     EncoderWeights, HUB_FILE, HubId, MINI_LIFT, Store, WeightsError, WeightsSource, home, hub, open,
 };
@@ -91,8 +91,13 @@ pub(super) fn text_store(
         WeightsSource::Hub(id) => id.clone(),
         _ => return encoder_store(family, source, offline),
     };
-    hub::fetch(&id, TOKENIZER_FILE, family.flag, family.settings_file, offline)?;
-    encoder_store(family, &WeightsSource::Hub(id), offline)
+    let files = [HUB_FILE, CONFIG_FILE, TOKENIZER_FILE];
+    let fetch = |file| hub::fetch_with_text(&id, file, family.flag, files, offline);
+    // The small ones first.
+    fetch(TOKENIZER_FILE)?;
+    fetch(CONFIG_FILE)?;
+    let path = fetch(HUB_FILE)?;
+    Ok((Store::map(&path)?, path))
 }
 
 /// LiFT's tensors, checked, with the shape they have.

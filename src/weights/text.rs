@@ -102,13 +102,18 @@ impl TextEncoder {
     /// # Errors
     /// If the family has no text tower (DINOv2), or the file lacks one or has another, or `config.json` or `tokenizer.json` is
     /// not beside it; if the model is not here and cannot be downloaded.
-    pub fn load(family: &'static Family, source: &WeightsSource, offline: bool) -> Result<Self, WeightsError> {
+    pub fn load(
+        family: &'static Family,
+        source: &WeightsSource,
+        offline: bool,
+    ) -> Result<Self, WeightsError> {
         let Some(kind) = Kind::of(family) else {
             return Err(WeightsError::Unclear {
                 origin: format!("--encoder {family}"),
-                cause: "has no text tower, so its features cannot be searched by words; embed the videos with \
+                cause:
+                    "has no text tower, so its features cannot be searched by words; embed the videos with \
                         `lift embed --encoder clip` or `siglip` and search those"
-                    .into(),
+                        .into(),
             });
         };
         let (store, file) = text_store(family, source, offline)?;
@@ -162,7 +167,9 @@ impl TextEncoder {
             let vector = tower.forward(&rows, end).and_then(|feature| unit(&feature));
             let vector = vector.map_err(|e| self.unclear(format!("its text tower fails: {}", cause(&e))))?;
             if !vector.iter().all(|value| value.is_finite()) {
-                return Err(self.unclear("a text's feature is not finite; `lift weights verify` checks the numbers".into()));
+                return Err(self.unclear(
+                    "a text's feature is not finite; `lift weights verify` checks the numbers".into(),
+                ));
             }
             all.extend(vector);
         }
@@ -182,12 +189,18 @@ impl TextEncoder {
         for &token in used {
             let row = all.chunks_exact(d).nth(token as usize).ok_or_else(|| {
                 let most = self.config.vocabulary;
-                self.unclear(format!("its {TOKENIZER_FILE} has a token {token}, the network {most}; bring the model's own"))
+                self.unclear(format!(
+                    "its {TOKENIZER_FILE} has a token {token}, the network {most}; bring the model's own"
+                ))
             })?;
             rows.extend_from_slice(row);
         }
-        let fails = |e: candle_core::Error| self.unclear(format!("its text tower cannot be used: {}", cause(&e)));
-        tensors.insert(TOKEN_TABLE.into(), Tensor::from_vec(rows, (used.len(), d), &Device::Cpu).map_err(fails)?);
+        let fails =
+            |e: candle_core::Error| self.unclear(format!("its text tower cannot be used: {}", cause(&e)));
+        tensors.insert(
+            TOKEN_TABLE.into(),
+            Tensor::from_vec(rows, (used.len(), d), &Device::Cpu).map_err(fails)?,
+        );
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         TextTower::load(&config, &weights).map_err(fails)
     }
@@ -228,9 +241,13 @@ fn settings(family: &Family, store: &Store, file: &Path) -> Result<TextSettings,
     let whole: WholeSettings = serde_json::from_slice(&bytes)
         .map_err(|e| unclear(format!("the {CONFIG_FILE} beside it is no model's settings: {e}")))?;
     if let Some(told) = whole.model_type.filter(|told| told != family.name) {
-        return Err(unclear(format!("the {CONFIG_FILE} beside it is that of a model of type {told}, not {family}")));
+        return Err(unclear(format!(
+            "the {CONFIG_FILE} beside it is that of a model of type {told}, not {family}"
+        )));
     }
-    let none = || unclear(format!("the {CONFIG_FILE} beside it has no text_config; bring the one of the whole model"));
+    let none = || {
+        unclear(format!("the {CONFIG_FILE} beside it has no text_config; bring the one of the whole model"))
+    };
     whole.text_config.ok_or_else(none)
 }
 

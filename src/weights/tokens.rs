@@ -49,7 +49,8 @@ impl Tokens {
         for step in ["post_processor", "truncation", "padding"] {
             all[step] = Value::Null;
         }
-        let tokenizer: Tokenizer = serde_json::from_value(all).map_err(|e| format!("is no tokenizer: {e}"))?;
+        let tokenizer: Tokenizer =
+            serde_json::from_value(all).map_err(|e| format!("is no tokenizer: {e}"))?;
         let token = |name: &str| tokenizer.token_to_id(name).ok_or_else(|| format!("has no token {name}"));
         let before = before.map(token).transpose()?.into_iter().collect();
         let (end, fill) = (token(end)?, fill.map(token).transpose()?);
@@ -87,7 +88,8 @@ fn precompiled(step: &Value) -> Option<&Value> {
 
 /// SigLIP's steps: lower case, no ASCII punctuation, single spaces and none around; then sentencepiece's.
 fn siglip_normalizer(charsmap: Option<Value>) -> Value {
-    let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+    let replace =
+        |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
     let regex = |pattern: &str, content: &str| replace(json!({"Regex": pattern}), content);
     let mut steps = vec![
         // The only letter whose lower case depends on its place, in Python too.

@@ -21,6 +21,7 @@ mod plot_command;
 mod recipes;
 mod server;
 mod supply;
+mod text_towers;
 mod torch_file;
 mod weights_command;
 mod weights_files;
