@@ -19,7 +19,7 @@ pub const HUB_FILE: &str = "model.safetensors";
 pub(super) const CONFIG_FILE: &str = "config.json";
 
 /// The file with the vocabulary of a model of transformers that reads texts.
-pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// The flag that names the weights of a frame encoder other than DINOv2.
 pub(super) const ENCODER_FLAG: &str = "--encoder-weights";

@@ -81,21 +81,6 @@ impl Kind {
     }
 }
 
-/// Texts as vectors of length 1, row-major f32 `(B, D)`, with `D`: with the text tower of the family's model at `source`.
-/// `offline` forbids a download.
-///
-/// # Errors
-/// As [`TextEncoder::load`] and [`TextEncoder::encode`].
-pub fn encode_texts(
-    family: &'static Family,
-    source: &WeightsSource,
-    offline: bool,
-    texts: &[&str],
-) -> Result<(Vec<f32>, usize), WeightsError> {
-    let encoder = TextEncoder::load(family, source, offline)?;
-    Ok((encoder.encode(texts)?, encoder.width()))
-}
-
 impl TextEncoder {
     /// Maps the file of a model, and reads its tokenizer and its settings.
     ///
@@ -120,8 +105,8 @@ impl TextEncoder {
         let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
         if store.shape(TOKEN_TABLE).is_none() {
             return Err(unclear(format!(
-                "has no text tower ({TOKEN_TABLE} is missing): `lift weights convert` and `lift weights pull --to` keep the vision \
-                 tower alone; pass the whole model, as transformers saves it with {CONFIG_FILE} and {TOKENIZER_FILE}, with \
+                "has no text tower ({TOKEN_TABLE} is missing): `lift weights convert` and `lift weights pull --to` keep the \
+                 vision tower alone; pass the whole model, as transformers saves it with {CONFIG_FILE} and {TOKENIZER_FILE}, with \
                  {ENCODER_FLAG}"
             )));
         }
@@ -135,6 +120,11 @@ impl TextEncoder {
         let tokens = Tokens::read(&bytes, kind.kind, config.positions);
         let tokens = tokens.map_err(|cause| unclear(format!("the {TOKENIZER_FILE} beside it {cause}")))?;
         Ok(Self { store, config, tokens, end })
+    }
+
+    /// The file's tensors as they are.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Width `D` of a vector.

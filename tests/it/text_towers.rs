@@ -1,11 +1,14 @@
 //! The text towers of CLIP and SigLIP: held against transformers' tokens and features, and against candle-transformers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, IndexOp, Module, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig, ClipTextTransformer};
-use lift::weights::{Family, TextEncoder, WeightsSource, encode_texts};
+use lift::dataset::ModelDigest;
+use lift::embed::word_vectors;
+use lift::weights::{Family, TextEncoder, WeightsSource};
 
 use crate::common::{close, data, numbers, tensors};
 use crate::env::TestEnv;
@@ -144,12 +147,17 @@ fn our_clip_agrees_with_candle_transformers() {
     }
 }
 
+/// What is said where a model is refused.
+fn refused(name: &str, source: &WeightsSource) -> String {
+    match TextEncoder::load(family(name), source, true) {
+        Ok(_) => panic!("{source:?} is taken as a {name}"),
+        Err(error) => error.to_string(),
+    }
+}
+
 #[test]
 fn a_model_without_texts_is_refused_in_words_that_fit() {
-    let refusal = |name: &str, source: PathBuf| {
-        let error = encode_texts(family(name), &WeightsSource::File(source), true, &["a cat"]).unwrap_err();
-        error.to_string()
-    };
+    let refusal = |name: &str, source: PathBuf| refused(name, &WeightsSource::File(source));
     let text = refusal("dinov2", data("golden/dinov2_tiny_random.safetensors"));
     assert!(text.contains("has no text tower") && text.contains("--encoder clip"), "{text}");
     let text = refusal("siglip", data("encoders/siglip"));
@@ -158,7 +166,7 @@ fn a_model_without_texts_is_refused_in_words_that_fit() {
     assert!(text.contains("of type clip, not siglip"), "{text}");
 
     let absent = "nobody/has-this".parse().unwrap();
-    let text = encode_texts(family("clip"), &absent, true, &["a cat"]).unwrap_err().to_string();
+    let text = refused("clip", &absent);
     assert!(
         text.contains("tokenizer.json of nobody/has-this") && text.contains("--encoder-weights FOLDER"),
         "{text}"
@@ -188,4 +196,19 @@ fn a_model_without_texts_is_refused_in_words_that_fit() {
     env.write("alone/tokenizer.json", &other);
     let text = refusal("clip", alone());
     assert!(text.contains("has no token <|startoftext|>"), "{text}");
+}
+
+#[test]
+fn words_take_the_model_that_a_manifest_records() {
+    let file = folder("clip").join("model.safetensors");
+    let encoder = load("clip", folder("clip"));
+    let digest =
+        ModelDigest { from: file.display().to_string(), sha256: encoder.store().digest(), settings: None };
+    let models = BTreeMap::from([("clip".to_string(), digest)]);
+    let words = word_vectors(&models, None, true, &["a cat", "a dog"]).unwrap();
+    assert_eq!(words.vectors, encoder.encode(&["a cat", "a dog"]).unwrap());
+    assert_eq!((words.width, words.same_file), (32, Some(true)));
+    let named = Some((family("clip"), WeightsSource::File(folder("clip"))));
+    let words = word_vectors(&BTreeMap::new(), named, true, &[]).unwrap();
+    assert_eq!((words.vectors.len(), words.width, words.same_file), (0, 32, None));
 }
