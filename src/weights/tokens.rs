@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
+use crate::guard::catch_panic;
 use crate::model::text::TextKind;
 
 /// A tokenizer, for texts of at most `most` tokens.
@@ -30,6 +31,9 @@ impl Tokens {
     /// In words without the path, if it is none, or lacks a token that this family's texts have.
     pub(super) fn read(json: &[u8], kind: TextKind, most: usize) -> Result<Self, String> {
         let mut all: Value = serde_json::from_slice(json).map_err(|e| format!("is no tokenizer: {e}"))?;
+        if !all.is_object() {
+            return Err("is no tokenizer: no object".into());
+        }
         let model = all["model"]["type"].as_str().unwrap_or_default().to_string();
         let (before, end, fill, prefix) = match (kind, model.as_str()) {
             (TextKind::Clip, _) => (Some("<|startoftext|>"), "<|endoftext|>", None, ""),
@@ -49,8 +53,10 @@ impl Tokens {
         for step in ["post_processor", "truncation", "padding"] {
             all[step] = Value::Null;
         }
-        let tokenizer: Tokenizer =
-            serde_json::from_value(all).map_err(|e| format!("is no tokenizer: {e}"))?;
+        // A vocabulary from outside must not end the program.
+        let tokenizer = catch_panic(|| serde_json::from_value::<Tokenizer>(all));
+        let tokenizer = tokenizer.ok_or("is no tokenizer: it cannot be taken in")?;
+        let tokenizer = tokenizer.map_err(|e| format!("is no tokenizer: {e}"))?;
         let token = |name: &str| tokenizer.token_to_id(name).ok_or_else(|| format!("has no token {name}"));
         let before = before.map(token).transpose()?.into_iter().collect();
         let (end, fill) = (token(end)?, fill.map(token).transpose()?);
@@ -67,7 +73,8 @@ impl Tokens {
             // The mark itself is read as the space that it stands for.
             mark => format!("{mark}{}", text.replace(mark, " ")),
         };
-        let encoded = self.tokenizer.encode_fast(text, false).map_err(|e| e.to_string())?;
+        let encoded = catch_panic(|| self.tokenizer.encode_fast(text, false));
+        let encoded = encoded.ok_or("it stopped")?.map_err(|e| e.to_string())?;
         let mut tokens = self.before.clone();
         tokens.extend(encoded.get_ids().iter().take(self.most.saturating_sub(tokens.len() + 1)));
         tokens.push(self.end);

@@ -189,9 +189,11 @@ fn a_model_without_texts_is_refused_in_words_that_fit() {
         let text = refusal("clip", alone());
         assert!(text.contains(said), "{text}");
     }
-    env.write("alone/tokenizer.json", b"{}");
-    let text = refusal("clip", alone());
-    assert!(text.contains("is no tokenizer"), "{text}");
+    for bytes in [&b""[..], b"{}", b"[]", br#"{"model": {"type": "BPE"}}"#] {
+        env.write("alone/tokenizer.json", bytes);
+        let text = refusal("clip", alone());
+        assert!(text.contains("the tokenizer.json beside it is no tokenizer"), "{text}");
+    }
     let other = std::fs::read(folder("siglip2").join("tokenizer.json")).unwrap();
     env.write("alone/tokenizer.json", &other);
     let text = refusal("clip", alone());
