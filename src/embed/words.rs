@@ -34,7 +34,7 @@ pub fn word_vectors(
     let (family, source) = chosen(recorded, named)?;
     let encoder = TextEncoder::load(family, &source, offline)?;
     let same_file = recorded.map(|(_, model)| encoder.store().digest() == model.sha256);
-    Ok(WordVectors { vectors: encoder.encode(texts)?, width: encoder.width(), same_file })
+    Ok(WordVectors { vectors: encoder.encode(texts)?, width: encoder.output(), same_file })
 }
 
 /// The model to read.

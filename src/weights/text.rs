@@ -127,8 +127,8 @@ impl TextEncoder {
         &self.store
     }
 
-    /// Width `D` of a vector.
-    pub fn width(&self) -> usize {
+    /// Width `D` of a vector: the network's output.
+    pub fn output(&self) -> usize {
         self.config.output
     }
 
@@ -150,7 +150,7 @@ impl TextEncoder {
         let used: BTreeSet<u32> = texts.iter().flatten().copied().collect();
         let tower = self.tower(&used)?;
         let row: HashMap<u32, u32> = used.iter().copied().zip(0..).collect();
-        let mut all = Vec::with_capacity(texts.len() * self.width());
+        let mut all = Vec::with_capacity(texts.len() * self.output());
         for tokens in &texts {
             let end = self.end_of(tokens)?;
             let rows: Vec<u32> = tokens.iter().map(|token| row[token]).collect();

@@ -83,13 +83,13 @@ fn features_are_those_of_transformers_and_have_length_one() {
         let encoder = load(family, folder(name));
         let features = encoder.encode(&texts).unwrap();
         close(name, &features, &expected, TOLERANCE);
-        for row in features.chunks(encoder.width()) {
+        for row in features.chunks(encoder.output()) {
             let length: f64 = row.iter().map(|&v| f64::from(v).powi(2)).sum();
             assert!((length - 1.0).abs() < 1e-5, "{name}: {length}");
         }
         // A vector does not depend on the other texts.
         let alone = encoder.encode(&texts[3..4]).unwrap();
-        assert_eq!(alone, features[3 * encoder.width()..4 * encoder.width()]);
+        assert_eq!(alone, features[3 * encoder.output()..4 * encoder.output()]);
     }
 }
 
