@@ -6,6 +6,7 @@
 //! | `static`, `dynamic` | `W` | the part, or its half of `concat` |
 //! | `odd`, `even` | `2W` | the part, or `concat` and `reversed` |
 //! | `frames-mean` | `D` | the frame features' mean over time |
+//! | `mean` | `D` | the part: the mean of the frame features, each of length 1 |
 //! | `frames-concat` | `T·D` | the frame features one after the other |
 //! | a given name | its width | an external matrix |
 //! | `frames-concat:odd`, `NAME:odd` | `T·D` | `(x - y)/2` of frames `x` and of the same frames `y` in reversed order, one after the other |
@@ -240,6 +241,10 @@ impl StoredParts {
             ),
             "static" => (half(name, false).map(|piece| vec![piece]), "part `static` or `concat`"),
             "dynamic" => (half(name, true).map(|piece| vec![piece]), "part `dynamic` or `concat`"),
+            "mean" => (
+                self.own.get(name).map(|matrix| vec![whole(matrix)]),
+                "part `mean` (lift embed --parts mean)",
+            ),
             "frames-concat" | "frames-mean" => {
                 let piece = self.own.get("frames").map(|matrix| match name {
                     "frames-mean" => Piece { matrix: matrix.clone(), view: View::Mean },
@@ -259,7 +264,7 @@ impl StoredParts {
             _ => (
                 None,
                 "a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, dynamic, odd, even, \
-                 frames-mean and frames-concat are representations",
+                 mean, frames-mean and frames-concat are representations",
             ),
         };
         found.ok_or_else(|| self.absent(name, needs))

@@ -71,6 +71,12 @@ impl ModelArgs {
         self.offline
     }
 
+    /// The frame encoder that the flags name, if it is not LiFT's own.
+    pub(super) fn named_encoder(&self) -> Option<(&'static Family, WeightsSource)> {
+        let source = || self.encoder_weights.clone().unwrap_or(WeightsSource::Published);
+        (self.encoder != LIFT_FAMILY).then(|| (self.encoder, source()))
+    }
+
     /// The choice these flags make; says so where the bundled pair is used.
     pub(super) fn choice(&self, compute: &Compute, quiet: bool) -> ModelChoice {
         let default =

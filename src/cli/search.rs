@@ -35,8 +35,8 @@ use crate::video::{Request, Sampling};
     lift search all.parquet --like door_opening.mp4             what looks and moves alike\n  \
     lift search all.parquet --like door_opening.mp4 --by odd    what moves alike\n  \
     lift search all.parquet --id a/door_3 --opposite            the opposite action\n  \
-    lift search all.parquet --id a/door_3 --top 100 -o hits.csv")]
-#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["like", "id"]))]
+    lift search words/ --text \"a door opens\"                   words, where CLIP's or SigLIP's features are searched")]
+#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["like", "id", "text"]))]
 pub(super) struct SearchArgs {
     /// The embeddings to search: a file, or the folder of a dataset
     #[arg(value_name = "COLLECTION")]
@@ -53,15 +53,23 @@ pub(super) struct SearchArgs {
     /// Default: none. Example: --id a/door_3
     #[arg(long, value_name = "ID", help_heading = "Query")]
     id: Vec<String>,
+    /// Words to compare with; repeat the flag to compare with the mean of several
+    ///
+    /// The collection must have the part mean of CLIP's or SigLIP's features (lift embed --encoder clip --parts mean). The text
+    /// tower of the same model is read: that of the dataset's manifest, or the one that --encoder and --encoder-weights name.
+    ///
+    /// Default: none. Example: --text "a door opens"
+    #[arg(long, value_name = "WORDS", conflicts_with = "opposite", help_heading = "Query")]
+    text: Vec<String>,
     /// Search for the opposite action: the query is mirrored in time
     ///
     /// The collection must have the part reversed, or be searched --by odd.
     #[arg(long, help_heading = "Query")]
     opposite: bool,
-    /// What is compared: all (the whole embedding), odd, even, static, dynamic, frames-mean or frames-concat
+    /// What is compared: all (the whole embedding), odd, even, static, dynamic, mean, frames-mean or frames-concat
     ///
     /// odd is what changes its sign when a clip runs backwards: it finds the same motion, where all finds mostly the same look.
-    /// Example: --by odd
+    /// With --text it is mean. Example: --by odd
     #[arg(long, value_name = "NAME", default_value = "all", help_heading = "Query")]
     by: String,
     #[command(flatten, next_help_heading = "Query")]
@@ -129,8 +137,7 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         None => None,
     };
     let collection = stored::embeddings(&args.collection, args.ids.as_deref())?;
-    // What eval-cia calls lift.
-    let by = if ["all", "concat"].contains(&args.by.as_str()) { "lift" } else { &args.by };
+    let by = compared_part(args)?;
     let compared = collection.representation(by).map_err(|error| wrong(&args.collection, error))?;
     let mut queries = Vec::new();
     for id in &args.id {
@@ -138,6 +145,7 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         queries.push(row.map_err(|error| wrong(&args.collection, error))?);
     }
     queries.extend(embedded(args, &collection, by, verbosity.quiet)?);
+    queries.extend(words(args, compared.width(), verbosity.quiet)?);
     let ids: Vec<String> = search::ids(&collection).into_iter().filter(|id| !args.id.contains(id)).collect();
     let limits = Limits { top: args.top, min_score: args.min_score };
     let query = search::unit_mean(&queries);
@@ -157,6 +165,48 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
 
 fn wrong(collection: &Path, error: impl std::fmt::Display) -> Fatal {
     Fatal::input(anyhow!("{}: {error}", display_path(collection)))
+}
+
+/// The name of the representation that is compared.
+fn compared_part(args: &SearchArgs) -> Result<&str, Fatal> {
+    match (args.by.as_str(), args.text.is_empty()) {
+        ("all" | "mean", false) => Ok("mean"),
+        (by, false) => Err(Fatal::usage(anyhow!(
+            "--by {by}: words are compared with the part mean alone; leave --by out"
+        ))),
+        // What eval-cia calls lift.
+        ("all" | "concat", true) => Ok("lift"),
+        (by, true) => Ok(by),
+    }
+}
+
+/// The vectors of the words of --text, of the width `width` of the collection's rows.
+fn words(args: &SearchArgs, width: usize, quiet: bool) -> Result<Vec<Vec<f32>>, Fatal> {
+    if args.text.is_empty() {
+        return Ok(vec![]);
+    }
+    let models = match Dataset::is_at(&args.collection) {
+        true => Dataset::read(&args.collection)?.manifest().models.clone(),
+        false => Default::default(),
+    };
+    let texts: Vec<&str> = args.text.iter().map(String::as_str).collect();
+    let words = embed::word_vectors(&models, args.models.named_encoder(), args.models.offline(), &texts)?;
+    if words.width != width {
+        return Err(wrong(
+            &args.collection,
+            format!(
+                "its rows have {width} numbers, and the text tower gives {}: name the model that made them with --encoder and \
+                 --encoder-weights",
+                words.width
+            ),
+        ));
+    }
+    if words.same_file == Some(false) && !quiet {
+        report::note(
+            "the words are read by another file of weights than the collection's; it should hold the same model",
+        );
+    }
+    Ok(words.vectors.chunks_exact(width).map(<[f32]>::to_vec).collect())
 }
 
 /// The rows of the videos of --like.

@@ -14,6 +14,7 @@ mod picture;
 mod pipeline;
 mod settings;
 mod slot;
+mod words;
 mod work;
 mod worker;
 
@@ -23,6 +24,7 @@ pub use clip::{EmbeddedClip, clip, reconstruct};
 pub use engine::{Embedding, Engine, ModelChoice};
 pub use pipeline::run;
 pub use settings::EmbedSettings;
+pub use words::{WordVectors, word_vectors};
 
 use crate::dataset::DatasetWriter;
 use crate::files::{FileError, Stamp};

@@ -1,4 +1,5 @@
-//! The two networks: the frame encoder (DINOv2 with registers; CLIP and SigLIP to compare with) and LiFT.
+//! The two networks: the frame encoder (DINOv2 with registers; CLIP and SigLIP to compare with) and LiFT. Besides, the text
+//! towers of CLIP and SigLIP, which searches use.
 //!
 //! Each is one definition in composed candle operations, used for training, on every device, and as the reference that
 //! the CPU's fast path is tested against.
@@ -14,6 +15,7 @@ mod pictures;
 pub mod positions;
 pub mod stages;
 pub mod symmetry;
+pub mod text;
 pub mod vit;
 mod workers;
 

@@ -165,20 +165,50 @@ pub(super) fn fetch(
         Some(settings) => (format!("{HUB_FILE} and {settings}"), ""),
         None => (HUB_FILE.to_string(), " (`--model mini` tries the program without)"),
     };
-    let tree = match id.revision.as_str() {
-        "main" => String::new(),
-        revision => format!("/tree/{}", revision.replace('/', "%2F")),
-    };
+    let tree = tree(id);
     let remedy = format!(
         "{carry}bring {files} of {}/{}{tree} here and pass it with {flag} FILE{without}",
         endpoint(),
         id.repo
     );
-    let check = |path: &Path| match file {
+    fetch_file(id, RepoType::Model, file, offline, &remedy, &|path| check(file, path))
+}
+
+/// As [`fetch`], for a model whose text tower is needed: `files` are needed beside each other.
+///
+/// # Errors
+/// As [`fetch`].
+pub(super) fn fetch_with_text(
+    id: &HubId,
+    file: &str,
+    flag: &str,
+    files: [&str; 3],
+    offline: bool,
+) -> Result<PathBuf, WeightsError> {
+    let remedy = format!(
+        "bring {} of {}/{}{} here in one folder and pass it with {flag} FOLDER",
+        files.join(", "),
+        endpoint(),
+        id.repo,
+        tree(id)
+    );
+    fetch_file(id, RepoType::Model, file, offline, &remedy, &|path| check(file, path))
+}
+
+/// Where the revision's page is, below the repository's.
+fn tree(id: &HubId) -> String {
+    match id.revision.as_str() {
+        "main" => String::new(),
+        revision => format!("/tree/{}", revision.replace('/', "%2F")),
+    }
+}
+
+/// What arrived must be readable.
+fn check(file: &str, path: &Path) -> Result<(), String> {
+    match file {
         HUB_FILE => Store::map(path).map(drop).map_err(|e| e.to_string()),
         _ => Ok(()),
-    };
-    fetch_file(id, RepoType::Model, file, offline, &remedy, &check)
+    }
 }
 
 /// The path of a file of a data set on the hub, from the cache or else downloaded into it; `remedy` says what else to do.

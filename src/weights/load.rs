@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::check::check_lift;
 use super::family::Family;
+use super::source::{CONFIG_FILE, TOKENIZER_FILE};
 use super::{
     EncoderWeights, HUB_FILE, HubId, MINI_LIFT, Store, WeightsError, WeightsSource, home, hub, open,
 };
@@ -76,6 +77,27 @@ fn encoder_store(
             of_hub(&family.published())
         }
     }
+}
+
+/// The file of a family's model with its text tower, and where it is; its settings and its tokenizer are brought beside it.
+pub(super) fn text_store(
+    family: &Family,
+    source: &WeightsSource,
+    offline: bool,
+) -> Result<(Store, PathBuf), WeightsError> {
+    let id = match source {
+        // What LIFT_HOME has under the family's name is a vision tower alone.
+        WeightsSource::Published => family.published(),
+        WeightsSource::Hub(id) => id.clone(),
+        _ => return encoder_store(family, source, offline),
+    };
+    let files = [HUB_FILE, CONFIG_FILE, TOKENIZER_FILE];
+    let fetch = |file| hub::fetch_with_text(&id, file, family.flag, files, offline);
+    // The small ones first.
+    fetch(TOKENIZER_FILE)?;
+    fetch(CONFIG_FILE)?;
+    let path = fetch(HUB_FILE)?;
+    Ok((Store::map(&path)?, path))
 }
 
 /// LiFT's tensors, checked, with the shape they have.

@@ -23,6 +23,8 @@ mod pickle;
 mod progress;
 mod source;
 mod store;
+mod text;
+mod tokens;
 mod transformers;
 
 pub use convert::{ConvertError, Converted, Storage, convert};
@@ -38,5 +40,8 @@ pub use mini::{MINI_DINOV2, MINI_LIFT, MINI_NOTE};
 pub use net::stop_downloads_on;
 pub use open::open;
 pub use progress::{DownloadListener, set_download_listener, size_text};
-pub use source::{DINOV2_REPO, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, WeightsSource};
+pub use source::{
+    DINOV2_REPO, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, TOKENIZER_FILE, WeightsSource,
+};
 pub use store::{Store, WeightsError};
+pub use text::TextEncoder;

@@ -18,6 +18,9 @@ pub const HUB_FILE: &str = "model.safetensors";
 /// The settings' file of a model of transformers.
 pub(super) const CONFIG_FILE: &str = "config.json";
 
+/// The file with the vocabulary of a model of transformers that reads texts.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
 /// The flag that names the weights of a frame encoder other than DINOv2.
 pub(super) const ENCODER_FLAG: &str = "--encoder-weights";
 

@@ -99,14 +99,18 @@ impl TowerSettings {
 
     /// The activation that is named, if one is.
     fn activation(&self) -> Result<Option<Activation>, String> {
-        let Some(name) = &self.hidden_act else { return Ok(None) };
-        match name.as_str() {
-            "gelu" => Ok(Some(Activation::Gelu)),
-            "gelu_pytorch_tanh" | "gelu_new" => Ok(Some(Activation::GeluTanh)),
-            "quick_gelu" => Ok(Some(Activation::QuickGelu)),
-            other => Err(format!(
-                "its activation {other} is none of gelu, gelu_pytorch_tanh, gelu_new, quick_gelu"
-            )),
+        self.hidden_act.as_deref().map(activation).transpose()
+    }
+}
+
+/// An activation by transformers' name for it.
+pub(super) fn activation(name: &str) -> Result<Activation, String> {
+    match name {
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_pytorch_tanh" | "gelu_new" => Ok(Activation::GeluTanh),
+        "quick_gelu" => Ok(Activation::QuickGelu),
+        other => {
+            Err(format!("its activation {other} is none of gelu, gelu_pytorch_tanh, gelu_new, quick_gelu"))
         }
     }
 }

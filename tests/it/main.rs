@@ -22,6 +22,7 @@ mod recipes;
 mod search_command;
 mod server;
 mod supply;
+mod text_towers;
 mod torch_file;
 mod weights_command;
 mod weights_files;

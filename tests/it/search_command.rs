@@ -1,5 +1,11 @@
-//! `lift search` on the bundled clips.
+//! `lift search` on the bundled clips, and by words on a small random CLIP.
 
+use std::collections::{BTreeMap, HashMap};
+
+use lift::embed::word_vectors;
+use lift::weights::{Family, WeightsSource};
+
+use crate::common::data;
 use crate::env::{TestEnv, clip};
 
 /// The ids and scores of an answer in JSON lines.
@@ -91,4 +97,35 @@ fn what_cannot_be_searched_is_refused_with_its_remedy() {
     env.write("set/manifest.json", changed.to_string().as_bytes());
     let like = ["search", "set", "--like", door, "--model", "mini"];
     env.lift(&like).code(3).says(&["it was made with the lift", "--lift"]);
+}
+
+#[test]
+fn words_find_the_row_that_they_describe_and_other_features_are_refused() {
+    let env = TestEnv::new();
+    let folder = data("text/clip");
+    let named = Some((Family::named("clip").unwrap(), WeightsSource::File(folder.clone())));
+    let texts = ["a cat", "a dog", "a door opens"];
+    let words = word_vectors(&BTreeMap::new(), named, true, &texts).unwrap();
+    let ids = serde_json::to_string(&texts).unwrap();
+    let bytes: Vec<u8> = words.vectors.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let write = |name: &str, part: &str, width: usize| {
+        let shape = vec![bytes.len() / 4 / width, width];
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &bytes).unwrap();
+        let metadata = HashMap::from([("ids".to_owned(), ids.clone())]);
+        let file = safetensors::serialize([(part, view)], Some(metadata)).unwrap();
+        env.write(name, &file);
+    };
+    write("words.safetensors", "mean", words.width);
+    let weights = folder.to_str().unwrap();
+    let named = ["--encoder", "clip", "--encoder-weights", weights, "--text"];
+    let search = |args: &[&str]| env.lift(&[&["search"], args, &named[..], &["a dog"]].concat());
+    search(&["words.safetensors", "-o", "hits.jsonl"]).code(0);
+    let found = hits(&env, "hits.jsonl");
+    assert!(found[0].0 == "a dog" && (found[0].1 - 1.0).abs() < 1e-6 && found[1].1 < 0.999, "{found:?}");
+    // What the words are compared with.
+    search(&["words.safetensors", "--by", "odd"]).code(2).says(&["--by odd", "leave --by out"]);
+    search(&["words.safetensors", "--opposite"]).code(2);
+    env.lift(&["search", "words.safetensors", "--text", "a dog"]).code(3).says(&["--encoder clip or siglip"]);
+    write("frames.safetensors", "concat", words.width);
+    search(&["frames.safetensors"]).code(3).says(&["frames.safetensors", "--parts mean"]);
 }
