@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(
             message("lift+vjepa"),
             "representation `vjepa` needs a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, \
-             dynamic, odd, even, frames-mean and frames-concat are representations; there is concat, frames, clip"
+             dynamic, odd, even, mean, frames-mean and frames-concat are representations; there is concat, frames, clip"
         );
         let lift = parts().representation("lift").unwrap();
         assert!(!lift.has("c"));
