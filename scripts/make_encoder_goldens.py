@@ -65,4 +65,5 @@ def main():
         print(name, tuple(answer.shape), f"std {answer.std():.3f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

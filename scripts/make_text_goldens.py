@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Makes small text towers of CLIP, SigLIP and SigLIP 2 with tokenizers, and what transformers computes with them.
 
-    python3 scripts/make_text_goldens.py tests/data/text    # needs torch, transformers (5), tokenizers, sentencepiece, protobuf
+    python3 scripts/make_text_goldens.py tests/data/text    # needs torch, transformers (5), tokenizers, sentencepiece, protobuf, Pillow
 
 Each folder has a model with random weights in f16 (`model.safetensors`, the text tower alone), `config.json`, and a `tokenizer.json`
 of the kind that the model has on the hub, trained on the sentences below. `tokens.json` has the tokens of each of the 200 texts of
 `texts.json`, without the fill at the end. `features.safetensors` has `features (N, D)`: get_text_features of the first N texts, in f64
 from the same f16 weights. CLIP's is made with both values of eos_token_id that published settings have.
+
+Each run makes other pieces of CLIP's vocabulary, because the trainer of `tokenizers` breaks ties at random, and so other tokens and features
+of it. Everything else is the same in each run.
 """
 
 import base64
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import sentencepiece
 import torch
+from make_encoder_goldens import draw
 from safetensors.torch import save_file
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -58,13 +62,13 @@ EDGES = ["", " ", "   ", "a", "A", "?", "!!!", "...", "a cat", " a cat", "a cat 
 
 def texts():
     """200 texts: the edges, the sentences, and mixtures of their words."""
-    draw = random.Random(7)
+    rng = random.Random(7)
     words = " ".join(SENTENCES).split()
     all_texts = EDGES + SENTENCES
     while len(all_texts) < 200:
-        some = [draw.choice(words) for _ in range(draw.randint(1, 24))]
-        some = [word.upper() if draw.random() < 0.1 else word.title() if draw.random() < 0.1 else word for word in some]
-        all_texts.append(draw.choice([" ", " ", " ", ", ", "  ", "-"]).join(some))
+        some = [rng.choice(words) for _ in range(rng.randint(1, 24))]
+        some = [word.upper() if rng.random() < 0.1 else word.title() if rng.random() < 0.1 else word for word in some]
+        all_texts.append(rng.choice([" ", " ", " ", ", ", "  ", "-"]).join(some))
     return all_texts
 
 
@@ -121,14 +125,9 @@ def siglip2_tokenizer():
                             padding_side="right", model_max_length=64)
 
 
-def draw(model):
-    """Weights as large as trained ones, norms away from the identity, as f16 has them."""
-    generator = torch.Generator().manual_seed(11)
-    for name, parameter in model.named_parameters():
-        scale = 0.3 if parameter.dim() < 2 else 1.5 / parameter[0].numel() ** 0.5
-        parameter.data = scale * torch.randn(parameter.shape, generator=generator)
-        if "norm" in name and name.endswith("weight"):
-            parameter.data += 1
+def draw_in_half_precision(model):
+    draw(model)
+    for parameter in model.parameters():
         parameter.data = parameter.data.half().float()
 
 
@@ -162,7 +161,7 @@ def main():
     text = dict(hidden_size=24, intermediate_size=48, vocab_size=len(tokenizer), max_position_embeddings=77, **shape)
     text |= dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=2)
     model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).eval()
-    draw(model)
+    draw_in_half_precision(model)
     # Shorter texts are filled up to the longest one, as a batch is.
     batch = tokenizer(all_texts[:chosen], truncation=True, max_length=77, padding=True, return_tensors="pt")
     model.double()
@@ -199,7 +198,7 @@ def main():
         (folder / "tokens.json").write_text(json.dumps(short, separators=(",", ":")))
         text = dict(hidden_size=48 if name == "siglip" else 36, intermediate_size=64, vocab_size=vocabulary, max_position_embeddings=64, **shape)
         model = SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).eval()
-        draw(model)
+        draw_in_half_precision(model)
         answers = {"features": features(model.double(), filled[:chosen])}
         keep(folder, model, answers)
         print(name, vocabulary, f"std {answers['features'].std():.3f}")

@@ -16,8 +16,8 @@
 //! - [`kernels`]: the inner loops on the CPU
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
-//! - [`guard`], [`bicubic`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and position
-//!   tables; pictures into an MP4 file
+//! - [`guard`], [`bicubic`], [`vector`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and
+//!   position tables; lengths of vectors; pictures into an MP4 file
 //! - [`threads`]: how many threads compute what
 //!
 //! To add something new, copy one file and add one line to a list:
@@ -47,5 +47,6 @@ pub mod search;
 pub mod synth;
 pub mod threads;
 pub mod train;
+pub mod vector;
 pub mod video;
 pub mod weights;

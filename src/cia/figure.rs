@@ -107,11 +107,7 @@ impl<'a> Panel<'a> {
             scene.stroke(&[[at, area.y], [at, area.bottom()]], GRID, 1.0);
             scene.text(&tick.to_string(), [at, area.bottom() + 18.0], Anchor::Middle, SMALL);
         }
-        let mut dash = area.y;
-        while dash < area.bottom() {
-            scene.stroke(&[[x(50.0), dash], [x(50.0), (dash + 5.0).min(area.bottom())]], GREY, 1.4);
-            dash += 9.0;
-        }
+        scene.dashed([x(50.0), area.y], [x(50.0), area.bottom()], GREY, 1.4);
         scene.text("chance", [x(50.0), area.bottom() + 34.0], Anchor::Middle, SMALL);
         // The first representation is drawn last, so that its mean is on top.
         for (number, outcome) in self.outcomes.iter().enumerate().rev() {

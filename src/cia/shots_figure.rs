@@ -3,7 +3,7 @@
 //! The last point of a curve is the accuracy with all training videos. The thin bars are 95 % intervals over groups.
 
 use super::report::{BenchmarkReport, RepresentationScore};
-use crate::plot::palette::{GREY, GRID, INK, RULE, clip_colour, mix};
+use crate::plot::palette::{GREY, GRID, INK, RULE, WHITE, clip_colour, mix};
 use crate::plot::picture::{PictureError, PictureFormat};
 use crate::plot::scene::{Area, Scene};
 use crate::plot::sheet::{BODY, Entry, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH, legend};
@@ -13,7 +13,6 @@ use crate::plot::text::{self, Anchor};
 const HEIGHT: f64 = 300.0;
 /// Room for the numbers of the vertical axis.
 const NUMBERS: f64 = 40.0;
-const WHITE: [u8; 3] = [255; 3];
 
 /// A point of a curve: which tick it stands on, its accuracy and its interval.
 type Point = (usize, f64, [f64; 2]);
@@ -71,11 +70,7 @@ fn panel(scene: &mut Scene, dataset: &str, outcomes: &[&RepresentationScore], mu
         scene.stroke(&[[area.x, y], [area.right(), y]], GRID, 1.0);
         scene.text(&tick.to_string(), [area.x - 8.0, y + 4.5], Anchor::End, SMALL);
     }
-    let mut dash = area.x;
-    while dash < area.right() {
-        scene.stroke(&[[dash, at(50.0)], [(dash + 5.0).min(area.right()), at(50.0)]], GREY, 1.4);
-        dash += 9.0;
-    }
+    scene.dashed([area.x, at(50.0)], [area.right(), at(50.0)], GREY, 1.4);
     scene.text("chance", [area.x + 4.0, at(50.0) - 6.0], Anchor::Start, SMALL);
     for (number, tick) in ticks.iter().enumerate() {
         let x = area.x + (number as f64 + 0.5) * slot;

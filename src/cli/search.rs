@@ -16,7 +16,7 @@ use super::range::RangeArgs;
 use super::{Verbosity, report};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Manifest};
 use crate::embed::{self, EmbedSettings, Engine, ModelChoice};
 use crate::exit::{Exit, Fatal};
 use crate::files::{self, AtomicFile, FileError, display_path, display_text};
@@ -144,8 +144,13 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
         let row = search::row_of(&collection, by, id, args.opposite);
         queries.push(row.map_err(|error| wrong(&args.collection, error))?);
     }
-    queries.extend(embedded(args, &collection, by, verbosity.quiet)?);
-    queries.extend(words(args, compared.width(), verbosity.quiet)?);
+    let dataset = match Dataset::is_at(&args.collection) {
+        true => Some(Dataset::read(&args.collection)?),
+        false => None,
+    };
+    let manifest = dataset.as_ref().map(Dataset::manifest);
+    queries.extend(embedded(args, &collection, manifest, by, verbosity.quiet)?);
+    queries.extend(words(args, manifest, compared.width(), verbosity.quiet)?);
     let ids: Vec<String> = search::ids(&collection).into_iter().filter(|id| !args.id.contains(id)).collect();
     let limits = Limits { top: args.top, min_score: args.min_score };
     let query = search::unit_mean(&queries);
@@ -174,21 +179,23 @@ fn compared_part(args: &SearchArgs) -> Result<&str, Fatal> {
         (by, false) => Err(Fatal::usage(anyhow!(
             "--by {by}: words are compared with the part mean alone; leave --by out"
         ))),
-        // What eval-cia calls lift.
+        // `lift` is the benchmark's name for the whole embedding.
         ("all" | "concat", true) => Ok("lift"),
         (by, true) => Ok(by),
     }
 }
 
 /// The vectors of the words of --text, of the width `width` of the collection's rows.
-fn words(args: &SearchArgs, width: usize, quiet: bool) -> Result<Vec<Vec<f32>>, Fatal> {
+fn words(
+    args: &SearchArgs,
+    manifest: Option<&Manifest>,
+    width: usize,
+    quiet: bool,
+) -> Result<Vec<Vec<f32>>, Fatal> {
     if args.text.is_empty() {
         return Ok(vec![]);
     }
-    let models = match Dataset::is_at(&args.collection) {
-        true => Dataset::read(&args.collection)?.manifest().models.clone(),
-        false => Default::default(),
-    };
+    let models = manifest.map(|manifest| manifest.models.clone()).unwrap_or_default();
     let texts: Vec<&str> = args.text.iter().map(String::as_str).collect();
     let words = embed::word_vectors(&models, args.models.named_encoder(), args.models.offline(), &texts)?;
     if words.width != width {
@@ -213,6 +220,7 @@ fn words(args: &SearchArgs, width: usize, quiet: bool) -> Result<Vec<Vec<f32>>, 
 fn embedded(
     args: &SearchArgs,
     collection: &StoredParts,
+    manifest: Option<&Manifest>,
     by: &str,
     quiet: bool,
 ) -> Result<Vec<Vec<f32>>, Fatal> {
@@ -222,7 +230,7 @@ fn embedded(
     let parts: Vec<Part> = collection.own.keys().filter_map(|name| name.parse().ok()).collect();
     let compute = args.compute.settle(quiet)?;
     let choice = args.models.choice(&compute, quiet);
-    let request = request(args, collection, &choice, &parts, quiet)?;
+    let request = request(args, collection, manifest, &choice, &parts, quiet)?;
     let settings = EmbedSettings {
         request,
         parts: parts.clone(),
@@ -253,6 +261,7 @@ fn embedded(
 fn request(
     args: &SearchArgs,
     collection: &StoredParts,
+    manifest: Option<&Manifest>,
     choice: &ModelChoice,
     parts: &[Part],
     quiet: bool,
@@ -265,7 +274,7 @@ fn request(
         max_pixels: Some(args.limits.max_pixels),
         ..default
     };
-    if !Dataset::is_at(&args.collection) {
+    let Some(manifest) = manifest else {
         if !quiet {
             report::note(&format!(
                 "{} does not say which models made it; the query is embedded with those that the flags name",
@@ -273,9 +282,7 @@ fn request(
             ));
         }
         return Ok(request);
-    }
-    let dataset = Dataset::read(&args.collection)?;
-    let manifest = dataset.manifest();
+    };
     let setting = |name: &str| manifest.settings.get(name);
     request.sampling = match (setting("fps").and_then(|v| v.as_f64()), setting("frames")) {
         (Some(fps), _) => Sampling::Fps(fps),

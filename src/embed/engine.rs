@@ -15,6 +15,7 @@ use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Codes, Lift, LiftConfig, NoDropout};
 use crate::model::symmetry;
 use crate::rows::{Dims, Part};
+use crate::vector::{length, scale_to_unit};
 use crate::video::transform::Framing;
 use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
 
@@ -201,7 +202,7 @@ impl Engine {
                 }
                 if normalize {
                     let width = p.shape(frames, dims).last().copied().unwrap_or(1);
-                    values.chunks_exact_mut(width).for_each(unit_length);
+                    values.chunks_exact_mut(width).for_each(scale_to_unit);
                 }
                 Ok((p, values))
             })
@@ -266,7 +267,7 @@ fn mean(features: &[f32], width: usize) -> Vec<f32> {
     }
     let mut mean: Vec<f32> =
         sum.into_iter().map(|sum| (sum / (features.len() / width) as f64) as f32).collect();
-    unit_length(&mut mean);
+    scale_to_unit(&mut mean);
     mean
 }
 
@@ -323,19 +324,6 @@ fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
     let (store, config) = lift_store(choice, width)?;
     tracing::info!("LiFT {}: {config:?}", store.origin());
     Lift::load(config, &builder(&store)?).map_err(|e| unclear(&store, &e))
-}
-
-/// Scales a vector to length 1 (Euclidean, summed in f64); a zero vector stays zero.
-fn unit_length(v: &mut [f32]) {
-    let length = length(v);
-    if length > 0.0 {
-        v.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    }
-}
-
-/// The Euclidean length, summed in f64.
-fn length(v: &[f32]) -> f64 {
-    v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
 fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {

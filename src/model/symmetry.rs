@@ -1,7 +1,7 @@
 //! The parts of an embedding that keep and that change their sign when the clip runs backwards.
 //!
-//! The frames of the mirrored clip have the same features in reversed order, so its embedding costs one more pass of LiFT
-//! and no frame. With `e` the embedding of the clip and `r` that of its mirror, `even = (e + r)/2` and `odd = (e - r)/2`.
+//! The frames of the mirrored clip have the same features in reversed order, so its embedding needs one more pass of LiFT,
+//! over the same features. With `e` the embedding of the clip and `r` that of its mirror, `even = (e + r)/2` and `odd = (e - r)/2`.
 //! Halving and changing the sign are exact in f32, so `odd` of the mirror is `-odd` to the last bit, and `even` of the mirror
 //! is `even`. `even + odd` is `e` within one rounding of the larger of `e` and `r`.
 

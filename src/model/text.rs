@@ -9,6 +9,7 @@ use candle_transformers::models::siglip;
 
 use super::layers::{LayerNorm, Linear, activate, matmul, merge_heads, softmax};
 use crate::kernels::Activation;
+use crate::vector::scale_to_unit;
 
 /// How the tokens become a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,10 +233,7 @@ impl Block {
 /// # Errors
 /// If it is no vector of f32.
 pub fn unit(feature: &Tensor) -> Result<Vec<f32>> {
-    let values: Vec<f32> = feature.to_dtype(DType::F32)?.to_vec1()?;
-    let length = values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-    Ok(match length > 0.0 {
-        true => values.iter().map(|&value| (f64::from(value) / length) as f32).collect(),
-        false => values,
-    })
+    let mut values: Vec<f32> = feature.to_dtype(DType::F32)?.to_vec1()?;
+    scale_to_unit(&mut values);
+    Ok(values)
 }

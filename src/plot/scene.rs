@@ -163,6 +163,20 @@ impl Scene {
         self.shapes.push(Shape::Stroke { points: points.to_vec(), colour, width });
     }
 
+    /// Adds a dashed line, upright or level, from one point to another that is further down or to the right.
+    pub fn dashed(&mut self, from: [f64; 2], to: [f64; 2], colour: Rgb, width: f64) {
+        const DASH: f64 = 5.0;
+        const STEP: f64 = 9.0;
+        let mut at = from;
+        let axis = usize::from(from[0] == to[0]);
+        while at[axis] < to[axis] {
+            let mut end = at;
+            end[axis] = (at[axis] + DASH).min(to[axis]);
+            self.stroke(&[at, end], colour, width);
+            at[axis] += STEP;
+        }
+    }
+
     /// Adds the outline of an area.
     pub fn outline(&mut self, area: Area, colour: Rgb, width: f64) {
         let h = width / 2.0;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cia::representations::{Matrix, RepresentationError, StoredParts};
 use crate::embed::EmbeddedClip;
 use crate::rows::Part;
+use crate::vector::length;
 
 /// Why there is no query.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,7 @@ pub fn clip_parts(
 pub fn unit_mean(queries: &[Vec<f32>]) -> Vec<f32> {
     let mut mean = vec![0.0; queries.first().map_or(0, Vec::len)];
     for query in queries {
-        let length = query.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let length = length(query);
         let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
         mean.iter_mut().zip(query).for_each(|(mean, x)| *mean += f64::from(*x) * scale);
     }

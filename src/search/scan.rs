@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use crate::cia::representations::{Representation, RepresentationError};
+use crate::vector::length;
 
 /// Rows that a thread reads at a time.
 const BLOCK: usize = 256;
@@ -40,7 +41,6 @@ pub fn best(
     query: &[f32],
     limits: Limits,
 ) -> Result<Vec<Hit>, RepresentationError> {
-    let length = |row: &[f32]| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let own = length(query);
     let score = |row: &[f32]| {
         let product: f64 = row.iter().zip(query).map(|(x, q)| f64::from(*x) * f64::from(*q)).sum();

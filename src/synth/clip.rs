@@ -7,8 +7,9 @@
 use serde::Serialize;
 
 use super::draw::Draw;
+use super::geometry::{between, point_between};
 use super::kinds::PairKind;
-use super::motions::{Motion, between};
+use super::motions::Motion;
 use super::raster::{Canvas, Homography, Paint};
 use super::room::Room;
 use super::shapes::{outline, place};
@@ -108,8 +109,7 @@ impl SynthClip {
     /// The background and the clutter of the plain style.
     fn plain_canvas(&self, size: usize, time: f32) -> Canvas {
         let mut canvas = Canvas::new(size);
-        let pan =
-            (between([self.pan[0].0, self.pan[1].0], time), between([self.pan[0].1, self.pan[1].1], time));
+        let pan = point_between(self.pan, time);
         canvas.cover(Paint {
             texture: &self.background,
             projection: Homography::similarity(pan, 1.0, self.background_angle),

@@ -3,8 +3,9 @@
 use std::f32::consts::PI;
 
 use super::draw::Draw;
-use super::motions::{Motion, between};
-use super::raster::{Canvas, Homography, Paint, Point};
+use super::geometry::{Point, between};
+use super::motions::Motion;
+use super::raster::{Canvas, Homography, Paint};
 use super::shapes::{place, rectangle};
 use super::texture::{Contrast, Surface, Texture};
 

@@ -18,6 +18,7 @@ mod camera;
 mod clip;
 mod draw;
 mod encode;
+mod geometry;
 mod hinged;
 mod kinds;
 mod motions;

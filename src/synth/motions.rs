@@ -1,7 +1,8 @@
 //! Rigid objects that move: up, left, nearer, or clockwise.
 
 use super::draw::Draw;
-use super::raster::{Canvas, Homography, Paint, Point};
+use super::geometry::{Point, between, point_between};
+use super::raster::{Canvas, Homography, Paint};
 use super::shapes::{outline, place};
 use super::texture::{Contrast, Surface, Texture};
 
@@ -80,15 +81,9 @@ impl Rigid {
     }
 }
 
-/// The value at `progress` (0 to 1) on the way from the first to the second.
-pub fn between(ends: [f32; 2], progress: f32) -> f32 {
-    ends[0] + (ends[1] - ends[0]) * progress
-}
-
 impl Motion for Rigid {
     fn paint(&self, canvas: &mut Canvas, progress: f32) {
-        let [a, b] = self.centre;
-        let centre = (between([a.0, b.0], progress), between([a.1, b.1], progress));
+        let centre = point_between(self.centre, progress);
         self.body.paint(canvas, centre, between(self.scale, progress), between(self.angle, progress));
     }
 }

@@ -4,10 +4,8 @@
 //! and sampled four times along y, by the even-odd rule, so a polygon may be concave or cross itself.
 
 use super::camera::Camera;
+use super::geometry::Point;
 use super::texture::{LinearRgb, Texture};
-
-/// A point in the unit square of the picture.
-pub type Point = (f32, f32);
 
 /// Sub-scanlines per row.
 const ROWS: usize = 4;

@@ -5,8 +5,8 @@
 
 use super::camera::Camera;
 use super::draw::Draw;
-use super::motions::between;
-use super::raster::{Canvas, Homography, Paint, Point};
+use super::geometry::{Point, point_between};
+use super::raster::{Canvas, Homography, Paint};
 use super::shapes::{outline, place, rectangle};
 use super::texture::{Contrast, Surface, Texture};
 
@@ -51,7 +51,7 @@ impl Piece {
         };
         let inner = (draw.below(2) == 0).then(|| {
             let factor = draw.range(0.5, 0.9);
-            let towards = |p: &Point| (between([centre.0, p.0], factor), between([centre.1, p.1], factor));
+            let towards = |corner: &Point| point_between([centre, *corner], factor);
             let texture = Texture::random(draw, Surface::Background, contrast);
             (outer.iter().map(towards).collect(), texture)
         });

@@ -2,7 +2,7 @@
 
 use std::f32::consts::{FRAC_PI_2, TAU};
 
-use super::raster::Point;
+use super::geometry::Point;
 
 /// The outline of this noun; a disc for a noun that has none.
 pub fn outline(noun: &str) -> Vec<Point> {

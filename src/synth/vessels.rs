@@ -1,8 +1,9 @@
 //! Vessels: a liquid that rises in a glass, and an object that is put into a box.
 
 use super::draw::Draw;
-use super::motions::{Body, Motion, between};
-use super::raster::{Canvas, Homography, Paint, Point};
+use super::geometry::{Point, between};
+use super::motions::{Body, Motion};
+use super::raster::{Canvas, Homography, Paint};
 use super::shapes::rectangle;
 use super::texture::{Contrast, Surface, Texture};
 

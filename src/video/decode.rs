@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the pass left nothing open.
+    /// Whether the pass found every wanted frame and nothing went wrong.
     pub fn settled(&self, wants: &[Want]) -> bool {
         !self.lost && self.falls == 0 && self.failure.is_none() && wants.iter().all(|want| want.done)
     }
@@ -248,7 +248,7 @@ impl Pass<'_> {
         walk.report.fed += 1;
         walk.report.skipped += usize::from(skipped);
         if let Err(error) = decoder.send_packet(packet) {
-            memory(error)?;
+            memory(error, "decoding a picture")?;
             self.note_error(walk, error);
         }
         let any = self.receive(decoder, wants, walk, deliver);
@@ -318,7 +318,7 @@ impl Pass<'_> {
                 Ok(()) => {}
                 Err(FfError::Eof | FfError::Other { errno: libc::EAGAIN }) => return Ok(any),
                 Err(error) => {
-                    memory(error)?;
+                    memory(error, "decoding a picture")?;
                     self.note_error(walk, error);
                     failures += 1;
                     if failures > PATIENCE {

@@ -12,10 +12,10 @@ pub fn skip_unreferenced(decoder: &mut decoder::Video, skip: bool) {
     unsafe { (*decoder.as_mut_ptr()).skip_frame = discard };
 }
 
-/// Fails where memory ran out: that is no fault of the file.
-pub fn memory(error: FfError) -> Result<(), VideoError> {
+/// Fails if FFmpeg ran out of memory while it did `what`: that is no fault of the file.
+pub fn memory(error: FfError, what: &str) -> Result<(), VideoError> {
     if error == (FfError::Other { errno: libc::ENOMEM }) {
-        return Err(VideoError::Memory { what: "decoding a picture".into() });
+        return Err(VideoError::Memory { what: what.into() });
     }
     Ok(())
 }

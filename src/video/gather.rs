@@ -4,6 +4,7 @@ use ffmpeg_next::packet::Ref as _;
 use ffmpeg_next::{Error as FfError, Packet, ffi};
 
 use super::clock::Clock;
+use super::decoder::memory;
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
 use super::gif;
@@ -54,9 +55,7 @@ pub fn gather(demuxer: &mut Demuxer, of_index: bool) -> Result<Gathered, VideoEr
             Ok(Read::Video) => true,
             Ok(Read::Other) => false,
             Err(error) => {
-                if error == (FfError::Other { errno: libc::ENOMEM }) {
-                    return Err(VideoError::Memory { what: "reading its packets".into() });
-                }
+                memory(error, "reading its packets")?;
                 gathered.read_errors = Some(error);
                 broken += 1;
                 if error != FfError::InvalidData || broken > PATIENCE {

@@ -46,7 +46,7 @@ pub struct Groups<'a> {
     pub threads: usize,
 }
 
-/// What a thread tells.
+/// What a thread sends to the caller's.
 enum Message {
     /// The wanted frame at this place among those of the clip.
     Frame(usize, frame::Video),
@@ -55,8 +55,8 @@ enum Message {
 }
 
 impl Groups<'_> {
-    /// Decodes `wants` group by group and hands them to `deliver` in order. `None` where one thread is as good, or where a group did not
-    /// end as expected: then a pass over the whole is the judge. The second number is how many bytes the further demuxers read.
+    /// Decodes `wants` group by group and hands them to `deliver` in order. `None` where more threads would not be faster, or where a group
+    /// did not end as expected: then one pass over the whole decides. The second number is how many bytes the further demuxers read.
     ///
     /// # Errors
     /// Those of `deliver`.
@@ -84,7 +84,7 @@ impl Groups<'_> {
             let mut own = Some(demuxer);
             for _ in 0..threads {
                 let (own, sender, earlier, bytes) = (own.take(), sender.clone(), &earlier, &bytes);
-                let life = move || match own {
+                let work = move || match own {
                     Some(demuxer) => self.work(demuxer, shared, &sender),
                     None => {
                         let opened = Demuxer::open(self.path);
@@ -95,7 +95,7 @@ impl Groups<'_> {
                         bytes.fetch_add(demuxer.watch().bytes_read() as usize, Ordering::Relaxed);
                     }
                 };
-                if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, life) {
+                if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, work) {
                     tracing::debug!("no further thread to decode with: {error}");
                 }
             }
@@ -123,7 +123,7 @@ impl Groups<'_> {
         Ok(whole.then(|| (reports.into_values().collect(), bytes.into_inner() as u64)))
     }
 
-    /// The life of a thread: takes the next group until there is none, or one does not end as expected.
+    /// What each thread does: decodes one group after another, until there is none or one does not end as expected.
     fn work(&self, demuxer: &mut Demuxer, shared: &Shared, sender: &Sender<Message>) {
         while !shared.stop.load(Ordering::Relaxed) {
             let group = shared.next.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Counting by the index of an MP4 or MOV, without reading its pictures.
 //!
-//! The index (`moov`) has the place, size, time and flags of every packet. FFmpeg hands them on with the packets alone, so it is let read
-//! the packets from a file whose data (`mdat`) are zeros: nothing is read of the data, and FFmpeg's own rules (edit lists, discarded
+//! The index (`moov`) has the place, size, time and flags of every packet. FFmpeg gives them only
+//! with the packets. So FFmpeg reads the packets here, but gets zeros in place of the data (`mdat`): none of the data is read, and FFmpeg's own rules (edit lists, discarded
 //! packets) give the same times and flags. Files in fragments have no such index, and are read.
 
 use std::path::Path;

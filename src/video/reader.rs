@@ -69,7 +69,7 @@ pub struct Video {
     by_number: bool,
     /// The frames that come out, once they were counted.
     counted: Option<Counted>,
-    /// What reading has cost, but for the bytes that the demuxer in hand read.
+    /// What reading has cost, without the bytes that the present demuxer read.
     pub(super) work: Work,
 }
 
@@ -252,8 +252,8 @@ impl Video {
         };
         let certain = report.falls > 0 && report.skipped == 0;
         if !report.settled(&wants) && !certain && strategy != Strategy::Sequential {
-            // A jump can fail where walking does not, and so can a pass that skips: the walk from the start that skips nothing is the
-            // judge, and takes nothing for done.
+            // A pass that jumps or skips can fail where a walk does not. So the walk from the start, which skips nothing, decides, and
+            // looks for every wanted frame again.
             report = self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?;
         }
         if report.sought && report.falls == 0 && self.probed.index.never_reorders {
@@ -377,7 +377,7 @@ impl Video {
             let report =
                 Pass { demuxer, index, by, strategy, threads, max_pixels, skip, list_times, reopened }
                     .run(wants, deliver)?;
-            video.take_note(&report);
+            video.record(&report);
             Ok(report)
         };
         let Index { timed, carries_state, falls, .. } = self.probed.index;

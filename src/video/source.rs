@@ -160,7 +160,7 @@ impl Reader {
     /// Reads from the file, or gives zeros.
     fn give(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.blank.is_empty() {
-            return self.file.read(buffer);
+            return self.read_file(buffer);
         }
         let next = self.blank.partition_point(|part| part.end <= self.at);
         let start = self.blank.get(next).map_or(u64::MAX, |part| part.start);
@@ -172,22 +172,23 @@ impl Reader {
             most
         } else {
             self.file.seek(SeekFrom::Start(self.at))?;
-            self.file.read(buffer)?
+            self.read_file(buffer)?
         };
         self.at += given as u64;
         Ok(given)
+    }
+
+    /// Reads from the file, and counts the bytes.
+    fn read_file(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.file.read(buffer)?;
+        self.watch.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(bytes)
     }
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let before = self.at;
         let result = self.give(buffer);
-        if let Ok(bytes) = &result
-            && !self.blank.iter().any(|part| part.contains(&before))
-        {
-            self.watch.read.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Interrupted
         {

@@ -41,13 +41,13 @@ impl Video {
         let Some((reports, bytes)) = groups.run(&mut self.demuxer, wants, deliver)? else { return Ok(None) };
         self.work.bytes += bytes;
         for report in &reports {
-            self.take_note(report);
+            self.record(report);
         }
         Ok(Some(Report { sought: true, ..Report::default() }))
     }
 
-    /// Keeps what a pass tells of the video and of itself.
-    pub(super) fn take_note(&mut self, report: &Report) {
+    /// Adds a pass to the costs of this video, and its notes to the video's.
+    pub(super) fn record(&mut self, report: &Report) {
         self.work.packets += report.fed;
         self.work.skipped += report.skipped;
         for note in report.notes.sentences() {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::source::HubId;
 use super::{EncoderWeights, Store, WeightsError};
+use crate::kernels::Activation;
+use crate::model::text::TextKind;
 
 /// A family of frame encoders, by the name of its publication. [`FAMILIES`](super::FAMILIES) has them all.
 pub struct Family {
@@ -24,6 +26,8 @@ pub struct Family {
     pub(super) settings_file: Option<&'static str>,
     /// The small model inside the program, with its name in messages.
     pub(super) bundled: Option<(&'static str, &'static [u8])>,
+    /// The text tower beside the vision tower, if there is one.
+    pub(super) text: Option<TextFamily>,
     /// The flag that names other weights.
     pub(super) flag: &'static str,
     /// Whether a file holds such a model, by the names of its tensors.
@@ -32,6 +36,20 @@ pub struct Family {
     pub(super) load: fn(Store, &Path, Option<usize>) -> Result<EncoderWeights, WeightsError>,
     /// The model's tensors alone, checked, with its settings in the metadata. The number of heads may be unknown.
     pub(super) extract: fn(Store, &Path) -> Result<Store, WeightsError>,
+}
+
+/// What the text towers of a family have in common.
+pub(super) struct TextFamily {
+    /// How tokens become a feature.
+    pub(super) kind: TextKind,
+    /// What a file should be, in messages: with an article.
+    pub(super) model: &'static str,
+    /// Attention heads, if the settings do not say.
+    pub(super) heads: usize,
+    /// Between the layers of the MLP, if the settings do not say.
+    pub(super) activation: Activation,
+    /// Epsilon of every LayerNorm, if the settings do not say.
+    pub(super) norm_eps: f64,
 }
 
 impl Family {

@@ -9,12 +9,12 @@ use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 use super::check::{dims, divides, layers};
+use super::family::TextFamily;
 use super::load::text_store;
 use super::source::{CONFIG_FILE, ENCODER_FLAG, TOKENIZER_FILE};
 use super::tokens::Tokens;
 use super::transformers::activation;
 use super::{Family, Store, WeightsError, WeightsSource};
-use crate::kernels::Activation;
 use crate::model::cause;
 use crate::model::text::{TOKEN_TABLE, TextConfig, TextKind, TextTower, unit};
 
@@ -50,37 +50,6 @@ struct WholeSettings {
     text_config: Option<TextSettings>,
 }
 
-/// A shape, a default and a model's name differ by the family.
-struct Kind {
-    kind: TextKind,
-    model: &'static str,
-    heads: usize,
-    activation: Activation,
-    norm_eps: f64,
-}
-
-impl Kind {
-    fn of(family: &'static Family) -> Option<Self> {
-        match family.name {
-            "clip" => Some(Self {
-                kind: TextKind::Clip,
-                model: "the text tower of a CLIP with its projection, as transformers names its tensors",
-                heads: 8,
-                activation: Activation::QuickGelu,
-                norm_eps: 1e-5,
-            }),
-            "siglip" => Some(Self {
-                kind: TextKind::Siglip,
-                model: "the text tower of a SigLIP, as transformers names its tensors",
-                heads: 12,
-                activation: Activation::GeluTanh,
-                norm_eps: 1e-6,
-            }),
-            _ => None,
-        }
-    }
-}
-
 impl TextEncoder {
     /// Maps the file of a model, and reads its tokenizer and its settings.
     ///
@@ -92,7 +61,7 @@ impl TextEncoder {
         source: &WeightsSource,
         offline: bool,
     ) -> Result<Self, WeightsError> {
-        let Some(kind) = Kind::of(family) else {
+        let Some(text) = &family.text else {
             return Err(WeightsError::Unclear {
                 origin: format!("--encoder {family}"),
                 cause:
@@ -111,13 +80,13 @@ impl TextEncoder {
             )));
         }
         let settings = settings(family, &store, &file)?;
-        let config = config(&kind, &store, &settings)?;
+        let config = config(text, &store, &settings)?;
         let end = match settings.eos_token_id {
             Some(2) => EndToken::Largest,
             number => EndToken::Number(number.unwrap_or(49407)),
         };
         let bytes = beside(&store, &file, TOKENIZER_FILE, "what makes tokens of words")?;
-        let tokens = Tokens::read(&bytes, kind.kind, config.positions);
+        let tokens = Tokens::read(&bytes, text.kind, config.positions);
         let tokens = tokens.map_err(|cause| unclear(format!("the {TOKENIZER_FILE} beside it {cause}")))?;
         Ok(Self { store, config, tokens, end })
     }
@@ -242,12 +211,12 @@ fn settings(family: &Family, store: &Store, file: &Path) -> Result<TextSettings,
 }
 
 /// The tower's shape, its names and shapes checked.
-fn config(kind: &Kind, store: &Store, settings: &TextSettings) -> Result<TextConfig, WeightsError> {
-    let (model, flag) = (kind.model, ENCODER_FLAG);
+fn config(text: &TextFamily, store: &Store, settings: &TextSettings) -> Result<TextConfig, WeightsError> {
+    let (model, flag) = (text.model, ENCODER_FLAG);
     let [vocabulary, width] = dims(store, TOKEN_TABLE, model, flag)?;
     let [positions, _] = dims(store, "text_model.embeddings.position_embedding.weight", model, flag)?;
     let [hidden, _] = dims(store, "text_model.encoder.layers.0.mlp.fc1.weight", model, flag)?;
-    let output = match kind.kind {
+    let output = match text.kind {
         TextKind::Clip => dims::<2>(store, "text_projection.weight", model, flag)?[0],
         // candle-transformers knows no other; transformers gives it to models for larger pictures alone.
         TextKind::Siglip => width,
@@ -255,16 +224,16 @@ fn config(kind: &Kind, store: &Store, settings: &TextSettings) -> Result<TextCon
     let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
     let named = settings.hidden_act.as_deref().map(activation).transpose().map_err(unclear)?;
     let config = TextConfig {
-        kind: kind.kind,
+        kind: text.kind,
         vocabulary,
         positions,
         width,
         output,
         depth: layers(store, "text_model.encoder.layers."),
-        heads: settings.num_attention_heads.unwrap_or(kind.heads),
+        heads: settings.num_attention_heads.unwrap_or(text.heads),
         hidden,
-        activation: named.unwrap_or(kind.activation),
-        norm_eps: settings.layer_norm_eps.unwrap_or(kind.norm_eps),
+        activation: named.unwrap_or(text.activation),
+        norm_eps: settings.layer_norm_eps.unwrap_or(text.norm_eps),
     };
     divides(store, config.heads, width, "check text_config.num_attention_heads in its config.json")?;
     let ours = |name: &str| name.starts_with("text_model.") && !name.ends_with(".position_ids");

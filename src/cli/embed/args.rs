@@ -99,7 +99,8 @@ pub(super) struct OutputArgs {
     /// What to write, separated by commas: concat, static, dynamic, reversed, odd, even, reconstructed, frames, mean
     ///
     /// reversed is the embedding of the clip mirrored in time, odd the half of concat that changes its sign with the
-    /// direction of time, even the half that keeps it: one more pass of LiFT and no frame. frames and mean need no LiFT.
+    /// direction of time, and even the half that keeps it. They need one more pass of LiFT, over the same frames. frames
+    /// and mean need no LiFT.
     /// `lift help formats` has every part's shape.
     ///
     /// Example: --parts concat,frames

@@ -5,11 +5,12 @@
 
 use crate::kernels::Activation;
 use crate::model::Pictures;
+use crate::model::text::TextKind;
 use crate::model::vit::{HeadKind, VitOptions};
 use crate::video::transform::Framing;
 use crate::weights::EncoderWeights;
 use crate::weights::encoder::Location;
-use crate::weights::family::Family;
+use crate::weights::family::{Family, TextFamily};
 use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG};
 use crate::weights::transformers::{self, Tower};
 
@@ -23,6 +24,13 @@ pub(super) static FAMILY: Family = Family {
     revision: "refs/pr/15",
     settings_file: Some(CONFIG_FILE),
     bundled: None,
+    text: Some(TextFamily {
+        kind: TextKind::Clip,
+        model: "the text tower of a CLIP with its projection, as transformers names its tensors",
+        heads: 8,
+        activation: Activation::QuickGelu,
+        norm_eps: 1e-5,
+    }),
     flag: ENCODER_FLAG,
     recognises: |store| TOWER.recognises(store),
     load: |store, file, heads| TOWER.load(store, file, heads),

@@ -19,6 +19,7 @@ pub(super) static FAMILY: Family = Family {
     revision: "main",
     settings_file: None,
     bundled: Some(("bundled mini DINOv2", MINI_DINOV2)),
+    text: None,
     flag: FLAG,
     recognises: |store| {
         store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some()

@@ -4,11 +4,12 @@
 
 use crate::kernels::Activation;
 use crate::model::Pictures;
+use crate::model::text::TextKind;
 use crate::model::vit::{HeadKind, VitOptions};
 use crate::video::transform::Framing;
 use crate::weights::EncoderWeights;
 use crate::weights::encoder::Location;
-use crate::weights::family::Family;
+use crate::weights::family::{Family, TextFamily};
 use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG};
 use crate::weights::transformers::{self, Tower};
 
@@ -22,6 +23,13 @@ pub(super) static FAMILY: Family = Family {
     revision: "main",
     settings_file: Some(CONFIG_FILE),
     bundled: None,
+    text: Some(TextFamily {
+        kind: TextKind::Siglip,
+        model: "the text tower of a SigLIP, as transformers names its tensors",
+        heads: 12,
+        activation: Activation::GeluTanh,
+        norm_eps: 1e-6,
+    }),
     flag: ENCODER_FLAG,
     recognises: |store| TOWER.recognises(store),
     load: |store, file, heads| TOWER.load(store, file, heads),
