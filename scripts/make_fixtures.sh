@@ -74,6 +74,9 @@ for pass in 1 2; do
 done
 encode -i "$source" -c:v libvpx-vp9 -b:v 60k -g 10 -cpu-used 8 "$out/vp9.webm"
 encode -i "$source" -c:v mpeg4 -bf 2 -g 10 -q:v 2 "$out/mpeg4.avi"
+encode -i "$source" -c:v mpeg4 -bf 2 -g 10 -q:v 5 "$out/b_frames_mpeg4.mp4"
+encode -i "$source" -c:v libsvtav1 -preset 10 -crf 35 -g 25 "$out/layers_av1.mp4"
+encode -i "$out/b_frames.mp4" -c copy -movflags frag_keyframe+empty_moov+default_base_moof "$out/fragmented.mp4"
 
 # Pixel formats.
 encode -i "$source" $x264 -pix_fmt yuv422p10 -g 10 "$out/ten_bit_422.mp4"

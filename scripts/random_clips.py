@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Reads clips of random x264, x265, VP9 and AV1 settings in every way, and compares the frames with those of a full decoding.
+"""Reads clips of random x264, x265, VP9, AV1 and MPEG-4 settings in every way, and compares the frames with those of a full decoding.
 
     scripts/random_clips.py [--count 40] [--seed 1]
 
 Needs the program ffmpeg with these encoders, and cargo. The settings: lengths of groups, pyramids of B-frames, open groups, intra
-refresh, slices, fields, references; containers MP4, Matroska and TS. The comparison is a test of src/video/tests.rs.
+refresh, slices, fields, references; containers MP4 (in fragments too), Matroska and TS. The comparison is a test of src/video/tests.rs.
 """
 
 import argparse
@@ -48,6 +48,14 @@ def av1(r):
             str(r.choice([0, 16]))]
 
 
+def svt_av1(r):
+    return ["-c:v", "libsvtav1", "-preset", str(r.randint(8, 12)), "-crf", str(r.randint(35, 55)), "-g", str(r.choice([10, 25, 100]))]
+
+
+def mpeg4(r):
+    return ["-c:v", "mpeg4", "-q:v", str(r.randint(2, 12)), "-bf", str(r.randint(0, 4)), "-g", str(r.choice([8, 12, 25, 100]))]
+
+
 def join(options):
     return ":".join(f"{name}={value}" for name, value in options.items())
 
@@ -60,13 +68,15 @@ def main():
     r = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(args.count):
-            encoder = r.choice([x264, x264, x265, x265, vp9, av1])
+            encoder = r.choice([x264, x264, x264, x265, x265, x265, vp9, av1, svt_av1, mpeg4])
             kind = r.choice(["mp4", "mkv"] + (["ts"] if encoder in (x264, x265) else []))
             source = f"testsrc2=size=192x128:rate=25:duration={r.choice([2, 4])},noise=alls={r.choice([0, 8])}:allf=t,format=yuv420p"
             settings = encoder(r)
+            if kind == "mp4" and r.random() < 0.3:
+                settings += ["-movflags", r.choice(["frag_keyframe+empty_moov", "frag_keyframe", "frag_every_frame+default_base_moof"])]
             print(number, kind, *settings, flush=True)
             subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source, *settings,
-                            f"{folder}/{number:04}.{kind}"], check=True)
+                            f"{folder}/{number:04}.{kind}"], check=True, env={**os.environ, "SVT_LOG": "1"})
         test = ["cargo", "test", "--release", "--locked", "--lib", "clips_of_random_settings", "--", "--nocapture"]
         subprocess.run(test, check=True, cwd=ROOT, env={**os.environ, "LIFT_RANDOM_CLIPS": folder})
 

@@ -195,7 +195,8 @@ fn finishing(
     folder: &Path,
 ) -> Result<Vec<StageReport>> {
     let x = Tensor::from_slice(features, (1, plan.frames, width), &Device::Cpu)?;
-    let dims = Dims { frames: Some(plan.frames), width: lift.config().latent, features: width };
+    let dims =
+        Dims { frames: Some(plan.frames), width: lift.config().latent, features: width, ..Dims::default() };
     let (mut lifting, mut writing) = (vec![], vec![]);
     for _ in 0..plan.repeat {
         let start = Instant::now();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::range::KeyframesArgs;
 use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files;
@@ -25,6 +26,8 @@ pub(super) struct InfoArgs {
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    key: KeyframesArgs,
 }
 
 /// A file in the output of `--json`.
@@ -48,7 +51,7 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
     }
     let mut exit = Exit::Success;
     for (i, input) in inputs.iter().enumerate() {
-        let seen = look(&input.path);
+        let seen = look(&input.path, args.key.keyframes);
         if let Err(error) = &seen {
             report::error(&format!("{}: {error}", display_path(&input.path)));
             exit = Exit::SomeFailed;
@@ -66,10 +69,12 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
 /// The properties, the sample, and the bytes read.
 type Seen = (VideoInfo, Vec<usize>, u64);
 
-fn look(path: &Path) -> Result<Seen, VideoError> {
+fn look(path: &Path, keyframes: bool) -> Result<Seen, VideoError> {
     let mut video = Video::open(path)?;
-    let sample = video.sample(&Request::default())?;
-    Ok((video.info().clone(), sample, video.work().bytes))
+    let sample = video.sample(&Request { keyframes, ..Request::default() })?;
+    let mut info = video.info().clone();
+    info.notes.extend(sample.key_notes());
+    Ok((info, sample.indices, video.work().bytes))
 }
 
 fn json(path: &Path, seen: &Result<Seen, VideoError>) -> String {

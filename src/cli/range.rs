@@ -1,4 +1,4 @@
-//! The range of a clip, shared by the commands that read a part of a video.
+//! The range of a clip and its key frames, shared by the commands that read a part of a video.
 
 use clap::Args;
 
@@ -27,6 +27,18 @@ pub(super) struct RangeArgs {
     /// Example: --range-by fps
     #[arg(long, value_enum, value_name = "RULE", default_value_t = RangeBy::Time)]
     pub(super) range_by: RangeBy,
+}
+
+/// Key frames in place of exact frames.
+#[derive(Debug, Args)]
+pub(super) struct KeyframesArgs {
+    /// Take the nearest key frame in place of each frame: much faster for videos of minutes, no use for seconds
+    ///
+    /// A key frame is decoded by itself, so nothing else of the video is decoded. Other frames give another embedding: compare rows
+    /// that were made with this flag with each other only. A video has a key frame every few seconds, so a clip of seconds would
+    /// repeat one or two. A clip or window of which fewer than 2 different frames would remain keeps its exact frames, with a note.
+    #[arg(long)]
+    pub(super) keyframes: bool,
 }
 
 impl RangeArgs {

@@ -289,6 +289,7 @@ fn request(
         (None, Some(frames)) => frames.as_u64().map_or(Sampling::All, |n| Sampling::Count(n as usize)),
         (None, None) => request.sampling,
     };
+    request.keyframes = setting("keyframes").and_then(|v| v.as_bool()).unwrap_or(false);
     request.reverse = setting("reverse").and_then(|v| v.as_bool()).unwrap_or(false);
     let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
     let (_, models) = choice.describe(parts, fixed)?;

@@ -107,7 +107,8 @@ impl Manifest {
     /// # Errors
     /// If it names an unknown part. The caller adds the path.
     pub fn layout(&self) -> Result<(Vec<Part>, Dims), String> {
-        let mut dims = Dims::default();
+        let key_frames = self.settings.get("keyframes") == Some(&Value::Bool(true));
+        let mut dims = Dims { key_frames, ..Dims::default() };
         let mut parts = Vec::new();
         for PartShape { name, shape } in &self.parts {
             let part: Part = name.parse()?;
@@ -228,6 +229,7 @@ mod tests {
         now.models.get_mut("dinov2").unwrap().from = "elsewhere".into();
         assert_eq!(there.differences(&now), Vec::<String>::new());
         now.settings.insert("frames".into(), 8.into());
+        now.settings.insert("keyframes".into(), true.into());
         now.inputs.count = 4;
         now.shard = Some(ShardOf { index: 0, count: 2, inputs: 1 });
         let said = there.differences(&now).join("\n");
@@ -235,6 +237,7 @@ mod tests {
             "settings.frames: 16 there, 8 now",
             "inputs.count: 3 there, 4 now",
             "shard.count: nothing there, 2 now",
+            "settings.keyframes: nothing there, true now",
         ] {
             assert!(said.contains(piece), "{piece} in {said}");
         }
@@ -245,7 +248,7 @@ mod tests {
     fn it_reads_back_and_its_parts_give_the_sizes_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("manifest.json");
-        let dims = Dims { frames: Some(16), width: 5, features: 7 };
+        let dims = Dims { frames: Some(16), width: 5, features: 7, key_frames: false };
         let parts = [Part::Concat, Part::Frames];
         let manifest = manifest().with_parts(&parts, dims);
         manifest.write(&path).unwrap();

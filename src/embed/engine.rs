@@ -59,7 +59,7 @@ impl ModelChoice {
         let encoder = self.load_encoder()?;
         let described = digest(encoder.store(), encoder.settings());
         let mut models = BTreeMap::from([(self.family.to_string(), described)]);
-        let mut dims = Dims { frames, width: 0, features: encoder.config().output };
+        let mut dims = Dims { frames, features: encoder.config().output, ..Dims::default() };
         if needs_lift(parts) {
             let (store, config) = lift_store(self, dims.features)?;
             dims.width = config.latent;
@@ -166,7 +166,7 @@ impl Engine {
     /// The sizes of the parts; `frames` is the number of frames of every clip, if it is fixed.
     pub fn dims(&self, frames: Option<usize>) -> Dims {
         let width = self.lift.as_ref().map_or(0, |l| l.config().latent);
-        Dims { frames, width, features: self.encoder.width() }
+        Dims { frames, width, features: self.encoder.width(), ..Dims::default() }
     }
 
     /// The parts of one clip from its features `(T, D)`, row-major.

@@ -45,6 +45,7 @@ fn rows(
 ) -> Result<Vec<Row>, StageError> {
     let row = |frames: usize, features: Vec<f32>| {
         let clip = ClipMeta::new(input, Some(info.video.fps), Some(info.video.duration));
+        let clip = ClipMeta { key_frames: info.key_frames.first().copied(), ..clip };
         let parts = engine.finish(features, &settings.parts, settings.normalize)?;
         Ok(Row { clip, window: None, frames, parts })
     };
@@ -58,6 +59,7 @@ fn rows(
         let mut row = row(slots.len(), part)?;
         row.clip.id = format!("{}#{number}", input.id);
         (row.clip.start, row.clip.end) = (Some(*start), Some(*end));
+        row.clip.key_frames = info.key_frames.get(number).copied();
         Ok(Row { window: Some(number), ..row })
     };
     windows.map(window).collect()

@@ -44,6 +44,9 @@ pub struct CompanionRow {
 const COLUMNS: [&str; 12] =
     ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"];
 
+/// The column that stands behind them in the companion of a run with `--keyframes`.
+const KEY_FRAMES: &str = "key_frames";
+
 /// The values of [`COLUMNS`] in one line; those that do not apply are empty.
 type Cells<Text> = (
     usize,
@@ -85,14 +88,17 @@ impl CompanionRow {
 pub(crate) struct CompanionWriter {
     csv: csv::Writer<BufWriter<AtomicFile>>,
     path: PathBuf,
+    key_frames: bool,
 }
 
 impl CompanionWriter {
-    pub(crate) fn new(file: AtomicFile) -> Result<Self, FileError> {
+    /// Begins a companion, with the column for key frames or without it.
+    pub(crate) fn new(file: AtomicFile, key_frames: bool) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
-        csv.write_record(COLUMNS).map_err(|e| FileError::write(&path, e.into()))?;
-        Ok(Self { csv, path })
+        let columns = COLUMNS.into_iter().chain(key_frames.then_some(KEY_FRAMES));
+        csv.write_record(columns).map_err(|e| FileError::write(&path, e.into()))?;
+        Ok(Self { csv, path, key_frames })
     }
 
     pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), FileError> {
@@ -111,11 +117,15 @@ impl CompanionWriter {
             stage.as_deref(),
             error.as_deref(),
         );
-        self.csv.serialize(cells).map_err(|e| FileError::write(&self.path, e.into()))
+        let written = match self.key_frames {
+            true => self.csv.serialize((cells, clip.key_frames)),
+            false => self.csv.serialize(cells),
+        };
+        written.map_err(|e| FileError::write(&self.path, e.into()))
     }
 
     pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
-        let Self { csv, path } = self;
+        let Self { csv, path, .. } = self;
         let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
         AtomicFile::from_buffer(buffer)
     }
@@ -138,15 +148,20 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
         let found = header.iter().position(|column| column == name);
         *place = found.ok_or_else(|| fail(format!("it has no column '{name}'")))?;
     }
+    // Only a run with --keyframes has it.
+    let key_place = header.iter().position(|column| column == KEY_FRAMES);
     let line = |record: Result<csv::StringRecord, String>| {
         let record = record?;
         let cells = places.iter().filter_map(|&at| record.get(at)).collect::<csv::StringRecord>();
+        let wrong = |e: &dyn std::fmt::Display| match record.position() {
+            Some(position) => format!("line {}: {e}", position.line()),
+            None => e.to_string(),
+        };
         let (index, row, id, file, status, frames, fps, duration, start, end, stage, error) =
-            cells.deserialize::<Cells<String>>(None).map_err(|e| match record.position() {
-                Some(position) => format!("line {}: {e}", position.line()),
-                None => e.to_string(),
-            })?;
-        let clip = ClipMeta { index, id, path: file.into(), start, end, fps, duration };
+            cells.deserialize::<Cells<String>>(None).map_err(|e| wrong(&e))?;
+        let key_frames = key_place.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
+        let key_frames = key_frames.map(str::parse).transpose().map_err(|e| wrong(&e))?;
+        let clip = ClipMeta { index, id, path: file.into(), start, end, fps, duration, key_frames };
         Ok(CompanionRow { clip, row, status, frames, stage, error })
     };
     reader
@@ -183,8 +198,9 @@ mod tests {
     use crate::rows::Part;
 
     fn written(rows: &[CompanionRow], data: &Path) {
-        let mut writer =
-            CompanionWriter::new(AtomicFile::create(&companion_path(data), true).unwrap()).unwrap();
+        let file = AtomicFile::create(&companion_path(data), true).unwrap();
+        let key_frames = rows.iter().any(|row| row.clip.key_frames.is_some());
+        let mut writer = CompanionWriter::new(file, key_frames).unwrap();
         for row in rows {
             writer.push(row).unwrap();
         }
@@ -216,6 +232,29 @@ mod tests {
             lines.next(),
             Some("0,,bad 0,bad 0.mp4,failed,,,,,,open,\"no such file, \"\"really\"\"\"")
         );
+    }
+
+    #[test]
+    fn a_run_of_key_frames_has_a_column_for_their_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("x.npy");
+        let mut rows = vec![
+            CompanionRow::embedded(&row(0, 3, &[]), 0),
+            CompanionRow::failed(&failure(1)),
+            CompanionRow::embedded(&row(2, 3, &[]), 1),
+        ];
+        (rows[0].clip.key_frames, rows[2].clip.key_frames) = (Some(3), Some(0));
+        written(&rows, &data);
+        assert_eq!(read_companion(&data).unwrap().unwrap(), rows);
+        let text = std::fs::read_to_string(companion_path(&data)).unwrap();
+        assert!(
+            text.starts_with(
+                "index,row,id,path,status,frames,fps,duration,start,end,stage,error,key_frames\n"
+            )
+        );
+        std::fs::write(companion_path(&data), text.replace(",,3\n", ",,three\n")).unwrap();
+        let error = read_companion(&data).unwrap_err().to_string();
+        assert!(error.contains("line "), "{error}");
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub fn join(files: &[PathBuf], destination: &Destination, overwrite: bool) -> Re
         return Err(FileError::Usage("nothing to join: name files of rows".into()));
     };
     let mut table = read(first, None, None)?;
-    let layout = layout(&table)?;
+    let mut layout = layout(&table)?;
+    layout.1.key_frames = tell_key_frames(files)?;
     let mut output = Prepared::new(destination, &layout.0, overwrite)?.start(layout.1)?;
     let mut ids = HashMap::new();
     let mut index = 0;
@@ -42,6 +43,17 @@ pub fn join(files: &[PathBuf], destination: &Destination, overwrite: bool) -> Re
         }
     }
     output.finish()
+}
+
+/// Whether the companion of any of the files says of its rows how many different key frames they are made of.
+fn tell_key_frames(files: &[PathBuf]) -> Result<bool, FileError> {
+    for path in files {
+        let rows = read_companion(path)?.unwrap_or_default();
+        if rows.iter().any(|row| row.clip.key_frames.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.
@@ -64,7 +76,8 @@ fn layout(table: &Table) -> Result<Parts, FileError> {
 }
 
 fn check_layout(first: &Path, expected: &Parts, table: &Table) -> Result<(), FileError> {
-    let here = layout(table)?;
+    let mut here = layout(table)?;
+    here.1.key_frames = expected.1.key_frames;
     if here == *expected {
         return Ok(());
     }

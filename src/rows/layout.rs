@@ -24,6 +24,11 @@ impl Layout {
         Self { parts, dims, one_shape, first: None }
     }
 
+    /// Whether the rows say how many different key frames they are made of.
+    pub(crate) fn key_frames(&self) -> bool {
+        self.dims.key_frames
+    }
+
     /// The shape of a part in one row; before the first row of a run whose `T` is open, `T` counts as 0.
     pub(crate) fn shape(&self, part: Part) -> Vec<usize> {
         part.shape(self.frames().unwrap_or(0), self.dims)

@@ -129,7 +129,7 @@ impl FromStr for Part {
     }
 }
 
-/// The sizes that the models and the flags fix for a whole run.
+/// What the models and the flags fix for the rows of a whole run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dims {
     /// `T` where it is fixed (`--frames N`); `None` where each clip has its own (`--frames all`, `--fps`).
@@ -138,6 +138,8 @@ pub struct Dims {
     pub width: usize,
     /// `D`: the width of a frame's feature.
     pub features: usize,
+    /// Whether the rows say how many different key frames they are made of (`--keyframes`).
+    pub key_frames: bool,
 }
 
 impl Dims {
@@ -178,6 +180,10 @@ pub struct ClipMeta {
     pub fps: Option<f64>,
     /// The video's duration in seconds; `None` if unknown.
     pub duration: Option<f64>,
+    /// Of a run with `--keyframes`, how many different key frames were taken; 0 if exact frames were. `None` in any other run, and of
+    /// a clip that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_frames: Option<usize>,
 }
 
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -188,7 +194,7 @@ impl ClipMeta {
     /// The description of an input; `fps` and `duration` are what its file says, if it could be read.
     pub fn new(input: &Input, fps: Option<f64>, duration: Option<f64>) -> Self {
         let Input { index, id, path, start, end } = input.clone();
-        Self { index, id, path, start, end, fps, duration }
+        Self { index, id, path, start, end, fps, duration, key_frames: None }
     }
 
     /// The path as outputs write it.
@@ -219,7 +225,11 @@ impl ClipMeta {
             map.serialize_entry("frames", &frames)?;
         }
         map.serialize_entry("fps", &known(self.fps))?;
-        map.serialize_entry("duration", &known(self.duration))
+        map.serialize_entry("duration", &known(self.duration))?;
+        match self.key_frames {
+            Some(key_frames) => map.serialize_entry("key_frames", &key_frames),
+            None => Ok(()),
+        }
     }
 }
 
@@ -288,7 +298,7 @@ mod tests {
 
     #[test]
     fn shapes_follow_the_letters() {
-        let dims = Dims { frames: None, width: 5, features: 7 };
+        let dims = Dims { width: 5, features: 7, ..Dims::default() };
         assert_eq!(Part::Concat.shape(3, dims), [10]);
         assert_eq!(Part::Dynamic.shape(3, dims), [5]);
         assert_eq!(Part::Reconstructed.shape(3, dims), [3, 7]);

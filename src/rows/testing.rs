@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::rows::{ClipMeta, Dims, Failure, Part, Row};
 
 /// Small sizes: `T = 3, W = 2, D = 4`.
-pub const DIMS: Dims = Dims { frames: Some(3), width: 2, features: 4 };
+pub const DIMS: Dims = Dims { frames: Some(3), width: 2, features: 4, key_frames: false };
 
 /// A row of `frames` frames whose values differ from part to part, row to row and place to place.
 pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
@@ -23,6 +23,7 @@ pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
         end: Some(1.5),
         fps: Some(12.5),
         duration: Some(2.0 + index as f64),
+        key_frames: None,
     };
     Row { clip, window: None, frames, parts: parts.iter().map(|&p| (p, values(p))).collect() }
 }

@@ -53,7 +53,7 @@ impl Prepared {
             None => Box::new(JsonlWriter::stdout()),
             Some((data, beside)) => {
                 paths = Some((data.target().to_path_buf(), beside.target().to_path_buf()));
-                companion = Some(CompanionWriter::new(beside)?);
+                companion = Some(CompanionWriter::new(beside, layout.key_frames())?);
                 format.0.writer(data, &layout)?
             }
         };

@@ -5,12 +5,19 @@
 
 use ffmpeg_next::codec::Id;
 
+use super::av1::Sequence;
+
+/// The type of a B-picture of MPEG-4 Part 2.
+const B_PICTURE: u8 = 2;
+
 /// How the packets of a stream are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syntax {
     codec: Id,
     /// Bytes of the length in front of each NAL unit (MP4, Matroska); `None` where start codes separate them.
     length_bytes: Option<usize>,
+    /// How the frames of AV1 are written, where that is known.
+    sequence: Option<Sequence>,
 }
 
 impl Syntax {
@@ -23,7 +30,17 @@ impl Syntax {
             [1, rest @ ..] if codec == Id::HEVC => rest.get(20).map(|byte| usize::from(byte & 3) + 1),
             _ => None,
         };
-        Self { codec, length_bytes }
+        let sequence = if codec == Id::AV1 { Sequence::of_record(extradata) } else { None };
+        Self { codec, length_bytes, sequence }
+    }
+
+    /// Takes over what the packet says of those that follow: a header of AV1.
+    pub fn follow(&mut self, packet: &[u8]) {
+        if self.codec == Id::AV1
+            && let Some(sequence) = Sequence::of_packet(packet)
+        {
+            self.sequence = sequence;
+        }
     }
 
     /// Whether the packet holds no picture of its own: nothing but delimiters, parameters or messages of H.264, or a reference
@@ -51,11 +68,15 @@ impl Syntax {
             && self.nal_units(packet).map_while(|unit| unit).any(|unit| unit[0] & 0x1f == IDR_SLICE)
     }
 
-    /// Whether no other picture refers to the one in the packet, as the head of its first slice says: `nal_ref_idc` of H.264 (7.4.1), or
-    /// a sub-layer non-reference picture of HEVC (H.265, table 7-1). False for any other codec.
+    /// Whether no other picture refers to the one in the packet: of H.264 and HEVC as the head of its first slice says (`nal_ref_idc`,
+    /// H.264 7.4.1; a sub-layer non-reference picture, H.265 table 7-1), a frame of AV1 that refreshes no reference, a lone
+    /// B-picture of MPEG-4 Part 2. False for any other codec.
     pub fn is_unreferenced(&self, packet: &[u8]) -> bool {
-        if !self.tells_unreferenced() {
-            return false;
+        match self.codec {
+            Id::H264 | Id::HEVC => {}
+            Id::AV1 => return self.sequence.is_some_and(|sequence| sequence.is_unreferenced(packet)),
+            Id::MPEG4 => return self.pictures(packet).take(2).eq([B_PICTURE]),
+            _ => return false,
         }
         let slice = |unit: &[u8]| match self.codec {
             Id::H264 => matches!(unit[0] & 0x1f, 1..=5).then_some(unit[0] & 0x60 == 0),
@@ -67,16 +88,29 @@ impl Syntax {
         self.nal_units(packet).map_while(|unit| unit).find_map(slice).unwrap_or(false)
     }
 
-    /// Whether [`Syntax::is_unreferenced`] can tell.
-    pub fn tells_unreferenced(&self) -> bool {
+    /// Whether the decoder itself leaves a picture out that nothing refers to. Another decoder must not get its packet.
+    pub fn decoder_skips(&self) -> bool {
         matches!(self.codec, Id::H264 | Id::HEVC)
     }
 
     /// How many B-pictures of MPEG-4 Part 2 the packet holds.
     pub fn b_pictures(&self, packet: &[u8]) -> usize {
+        self.pictures(packet).filter(|&kind| kind == B_PICTURE).count()
+    }
+
+    /// Whether the packet holds several pictures of MPEG-4 Part 2: the decoder then keeps one for the next packet.
+    pub fn is_packed(&self, packet: &[u8]) -> bool {
+        self.pictures(packet).nth(1).is_some()
+    }
+
+    /// The types of the pictures of MPEG-4 Part 2 in the packet.
+    fn pictures(&self, packet: &[u8]) -> impl Iterator<Item = u8> {
+        let packet = if self.codec == Id::MPEG4 { packet } else { &[] };
         // A picture begins with this start code; the next two bits are its type.
-        let is_b = |bytes: &&[u8]| matches!(bytes, [0, 0, 1, 0xb6, kind] if kind >> 6 == 2);
-        if self.codec == Id::MPEG4 { packet.windows(5).filter(is_b).count() } else { 0 }
+        packet.windows(5).filter_map(|bytes| match bytes {
+            [0, 0, 1, 0xb6, kind] => Some(kind >> 6),
+            _ => None,
+        })
     }
 
     /// Whether a JPEG picture has an application segment that its colours may depend on (Adobe's, Pegasus's).
@@ -261,6 +295,9 @@ mod tests {
         let mpeg4 = Syntax::new(Id::MPEG4, &[]);
         let packed = [0, 0, 1, 0xb6, 0x50, 9, 9, 0, 0, 1, 0xb6, 0x90, 9];
         assert_eq!(mpeg4.b_pictures(&packed), 1);
+        assert!(mpeg4.is_packed(&packed) && !mpeg4.is_unreferenced(&packed));
+        assert!(mpeg4.is_unreferenced(&packed[7..]) && !mpeg4.is_packed(&packed[7..]));
+        assert!(!mpeg4.is_unreferenced(&packed[..7]));
         assert_eq!(Syntax::new(Id::H264, &[]).b_pictures(&packed), 0);
     }
 

@@ -72,13 +72,16 @@ pub fn still_picture(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Where the data of the pictures and sounds (`mdat`) of an MP4 lie, if its one index (`moov`) names all of them and every box
-/// at the top is whole.
+/// Where the data of the pictures and sounds (`mdat`) of an MP4 lie, if it has an index (`moov`) and every box at the top is whole.
 #[must_use]
 pub fn media_data(path: &Path) -> Option<Vec<Range<u64>>> {
-    top_boxes(path)
-        .filter(|top| top.sizes == Sizes::Whole && top.index && !top.fragmented)
-        .map(|top| top.data)
+    top_boxes(path).filter(|top| top.sizes == Sizes::Whole && top.index).map(|top| top.data)
+}
+
+/// Whether parts of the index of an MP4 lie beside its samples (`moof`).
+#[must_use]
+pub fn is_fragmented(path: &Path) -> bool {
+    top_boxes(path).is_some_and(|top| top.fragmented)
 }
 
 /// What the boxes at the top of an MP4 show.

@@ -3,7 +3,7 @@
 //! A frame is identified by its presentation time, so it does not matter where decoding began, as long as it began at a key
 //! frame that is both decoded and shown no later than the frame (in an open GOP the frames shown before the key frame
 //! refer to the group before it). A **pass** walks the packets from the start and, where the next wanted frame's key
-//! frame lies ahead by more than a seek costs, jumps to it. After a jump every packet must be the one that the index has
+//! frame lies so far ahead that a seek costs less ([`super::costs`]), jumps to it. After a jump every packet must be the one that the index has
 //! at that place, or the pass gives up and the caller walks from the start: seeking can cost time, never a frame.
 //!
 //! A pass that skips tells the decoder not to decode a picture that is not wanted and that no other picture refers to. What such a
@@ -14,6 +14,7 @@
 use ffmpeg_next::{Error as FfError, Packet, decoder, frame};
 
 use super::bitstream::Syntax;
+use super::costs::Costs;
 use super::decoder::{is_intra, judge, memory, skip_unreferenced};
 use super::demux::{Demuxer, Read};
 use super::error::VideoError;
@@ -31,10 +32,6 @@ pub enum Strategy {
     /// A jump whenever a later key frame serves.
     Seek,
 }
-
-/// What a jump costs, counted in decoded frames: the container's seek, the emptied pipeline, and reading up to the key
-/// frame. Where skipping saves fewer frames than this, decoding on is cheaper.
-const SEEK_COST: usize = 24;
 
 /// The most reference pictures that H.264 keeps (A.3.1): after so many packets those from before a cut are forgotten.
 const MOST_REFERENCES: usize = 16;
@@ -66,8 +63,8 @@ pub enum By {
 pub struct Report {
     /// A jump ended at packets that are not those of the index.
     pub lost: bool,
-    /// The pass left frames out by a jump.
-    pub sought: bool,
+    /// The pass left frames out by a jump, so the decoder may ask for pictures that were not decoded.
+    pub jumped: bool,
     /// Packets that were given to the decoder.
     pub fed: usize,
     /// Packets among them whose picture it was told not to decode, because it is not wanted and no other picture refers to it.
@@ -104,6 +101,10 @@ pub struct Pass<'a> {
     pub max_pixels: Option<u64>,
     /// Do not decode pictures that are not wanted and that no other picture refers to.
     pub skip: bool,
+    /// The wanted frames are key frames, and each is to be decoded by itself ([`super::alone`]).
+    pub alone: bool,
+    /// What decoding and seeking cost.
+    pub costs: Costs,
     /// Write every frame's time into the report.
     pub list_times: bool,
     /// The demuxer is newly opened and repeats the packets of the index; one that sought has to show that it does.
@@ -111,9 +112,9 @@ pub struct Pass<'a> {
 }
 
 /// Where the walk is.
-struct Walk {
+pub(super) struct Walk {
     /// Decode position of the next packet.
-    position: usize,
+    pub(super) position: usize,
     /// Time of the key frame the walk began at: what is shown earlier does not count.
     since: i64,
     /// Key (time or number, as frames are told) of the last frame that came out.
@@ -132,17 +133,24 @@ struct Walk {
     without_picture: bool,
     /// The stream may refer to pictures from before the start, or before a join: at a key frame, and for so many packets.
     cut: Option<usize>,
-    /// The pass jumped: the decoder may ask for pictures that were only skipped.
-    jumped: bool,
+    /// A packet held several pictures: the decoder gives them out with later packets, so all of these are needed.
+    packed: bool,
     /// How the packets are to be read.
     syntax: Syntax,
     codec: String,
     /// The decoder's log.
     log: ContextLog,
-    report: Report,
+    pub(super) report: Report,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    /// A pass with one thread that skips nothing.
+    pub fn new(demuxer: &'a mut Demuxer, index: &'a Index, by: By, strategy: Strategy, costs: Costs) -> Self {
+        let (threads, max_pixels, skip, alone) = (1, None, false, false);
+        let (list_times, reopened) = (false, false);
+        Self { demuxer, index, by, strategy, threads, max_pixels, skip, alone, costs, list_times, reopened }
+    }
+
     /// Walks from the demuxer's start and hands each of `wants` (ascending by key) to `deliver` as it comes out; stops when
     /// none can come any more. With no wants it walks to the end.
     ///
@@ -159,7 +167,7 @@ impl Pass<'_> {
         let mut walk = Walk {
             without_picture: false,
             cut: None,
-            jumped: false,
+            packed: false,
             syntax: self.demuxer.syntax(),
             codec: self.demuxer.codec(),
             log,
@@ -173,6 +181,10 @@ impl Pass<'_> {
             unproven: false,
             report: Report::default(),
         };
+        if self.alone {
+            self.run_alone(&mut decoder, wants, &mut walk, deliver)?;
+            return Ok(walk.report);
+        }
         let mut packet = Packet::empty();
         let mut fresh = true;
         loop {
@@ -186,9 +198,8 @@ impl Pass<'_> {
                     return Ok(walk.report);
                 }
                 if let Some(key) = self.jump(wants, &walk) {
-                    walk.report.sought = true;
+                    walk.report.jumped = true;
                     decoder.flush();
-                    walk.jumped = true;
                     if !self.seek(key, &mut packet, &mut walk) {
                         walk.report.lost = true;
                         return Ok(walk.report);
@@ -224,7 +235,7 @@ impl Pass<'_> {
     }
 
     /// Sends one packet and takes what comes out; returns whether a frame came.
-    fn feed(
+    pub(super) fn feed(
         &mut self,
         decoder: &mut decoder::Video,
         packet: &Packet,
@@ -241,12 +252,13 @@ impl Pass<'_> {
             return Ok(false);
         }
         walk.without_picture = self.index.without_picture.binary_search(&(walk.position - 1)).is_ok();
-        let skipped = self.skip
-            && !self.is_near_wanted(wants, walk.position - 1)
-            && walk.syntax.is_unreferenced(packet.data().unwrap_or_default());
-        skip_unreferenced(decoder, skipped);
+        let skipped = self.skip && self.may_skip(packet, wants, walk);
         walk.report.fed += 1;
         walk.report.skipped += usize::from(skipped);
+        if skipped && !walk.syntax.decoder_skips() {
+            return Ok(false);
+        }
+        skip_unreferenced(decoder, skipped);
         if let Err(error) = decoder.send_packet(packet) {
             memory(error, "decoding a picture")?;
             self.note_error(walk, error);
@@ -254,6 +266,14 @@ impl Pass<'_> {
         let any = self.receive(decoder, wants, walk, deliver);
         self.judge_log(packet, walk);
         any
+    }
+
+    /// Whether the picture in this packet, the last one read, need not be decoded.
+    fn may_skip(&self, packet: &Packet, wants: &[Want], walk: &mut Walk) -> bool {
+        let data = packet.data().unwrap_or_default();
+        walk.syntax.follow(data);
+        walk.packed |= walk.syntax.is_packed(data);
+        !walk.packed && !self.is_near_wanted(wants, walk.position - 1) && walk.syntax.is_unreferenced(data)
     }
 
     /// Whether the packet at this decode position, or one beside it, holds a wanted frame. A frame's two fields may come as two
@@ -284,7 +304,7 @@ impl Pass<'_> {
             return;
         }
         // A jump makes a cut of its own: only the walk from the start shows whether the file has one.
-        let after_cut = walk.cut.filter(|_| !walk.jumped).map(|cut| at - cut);
+        let after_cut = walk.cut.filter(|_| !walk.report.jumped).map(|cut| at - cut);
         let holds = |condition, line: &str| match condition {
             Condition::Always => true,
             Condition::AfterCut => after_cut.is_some_and(|packets| packets <= MOST_REFERENCES),
@@ -302,7 +322,7 @@ impl Pass<'_> {
     }
 
     /// Takes the frames that the decoder has ready; returns whether there were any.
-    fn receive(
+    pub(super) fn receive(
         &mut self,
         decoder: &mut decoder::Video,
         wants: &mut [Want],
@@ -413,21 +433,17 @@ impl Pass<'_> {
 
     /// The key frame to jump to for the next wanted frame, if that is worth it.
     fn jump(&self, wants: &[Want], walk: &Walk) -> Option<usize> {
-        let worth = match self.strategy {
-            Strategy::Sequential => return None,
-            Strategy::Auto => SEEK_COST,
-            Strategy::Seek => 0,
-        };
-        if self.by != By::Time || !self.index.timed {
+        if self.strategy == Strategy::Sequential || self.by != By::Time || !self.index.timed {
             return None;
         }
         let next = wants.iter().find(|want| !want.done && want.key > walk.shown)?;
         let key = self.index.key_before(next.key)?;
-        (key > walk.position + worth && key != walk.aim).then_some(key)
+        let worth = || self.strategy == Strategy::Seek || self.costs.jump(self.index, walk.position..key);
+        (key > walk.position && key != walk.aim && worth()).then_some(key)
     }
 
     /// Moves the demuxer to `key` and reads the packet there, or a key frame before it, into `packet`; false if it cannot.
-    fn seek(&mut self, key: usize, packet: &mut Packet, walk: &mut Walk) -> bool {
+    pub(super) fn seek(&mut self, key: usize, packet: &mut Packet, walk: &mut Walk) -> bool {
         /// Seconds to aim before the key frame, try by try: some containers seek by decoding time, which is earlier.
         const EARLIER: [f64; 3] = [0.0, 1.0, 5.0];
         let tick = f64::from(self.demuxer.time_base()).max(f64::MIN_POSITIVE);
@@ -448,18 +464,23 @@ impl Pass<'_> {
                     _ => return false,
                 }
             }
-            walk.position = at;
             walk.aim = key;
-            walk.unproven = true;
-            (walk.before, walk.beginning, walk.recording) = (None, None, i64::MIN);
-            walk.since = self.index.pts[at];
+            self.begin_at(at, walk);
             return true;
         }
         false
     }
 
+    /// The walk goes on with the key frame at this decode position, and with an empty decoder.
+    pub(super) fn begin_at(&self, key: usize, walk: &mut Walk) {
+        walk.position = key;
+        walk.unproven = true;
+        (walk.before, walk.beginning, walk.recording) = (None, None, i64::MIN);
+        walk.since = self.index.pts[key];
+    }
+
     /// Reads the next video packet and finds its decode position.
-    fn next_position(&mut self, packet: &mut Packet) -> Option<usize> {
+    pub(super) fn next_position(&mut self, packet: &mut Packet) -> Option<usize> {
         loop {
             match self.demuxer.read(packet) {
                 Ok(Read::Video) if packet.size() > 0 => return self.index.position(packet.pts()?),

@@ -94,6 +94,7 @@ pub fn gather(demuxer: &mut Demuxer, of_index: bool) -> Result<Gathered, VideoEr
             gathered.index.without_picture.push(at);
         }
         gathered.index.pts.push(packet.pts().unwrap_or(NO_TIME));
+        gathered.index.sizes.push(data.len().try_into().unwrap_or(u32::MAX));
         if packet.is_key() {
             gathered.index.keys.push(at as u32);
         }

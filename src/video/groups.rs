@@ -12,6 +12,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use ffmpeg_next::{ffi, frame};
 
+use super::costs::Costs;
 use super::decode::{By, Pass, Report, Strategy, Want};
 use super::demux::Demuxer;
 use super::error::VideoError;
@@ -26,9 +27,8 @@ const PIXEL: u64 = 2;
 /// Pictures that a decoder holds: sixteen references, and some on their way.
 const HELD: u64 = 20;
 
-/// Pixels to decode below which another demuxer does not pay: fifty pictures of 1080p, about a tenth of a second. The tests' clips are
-/// small.
-const LEAST_WORK: u64 = if cfg!(test) { 1 } else { 100_000_000 };
+/// Nanoseconds of decoding below which another demuxer does not pay: about fifty pictures of 1080p. The tests' clips are small.
+const LEAST_WORK: u64 = if cfg!(test) { 1 } else { 50_000_000 };
 
 /// What the groups have in common.
 pub struct Groups<'a> {
@@ -40,8 +40,10 @@ pub struct Groups<'a> {
     pub pixels: u64,
     /// The most pixels that a decoder makes pictures of.
     pub max_pixels: Option<u64>,
-    /// Leave out pictures that nothing refers to.
-    pub skip: bool,
+    /// What decoding costs.
+    pub costs: Costs,
+    /// The wanted frames are key frames, each decoded by itself.
+    pub alone: bool,
     /// The most threads.
     pub threads: usize,
 }
@@ -91,6 +93,9 @@ impl Groups<'_> {
                         let same = opened.and_then(|d| d.watch().same_as(earlier).map(|()| d));
                         let Ok(mut demuxer) = same else { return };
                         demuxer.drop_other_streams(true);
+                        if self.index.fragmented {
+                            demuxer.learn_fragments();
+                        }
                         self.work(&mut demuxer, shared, &sender);
                         bytes.fetch_add(demuxer.watch().bytes_read() as usize, Ordering::Relaxed);
                     }
@@ -152,9 +157,8 @@ impl Groups<'_> {
         if !self.index.rewind(demuxer) {
             return Ok(Report { lost: true, ..Report::default() });
         }
-        let (index, max_pixels, skip) = (self.index, self.max_pixels, self.skip);
-        let (by, strategy, threads) = (By::Time, Strategy::Seek, 1);
-        Pass { demuxer, index, by, strategy, threads, max_pixels, skip, list_times: false, reopened: false }
+        let Self { index, max_pixels, costs, alone, .. } = *self;
+        Pass { max_pixels, skip: true, alone, ..Pass::new(demuxer, index, By::Time, Strategy::Seek, costs) }
             .run(wants, deliver)
     }
 
@@ -170,11 +174,12 @@ impl Groups<'_> {
 
     /// How many threads the memory and the work are enough for.
     fn affordable(&self, groups: &[Range<usize>], wants: &[Want]) -> usize {
-        let packets = groups.iter().map(|group| {
+        let work = groups.iter().map(|group| {
             let key = self.index.key_before(wants[group.start].key).unwrap_or(0);
-            self.index.position(wants[group.end - 1].key).map_or(0, |last| last.saturating_sub(key) + 1)
+            let last = self.index.position(wants[group.end - 1].key);
+            last.map_or(0, |last| self.costs.decoding(self.index, key..last + 1, LEAST_WORK))
         });
-        if (packets.sum::<usize>() as u64).saturating_mul(self.pixels) < LEAST_WORK {
+        if work.fold(0, u64::saturating_add) < LEAST_WORK {
             return 1;
         }
         let picture = self.pixels.saturating_mul(PIXEL).max(1);

@@ -9,6 +9,8 @@ use super::demux::Demuxer;
 pub struct Index {
     /// Presentation time of each packet with data, in decode order and the stream's time base; `NO_TIME` if it has none.
     pub pts: Vec<i64>,
+    /// Bytes of each packet, in decode order.
+    pub sizes: Vec<u32>,
     /// Decode positions by presentation time, of all but the packets without a picture to show (which may borrow the time of
     /// the next).
     pub by_time: Vec<u32>,
@@ -27,6 +29,8 @@ pub struct Index {
     /// A packet brings what the decoder needs for all that follow (a palette, new parameters). A demuxer gives it once, not
     /// again after a seek: such a stream is decoded from the start of a newly opened file.
     pub carries_state: bool,
+    /// The container's index lies in fragments, of which a demuxer knows those that it has passed.
+    pub fragmented: bool,
     /// The time of decoding falls somewhere, as it never does in one recording.
     pub falls: bool,
     /// Where other recordings than the first may begin, ascending by position.

@@ -2,7 +2,8 @@
 //!
 //! The index (`moov`) has the place, size, time and flags of every packet. FFmpeg gives them only
 //! with the packets. So FFmpeg reads the packets here, but gets zeros in place of the data (`mdat`): none of the data is read, and FFmpeg's own rules (edit lists, discarded
-//! packets) give the same times and flags. Files in fragments have no such index, and are read.
+//! packets) give the same times and flags. A file in fragments has a part of the index (`moof`) in front of each part of the data; of
+//! such a file, those parts are read.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use ffmpeg_next::codec::Id;
 use ffmpeg_next::{Packet, ffi};
 
 use super::damage::media_data;
-use super::demux::Demuxer;
+use super::demux::{Demuxer, Read};
 use super::gather::{self, Gathered};
 use super::open::open_context;
 use super::source;
@@ -46,6 +47,24 @@ impl Demuxer {
         let mut demuxer = Self { input, stream: self.stream, watch, log };
         demuxer.drop_other_streams(true);
         (demuxer.parameters().id() == self.parameters().id()).then_some(demuxer)
+    }
+
+    /// Reads the index of every fragment that lies ahead, and none of the data, so that [`Demuxer::seek`] finds all key frames. The
+    /// demuxer is left at the end.
+    pub fn learn_fragments(&mut self) {
+        let stream = self.stream;
+        let discard = |demuxer: &mut Self, discard| {
+            if let Some(mut stream) = demuxer.input.stream_mut(stream) {
+                // SAFETY: the stream belongs to the open input.
+                unsafe { (*stream.as_mut_ptr()).discard = discard };
+            }
+        };
+        self.drop_other_streams(true);
+        discard(self, ffi::AVDiscard::AVDISCARD_ALL);
+        let mut packet = Packet::empty();
+        // Nothing is given of streams that are discarded, so the first answer is the end. An error leaves what is known as it is.
+        while matches!(self.read(&mut packet), Ok(Read::Video | Read::Other)) {}
+        discard(self, ffi::AVDiscard::AVDISCARD_DEFAULT);
     }
 
     /// What a packet of an index ([`Demuxer::of_index`]) holds in the file, if that is little: a packet without a picture is small.

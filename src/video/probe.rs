@@ -12,7 +12,7 @@ use ffmpeg_next::codec;
 use serde::Serialize;
 
 use super::clock::Shown;
-use super::damage::declared_sizes;
+use super::damage::{declared_sizes, is_fragmented};
 use super::demux::Demuxer;
 use super::error::VideoError;
 use super::flv::only_zeros_behind_tags;
@@ -96,6 +96,10 @@ pub fn scan_by(demuxer: &mut Demuxer, path: &Path, use_index: bool) -> Result<Pr
             Some((gathered, of_index)) => (gathered, Some(of_index)),
             None => (gather(demuxer, false)?, None),
         };
+    gathered.index.fragmented = demuxer.container().starts_with("mov,") && is_fragmented(path);
+    if gathered.index.fragmented && of_index.is_some() {
+        demuxer.learn_fragments();
+    }
     demuxer.watch().check()?;
     lines.extend(demuxer.log_lines());
     let pictures = gathered.index.pts.len();

@@ -43,6 +43,9 @@ pub struct ClipInfo {
     pub seconds: Vec<f64>,
     /// The windows the slots belong to; empty for a clip that is one.
     pub windows: Vec<Span>,
+    /// Of a request for key frames, how many different ones the clip's slots have, or those of each window; 0 where the exact frames
+    /// are taken. Empty where no key frames were asked for.
+    pub key_frames: Vec<usize>,
     /// Time spent on colour conversion, rotation included.
     pub converting: Duration,
 }
@@ -106,7 +109,7 @@ impl Video {
     ///
     /// # Errors
     /// When the request fits no frame.
-    pub fn sample(&mut self, request: &Request) -> Result<Vec<usize>, VideoError> {
+    pub fn sample(&mut self, request: &Request) -> Result<Chosen, VideoError> {
         let fps = self.probed.info.fps;
         self.check_order(request)?;
         let seconds = if self.is_timed() {
@@ -118,7 +121,7 @@ impl Video {
                 _ => (0..self.probed.info.frames).map(|i| i as f64 / fps).collect(),
             }
         };
-        Ok(request.choose(&seconds, fps)?.indices)
+        request.choose(&seconds, fps, &self.key_frames())
     }
 
     /// Reads the frames of `request`. `visit(slot, frame)` is called for each slot, in presentation order (so with
@@ -244,7 +247,7 @@ impl Video {
     ) -> Result<Option<ClipInfo>, VideoError> {
         self.drop_leading(request)?;
         let seconds = self.seconds();
-        let chosen = request.choose(&seconds, self.probed.info.fps)?;
+        let chosen = request.choose(&seconds, self.probed.info.fps, &self.key_frames())?;
         let mut wants = wants(&chosen.indices, |i| self.probed.index.time(i));
         let mut report = match self.groups(request, strategy, &mut wants, deliver)? {
             Some(report) => report,
@@ -256,7 +259,7 @@ impl Video {
             // looks for every wanted frame again.
             report = self.pass(request, By::Time, Strategy::Sequential, false, &mut wants, deliver)?;
         }
-        if report.sought && report.falls == 0 && self.probed.index.never_reorders {
+        if report.jumped && report.falls == 0 && self.probed.index.never_reorders {
             // The pass did not see all frames from the start, where times of decoding show themselves.
             self.check_order(request)?;
         }
@@ -320,7 +323,7 @@ impl Video {
         if let Some(failure) = counted.failure.as_ref().filter(|_| !request.allow_truncated) {
             return Err(self.failed(failure));
         }
-        let chosen = request.choose(&counted.seconds, self.probed.info.fps)?;
+        let chosen = request.choose(&counted.seconds, self.probed.info.fps, &[])?;
         let mut wants = wants(&chosen.indices, |i| i as i64);
         self.pass(request, By::Number, Strategy::Sequential, false, &mut wants, deliver)?;
         if let Some(missing) = wants.iter().find(|want| !want.done) {
@@ -369,21 +372,25 @@ impl Video {
         wants: &mut [Want],
         deliver: &mut dyn FnMut(&Want, &frame::Video) -> Result<(), VideoError>,
     ) -> Result<Report, VideoError> {
-        let mut walk = |video: &mut Self, strategy, reopened| {
+        let alone = by == By::Time && self.alone(request, strategy, wants);
+        let mut walk = |video: &mut Self, strategy, alone, reopened| {
             wants.iter_mut().for_each(|want| want.done = false);
-            let skip = video.skips(strategy, by);
-            let (index, threads, max_pixels) = (&video.probed.index, request.threads, request.max_pixels);
-            let demuxer = &mut video.demuxer;
-            let report =
-                Pass { demuxer, index, by, strategy, threads, max_pixels, skip, list_times, reopened }
-                    .run(wants, deliver)?;
+            let (skip, costs) = (video.skips(strategy, by), video.costs());
+            let Request { threads, max_pixels, .. } = *request;
+            let pass = Pass::new(&mut video.demuxer, &video.probed.index, by, strategy, costs);
+            let report = Pass { threads, max_pixels, skip, alone, list_times, reopened, ..pass }
+                .run(wants, deliver)?;
             video.record(&report);
             Ok(report)
         };
         let Index { timed, carries_state, falls, .. } = self.probed.index;
         let repeats = timed && !carries_state && !falls;
-        if repeats && self.probed.index.rewind(&mut self.demuxer) {
-            let report = walk(self, strategy, false)?;
+        // A key frame that does not come out by itself comes out of a walk, as any other frame.
+        for alone in if alone { &[true, false][..] } else { &[false] } {
+            if !repeats || !self.probed.index.rewind(&mut self.demuxer) {
+                break;
+            }
+            let report = walk(self, strategy, *alone, false)?;
             if !report.lost {
                 return Ok(report);
             }
@@ -395,7 +402,7 @@ impl Video {
         self.work.bytes += self.demuxer.watch().bytes_read();
         self.demuxer = anew;
         self.demuxer.drop_other_streams(true);
-        walk(self, Strategy::Sequential, true)
+        walk(self, Strategy::Sequential, false, true)
     }
 
     /// When the frames of the index are shown, in seconds from the first.
@@ -406,14 +413,21 @@ impl Video {
             .seconds
     }
 
+    /// The key frames that may be taken, by index; none where the packets do not tell the frames.
+    fn key_frames(&self) -> Vec<usize> {
+        if self.is_timed() { self.probed.index.key_frames() } else { vec![] }
+    }
+
     fn clip_info(&self, chosen: Chosen, seconds: &[f64]) -> ClipInfo {
         let mut video = self.probed.info.clone();
         video.notes.extend(chosen.held_note(seconds));
+        video.notes.extend(chosen.key_notes());
         ClipInfo {
             video,
             seconds: chosen.indices.iter().map(|&i| seconds[i]).collect(),
             indices: chosen.indices,
             windows: chosen.windows,
+            key_frames: chosen.key_frames,
             converting: Duration::ZERO,
         }
     }

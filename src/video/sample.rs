@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::error::VideoError;
+use super::keyframes;
 
 /// How many frames to take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +57,9 @@ pub struct Chosen {
     pub indices: Vec<usize>,
     /// The windows; empty for a clip that is one.
     pub windows: Vec<Span>,
+    /// Of a request for key frames, how many different ones the clip's slots have, or those of each window; 0 where the exact frames
+    /// are taken. Empty where no key frames were asked for.
+    pub key_frames: Vec<usize>,
 }
 
 /// What of a clip is wanted and how it is decoded.
@@ -69,6 +73,8 @@ pub struct Request {
     pub end: Option<f64>,
     /// How the range's seconds name frames.
     pub range_by: RangeBy,
+    /// Take the nearest key frame of the clip or window in place of each frame, unless fewer than two different ones remain.
+    pub keyframes: bool,
     /// Mirror the clip in time: the same frames, the last one first.
     pub reverse: bool,
     /// Take what is there of a truncated or damaged file instead of refusing it.
@@ -104,6 +110,7 @@ impl Default for Request {
             start: None,
             end: None,
             range_by: RangeBy::Time,
+            keyframes: false,
             reverse: false,
             allow_truncated: false,
             window: None,
@@ -140,15 +147,16 @@ impl Request {
     /// The frames to take of a clip, in the order of the output's slots.
     ///
     /// `times` are the presentation times of its frames in seconds from the first, ascending; `fps` is the container's
-    /// average rate. Windows start every stride from the range's start and lie wholly within the clip; of a clip shorter than
+    /// average rate; `keys` are its key frames, ascending, as far as they are known. Windows start every stride from the range's start and lie wholly within the clip; of a clip shorter than
     /// one, the whole is the window.
     ///
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
-    pub fn choose(&self, times: &[f64], fps: f64) -> Result<Chosen, VideoError> {
+    pub fn choose(&self, times: &[f64], fps: f64, keys: &[usize]) -> Result<Chosen, VideoError> {
         let times = &Times::new(times, fps, self.range_by);
         let Some(window) = self.window else {
-            return Ok(Chosen { indices: self.indices(times)?, windows: vec![] });
+            let (indices, key_frames) = self.indices(times, keys)?;
+            return Ok(Chosen { indices, windows: vec![], key_frames: key_frames.into_iter().collect() });
         };
         let from = self.start.unwrap_or(0.0);
         let to = self.end.map_or(times.end, |end| end.min(times.end));
@@ -161,7 +169,9 @@ impl Request {
             let end = (start + window.length).min(to).max(start);
             let one = Request { start: Some(start), end: Some(end), window: None, ..self.clone() };
             let first = chosen.indices.len();
-            chosen.indices.extend(one.indices(times)?);
+            let (indices, key_frames) = one.indices(times, keys)?;
+            chosen.indices.extend(indices);
+            chosen.key_frames.extend(key_frames);
             if chosen.indices.len() > MOST {
                 let what = format!("{count} windows with {MOST} frames and more");
                 return Err(VideoError::BadRequest { what });
@@ -171,11 +181,12 @@ impl Request {
         Ok(chosen)
     }
 
-    /// The indices to take of a clip or window, in the order of the output's slots.
+    /// The indices to take of a clip or window, in the order of the output's slots; and, where key frames are asked for, how many
+    /// different ones these are.
     ///
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.
-    fn indices(&self, times: &Times) -> Result<Vec<usize>, VideoError> {
+    fn indices(&self, times: &Times, keys: &[usize]) -> Result<(Vec<usize>, Option<usize>), VideoError> {
         let seconds = times.seconds;
         let len = seconds.len();
         if len == 0 {
@@ -209,13 +220,18 @@ impl Request {
                 return Err(VideoError::BadRequest { what: format!("{rate} frames per second") });
             }
         };
+        let key_frames = self.keyframes.then(|| {
+            let within = keys.partition_point(|&key| key < first)..keys.partition_point(|&key| key <= last);
+            let all = self.sampling == Sampling::All;
+            keyframes::replace(&mut indices, all, seconds, &keys[within])
+        });
         if let Some(most) = self.most.filter(|&most| indices.len() > most) {
             return Err(VideoError::TooManyFrames { frames: indices.len(), most });
         }
         if self.reverse {
             indices.reverse();
         }
-        Ok(indices)
+        Ok((indices, key_frames))
     }
 }
 
@@ -278,7 +294,7 @@ mod tests {
     }
 
     fn indices(request: &Request, times: &[f64], fps: f64) -> Result<Vec<usize>, VideoError> {
-        request.indices(&Times::new(times, fps, request.range_by))
+        Ok(request.indices(&Times::new(times, fps, request.range_by), &[])?.0)
     }
 
     fn chosen(request: &Request, len: usize) -> Vec<usize> {
@@ -338,7 +354,7 @@ mod tests {
             "the average rate names frames of another time"
         );
         let window = Some(Window { length: 10.0, stride: 10.0 });
-        let windows = Request { window, ..Request::default() }.choose(&times, fps).unwrap();
+        let windows = Request { window, ..Request::default() }.choose(&times, fps, &[]).unwrap();
         let starts: Vec<f64> =
             windows.windows.iter().map(|w| times[windows.indices[w.slots.start]]).collect();
         assert_eq!(starts, [0.0, 10.0, 20.0]);
@@ -380,7 +396,7 @@ mod tests {
     fn spans(length: f64, stride: f64, range: (Option<f64>, Option<f64>)) -> Vec<(f64, f64, usize)> {
         let window = Some(Window { length, stride });
         let request = Request { window, start: range.0, end: range.1, ..Request::default() };
-        let chosen = request.choose(&times(120, 12.0), 12.0).unwrap();
+        let chosen = request.choose(&times(120, 12.0), 12.0, &[]).unwrap();
         assert_eq!(chosen.indices.len(), 16 * chosen.windows.len());
         chosen.windows.iter().map(|w| (w.start, w.end, chosen.indices[w.slots.start])).collect()
     }
@@ -398,12 +414,12 @@ mod tests {
     fn a_frame_that_is_held_for_long_is_told() {
         let at = |rate| Request { sampling: Sampling::Fps(rate), ..Request::default() };
         let held = [0.0, 0.1, 3600.0, 3600.1];
-        let note = at(1.0).choose(&held, 10.0).unwrap().held_note(&held);
+        let note = at(1.0).choose(&held, 10.0, &[]).unwrap().held_note(&held);
         assert_eq!(note.unwrap(), "frame 1 is shown for 3599.9 s and taken 3599 times");
-        assert_eq!(at(0.1).choose(&held, 10.0).unwrap().held_note(&held), None);
+        assert_eq!(at(0.1).choose(&held, 10.0, &[]).unwrap().held_note(&held), None);
         let many = Request { sampling: Sampling::Count(5000), ..Request::default() };
         let short = times(4, 1.0);
-        assert_eq!(many.choose(&short, 1.0).unwrap().held_note(&short), None);
+        assert_eq!(many.choose(&short, 1.0, &[]).unwrap().held_note(&short), None);
     }
 
     #[test]
@@ -412,7 +428,7 @@ mod tests {
         for sampling in [Sampling::All, Sampling::Count(MOST + 1), Sampling::Fps(50.0)] {
             let request = Request { sampling, ..Request::default() };
             assert!(
-                matches!(request.choose(&many, 25.0), Err(VideoError::BadRequest { .. })),
+                matches!(request.choose(&many, 25.0, &[]), Err(VideoError::BadRequest { .. })),
                 "{sampling:?}"
             );
         }

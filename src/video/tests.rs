@@ -133,6 +133,9 @@ fn moving() -> Vec<(&'static str, Vec<usize>)> {
         "pyramid_hevc.mp4",
         "pyramid_vp9.mp4",
         "pyramid_av1.mp4",
+        "fragmented.mp4",
+        "b_frames_mpeg4.mp4",
+        "layers_av1.mp4",
     ]
     .map(|name| (name, whole.clone()))
     .into();
@@ -153,6 +156,7 @@ const EVERY_FRAME: Request = Request {
     sampling: Sampling::All,
     start: None,
     end: None,
+    keyframes: false,
     reverse: false,
     range_by: RangeBy::Time,
     allow_truncated: false,
@@ -180,8 +184,14 @@ fn seeking_gives_the_frames_of_walking() {
             assert!(walked == frames(&clip(name), &request, Strategy::Auto), "{name}, {request:?}");
             let threads = Request { threads: 4, ..request.clone() };
             assert!(walked == frames(&clip(name), &threads, Strategy::Auto), "{name}, {threads:?}");
-            let groups = Request { groups: 3, ..request };
+            let groups = Request { groups: 3, ..request.clone() };
             assert!(walked == frames(&clip(name), &groups, Strategy::Auto), "{name}, {groups:?}");
+            let keys = Request { keyframes: true, ..request };
+            let walked = frames(&clip(name), &keys, Strategy::Sequential);
+            for groups in [1, 3] {
+                let keys = Request { groups, ..keys.clone() };
+                assert!(walked == frames(&clip(name), &keys, Strategy::Auto), "{name}, {keys:?}");
+            }
         }
     }
 }
@@ -193,7 +203,7 @@ fn clips_of_random_settings_are_read_alike_in_every_way() {
         eprintln!("skipped: LIFT_RANDOM_CLIPS names no folder");
         return;
     };
-    let (mut clips, mut skipped) = (0, 0);
+    let (mut clips, mut skipped, mut alone) = (0, 0, 0);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         for (count, start) in [(3, 0.0), (5, 0.7), (16, 0.0)] {
@@ -208,11 +218,21 @@ fn clips_of_random_settings_are_read_alike_in_every_way() {
             let mut video = Video::open(&path).unwrap();
             video.read(&request, |_, _| ()).unwrap();
             skipped += video.work().skipped;
+            let keys = Request { keyframes: true, ..request };
+            let walked = frames(&path, &keys, Strategy::Sequential);
+            let groups = Request { groups: 3, ..keys.clone() };
+            for ask in [&keys, &groups] {
+                assert!(walked == frames(&path, ask, Strategy::Auto), "{}, {ask:?}", path.display());
+            }
+            let mut video = Video::open(&path).unwrap();
+            let mut indices = video.read(&keys, |_, _| ()).unwrap().indices;
+            indices.dedup();
+            alone += usize::from(video.work().packets == indices.len());
         }
         clips += 1;
     }
     assert!(clips > 0);
-    println!("{clips} clips, {skipped} pictures skipped");
+    println!("{clips} clips, {skipped} pictures skipped, {alone} readings of nothing but key frames");
 }
 
 #[test]
@@ -254,7 +274,7 @@ fn a_sample_is_what_a_reading_takes() {
         let mut video = Video::open(&clip(name)).unwrap();
         let sample = video.sample(&Request::default()).unwrap();
         let read = video.read(&Request::default(), |_, _| ()).unwrap();
-        assert_eq!(sample, read.indices, "{name}");
+        assert_eq!(sample.indices, read.indices, "{name}");
         assert_eq!(video.info().frames, read.video.frames, "{name}");
     }
 }
@@ -320,6 +340,54 @@ fn pictures_that_nothing_refers_to_are_skipped_unless_they_are_wanted() {
     assert!(skipped > 5, "{skipped}");
     video.read(&EVERY_FRAME, |_, _| ()).unwrap();
     assert_eq!(video.work().skipped, skipped);
+    for name in ["pyramid.mp4", "pyramid_hevc.mp4", "layers_av1.mp4", "b_frames_mpeg4.mp4", "fragmented.mp4"]
+    {
+        let mut video = Video::open(&clip(name)).unwrap();
+        video.read(&few, |_, _| ()).unwrap();
+        assert!(video.work().skipped > 5, "{name}: {:?}", video.work());
+    }
+}
+
+#[test]
+fn of_key_frames_nothing_else_is_decoded() {
+    let keys = Request { keyframes: true, ..Request::default() };
+    for name in
+        ["many_keys.mp4", "b_frames.mp4", "open_gop.mp4", "open_gop_hevc.mkv", "vp9.webm", "fragmented.mp4"]
+    {
+        for groups in [1, 3] {
+            let mut video = Video::open(&clip(name)).unwrap();
+            let read = video.read(&Request { groups, ..keys.clone() }, |_, _| ()).unwrap();
+            assert_eq!(video.work().packets, read.key_frames[0], "{name}");
+            assert!(read.key_frames[0] >= 4, "{name}: {:?}", read.indices);
+        }
+    }
+    let mut video = Video::open(&clip("one_key.mp4")).unwrap();
+    let exact = video.read(&keys, |_, _| ()).unwrap();
+    assert_eq!((exact.indices[15], exact.key_frames), (49, vec![0]));
+    assert!(exact.video.notes[0].contains("exact frames are taken"), "{:?}", exact.video.notes);
+}
+
+#[test]
+fn the_index_of_fragments_is_read_and_not_their_pictures() {
+    let path = clip("fragmented.mp4");
+    let mut demuxer = demux::Demuxer::open(&path).unwrap();
+    let probed = probe::scan(&mut demuxer, &path).unwrap();
+    assert!(probed.index.fragmented && probed.bytes_read > 0);
+    // A jump to the last fragment, which no packet was read of.
+    let last = Request { start: Some(1.9), sampling: Sampling::Count(1), ..EVERY_FRAME };
+    let mut video = Video::open(&path).unwrap();
+    video.read_by(&last, Strategy::Seek, |_, frame| assert!(frame.width == 96)).unwrap();
+    assert!(video.work().packets < 15, "{:?}", video.work());
+    let bytes = std::fs::read(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.mp4");
+    for percent in [50, 90] {
+        std::fs::write(&cut, &bytes[..bytes.len() * percent / 100]).unwrap();
+        let error = read_clip(&cut, &Request::default(), |_, _| ()).unwrap_err();
+        assert_eq!(error.stage(), "truncated", "{error}");
+        let request = Request { allow_truncated: true, ..EVERY_FRAME };
+        assert!(read_clip(&cut, &request, |_, _| ()).unwrap().indices.len() >= 10, "{percent}");
+    }
 }
 
 #[test]

@@ -81,6 +81,7 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
             let request = Request {
                 sampling,
                 start: (variant & 8 != 0).then_some(0.3),
+                keyframes: variant & 64 != 0,
                 reverse: variant & 16 != 0,
                 allow_truncated: variant & 32 != 0,
                 most: Some(200),

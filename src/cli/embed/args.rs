@@ -10,9 +10,10 @@ use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::{LimitArgs, length};
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
-use crate::cli::range::RangeArgs;
+use crate::cli::range::{KeyframesArgs, RangeArgs};
+use crate::embed::Engine;
 use crate::inputs::Shard;
-use crate::rows::Part;
+use crate::rows::{Dims, Part};
 use crate::video::{Request, Sampling, Window};
 
 /// Embed videos: 16 frames each, as [static, dynamic], 768 numbers
@@ -62,6 +63,8 @@ pub(super) struct SamplingArgs {
     pub(super) fps: Option<f64>,
     #[command(flatten)]
     pub(super) range: RangeArgs,
+    #[command(flatten)]
+    pub(super) key: KeyframesArgs,
     /// Mirror the clip in time: the last frame first
     #[arg(long)]
     pub(super) reverse: bool,
@@ -214,6 +217,7 @@ impl SamplingArgs {
             max_pixels: Some(max_pixels),
             sampling: self.fps.map_or(self.frames, Sampling::Fps),
             range_by: self.range.range_by,
+            keyframes: self.key.keyframes,
             reverse: self.reverse,
             allow_truncated: self.allow_truncated,
             // Videos are decoded side by side, one thread each.
@@ -221,6 +225,11 @@ impl SamplingArgs {
             groups: 1,
             ..Request::default()
         }
+    }
+
+    /// What the flags fix for all rows, with the sizes that the models have.
+    pub(super) fn dims(&self, engine: &Engine) -> Dims {
+        Dims { key_frames: self.key.keyframes, ..engine.dims(self.fixed()) }
     }
 
     /// The number of frames every clip has, if the flags fix one.

@@ -209,6 +209,7 @@ fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
         ("frames", frames),
         ("fps", json!(sampling.fps)),
         ("range-by", json!(sampling.range.range_by)),
+        ("keyframes", if sampling.key.keyframes { json!(true) } else { Value::Null }),
         ("reverse", json!(sampling.reverse)),
         ("allow-truncated", json!(sampling.allow_truncated)),
         ("window", json!(sampling.window)),

@@ -38,7 +38,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
-    let output = prepared.start(engine.dims(args.sampling.fixed()))?;
+    let output = prepared.start(args.sampling.dims(&engine))?;
     let mut run = Run { output, report, embedded: 0 };
     let limit = args.runs.max_failures;
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {

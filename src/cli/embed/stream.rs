@@ -46,7 +46,7 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
     check_length(&engine, args)?;
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
-    let dims = engine.dims(args.sampling.fixed());
+    let dims = args.sampling.dims(&engine);
     let mut answers = match format {
         StreamFormat::Jsonl => Answers::jsonl(&args.output.parts, dims),
         StreamFormat::Arrow => Answers::arrow(&args.output.parts, dims)?,

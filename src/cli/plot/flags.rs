@@ -9,7 +9,7 @@ use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
-use crate::cli::range::RangeArgs;
+use crate::cli::range::{KeyframesArgs, RangeArgs};
 use crate::plot::figures::{FIGURES, named};
 use crate::plot::{Figure, Half, Method};
 
@@ -101,6 +101,8 @@ pub(super) struct ClipArgs {
     pub(super) frames: u16,
     #[command(flatten)]
     pub(super) range: RangeArgs,
+    #[command(flatten)]
+    pub(super) key: KeyframesArgs,
     /// Accept a truncated or damaged file, and take the frames that are there
     #[arg(long)]
     pub(super) allow_truncated: bool,

@@ -65,6 +65,7 @@ impl PlotPlan {
                 request: Request {
                     sampling: Sampling::Count(usize::from(args.clips.frames)),
                     range_by: args.clips.range.range_by,
+                    keyframes: args.clips.key.keyframes,
                     allow_truncated: args.clips.allow_truncated,
                     max_pixels: Some(args.limits.max_pixels),
                     // The videos are read one after the other, so each may use all threads.

@@ -19,23 +19,28 @@ pub(crate) const SHAPE: &str = "shape";
 /// The child of a list column, by the name the Parquet format gives it.
 pub(crate) const ELEMENT: &str = "element";
 
-/// The columns named, then one per part. With `failures`, a column that a failure lacks may be null.
+/// The column of a run with `--keyframes`: how many different key frames a row is made of.
+pub(crate) const KEY_FRAMES: &str = "key_frames";
+
+/// The columns named, [`KEY_FRAMES`] where the rows have it, then one per part. With `failures`, a column that a failure lacks may be null.
 ///
 /// # Errors
 /// If a part is too long for a list.
 pub(crate) fn schema(columns: &[&str], layout: &Layout, failures: bool) -> Result<SchemaRef, String> {
-    let column = |name: &&str| {
-        let (kind, nullable) = match *name {
+    let column = |name: &str| {
+        let (kind, nullable) = match name {
             "index" => (DataType::Int64, false),
+            KEY_FRAMES => (DataType::Int64, true),
             "frames" => (DataType::Int64, failures),
             "id" | "path" | "status" => (DataType::Utf8, false),
             "start" | "end" | "fps" | "duration" => (DataType::Float64, true),
             "stage" | "error" => (DataType::Utf8, true),
             other => return Err(format!("there is no column '{other}'")),
         };
-        Ok(Field::new(*name, kind, nullable))
+        Ok(Field::new(name, kind, nullable))
     };
-    let mut fields = columns.iter().map(column).collect::<Result<Vec<_>, String>>()?;
+    let columns = columns.iter().copied().chain(layout.key_frames().then_some(KEY_FRAMES));
+    let mut fields = columns.map(column).collect::<Result<Vec<_>, String>>()?;
     for &part in &layout.parts {
         fields.push(part_field(layout, part)?.with_nullable(failures));
     }
@@ -87,6 +92,10 @@ pub(crate) fn record_batch(
             "end" => number(|clip| clip.end),
             "fps" => number(|clip| clip.fps),
             "duration" => number(|clip| clip.duration),
+            KEY_FRAMES => {
+                let key_frames = clips.iter().map(|c| meta(c).key_frames.map(|count| count as i64));
+                Arc::new(key_frames.collect::<Int64Array>())
+            }
             "stage" => Arc::new(clips.iter().map(|c| c.err().map(|f| &f.stage)).collect::<StringArray>()),
             "error" => Arc::new(clips.iter().map(|c| c.err().map(|f| &f.error)).collect::<StringArray>()),
             name => match layout.parts.iter().find(|part| part.column() == name) {

@@ -9,6 +9,7 @@ use arrow_array::{Array as _, FixedSizeListArray, Float64Array, RecordBatch};
 
 use super::read::{guarded, open, readable};
 use super::source::SizedFile;
+use crate::rows::formats::record_batch::KEY_FRAMES;
 use crate::rows::{ClipMeta, Part, Row};
 
 /// Rows decoded at a time: a merge holds so many of each shard.
@@ -73,6 +74,7 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
     let [start, end, fps, duration] = ["start", "end", "fps", "duration"].map(number);
     let (start, end, fps, duration) = (start?, end?, fps?, duration?);
     let (id, path) = (text("id")?, text("path")?);
+    let key_frames = batch.column_by_name(KEY_FRAMES).map(|_| whole(KEY_FRAMES)).transpose()?;
     let lists = parts.iter().map(lists).collect::<Result<Vec<_>, _>>()?;
     let count = |value: i64| usize::try_from(value).map_err(|_| "it has a negative count".to_string());
     for at in 0..batch.num_rows() {
@@ -89,6 +91,10 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
             end: optional(&end),
             fps: optional(&fps),
             duration: optional(&duration),
+            key_frames: match key_frames.as_ref().filter(|column| !column.is_null(at)) {
+                Some(column) => Some(count(column.value(at))?),
+                None => None,
+            },
         };
         let frames = count(frames.value(at))?;
         rows.push(Row { clip, window: None, frames, parts: lists.iter().map(values).collect() });
