@@ -7,7 +7,7 @@ The first run makes an environment outside the repository (`--env`) with the pee
 and the clips (`--clips`) with the program ffmpeg: minutes of encoding, once. A clip of ten minutes is one minute, ten times, joined by
 copy. A peer that cannot be installed is left out, with a line.
 
-All take the same 16 frames, evenly spaced, from opening the file to RGB pictures in memory (lift: to pictures of 224 x 224 for the network).
+All but `lift --keyframes` take the same 16 frames, evenly spaced, from opening the file to RGB pictures in memory (lift: to pictures of 224 x 224 for the network).
 A peer runs in a process of its own and times itself after its imports: wall and processor time, and the bytes it read (`rchar` of
 /proc/self/io, Linux). lift's times are those of the stage of decoding in `lift bench --json`. A round runs each once; the figures are medians
 over the rounds, the ratios medians of the ratio of each round. The peers' pictures are compared with PyAV's.
@@ -143,8 +143,8 @@ def run_peer(python, name, path, threads, pictures):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_lift(lift, path, threads):
-    command = [lift, "bench", path, "--json", "--repeat", "1", "--threads", str(threads), "-q"]
+def run_lift(lift, path, threads, *flags):
+    command = [lift, "bench", path, "--json", "--repeat", "1", "--threads", str(threads), "-q", *flags]
     d = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["decoding"]
     return {"wall": d["all_threads_ms"] / 1e3, "processor": d["processor_ms"] / 1e3, "bytes": d["bytes_read"]}
 
@@ -178,15 +178,16 @@ def main():
         rounds = []
         for _ in range(args.rounds):
             one = {"lift": run_lift(args.lift, path, args.threads)}
+            one["lift --keyframes"] = run_lift(args.lift, path, args.threads, "--keyframes")
             for peer_name in PEERS:
                 one[peer_name] = run_peer(python, peer_name, path, args.threads, args.clips / f"{peer_name}.npy")
             rounds.append(one)
-        for reader in ["lift", *PEERS]:
+        for reader in ["lift", "lift --keyframes", *PEERS]:
             both = [(r[reader], r["lift"]) for r in rounds if r[reader]]
             if not both:
                 continue
             median = lambda of: statistics.median(of(a, b) for a, b in both)
-            pictures = "" if reader in ("lift", "pyav") else compare(python, args.clips / "pyav.npy", args.clips / f"{reader}.npy")
+            pictures = "" if reader.startswith("lift") or reader == "pyav" else compare(python, args.clips / "pyav.npy", args.clips / f"{reader}.npy")
             print(f"| {name} | {reader} | {median(lambda a, b: a['wall']):.3f} | {median(lambda a, b: a['processor']):.3f} | "
                   f"{median(lambda a, b: a['bytes']) / 1e6:.1f} | {median(lambda a, b: a['wall'] / b['wall']):.2f} | "
                   f"{median(lambda a, b: a['processor'] / b['processor']):.2f} | {pictures} |", flush=True)

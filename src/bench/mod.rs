@@ -83,7 +83,8 @@ fn on_the_cpu(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>]) -> Resul
 
 /// Decoding, colour conversion and transform of the clip's frames.
 fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>, Decoding)> {
-    let request = Request { sampling: Sampling::Count(plan.frames), ..Request::default() };
+    let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
+    let request = Request { sampling, keyframes, ..Request::default() };
     let mut frames = vec![Vec::new(); plan.frames];
     let (mut decode, mut convert, mut transformed) = (vec![], vec![], vec![]);
     let (mut one, mut all, mut processor) = (vec![], vec![], vec![]);

@@ -11,6 +11,8 @@ use crate::kernels::Backend;
 pub struct BenchPlan {
     /// Frames per clip.
     pub frames: usize,
+    /// The nearest key frames in their place.
+    pub keyframes: bool,
     /// Threads of the whole encoder.
     pub threads: usize,
     /// How often each measurement is repeated; the median counts.

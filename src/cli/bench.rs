@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use clap::Args;
 
 use super::compute::{Compute, ComputeArgs};
+use super::range::KeyframesArgs;
 use super::{Verbosity, report};
 use crate::bench::{self, BenchPlan, BenchReport, RandomWeights, StageReport};
 use crate::exit::{Exit, Fatal};
@@ -58,6 +59,8 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", help_heading = "Models")]
     heads: Option<usize>,
     #[command(flatten)]
+    key: KeyframesArgs,
+    #[command(flatten)]
     compute: ComputeArgs,
     /// One JSON object instead of a table
     #[arg(long, help_heading = "Measurement")]
@@ -69,6 +72,7 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     let compute = args.compute.settle(verbosity.quiet)?;
     let plan = BenchPlan {
         frames: usize::from(args.frames),
+        keyframes: args.key.keyframes,
         threads: compute.threads.get(),
         repeat: args.repeat.get(),
         backend: compute.backend,

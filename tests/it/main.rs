@@ -13,6 +13,7 @@ mod frames_shown;
 mod fuzz_corpus;
 mod healthy_files;
 mod hostile;
+mod keyframes;
 mod layers;
 mod learning_commands;
 mod model_parity;
