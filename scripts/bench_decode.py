@@ -10,7 +10,7 @@ copy. A peer that cannot be installed is left out, with a line.
 All but `lift --keyframes` take the same 16 frames, evenly spaced, from opening the file to RGB pictures in memory (lift: to pictures of 224 x 224 for the network).
 A peer runs in a process of its own and times itself after its imports: wall and processor time, and the bytes it read (`rchar` of
 /proc/self/io, Linux). lift's times are those of the stage of decoding in `lift bench --json`. A round runs each once; the figures are medians
-over the rounds, the ratios medians of the ratio of each round. The peers' pictures are compared with PyAV's.
+over the rounds, the ratios medians of the ratio of each round. The peers' pictures are compared with those of the last one named.
 """
 
 import argparse
@@ -27,7 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "lift"
 PEERS = ["torchcodec exact", "torchcodec approximate", "decord", "pyav"]
 NOISE = "noise=alls=12:allf=t"
-X264 = ["-c:v", "libx264", "-crf", "28"]
+# A key frame every 250 pictures and nowhere else: the noise would look like cuts.
+X264 = ["-c:v", "libx264", "-crf", "28", "-sc_threshold", "0"]
 #        name            size         what is drawn    seconds  times  encoder
 CLIPS = {
     "1080p_x264_veryfast.mp4": ("1920x1080", NOISE, 60, 10, [*X264, "-preset", "veryfast", "-g", "250"]),
@@ -37,7 +38,7 @@ CLIPS = {
     "1080p_vp9.webm": ("1920x1080", NOISE, 20, 3, ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "40",
                        "-b:v", "0", "-g", "250"]),
     "1080p_av1.mp4": ("1920x1080", NOISE, 20, 3, ["-c:v", "libsvtav1", "-preset", "12", "-crf", "45", "-g", "250"]),
-    "screen.mp4": ("1920x1080", "null", 60, 1, [*X264, "-preset", "veryfast", "-g", "100000", "-sc_threshold", "0"]),
+    "screen.mp4": ("1920x1080", "null", 60, 1, [*X264, "-preset", "veryfast", "-g", "100000"]),
     "240p.mp4": ("320x240", NOISE, 3, 1, [*X264, "-preset", "veryfast"]),
 }
 
@@ -165,11 +166,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="only clips with this word in their names")
+    parser.add_argument("--peers", default=",".join(PEERS), help="readers to compare with (default: %(default)s)")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
         return peer(args.peer, args.only, args.threads)
     python = environment(args.env)
+    peers = args.peers.split(",")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, {args.rounds} rounds\n")
     print("| clip | reader | wall s | processor s | MB read | wall / lift | processor / lift | pictures |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |")
@@ -179,15 +182,15 @@ def main():
         for _ in range(args.rounds):
             one = {"lift": run_lift(args.lift, path, args.threads)}
             one["lift --keyframes"] = run_lift(args.lift, path, args.threads, "--keyframes")
-            for peer_name in PEERS:
+            for peer_name in peers:
                 one[peer_name] = run_peer(python, peer_name, path, args.threads, args.clips / f"{peer_name}.npy")
             rounds.append(one)
-        for reader in ["lift", "lift --keyframes", *PEERS]:
+        for reader in ["lift", "lift --keyframes", *peers]:
             both = [(r[reader], r["lift"]) for r in rounds if r[reader]]
             if not both:
                 continue
             median = lambda of: statistics.median(of(a, b) for a, b in both)
-            pictures = "" if reader.startswith("lift") or reader == "pyav" else compare(python, args.clips / "pyav.npy", args.clips / f"{reader}.npy")
+            pictures = "" if reader.startswith("lift") or reader == peers[-1] else compare(python, args.clips / f"{peers[-1]}.npy", args.clips / f"{reader}.npy")
             print(f"| {name} | {reader} | {median(lambda a, b: a['wall']):.3f} | {median(lambda a, b: a['processor']):.3f} | "
                   f"{median(lambda a, b: a['bytes']) / 1e6:.1f} | {median(lambda a, b: a['wall'] / b['wall']):.2f} | "
                   f"{median(lambda a, b: a['processor'] / b['processor']):.2f} | {pictures} |", flush=True)

@@ -64,7 +64,7 @@ pub fn run<E>(
             None => {}
         }
         while let Some(outcome) = waiting.remove(&next) {
-            if let Err(error) = sink(outcome) {
+            if let Err(error) = sink(*outcome) {
                 shared.quit();
                 return Err(error);
             }

@@ -29,7 +29,7 @@ const WINDOW: usize = 1024;
 /// What the threads report to the thread that runs them.
 pub(super) enum Message {
     /// What became of the input at this position of the run.
-    Done(usize, Outcome),
+    Done(usize, Box<Outcome>),
     /// A thread has ended.
     ThreadEnded,
 }
@@ -322,6 +322,6 @@ impl Shared {
     }
 
     fn done(&self, job: &Job, result: Result<Embedded, Failure>) {
-        self.send(Message::Done(job.position, Outcome { stamp: job.stamp, result }));
+        self.send(Message::Done(job.position, Box::new(Outcome { stamp: job.stamp, result })));
     }
 }

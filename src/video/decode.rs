@@ -3,10 +3,10 @@
 //! A frame is identified by its presentation time, so it does not matter where decoding began, as long as it began at a key
 //! frame that is both decoded and shown no later than the frame (in an open GOP the frames shown before the key frame
 //! refer to the group before it). A **pass** walks the packets from the start and, where the next wanted frame's key
-//! frame lies so far ahead that a seek costs less ([`super::costs`]), jumps to it. After a jump every packet must be the one that the index has
-//! at that place, or the pass gives up and the caller walks from the start: seeking can cost time, never a frame.
+//! frame lies so far ahead that a seek costs less ([`super::costs`]), jumps to it. After a jump every packet must be the one that the
+//! index has at that place, or the pass gives up and the caller walks from the start: seeking can cost time, never a frame.
 //!
-//! A pass that skips tells the decoder not to decode a picture that is not wanted and that no other picture refers to. What such a
+//! A pass that skips does not have a picture decoded that is not wanted and that no other picture refers to. What such a
 //! picture's bytes hold is then not looked at. A pass that does not end as expected is followed by one that skips nothing.
 //!
 //! Nothing is held but the decoder's own pictures: each wanted frame is handed on as it comes out.

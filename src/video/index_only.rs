@@ -1,9 +1,9 @@
 //! Counting by the index of an MP4 or MOV, without reading its pictures.
 //!
-//! The index (`moov`) has the place, size, time and flags of every packet. FFmpeg gives them only
-//! with the packets. So FFmpeg reads the packets here, but gets zeros in place of the data (`mdat`): none of the data is read, and FFmpeg's own rules (edit lists, discarded
-//! packets) give the same times and flags. A file in fragments has a part of the index (`moof`) in front of each part of the data; of
-//! such a file, those parts are read.
+//! The index (`moov`) has the place, size, time and flags of every packet. FFmpeg gives them only with the packets. So FFmpeg reads the
+//! packets here, but gets zeros in place of the data (`mdat`): none of the data is read, and FFmpeg's own rules (edit lists, discarded
+//! packets) give the same times and flags. A file in fragments has a part of the index (`moof`) in front of each part of the data, and
+//! those parts are read.
 
 use std::path::Path;
 

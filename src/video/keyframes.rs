@@ -46,16 +46,16 @@ impl Chosen {
                 let (different, slots) = (self.key_frames[0], self.indices.len());
                 Some(format!("its {slots} frames are {different} different key frames (--keyframes)"))
             }
-            (true, ..) => Some(
-                "its exact frames are taken, because fewer than 2 of its key frames would be (--keyframes)"
-                    .into(),
-            ),
+            (true, ..) => {
+                let why = "fewer than 2 different key frames would be left";
+                Some(format!("its exact frames are taken, because {why} (--keyframes)"))
+            }
             (false, 0, _) => {
-                Some(format!("{repeats} of its {clips} windows repeat key frames (--keyframes)"))
+                Some(format!("of its {clips} windows, {repeats} repeat key frames (--keyframes)"))
             }
             (false, ..) => Some(format!(
-                "in {exact} of its {clips} windows the exact frames are taken, because fewer than 2 of their key frames would be; \
-                 {repeats} windows repeat key frames (--keyframes)"
+                "of its {clips} windows, {exact} keep their exact frames, because fewer than 2 different key frames would be left, \
+                 and {repeats} repeat key frames (--keyframes)"
             )),
         }
     }
@@ -123,6 +123,6 @@ mod tests {
         let two = chosen(&request, 41, &[0, 18, 30]);
         assert_eq!((two.indices.clone(), two.key_frames.clone()), (vec![0, 18, 18, 20, 30, 40], vec![2, 0]));
         let said = two.key_notes().unwrap();
-        assert!(said.contains("in 1 of its 2 windows") && said.contains("1 windows repeat"), "{said}");
+        assert!(said.contains("of its 2 windows, 1 keep") && said.contains("1 repeat"), "{said}");
     }
 }

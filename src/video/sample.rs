@@ -147,8 +147,8 @@ impl Request {
     /// The frames to take of a clip, in the order of the output's slots.
     ///
     /// `times` are the presentation times of its frames in seconds from the first, ascending; `fps` is the container's
-    /// average rate; `keys` are its key frames, ascending, as far as they are known. Windows start every stride from the range's start and lie wholly within the clip; of a clip shorter than
-    /// one, the whole is the window.
+    /// average rate; `keys` are its key frames, ascending, as far as they are known. Windows start every stride from the range's start
+    /// and lie wholly within the clip; of a clip shorter than one, the whole is the window.
     ///
     /// # Errors
     /// When no frame lies in the range, or the sampling asks for nothing or more than the most.

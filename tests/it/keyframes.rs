@@ -32,7 +32,7 @@ fn every_output_tells_how_many_different_key_frames_a_row_is_made_of() {
     folder(&env);
     env.embed(&["in", "-o", "keys.npy", "--keyframes"]).code(0).says(&[
         "in/b_frames.mp4: its 16 frames are 5 different key frames",
-        "in/one_key.mp4: its exact frames are taken, because fewer than 2 of its key frames would be",
+        "in/one_key.mp4: its exact frames are taken, because fewer than 2 different key frames would be left",
     ]);
     assert_eq!(told(&companion(&env, "keys.npy")), TOLD);
     env.embed(&["in", "-o", "exact.npy"]).code(0);
