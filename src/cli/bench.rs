@@ -58,7 +58,7 @@ pub(super) struct BenchArgs {
     /// Example: --heads 6
     #[arg(long, value_name = "N", help_heading = "Models")]
     heads: Option<usize>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Measurement")]
     key: KeyframesArgs,
     #[command(flatten)]
     compute: ComputeArgs,
