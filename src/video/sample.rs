@@ -131,6 +131,13 @@ fn linspace(first: usize, last: usize, n: usize) -> Vec<usize> {
 }
 
 impl Chosen {
+    /// What is said of a request for key frames ([`keyframes::note`]).
+    pub fn key_notes(&self) -> Option<String> {
+        let windows = self.windows.iter().map(|window| window.slots.len());
+        let slots = if self.windows.is_empty() { vec![self.indices.len()] } else { windows.collect() };
+        keyframes::note(&self.key_frames, &slots, !self.windows.is_empty())
+    }
+
     /// What is said where one frame fills so many slots that the time it is shown for may be a mistake of the file. `seconds`
     /// are the times of the clip's frames.
     pub fn held_note(&self, seconds: &[f64]) -> Option<String> {
@@ -441,5 +448,53 @@ mod tests {
             let request = Request { sampling, ..Request::default() };
             assert!(indices(&request, &times(4, 1.0), 1.0).is_err());
         }
+    }
+
+    fn of_keys(request: &Request, len: usize, keys: &[usize]) -> Chosen {
+        request.choose(&times(len, 10.0), 10.0, keys).unwrap()
+    }
+
+    #[test]
+    fn each_frame_becomes_the_nearest_key_frame_and_of_two_the_earlier() {
+        let request = Request { sampling: Sampling::Count(5), keyframes: true, ..Request::default() };
+        // Exact: 0, 10, 20, 30, 40; 20 lies in the middle of 14 and 26.
+        let five = of_keys(&request, 41, &[0, 14, 26, 39]);
+        assert_eq!((five.indices.clone(), five.key_frames.clone()), (vec![0, 14, 14, 26, 39], vec![4]));
+        assert!(five.key_notes().unwrap().contains("5 frames are 4 different key frames"));
+        let mut reversed = of_keys(&Request { reverse: true, ..request.clone() }, 41, &[0, 14, 26, 39]);
+        reversed.indices.reverse();
+        assert_eq!(reversed, five);
+        let each = of_keys(&request, 41, &[0, 10, 20, 30, 40]);
+        assert_eq!((each.key_frames.clone(), each.key_notes()), (vec![5], None));
+        let all = Request { sampling: Sampling::All, ..request };
+        assert_eq!(of_keys(&all, 41, &[0, 14, 26, 39]).indices, [0, 14, 26, 39]);
+    }
+
+    #[test]
+    fn exact_frames_are_taken_where_fewer_than_two_key_frames_would_be() {
+        let request = Request { sampling: Sampling::Count(3), keyframes: true, ..Request::default() };
+        for keys in [&[][..], &[0], &[20]] {
+            let exact = of_keys(&request, 41, keys);
+            assert_eq!((exact.indices.clone(), exact.key_frames.clone()), (vec![0, 20, 40], vec![0]));
+            assert!(exact.key_notes().unwrap().contains("exact frames are taken"));
+        }
+        // Key frames outside of the range are none of the clip's.
+        let part = Request { start: Some(1.0), end: Some(2.0), ..request };
+        assert_eq!(of_keys(&part, 41, &[0, 9, 21]).indices, [10, 15, 20]);
+        let plain = Request { keyframes: false, ..part };
+        assert_eq!(
+            (of_keys(&plain, 41, &[10, 20]).key_frames, of_keys(&plain, 41, &[]).key_notes()),
+            (vec![], None)
+        );
+    }
+
+    #[test]
+    fn windows_have_their_own_key_frames() {
+        let window = Some(Window { length: 2.0, stride: 2.0 });
+        let request = Request { sampling: Sampling::Count(3), keyframes: true, window, ..Request::default() };
+        let two = of_keys(&request, 41, &[0, 18, 30]);
+        assert_eq!((two.indices.clone(), two.key_frames.clone()), (vec![0, 18, 18, 20, 30, 40], vec![2, 0]));
+        let said = two.key_notes().unwrap();
+        assert!(said.contains("of its 2 windows, 1 keep") && said.contains("1 repeat"), "{said}");
     }
 }
