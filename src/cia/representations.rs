@@ -309,7 +309,8 @@ impl Representation {
     /// The ids of the videos that every piece has a row for, in the order of the first piece's rows.
     pub fn ids(&self) -> Vec<&str> {
         let Some(first) = self.pieces.first() else { return vec![] };
-        let mut ids: Vec<(&String, &usize)> = first.matrix.index.iter().filter(|(id, _)| self.has(id)).collect();
+        let mut ids: Vec<(&String, &usize)> =
+            first.matrix.index.iter().filter(|(id, _)| self.has(id)).collect();
         ids.sort_unstable_by_key(|(_, row)| **row);
         ids.into_iter().map(|(id, _)| id.as_str()).collect()
     }

@@ -165,7 +165,9 @@ fn parts(
                  as in --videos {name}=DIR"
             )));
         }
-        (Some(path), None) => stored::embeddings(Path::new(path), features::ids_of(&args.ids, &args.features, None))?,
+        (Some(path), None) => {
+            stored::embeddings(Path::new(path), features::ids_of(&args.ids, &args.features, None))?
+        }
         (None, Some(folder)) => {
             let clip = |(index, id)| {
                 let source = splits.sources.get(id);

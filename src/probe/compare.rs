@@ -26,7 +26,8 @@ impl Comparison {
     pub fn new(first: (&str, &Predictions), second: (&str, &Predictions)) -> Self {
         let right = |of: &Predictions, at: usize| of.videos[at].answer.rank == 1;
         let count = first.1.videos.len().min(second.1.videos.len());
-        let only = |a: &Predictions, b: &Predictions| (0..count).filter(|&at| right(a, at) && !right(b, at)).count();
+        let only =
+            |a: &Predictions, b: &Predictions| (0..count).filter(|&at| right(a, at) && !right(b, at)).count();
         let (first_only, second_only) = (only(first.1, second.1), only(second.1, first.1));
         Self {
             first: first.0.to_owned(),

@@ -75,7 +75,9 @@ fn matrix(scene: &mut Scene, score: &ProbeScore, y: f64) -> f64 {
             let videos = match row == column {
                 true => class.right,
                 false => {
-                    let pair = |pair: &&super::scores::Confusion| pair.class == class.class && pair.taken_for == other.class;
+                    let pair = |pair: &&super::scores::Confusion| {
+                        pair.class == class.class && pair.taken_for == other.class
+                    };
                     score.confused.iter().find(pair).map_or(0, |pair| pair.videos)
                 }
             };
@@ -85,7 +87,12 @@ fn matrix(scene: &mut Scene, score: &ProbeScore, y: f64) -> f64 {
             if videos > 0 && side >= NUMBERED {
                 let colour = if share < 0.6 { WHITE } else { INK };
                 let middle = [cell.centre()[0], cell.centre()[1] + numbers.size * 0.36];
-                scene.text(&format!("{:.0}", 100.0 * share), middle, Anchor::Middle, Font { colour, ..numbers });
+                scene.text(
+                    &format!("{:.0}", 100.0 * share),
+                    middle,
+                    Anchor::Middle,
+                    Font { colour, ..numbers },
+                );
             }
         }
     }
@@ -118,7 +125,10 @@ fn shown(results: &[ProbeScore]) -> (Vec<usize>, String) {
     let losses: Vec<usize> =
         scored.iter().take(LOSSES).filter(|(_, gain)| *gain < 0.0).map(|(class, _)| *class).collect();
     classes.extend(losses.into_iter().rev());
-    let title = format!("From {} to {}: the classes that gain and lose most", first.representation, second.representation);
+    let title = format!(
+        "From {} to {}: the classes that gain and lose most",
+        first.representation, second.representation
+    );
     (classes, title)
 }
 
@@ -126,7 +136,7 @@ fn shown(results: &[ProbeScore]) -> (Vec<usize>, String) {
 fn many(scene: &mut Scene, report: &ProbeReport, y: f64) -> f64 {
     let results = &report.results[..report.results.len().min(MATRICES)];
     let (classes, head) = shown(results);
-    let mut y = title(scene, &head, "Accuracy of a class, percent of its videos.", y);
+    let mut y = title(scene, &head, "Accuracy of a class, percent of its videos.", y) + 12.0;
     for (number, score) in results.iter().enumerate() {
         Marker::of_clip(number).draw(scene, [MARGIN + 6.0, y - 5.0], RADIUS, clip_colour(number), INK);
         let line = format!("{}, {} numbers: top-1 {:.1} %", score.representation, score.width, score.top1);
@@ -178,7 +188,12 @@ mod tests {
             per_class: (0..classes)
                 .map(|class| {
                     let right = (class * 7 + number * 3) % 11;
-                    ClassScore { class: format!("c{class}"), videos: 10, right, accuracy: Some(10.0 * right as f64) }
+                    ClassScore {
+                        class: format!("c{class}"),
+                        videos: 10,
+                        right,
+                        accuracy: Some(10.0 * right as f64),
+                    }
                 })
                 .collect(),
             confused: vec![],
@@ -189,7 +204,8 @@ mod tests {
 
     #[test]
     fn few_classes_are_matrices_and_many_are_dots() {
-        let svg = |report: &ProbeReport| String::from_utf8(draw(report, PictureFormat::Svg).unwrap()).unwrap();
+        let svg =
+            |report: &ProbeReport| String::from_utf8(draw(report, PictureFormat::Svg).unwrap()).unwrap();
         let few = svg(&report(5, 2));
         assert!(few.contains("r0: top-1 50.0 %") && few.contains("r1: top-1") && few.contains(">c4 5<"));
         let many = svg(&report(101, 2));

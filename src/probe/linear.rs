@@ -82,7 +82,8 @@ fn answer(values: &[f64], label: u32) -> Answer {
     }
     let own = values[label as usize];
     // Equal values count as larger, so that a classifier that says nothing has no good rank; the answer itself is first.
-    let before = values.iter().enumerate().filter(|(class, value)| *class != label as usize && **value >= own);
+    let before =
+        values.iter().enumerate().filter(|(class, value)| *class != label as usize && **value >= own);
     let rank = if best == label as usize { 1 } else { 1 + before.count() };
     Answer { class: best as u32, rank: rank as u32 }
 }
@@ -105,7 +106,10 @@ mod tests {
 
     #[test]
     fn decisions_are_the_plain_sums() {
-        let linear = Linear { weights: Mat::from_fn(2, 3, |i, j| (i * 3 + j) as f64), intercepts: vec![1.0, 0.0, -1.0] };
+        let linear = Linear {
+            weights: Mat::from_fn(2, 3, |i, j| (i * 3 + j) as f64),
+            intercepts: vec![1.0, 0.0, -1.0],
+        };
         let values = linear.decisions(FeatureRows::new(&[1.0, 2.0, -1.0, 0.0], 2), Par::Seq);
         assert_eq!(values, [7.0, 9.0, 11.0, 1.0, -1.0, -3.0]);
     }

@@ -24,9 +24,9 @@ const STEPS: usize = 2000;
 /// `g^T P^-1 g` at which the optimum counts as reached: twice the distance of the mean loss from its minimum, about.
 const TOLERANCE: f64 = 1e-15;
 /// Pairs of steps that the method remembers.
-const MEMORY: usize = 12;
+const MEMORY: usize = 20;
 /// The preconditioner is made anew when `s` has changed by this factor.
-const REFRESH: f64 = 1.3;
+const REFRESH: f64 = 2.0;
 
 /// Fits on the videos `rows`, whose classes are `labels` (of all videos), for each `C`.
 ///
@@ -160,9 +160,10 @@ impl<'a> Space<'a> {
                 (combine(FeatureRows::new(values, mean.len()), mean, &(basis * weights), par), mean)
             }
         };
-        let intercepts = intercepts.iter().enumerate().map(|(class, b)| {
-            b - weights.col(class).iter().zip(mean).map(|(w, m)| w * m).sum::<f64>()
-        });
+        let intercepts = intercepts
+            .iter()
+            .enumerate()
+            .map(|(class, b)| b - weights.col(class).iter().zip(mean).map(|(w, m)| w * m).sum::<f64>());
         Linear { intercepts: intercepts.collect(), weights }
     }
 }
@@ -241,7 +242,8 @@ impl Problem<'_> {
                 }
             };
             let moved: Vec<f64> = next.iter().zip(&at).map(|(next, at)| next - at).collect();
-            let turned: Vec<f64> = there.gradient.iter().zip(&here.gradient).map(|(there, here)| there - here).collect();
+            let turned: Vec<f64> =
+                there.gradient.iter().zip(&here.gradient).map(|(there, here)| there - here).collect();
             if dot(&moved, &turned) > 0.0 {
                 if pairs.len() == MEMORY {
                     pairs.remove(0);

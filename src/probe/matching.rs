@@ -28,7 +28,9 @@ pub type Matched<'a> = Vec<Option<&'a str>>;
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum MatchError {
     /// Several rows could be the video's.
-    #[error("the video `{name}` of the labels could be the row `{first}` or `{second}`; give the labels the ids of the rows")]
+    #[error(
+        "the video `{name}` of the labels could be the row `{first}` or `{second}`; give the labels the ids of the rows"
+    )]
     Ambiguous {
         /// The video.
         name: String,
@@ -38,7 +40,9 @@ pub enum MatchError {
         second: String,
     },
     /// Several videos have one row.
-    #[error("the row `{row}` could be the video `{first}` or `{second}` of the labels; give the labels the ids of the rows")]
+    #[error(
+        "the row `{row}` could be the video `{first}` or `{second}` of the labels; give the labels the ids of the rows"
+    )]
     Shared {
         /// The row.
         row: String,
@@ -75,7 +79,10 @@ fn base(name: &str) -> &str {
 ///
 /// # Errors
 /// [`MatchError`] if a name fits several rows, or a row several names.
-pub fn rows_of<'a>(videos: &[LabelledVideo], rows: &[&'a str]) -> Result<(Matched<'a>, MatchCounts), MatchError> {
+pub fn rows_of<'a>(
+    videos: &[LabelledVideo],
+    rows: &[&'a str],
+) -> Result<(Matched<'a>, MatchCounts), MatchError> {
     let exact: HashMap<&str, &'a str> = rows.iter().map(|row| (*row, *row)).collect();
     let mut shorter: HashMap<&str, Vec<&'a str>> = HashMap::new();
     rows.iter().for_each(|row| shorter.entry(base(row)).or_default().push(row));
@@ -127,8 +134,13 @@ mod tests {
     #[test]
     fn names_match_as_they_are_or_without_folder_and_extension() {
         let rows = ["a/one", "two.v2.mp4", "c/three.avi", "abc_000001_000011"];
-        let videos =
-            videos(&[&["a/one.avi"], &["two.v2.mp4"], &["x/three"], &["abc_000001_000011", "abc"], &["none"]]);
+        let videos = videos(&[
+            &["a/one.avi"],
+            &["two.v2.mp4"],
+            &["x/three"],
+            &["abc_000001_000011", "abc"],
+            &["none"],
+        ]);
         let (matched, counts) = rows_of(&videos, &rows).unwrap();
         let expected =
             [Some("a/one"), Some("two.v2.mp4"), Some("c/three.avi"), Some("abc_000001_000011"), None];

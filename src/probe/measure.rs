@@ -99,15 +99,21 @@ pub fn matched(
     labels.retain(|at, _| has(at));
     let lonely = lonely(&labels);
     if !lonely.is_empty() {
-        let names: Vec<String> = lonely.iter().map(|(class, why)| format!("{} ({why})", labels.classes[*class as usize])).collect();
+        let names: Vec<String> = lonely
+            .iter()
+            .map(|(class, why)| format!("{} ({why})", labels.classes[*class as usize]))
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let what = format!("classes that cannot be both learned and scored: {}", some(&names));
         if !allow_missing {
             return Err(MeasureError::Labels(format!("{what}; --allow-missing leaves their videos out")));
         }
         note(&what);
-        let keep: Vec<bool> =
-            labels.videos.iter().map(|video| !lonely.iter().any(|(class, _)| *class == video.class)).collect();
+        let keep: Vec<bool> = labels
+            .videos
+            .iter()
+            .map(|video| !lonely.iter().any(|(class, _)| *class == video.class))
+            .collect();
         let mut keeps = keep.iter();
         kept.retain(|_| *keeps.next().unwrap_or(&true));
         labels.retain(|at, _| keep[at]);
@@ -169,7 +175,10 @@ pub fn measure(
     let units = report.groups.unwrap_or(all);
     if units < plan.folds && (report.folds.is_some() || plan.settings.len() > 1) {
         let what = if report.groups.is_some() { "groups" } else { "videos" };
-        return Err(MeasureError::Labels(format!("{} folds of {units} {what}; give a smaller --folds", plan.folds)));
+        return Err(MeasureError::Labels(format!(
+            "{} folds of {units} {what}; give a smaller --folds",
+            plan.folds
+        )));
     }
     let mut predicted: Vec<(String, Predictions)> = Vec::new();
     for (representation, ids) in representations.iter().zip(&matched.ids) {
@@ -182,7 +191,8 @@ pub fn measure(
         predicted.push((name.clone(), predictions));
     }
     if let Some(((name, first), others)) = predicted.split_first() {
-        let compare = |(other, second): &(String, Predictions)| Comparison::new((name, first), (other, second));
+        let compare =
+            |(other, second): &(String, Predictions)| Comparison::new((name, first), (other, second));
         report.comparisons = others.iter().map(compare).collect();
     }
     Ok(predicted)
@@ -220,7 +230,8 @@ pub fn order<E: From<MeasureError>>(
     let fail = |name: &str, error| E::from(MeasureError::Fit(name.to_owned(), error));
     let task = plan.probe.map(|(matched, _)| Task::new(&matched.labels));
     // The rows of the frames are those of the first representation that was matched.
-    let known: Option<Vec<&str>> = plan.probe.and_then(|(matched, _)| Some(matched.ids.first()?.iter().map(String::as_str).collect()));
+    let known: Option<Vec<&str>> =
+        plan.probe.and_then(|(matched, _)| Some(matched.ids.first()?.iter().map(String::as_str).collect()));
     let mut fitted = Vec::new();
     for representation in &representations {
         if let (Some(task), Some((_, probe)), Some(ids)) = (&task, plan.probe, &known) {
@@ -244,7 +255,8 @@ pub fn order<E: From<MeasureError>>(
             let other = parts(&other, &plan.names, lift)?;
             for (at, representation) in representations.iter().enumerate() {
                 let other = other.representation(&representation.name).map_err(MeasureError::from)?;
-                let [cosine, distance] = apart(representation, &other, &measured).map_err(MeasureError::from)?;
+                let [cosine, distance] =
+                    apart(representation, &other, &measured).map_err(MeasureError::from)?;
                 sums[at].0[0] += cosine;
                 sums[at].0[1] += distance;
                 if let (Some(task), Some(ids), Some(folds)) = (&task, &known, fitted.get(at)) {

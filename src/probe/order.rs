@@ -11,7 +11,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::cia::representations::{Matrix, Representation, RepresentationError, RowSource, StoredParts, reads_mirror};
+use crate::cia::representations::{
+    Matrix, Representation, RepresentationError, RowSource, StoredParts, reads_mirror,
+};
 use crate::vector::length;
 
 /// The numbers of chunks of the gradient.
@@ -134,7 +136,11 @@ pub fn reads_lift(name: &str) -> bool {
 ///
 /// # Errors
 /// As [`Representation::rows`].
-pub fn apart(one: &Representation, other: &Representation, ids: &[&str]) -> Result<[f64; 2], RepresentationError> {
+pub fn apart(
+    one: &Representation,
+    other: &Representation,
+    ids: &[&str],
+) -> Result<[f64; 2], RepresentationError> {
     let mut sums = [0.0; 2];
     for id in ids {
         let (a, b) = (one.rows(std::iter::once(*id))?, other.rows(std::iter::once(*id))?);

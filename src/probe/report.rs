@@ -48,6 +48,8 @@ impl ProbeReport {
             None => format!("{train} training and {test} test videos"),
         };
         let groups = self.groups.map(|groups| format!(", {groups} groups kept together")).unwrap_or_default();
-        format!("Accuracy in percent, {classifier}, {classes} classes, {videos}{groups}, 95 % interval over videos")
+        format!(
+            "Accuracy in percent, {classifier}, {classes} classes, {videos}{groups}, 95 % interval over videos"
+        )
     }
 }

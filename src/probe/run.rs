@@ -151,7 +151,12 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// As [`Task::fitted`].
-    pub fn predictions(&self, features: &Features, plan: &ProbePlan, par: Par) -> Result<Predictions, FitError> {
+    pub fn predictions(
+        &self,
+        features: &Features,
+        plan: &ProbePlan,
+        par: Par,
+    ) -> Result<Predictions, FitError> {
         let mut found = Predictions { chosen: Vec::new(), videos: Vec::new() };
         for (fold, (linear, test, setting)) in self.fitted(features, plan, par)?.into_iter().enumerate() {
             found.chosen.push(setting);
@@ -196,7 +201,8 @@ impl<'a> Task<'a> {
     fn folds(&self, rows: &[usize], plan: &ProbePlan) -> Vec<(Vec<usize>, Vec<usize>)> {
         let fold = parted(rows, &self.classes, self.groups.as_deref(), plan.folds, plan.seed);
         let part = |number: usize| -> (Vec<usize>, Vec<usize>) {
-            let (inside, outside): (Vec<_>, Vec<_>) = rows.iter().zip(&fold).partition(|(_, fold)| **fold == number);
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                rows.iter().zip(&fold).partition(|(_, fold)| **fold == number);
             let rows = |pairs: Vec<(&usize, &usize)>| pairs.into_iter().map(|(row, _)| *row).collect();
             (rows(outside), rows(inside))
         };
@@ -204,7 +210,13 @@ impl<'a> Task<'a> {
     }
 
     /// The setting with the best accuracy in cross-validation over `rows`; of equal ones, the stronger penalty.
-    fn chosen(&self, features: &Features, rows: &[usize], plan: &ProbePlan, par: Par) -> Result<f64, FitError> {
+    fn chosen(
+        &self,
+        features: &Features,
+        rows: &[usize],
+        plan: &ProbePlan,
+        par: Par,
+    ) -> Result<f64, FitError> {
         let mut settings = plan.settings.clone();
         settings.sort_by(f64::total_cmp);
         if plan.classifier == Classifier::Ridge {

@@ -53,7 +53,9 @@ fn summary(report: &ProbeReport) -> Table {
         header.push("source".to_owned());
         rows.iter_mut().for_each(|row| row.push(String::new()));
     }
-    for Published { data_set, representation, width, accuracy, reading_error, source, .. } in &report.published {
+    for Published { data_set, representation, width, accuracy, reading_error, source, .. } in
+        &report.published
+    {
         let mut row = vec![format!("published, {data_set}: {representation}")];
         row.push(width.map_or_else(String::new, |width| width.to_string()));
         row.push(format!("{accuracy:.1}"));
@@ -103,6 +105,7 @@ fn order(report: &ProbeReport) -> Table {
         row.extend(scored.then(|| score.accuracy.map_or_else(String::new, |value| format!("{value:.2}"))));
         row
     });
-    let title = "Change with the frames' order: cosine to the original, distance as a share of its length".to_owned();
+    let title =
+        "Change with the frames' order: cosine to the original, distance as a share of its length".to_owned();
     Table { title, header, rows: rows.collect(), text: 2 }
 }

@@ -9,7 +9,11 @@ fn numbers() -> TestEnv {
     for at in 0..60 {
         let class = at % 3;
         let noise = f64::from((at * 37 + 11) % 23) / 23.0 - 0.5;
-        rows += &format!("{{\"id\":\"set/v{at}\",\"x\":[{}, {noise}, {}]}}\n", f64::from(class) - noise * 0.2, class % 2);
+        rows += &format!(
+            "{{\"id\":\"set/v{at}\",\"x\":[{}, {noise}, {}]}}\n",
+            f64::from(class) - noise * 0.2,
+            class % 2
+        );
         let split = if at < 40 { "train" } else { "test" };
         labels += &format!("v{at}.avi,c{class},{split},s{}\n", at / 6);
     }
@@ -26,11 +30,20 @@ fn a_probe_tells_its_accuracy_and_writes_every_output() {
     let env = numbers();
     for probe in ["ridge", "logistic"] {
         let json = format!("{probe}.json");
-        let flags = ["--labels", "labels.csv", "--probe", probe, "--alpha", "0.1,1", "--C", "1,10", "-o", &json];
-        let more = ["--predictions", "said.csv", "--figure", "probe.png", "--published", "ucf101", "--overwrite"];
-        let ran = env.lift(&[&PROBE[..], &flags, &more].concat()).code(0).says(&["60 without folder and extension"]);
-        assert!(ran.stdout.contains("40 training and 20 test videos") && ran.stdout.contains("published, ucf101: V-JEPA"));
-        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(env.path(&json)).unwrap()).unwrap();
+        let flags =
+            ["--labels", "labels.csv", "--probe", probe, "--alpha", "0.1,1", "--C", "1,10", "-o", &json];
+        let more =
+            ["--predictions", "said.csv", "--figure", "probe.png", "--published", "ucf101", "--overwrite"];
+        let ran = env
+            .lift(&[&PROBE[..], &flags, &more].concat())
+            .code(0)
+            .says(&["60 without folder and extension"]);
+        assert!(
+            ran.stdout.contains("40 training and 20 test videos")
+                && ran.stdout.contains("published, ucf101: V-JEPA")
+        );
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(env.path(&json)).unwrap()).unwrap();
         let score = &report["results"][0];
         assert_eq!((report["classes"].as_u64(), score["videos"].as_u64()), (Some(3), Some(20)), "{score}");
         assert!(score["top1"].as_f64().unwrap() > 90.0 && score["top5"].is_null(), "{score}");
@@ -40,7 +53,8 @@ fn a_probe_tells_its_accuracy_and_writes_every_output() {
         image::open(env.path("probe.png")).unwrap();
     }
     // Without a split, in folds that keep groups together; the seed decides.
-    let folds = ["--labels", "folds.csv", "--groups", "scene", "--folds", "4", "-o", "folds.csv", "--overwrite"];
+    let folds =
+        ["--labels", "folds.csv", "--groups", "scene", "--folds", "4", "-o", "folds.csv", "--overwrite"];
     let folds = [&PROBE[..], &folds[..6]].concat();
     let ran = env.lift(&folds).code(0);
     assert!(ran.stdout.contains("60 videos in 4 folds, 10 groups kept together"), "{}", ran.stdout);
@@ -63,7 +77,9 @@ fn what_cannot_be_probed_is_refused_with_its_remedy() {
     run("one.csv", &[]).code(3).says(&["all videos are of one class, `a`"]);
     run("other.csv", &[]).code(3).says(&["the labels have `a`, the rows `set/v0`"]);
     run("absent.csv", &[]).code(3).says(&["absent.csv: no such file"]);
-    run("folds.csv", &["--groups", "scene", "--folds", "11"]).code(3).says(&["11 folds of 10 groups", "--folds"]);
+    run("folds.csv", &["--groups", "scene", "--folds", "11"])
+        .code(3)
+        .says(&["11 folds of 10 groups", "--folds"]);
     run("labels.csv", &["--representation", "lift"]).code(2).says(&["`lift` needs"]);
     run("labels.csv", &["--order"]).code(2).says(&["--parts concat,frames"]);
     env.lift(&["probe"]).code(2).says(&["--labels"]);
@@ -79,7 +95,8 @@ fn the_order_of_the_frames_changes_the_embedding_and_never_the_mean_of_the_frame
     env.embed(&["clips", "-o", "set.npz", "--parts", "concat,frames"]).code(0);
     let order = ["probe", "--order", "--embeddings", "set.npz", "--model", "mini", "-o", "order.json"];
     env.lift(&order).code(0);
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(env.path("order.json")).unwrap()).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(env.path("order.json")).unwrap()).unwrap();
     let scores = report["order"].as_array().unwrap();
     assert_eq!(scores.len(), 4 * 6);
     for score in scores {
@@ -87,7 +104,10 @@ fn the_order_of_the_frames_changes_the_embedding_and_never_the_mean_of_the_frame
         let same = score["representation"] == "frames-mean" || score["frames"] == "as they are";
         assert_eq!(distance == 0.0, same, "{score}");
         if score["representation"] == "odd" && score["frames"] == "reversed" {
-            assert!(score["cosine"].as_f64().unwrap() < -0.999_999 && (distance - 2.0).abs() < 1e-6, "{score}");
+            assert!(
+                score["cosine"].as_f64().unwrap() < -0.999_999 && (distance - 2.0).abs() < 1e-6,
+                "{score}"
+            );
         }
     }
     // With labels, classifiers that never saw the changed clips are scored on them.

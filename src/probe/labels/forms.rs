@@ -107,7 +107,8 @@ fn ucf101(path: &Path) -> Result<Vec<Entry>, LabelError> {
     let mut entries = Vec::new();
     for (line, row) in (1..).zip(text.lines()) {
         let Some(name) = row.split_whitespace().next() else { continue };
-        let Some((class, _)) = name.split_once('/').filter(|(class, video)| !class.is_empty() && !video.is_empty())
+        let Some((class, _)) =
+            name.split_once('/').filter(|(class, video)| !class.is_empty() && !video.is_empty())
         else {
             let what = format!("`{row}` is no line of UCF101's lists: Class/video.avi");
             return Err(LabelError::line(path, line, what));
@@ -180,7 +181,9 @@ fn something_something(path: &Path) -> Result<Vec<Entry>, LabelError> {
         };
         let class = video.template.map(|text| template(&text)).or(video.label);
         let class = class.ok_or_else(|| {
-            let what = format!("the video {id} has neither `template` nor `label`; the answers of a test set are not public");
+            let what = format!(
+                "the video {id} has neither `template` nor `label`; the answers of a test set are not public"
+            );
             LabelError::file(path, what)
         })?;
         Ok(Entry { line: number, names: vec![id], class, side: None, group: None })
