@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times lift probe beside scikit-learn on random features, with the results and the peak memory of both.
+"""Times lift probe beside scikit-learn on random features, with the results, the CPU time and the peak memory of both.
 
     scripts/bench_probe.py [--lift target/release/lift] [--videos 100000] [--width 768] [--classes 100] [--runs ridge,logistic]
 
@@ -68,7 +68,7 @@ def timed(command):
     if status:
         sys.exit(f"{command[0]} failed")
     scale = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - before, usage.ru_maxrss * scale / 1e6, out
+    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * scale / 1e6, out
 
 
 def main():
@@ -94,17 +94,18 @@ def main():
     for run in args.runs.split(","):
         report = work / "report.json"
         flags = ["--labels", work / "labels.csv", "--features", f"x={work / 'x.npy'}", "--ids", f"x={work / 'ids.txt'}"]
-        seconds, memory, _ = timed([args.lift, "probe", *flags, "--probe", run, "-o", report, "--overwrite", "-q"])
+        seconds, busy, memory, _ = timed([args.lift, "probe", *flags, "--probe", run, "-o", report, "--overwrite", "-q"])
         accuracy = json.loads(report.read_text())["results"][0]["top1"]
-        print(f"{run:10} lift probe              {seconds:7.1f} s  {memory:6.0f} MB  top-1 {accuracy:.2f}", flush=True)
+        print(f"{run:10} lift probe              {seconds:7.1f} s  {busy:6.1f} s of CPU  {memory:6.0f} MB  top-1 {accuracy:.2f}", flush=True)
         peers = {"ridge": ["ridge-f32", "ridge-f64"], "logistic": ["logistic"] + ["logistic-tight"] * args.tight}[run]
         for name in [] if args.alone else peers:
             command = [sys.executable, __file__, "--work", work, "--peer", name]
-            all_seconds, memory, out = timed(command)
+            all_seconds, all_busy, memory, out = timed(command)
             found = json.loads(out)
             print(
-                f"{run:10} scikit-learn {name:14} {all_seconds:4.1f} s  {memory:6.0f} MB  top-1 {found['accuracy']:.2f}"
-                f"  (fit alone {found['fit']:.1f} s, {all_seconds / seconds:.1f} times lift's time)",
+                f"{run:10} scikit-learn {name:14} {all_seconds:4.1f} s  {all_busy:6.1f} s of CPU  {memory:6.0f} MB"
+                f"  top-1 {found['accuracy']:.2f}  (fit alone {found['fit']:.1f} s; {all_seconds / seconds:.1f} times lift's time,"
+                f" {all_busy / busy:.1f} times its CPU time)",
                 flush=True,
             )
 
