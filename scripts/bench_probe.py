@@ -6,7 +6,7 @@
 Needs numpy and scikit-learn. Features are f32 with a noisy centre per class, and directions of falling strength as embeddings have them (the k-th is (1 + k)^-0.7; with
 --flat all are alike); a tenth of the videos are for testing. Each run is a
 process of its own, from the files to the accuracy; so the reading of the files counts for both. scikit-learn's ridge runs on f32 as
-stored, and on f64; its logistic regression (lbfgs, f64 inside) at its default tolerance, and, with --tight, at 1e-8.
+stored, and on f64; its logistic regression (lbfgs, f64 inside) at its default tolerance, and, with --tight, at 1e-12.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def peer(folder, name):
         "ridge-f32": lambda: RidgeClassifier(alpha=1.0),
         "ridge-f64": lambda: RidgeClassifier(alpha=1.0),
         "logistic": lambda: LogisticRegression(C=1.0, max_iter=10000),
-        "logistic-tight": lambda: LogisticRegression(C=1.0, tol=1e-8, max_iter=10000),
+        "logistic-tight": lambda: LogisticRegression(C=1.0, tol=1e-12, max_iter=10000),
     }[name]()
     if name == "ridge-f64":
         x = x.astype(numpy.float64)
