@@ -6,6 +6,7 @@
 //! - [`cli`]: the commands: a file each with its flags, its checks and its report
 //! - [`exit`]: the exit codes, and the errors that end a run
 //! - [`search`]: the clips of a collection that are most similar to a query
+//! - [`probe`]: a linear probe for labels of any number of classes
 //! - [`mod@bench`], [`train`], [`cia`]: measuring speed, training LiFT, the Chirality in Action benchmark
 //! - [`embed`]: the pipeline from videos to rows
 //! - [`plot`], [`synth`]: figures, and drawn clips
@@ -42,6 +43,7 @@ pub mod kernels;
 pub mod model;
 pub mod mp4;
 pub mod plot;
+pub mod probe;
 pub mod rows;
 pub mod search;
 pub mod synth;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::published::Published;
 use super::report::{BenchmarkReport, Overall};
+use super::table::{Table, csv, latex, markdown};
 
 /// A file format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,15 +53,6 @@ impl ReportFormat {
             Self::Latex => tables(report, per_group).iter().map(latex).collect(),
         })
     }
-}
-
-/// A table, independent of its format.
-struct Table {
-    title: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    /// Columns of text, left-aligned; the others are numbers.
-    text: usize,
 }
 
 fn tables(report: &BenchmarkReport, per_group: bool) -> Vec<Table> {
@@ -185,76 +177,6 @@ fn groups(report: &BenchmarkReport) -> Table {
         }
     }
     table
-}
-
-fn csv(table: &Table) -> String {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    let header: Vec<String> = table.header.iter().map(|name| name.replace(' ', "_")).collect();
-    for row in std::iter::once(&header).chain(&table.rows) {
-        // Writing to a vector cannot fail, and every row has as many columns as the header.
-        let _ = csv.write_record(row);
-    }
-    String::from_utf8(csv.into_inner().unwrap_or_default()).unwrap_or_default()
-}
-
-fn markdown(table: &Table) -> String {
-    let escaped: Vec<Vec<String>> = std::iter::once(&table.header)
-        .chain(&table.rows)
-        .map(|row| row.iter().map(|cell| cell.replace('|', "\\|")).collect())
-        .collect();
-    let width = |column: usize| {
-        escaped.iter().map(|row: &Vec<String>| row[column].chars().count()).max().unwrap_or(0).max(3)
-    };
-    let widths: Vec<usize> = (0..table.header.len()).map(width).collect();
-    let mut text = format!("{}\n\n", table.title);
-    for (at, row) in escaped.iter().enumerate() {
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            if column < table.text {
-                text += &format!("| {cell:<width$} ");
-            } else {
-                text += &format!("| {cell:>width$} ");
-            }
-        }
-        text.push_str("|\n");
-        if at == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                let rule = "-".repeat(width - 1);
-                let rule = if column < table.text { format!("-{rule}") } else { format!("{rule}:") };
-                text += &format!("| {rule} ");
-            }
-            text.push_str("|\n");
-        }
-    }
-    text.push('\n');
-    text
-}
-
-fn latex(table: &Table) -> String {
-    let escape = |cell: &String| {
-        let mut escaped = String::new();
-        for letter in cell.chars() {
-            match letter {
-                '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', letter]),
-                '\\' => escaped.push_str("\\textbackslash{}"),
-                '~' => escaped.push_str("\\textasciitilde{}"),
-                '^' => escaped.push_str("\\textasciicircum{}"),
-                _ => escaped.push(letter),
-            }
-        }
-        escaped
-    };
-    let columns: String =
-        (0..table.header.len()).map(|column| if column < table.text { 'l' } else { 'r' }).collect();
-    let mut text = format!("% {}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n", table.title);
-    for (at, row) in std::iter::once(&table.header).chain(&table.rows).enumerate() {
-        text += &row.iter().map(escape).collect::<Vec<_>>().join(" & ");
-        text += " \\\\\n";
-        if at == 0 {
-            text.push_str("\\midrule\n");
-        }
-    }
-    text.push_str("\\bottomrule\n\\end{tabular}\n\n");
-    text
 }
 
 #[cfg(test)]

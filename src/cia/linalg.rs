@@ -6,7 +6,7 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, Par};
+use faer::{Accum, Mat, MatMut, Par};
 
 /// A linear decision function `w·x + b`; a positive value means forward.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +83,7 @@ impl<'a> FeatureRows<'a> {
 
     /// The columns `at..at + mean.len()` of some videos, minus `mean`, as f64 `(columns, videos)`: transposed, so that both
     /// the row that is read and the column that is written are contiguous.
-    fn block(self, videos: std::ops::Range<usize>, at: usize, mean: &[f64]) -> Mat<f64> {
+    pub fn block(self, videos: std::ops::Range<usize>, at: usize, mean: &[f64]) -> Mat<f64> {
         let mut block = Mat::zeros(mean.len(), videos.len());
         for (to, row) in videos.enumerate() {
             let row = &self.data[row * self.width + at..][..mean.len()];
@@ -147,7 +147,8 @@ pub fn cross(a: FeatureRows, b: FeatureRows, par: Par) -> Mat<f64> {
     cross
 }
 
-fn add_product(to: &mut Mat<f64>, left: faer::MatRef<f64>, right: faer::MatRef<f64>, par: Par) {
+/// Adds the lower triangle of `left right` to `to`.
+pub fn add_product(to: &mut Mat<f64>, left: faer::MatRef<f64>, right: faer::MatRef<f64>, par: Par) {
     triangular::matmul(
         to,
         BlockStructure::TriangularLower,
@@ -193,6 +194,14 @@ impl Cholesky {
         let stack = MemStack::new(&mut memory);
         llt::solve::solve_in_place(self.factor.as_ref(), solution.as_mut(), self.par, stack);
         (0..right.len()).map(|row| solution[(row, 0)]).collect()
+    }
+
+    /// Solves for several right-hand sides, the columns of `right`, in their place.
+    pub fn solve_in_place(&self, mut right: MatMut<f64>) {
+        let scratch = llt::solve::solve_in_place_scratch::<f64>(right.nrows(), right.ncols(), self.par);
+        let mut memory = MemBuffer::new(scratch);
+        let stack = MemStack::new(&mut memory);
+        llt::solve::solve_in_place(self.factor.as_ref(), right.as_mut(), self.par, stack);
     }
 }
 

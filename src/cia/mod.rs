@@ -10,7 +10,7 @@
 //! training and validation files and checks them, [`clips`] finds the videos, [`stored`] opens the
 //! embeddings, [`representations`] turns their parts into the matrices compared (with those of `mirror`), [`probe`] (with [`ridge`], [`logistic`], [`svm`] over [`linalg`]) is fitted and scored by
 //! [`evaluate`], [`shots`] and [`retrieval`] measure more of the same, [`benchmark`] does all of this for one data set, and
-//! [`report`] (with the intervals of [`bootstrap`] and the figures of [`published`]), [`formats`], [`figure`] and [`shots_figure`] present it.
+//! [`report`] (with the intervals of [`bootstrap`] and the figures of [`published`]), [`formats`] (over [`table`]), [`figure`] and [`shots_figure`] present it.
 //!
 //! This module knows neither videos nor networks: embeddings come in as numbers by id, results go out as plain data.
 
@@ -36,6 +36,7 @@ pub mod shots_figure;
 pub mod splits;
 pub mod stored;
 pub mod svm;
+pub mod table;
 
 #[cfg(test)]
 mod goldens;

@@ -306,6 +306,15 @@ impl Representation {
         self.pieces.iter().map(Piece::width).sum()
     }
 
+    /// The ids of the videos that every piece has a row for, in the order of the first piece's rows.
+    pub fn ids(&self) -> Vec<&str> {
+        let Some(first) = self.pieces.first() else { return vec![] };
+        let mut ids: Vec<(&String, &usize)> =
+            first.matrix.index.iter().filter(|(id, _)| self.has(id)).collect();
+        ids.sort_unstable_by_key(|(_, row)| **row);
+        ids.into_iter().map(|(id, _)| id.as_str()).collect()
+    }
+
     /// Whether every piece has a row for the video.
     pub fn has(&self, id: &str) -> bool {
         self.pieces.iter().all(|piece| piece.matrix.index.contains_key(id))
@@ -341,11 +350,15 @@ impl Representation {
     }
 }
 
-/// `(T, D)` to `(D,)`.
+/// `(T, D)` to `(D,)`. A column is sorted before it is summed, so that the frames' order does not change one bit.
 fn mean_over_time(frames: &[f32], width: usize) -> impl Iterator<Item = f32> {
     let count = (frames.len() / width) as f64;
-    (0..width).map(move |column| {
-        (frames.iter().skip(column).step_by(width).map(|&x| f64::from(x)).sum::<f64>() / count) as f32
+    let mut column = Vec::new();
+    (0..width).map(move |at| {
+        column.clear();
+        column.extend(frames.iter().skip(at).step_by(width));
+        column.sort_unstable_by(f32::total_cmp);
+        (column.iter().map(|&x| f64::from(x)).sum::<f64>() / count) as f32
     })
 }
 

@@ -7,7 +7,6 @@
 mod args;
 mod pipeline;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +21,7 @@ use crate::cia::report::{BenchmarkReport, FlagValues};
 use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::splits::Splits;
 use crate::cia::{figure, shots_figure, stored};
+use crate::cli::features;
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, FileError, display_text, stdout_error};
 use crate::inputs::Input;
@@ -147,21 +147,6 @@ fn given<'a>(values: &'a [String], name: &str) -> Option<&'a str> {
     own.or_else(|| values.iter().map(String::as_str).find(|value| !named(value)))
 }
 
-/// The file of ids for the embeddings, or for the features of --features with this name.
-fn ids_of<'a>(args: &'a EvalCiaArgs, matrix: Option<&str>) -> Option<&'a Path> {
-    let names: Vec<&str> = args.features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
-    let named = |value: &'a String| {
-        let (name, file) = value.split_once('=')?;
-        names.contains(&name).then_some((name, file))
-    };
-    let found = args.ids.iter().find_map(|value| match (named(value), matrix) {
-        (Some((name, file)), Some(matrix)) => (name == matrix).then_some(file),
-        (None, None) => Some(value.as_str()),
-        _ => None,
-    });
-    found.map(Path::new)
-}
-
 /// The parts of a data set, from files or computed.
 fn parts(
     args: &EvalCiaArgs,
@@ -180,7 +165,9 @@ fn parts(
                  as in --videos {name}=DIR"
             )));
         }
-        (Some(path), None) => stored::embeddings(Path::new(path), ids_of(args, None))?,
+        (Some(path), None) => {
+            stored::embeddings(Path::new(path), features::ids_of(&args.ids, &args.features, None))?
+        }
         (None, Some(folder)) => {
             let clip = |(index, id)| {
                 let source = splits.sources.get(id);
@@ -195,16 +182,7 @@ fn parts(
             return Err(Fatal::usage(anyhow!("{name}: give --embeddings, --videos or --features")));
         }
     };
-    let mut external = BTreeMap::new();
-    for value in &args.features {
-        let Some((name, file)) = value.split_once('=').filter(|(name, _)| !name.contains('+')) else {
-            return Err(Fatal::usage(anyhow!(
-                "--features {value}: expected NAME=FILE, the name without `+`"
-            )));
-        };
-        external.insert(name.to_owned(), stored::external(Path::new(file), ids_of(args, Some(name)))?);
-    }
-    parts.external = external;
+    parts.external = features::external(&args.features, &args.ids)?;
     Ok(parts)
 }
 

@@ -1,14 +1,21 @@
-//! Frame features of videos for `lift train` and `lift eval-cia`: read from the feature cache, and computed into it first.
+//! Features for `lift train`, `lift eval-cia` and `lift probe`: of videos, from the feature cache or computed into it first; of
+//! other programs, from files; and LiFT's embeddings of stored frame features.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
 
 use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::Signals;
+use crate::cia::representations::Matrix;
+use crate::cia::stored;
 use crate::embed::cache::{self, Cached};
-use crate::embed::{ModelChoice, Outcome};
+use crate::embed::{Engine, ModelChoice, Outcome};
 use crate::exit::Fatal;
 use crate::inputs::Input;
 use crate::weights;
@@ -34,4 +41,61 @@ pub(super) fn cached(
     let cached = cache::features::<Fatal>(inputs, &folder, choice, &settings, &signals.stop, step)?;
     progress.into_inner().finish();
     Ok((folder, cached))
+}
+
+/// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
+///
+/// # Errors
+/// If the model cannot be loaded or does not fit the features.
+pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
+    let fail = |what: String| Fatal::input(anyhow!("{}: {what}", frames.origin));
+    let &[count, width] = frames.shape.as_slice() else {
+        return Err(fail("not frame features (T, D)".to_owned()));
+    };
+    let lift = Engine::load_lift_alone(choice, width)?;
+    let mut values = Vec::new();
+    let mut index = HashMap::new();
+    for (row, id) in ids.iter().enumerate() {
+        let at = *frames.index.get(*id).ok_or_else(|| fail(format!("no features of {id}")))?;
+        let mut features = vec![0.0; count * width];
+        frames.source.copy_row(at, &mut features).map_err(|cause| fail(cause.to_string()))?;
+        values.extend(lift.concat(&features, width).map_err(Fatal::input)?);
+        index.insert((*id).to_string(), row);
+    }
+    let shape = vec![values.len() / ids.len().max(1)];
+    let origin = format!("{} through LiFT", frames.origin);
+    Ok(Matrix { origin, index: Arc::new(index), shape, source: Arc::new(values) })
+}
+
+/// The file of ids, of `--ids [NAME=]FILE`, for the embeddings, or for the features of `--features NAME=FILE` with the name `of`.
+pub(super) fn ids_of<'a>(ids: &'a [String], features: &[String], of: Option<&str>) -> Option<&'a Path> {
+    let names: Vec<&str> = features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
+    let named = |value: &'a String| {
+        let (name, file) = value.split_once('=')?;
+        names.contains(&name).then_some((name, file))
+    };
+    let found = ids.iter().find_map(|value| match (named(value), of) {
+        (Some((name, file)), Some(of)) => (name == of).then_some(file),
+        (None, None) => Some(value.as_str()),
+        _ => None,
+    });
+    found.map(Path::new)
+}
+
+/// The matrices of `--features NAME=FILE`, by their names.
+///
+/// # Errors
+/// For a value of another form, and if a file cannot be read.
+pub(super) fn external(features: &[String], ids: &[String]) -> Result<BTreeMap<String, Matrix>, Fatal> {
+    let mut external = BTreeMap::new();
+    for value in features {
+        let Some((name, file)) = value.split_once('=').filter(|(name, _)| !name.contains('+')) else {
+            return Err(Fatal::usage(anyhow!(
+                "--features {value}: expected NAME=FILE, the name without `+`"
+            )));
+        };
+        let matrix = stored::external(Path::new(file), ids_of(ids, features, Some(name)))?;
+        external.insert(name.to_owned(), matrix);
+    }
+    Ok(external)
 }

@@ -24,7 +24,7 @@ macro_rules! topics {
 }
 
 /// Every topic, in the order of the list.
-pub(super) const TOPICS: [Topic; 16] = topics![
+pub(super) const TOPICS: [Topic; 17] = topics![
     "formats",
     "frames",
     "models",
@@ -37,6 +37,7 @@ pub(super) const TOPICS: [Topic; 16] = topics![
     "figures",
     "searching",
     "benchmark",
+    "probing",
     "training",
     "speed",
     "gpu",

@@ -20,6 +20,7 @@ mod merge;
 mod models;
 mod numbers;
 mod plot;
+mod probe;
 mod progress;
 mod range;
 mod report;
@@ -63,6 +64,7 @@ enum Command {
     Plot(plot::PlotArgs),
     Search(Box<search::SearchArgs>),
     EvalCia(eval_cia::EvalCiaArgs),
+    Probe(Box<probe::ProbeArgs>),
     Train(train::TrainArgs),
     Synth(synth::SynthArgs),
     Merge(merge::MergeArgs),
@@ -141,6 +143,7 @@ pub fn main() -> Exit {
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::Search(args) => search::run(&args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, settings.values()),
+        Command::Probe(args) => probe::run(&args, &cli.verbosity, settings.values()),
         Command::Train(args) => train::run(&args, &cli.verbosity, settings.values()),
         Command::Synth(args) => synth::run(&args, &cli.verbosity),
         Command::Bench(args) => bench::run(args, &cli.verbosity),

@@ -4,12 +4,13 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "embed",
     "info",
     "plot",
     "search",
     "eval-cia",
+    "probe",
     "train",
     "synth",
     "merge",

@@ -19,6 +19,7 @@ mod learning_commands;
 mod model_parity;
 mod one_clip;
 mod plot_command;
+mod probe_command;
 mod recipes;
 mod search_command;
 mod server;

@@ -1,8 +1,6 @@
 //! Connects the command to the rest of the program: CSVs from the hub, and embeddings of videos through the feature cache.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -12,7 +10,7 @@ use crate::cia::stored;
 use crate::cli::features;
 use crate::cli::signals::Signals;
 use crate::cli::{Verbosity, report};
-use crate::embed::{Engine, ModelChoice};
+use crate::embed::ModelChoice;
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::inputs::Input;
@@ -118,22 +116,6 @@ impl Embedder for Pipeline<'_> {
 
     fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
         let choice = self.choice()?;
-        let fail = |what: String| Fatal::input(anyhow!("{}: {what}", frames.origin));
-        let &[count, width] = frames.shape.as_slice() else {
-            return Err(fail("not frame features (T, D)".to_owned()));
-        };
-        let lift = Engine::load_lift_alone(&choice, width)?;
-        let mut values = Vec::new();
-        let mut index = HashMap::new();
-        for (row, id) in ids.iter().enumerate() {
-            let at = *frames.index.get(*id).ok_or_else(|| fail(format!("no features of {id}")))?;
-            let mut features = vec![0.0; count * width];
-            frames.source.copy_row(at, &mut features).map_err(|cause| fail(cause.to_string()))?;
-            values.extend(lift.concat(&features, width).map_err(Fatal::input)?);
-            index.insert((*id).to_string(), row);
-        }
-        let shape = vec![values.len() / ids.len().max(1)];
-        let origin = format!("{} through LiFT", frames.origin);
-        Ok(Matrix { origin, index: Arc::new(index), shape, source: Arc::new(values) })
+        features::lift(&choice, frames, ids)
     }
 }
