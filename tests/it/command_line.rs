@@ -9,6 +9,7 @@ const COMMANDS: [&str; 13] = [
     "info",
     "plot",
     "search",
+    "duplicates",
     "eval-cia",
     "train",
     "synth",
