@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod compute;
 mod config;
+mod duplicates;
 mod embed;
 mod eval_cia;
 mod examples;
@@ -63,6 +64,7 @@ enum Command {
     Info(info::InfoArgs),
     Plot(plot::PlotArgs),
     Search(Box<search::SearchArgs>),
+    Duplicates(duplicates::DuplicatesArgs),
     EvalCia(eval_cia::EvalCiaArgs),
     Probe(Box<probe::ProbeArgs>),
     Train(train::TrainArgs),
@@ -142,6 +144,7 @@ pub fn main() -> Exit {
         Command::Embed(args) => embed::run(&args, &cli.verbosity),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::Search(args) => search::run(&args, &cli.verbosity),
+        Command::Duplicates(args) => duplicates::run(&args, &cli.verbosity),
         Command::EvalCia(args) => eval_cia::main(&args, &cli.verbosity, settings.values()),
         Command::Probe(args) => probe::run(&args, &cli.verbosity, settings.values()),
         Command::Train(args) => train::run(&args, &cli.verbosity, settings.values()),

@@ -1,11 +1,14 @@
 //! The progress of a run: a bar on a terminal, else a line every 30 seconds, and nothing with --quiet.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::report;
+use crate::guard::lock;
 
 /// The time between two lines if there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
@@ -85,5 +88,48 @@ impl Progress {
             bar.finish_and_clear();
         }
         self.started.elapsed()
+    }
+}
+
+/// Runs `work`, which counts in `done` up to `total`, and shows how far it is if it takes more than a second.
+pub(super) fn watch<T>(total: usize, quiet: bool, done: &AtomicUsize, work: impl FnOnce() -> T) -> T {
+    if quiet {
+        return work();
+    }
+    let ended = Mutex::new(false);
+    let wake = Condvar::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut shown = None;
+            let mut wait = Duration::from_secs(1);
+            let mut guard = lock(&ended);
+            while !*guard {
+                guard = wake.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner).0;
+                if *guard {
+                    break;
+                }
+                wait = Duration::from_millis(200);
+                let show = || bar(Some(total as u64), "{wide_bar} {percent}%, {eta} left");
+                if let Some(bar) = shown.get_or_insert_with(show) {
+                    bar.set_position(done.load(Ordering::Relaxed) as u64);
+                }
+            }
+            if let Some(Some(bar)) = shown {
+                bar.finish_and_clear();
+            }
+        });
+        // The other thread ends even if `work` panics.
+        let _end = End(&ended, &wake);
+        work()
+    })
+}
+
+/// Tells the thread of [`watch`] to end.
+struct End<'a>(&'a Mutex<bool>, &'a Condvar);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        *lock(self.0) = true;
+        self.1.notify_all();
     }
 }

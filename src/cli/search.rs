@@ -1,42 +1,41 @@
 //! `lift search`: the clips of a collection that are most similar to a query.
 
-use std::io::Write;
+mod answer;
+mod queries;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use anyhow::anyhow;
 use clap::{ArgGroup, Args};
-use serde_json::json;
 
 use super::compute::ComputeArgs;
 use super::limits::LimitArgs;
 use super::models::ModelArgs;
 use super::numbers::real;
 use super::range::RangeArgs;
-use super::{Verbosity, report};
-use crate::cia::representations::StoredParts;
-use crate::cia::stored;
-use crate::dataset::{Dataset, Manifest};
-use crate::embed::{self, EmbedSettings, Engine, ModelChoice};
+use super::signals::Signals;
+use super::{Verbosity, progress, report};
 use crate::exit::{Exit, Fatal};
-use crate::files::{self, AtomicFile, FileError, display_path, display_text};
-use crate::inputs::Input;
-use crate::rows::Part;
-use crate::search::{self, Hit, Limits};
+use crate::files::{AtomicFile, display_path};
+use crate::search::{self, Collection, Hit, Limits, Moment, Query, SearchError, TableFormat};
 use crate::threads;
-use crate::video::{Request, Sampling};
+use answer::write;
+use queries::{NamedQuery, queries};
 
-/// Find the clips of a collection that are most similar to a clip, or to its opposite
+/// Find the clips of a collection that are most similar to a clip, to its opposite, or to words
 ///
 /// A collection is what lift embed writes (a file, or the folder of a dataset), or any matrix with ids. Every row is compared
-/// with the query by cosine; nothing is approximate. Prints a table of rank, score and id. More: lift help searching.
+/// with the query by cosine; nothing is approximate. Prints a table of rank, score, id, time and path. More: lift help
+/// searching.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift embed clips/ -o all.parquet --parts concat,reversed\n  \
     lift search all.parquet --like door_opening.mp4             what looks and moves alike\n  \
-    lift search all.parquet --like door_opening.mp4 --by odd    what moves alike\n  \
-    lift search all.parquet --id a/door_3 --opposite            the opposite action\n  \
+    lift search all.parquet --like door_opening.mp4 --opposite  the opposite action\n  \
+    lift search all.parquet --id a/door_3 -o hits.html          a page on which the hits play\n  \
     lift search words/ --text \"a door opens\"                   words, where CLIP's or SigLIP's features are searched")]
-#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["like", "id", "text"]))]
+#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["like", "id", "text", "vector", "list", "prepare"]))]
 pub(super) struct SearchArgs {
     /// The embeddings to search: a file, or the folder of a dataset
     #[arg(value_name = "COLLECTION")]
@@ -45,7 +44,7 @@ pub(super) struct SearchArgs {
     ///
     /// It is embedded with the models that the flags name. They must be those that made the collection.
     ///
-    /// Default: none; --like or --id must be given. Example: --like door_opening.mp4
+    /// Default: none. Example: --like door_opening.mp4
     #[arg(long, value_name = "VIDEO", help_heading = "Query")]
     like: Vec<PathBuf>,
     /// A row of the collection to compare with, which is left out of the answer; repeat the flag to compare with the mean of several
@@ -59,39 +58,76 @@ pub(super) struct SearchArgs {
     /// tower of the same model is read: that of the dataset's manifest, or the one that --encoder and --encoder-weights name.
     ///
     /// Default: none. Example: --text "a door opens"
-    #[arg(long, value_name = "WORDS", conflicts_with = "opposite", help_heading = "Query")]
+    #[arg(long, value_name = "WORDS", help_heading = "Query")]
     text: Vec<String>,
-    /// Search for the opposite action: the query is mirrored in time
+    /// A file of vectors as wide as what is compared; each row is a query of its own
     ///
-    /// The collection must have the part reversed, or be searched --by odd.
+    /// Default: none. Example: --vector queries.npy
+    #[arg(long, value_name = "FILE", help_heading = "Query")]
+    vector: Option<PathBuf>,
+    /// A file with many queries: an id of the collection or a video per line, or a CSV with the column id
+    ///
+    /// Each line is a query of its own. Default: none. Example: --list ids.txt
+    #[arg(long, value_name = "FILE", help_heading = "Query")]
+    list: Option<PathBuf>,
+    /// A video, or an id of the collection, that the hits must not be like; repeat the flag for several
+    ///
+    /// The mean of these clips is subtracted from the query, each scaled to length 1.
+    ///
+    /// Default: none. Example: --unlike door_closing.mp4
+    #[arg(long, value_name = "CLIP", help_heading = "Query")]
+    unlike: Vec<PathBuf>,
+    /// Search for the opposite action: the queries are mirrored in time
+    ///
+    /// A row of the collection can be mirrored if the collection has the part reversed, or is searched --by odd.
     #[arg(long, help_heading = "Query")]
     opposite: bool,
     /// What is compared: all (the whole embedding), odd, even, static, dynamic, mean, frames-mean or frames-concat
     ///
     /// odd is what changes its sign when a clip runs backwards: it finds the same motion, where all finds mostly the same look.
-    /// With --text it is mean. Example: --by odd
+    /// With --text alone it is mean. Example: --by odd
     #[arg(long, value_name = "NAME", default_value = "all", help_heading = "Query")]
     by: String,
+    /// A collection of CLIP's or SigLIP's features of the same clips, with which --text is compared
+    ///
+    /// The scores of both collections are added, each in units of its standard deviation. Default: none. Example: --also words/
+    #[arg(long, value_name = "COLLECTION", requires = "text", conflicts_with_all = ["vector", "list"], help_heading = "Query")]
+    also: Option<PathBuf>,
+    /// How much the words count beside the other query, with --also
+    ///
+    /// Example: --weight 0.5
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = weight, requires = "also", help_heading = "Query")]
+    weight: f64,
     #[command(flatten, next_help_heading = "Query")]
     range: RangeArgs,
-    /// The most hits
+    /// The most hits of a query
     ///
     /// Example: --top 100
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Answer")]
     top: usize,
-    /// Leave out hits whose cosine is smaller than this, -1 to 1
+    /// Leave out hits whose score is smaller than this: a cosine from -1 to 1 [default: keep all]
     ///
     /// Example: --min-score 0.5
-    #[arg(long, value_name = "COSINE", default_value_t = -1.0, value_parser = cosine, allow_negative_numbers = true, help_heading = "Answer")]
-    min_score: f64,
-    /// Write the hits into a file, .csv or .jsonl, and print no table
+    #[arg(long, value_name = "SCORE", value_parser = score, allow_negative_numbers = true, help_heading = "Answer")]
+    min_score: Option<f64>,
+    /// The most hits in one video, where rows are parts of videos (lift embed --window) [default: no limit]
     ///
-    /// Default: none. Example: -o hits.csv
+    /// Of hits that overlap in time, only the best is shown in any case. Example: --per-file 1
+    #[arg(long, value_name = "N", help_heading = "Answer")]
+    per_file: Option<usize>,
+    /// Write the hits into a file (.csv, .jsonl, .parquet, .md, or .html for a page), and print no table
+    ///
+    /// Default: none. Example: -o hits.html
     #[arg(short, long, value_name = "FILE", help_heading = "Answer")]
     output: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long, help_heading = "Answer")]
     overwrite: bool,
+    /// Write a file beside the collection that makes later searches by the same part fast
+    ///
+    /// It has 5 bytes per number, and is made anew where the collection has changed. A query may be given with it.
+    #[arg(long, conflicts_with = "ids", help_heading = "Answer")]
+    prepare: bool,
     /// The ids of the collection's rows, one per line, if it does not have them itself [default: its own]
     ///
     /// Example: --ids ids.txt
@@ -105,235 +141,235 @@ pub(super) struct SearchArgs {
     compute: ComputeArgs,
 }
 
-fn cosine(text: &str) -> Result<f64, String> {
-    real(text, |cosine| (-1.0..=1.0).contains(&cosine), "a cosine from -1 to 1")
-}
-
-/// How hits are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an answer is written.
+#[derive(Debug, Clone, Copy)]
 enum AnswerFormat {
-    Csv,
-    JsonLines,
+    Table(TableFormat),
+    /// A page for a browser.
+    Page,
 }
 
-impl AnswerFormat {
-    fn of(path: &Path) -> Result<Self, Fatal> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Ok(Self::Csv),
-            Some("jsonl") => Ok(Self::JsonLines),
-            _ => {
-                let path = display_path(path);
-                Err(Fatal::usage(anyhow!("{path}: hits are written as .csv or .jsonl; name such a file")))
-            }
+fn score(text: &str) -> Result<f64, String> {
+    real(text, |_| true, "a number")
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    real(text, |weight| weight >= 0.0, "a number that is not negative")
+}
+
+impl SearchArgs {
+    /// Whether there is a query besides --prepare.
+    fn has_query(&self) -> bool {
+        let several = [self.like.is_empty(), self.id.is_empty(), self.text.is_empty()];
+        several.contains(&false) || self.vector.is_some() || self.list.is_some()
+    }
+
+    /// The name of the representation that is compared.
+    fn compared_part(&self) -> Result<&str, Fatal> {
+        let words_alone = !self.text.is_empty() && self.also.is_none();
+        match (self.by.as_str(), words_alone) {
+            ("all" | "mean", true) => Ok("mean"),
+            (by, true) => Err(Fatal::usage(anyhow!(
+                "--by {by}: words are compared with the part mean alone; leave --by out, or name the collection of words with --also"
+            ))),
+            // `lift` is the benchmark's name for the whole embedding.
+            ("all" | "concat", false) => Ok("lift"),
+            (by, false) => Ok(by),
         }
+    }
+
+    /// Refuses flags that do not go together.
+    fn check(&self) -> Result<(), Fatal> {
+        let others = !self.like.is_empty() || !self.id.is_empty();
+        if self.also.is_some() && !others {
+            return Err(Fatal::usage(anyhow!(
+                "--also adds the scores of words to those of another query; give one with --like or --id, or search {} alone",
+                self.also.as_deref().map(display_path).unwrap_or_default()
+            )));
+        }
+        if self.opposite && !self.text.is_empty() && self.also.is_none() {
+            return Err(Fatal::usage(anyhow!("--opposite: words have no opposite; leave it out")));
+        }
+        if self.overwrite && self.output.is_none() {
+            return Err(Fatal::usage(anyhow!("--overwrite has no effect without -o FILE")));
+        }
+        Ok(())
     }
 }
 
-/// Opens the collection, makes the query, compares and prints.
+/// Opens the collection, makes the queries, compares and prints.
 pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let format = args.output.as_deref().map(AnswerFormat::of).transpose()?;
+    args.check()?;
+    let format = args.output.as_deref().map(format_of).transpose()?;
     let output = match &args.output {
         Some(path) => Some(AtomicFile::create(path, args.overwrite)?),
         None => None,
     };
-    let collection = stored::embeddings(&args.collection, args.ids.as_deref())?;
-    let by = compared_part(args)?;
-    let compared = collection.representation(by).map_err(|error| wrong(&args.collection, error))?;
-    let mut queries = Vec::new();
-    for id in &args.id {
-        let row = search::row_of(&collection, by, id, args.opposite);
-        queries.push(row.map_err(|error| wrong(&args.collection, error))?);
-    }
-    let dataset = match Dataset::is_at(&args.collection) {
-        true => Some(Dataset::read(&args.collection)?),
-        false => None,
-    };
-    let manifest = dataset.as_ref().map(Dataset::manifest);
-    queries.extend(embedded(args, &collection, manifest, by, verbosity.quiet)?);
-    queries.extend(words(args, manifest, compared.width(), verbosity.quiet)?);
-    let ids: Vec<String> = search::ids(&collection).into_iter().filter(|id| !args.id.contains(id)).collect();
-    let limits = Limits { top: args.top, min_score: args.min_score };
-    let query = search::unit_mean(&queries);
-    let pool = threads::pool(args.compute.threads()).map_err(Fatal::input)?;
-    let hits = pool.install(|| search::best(&compared, &ids, &query, limits));
-    let hits = hits.map_err(|error| wrong(&args.collection, error))?;
-    match (output, format) {
-        (Some(mut file), Some(format)) => {
-            let path = file.target().to_path_buf();
-            file.write_all(&written(&hits, format)?).map_err(|e| FileError::write(&path, e))?;
-            file.commit()?;
+    Signals::end_at_once()?;
+    let by = args.compared_part()?;
+    if args.prepare {
+        prepare(args, by, verbosity.quiet)?;
+        if !args.has_query() {
+            return Ok(Exit::Success);
         }
-        _ => files::print(table(&hits).as_bytes())?,
     }
+    let opened = Collection::open(&args.collection, by, args.ids.as_deref());
+    let collection = opened.map_err(|error| wrong(&args.collection, error))?;
+    let named = queries(args, &collection, verbosity.quiet)?;
+    let pool = threads::pool(args.compute.threads()).map_err(Fatal::input)?;
+    let found = pool.install(|| match &args.also {
+        Some(also) => beside_words(args, &collection, also, &named, verbosity.quiet),
+        None => compared(args, &collection, &named, verbosity.quiet),
+    })?;
+    write(args, &collection, &named, &found, output.zip(format), &pool)?;
     Ok(Exit::Success)
 }
 
-fn wrong(collection: &Path, error: impl std::fmt::Display) -> Fatal {
-    Fatal::input(anyhow!("{}: {error}", display_path(collection)))
+fn format_of(path: &Path) -> Result<AnswerFormat, Fatal> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
+        return Ok(AnswerFormat::Page);
+    }
+    TableFormat::of(path).map(AnswerFormat::Table).ok_or_else(|| {
+        let path = display_path(path);
+        Fatal::usage(anyhow!(
+            "{path}: hits are written as .csv, .jsonl, .parquet, .md or .html; name such a file"
+        ))
+    })
 }
 
-/// The name of the representation that is compared.
-fn compared_part(args: &SearchArgs) -> Result<&str, Fatal> {
-    match (args.by.as_str(), args.text.is_empty()) {
-        ("all" | "mean", false) => Ok("mean"),
-        (by, false) => Err(Fatal::usage(anyhow!(
-            "--by {by}: words are compared with the part mean alone; leave --by out"
-        ))),
-        // `lift` is the benchmark's name for the whole embedding.
-        ("all" | "concat", true) => Ok("lift"),
-        (by, true) => Ok(by),
+/// The error of a search, with the collection in front.
+fn wrong(collection: &Path, error: SearchError) -> Fatal {
+    match error {
+        // These name their file themselves.
+        SearchError::File(error) => error.into(),
+        SearchError::Query(search::QueryError::Weights(error)) => error.into(),
+        SearchError::Query(error @ search::QueryError::Video { .. }) => Fatal::input(error),
+        error => Fatal::input(anyhow!("{}: {error}", display_path(collection))),
     }
 }
 
-/// The vectors of the words of --text, of the width `width` of the collection's rows.
-fn words(
-    args: &SearchArgs,
-    manifest: Option<&Manifest>,
-    width: usize,
-    quiet: bool,
-) -> Result<Vec<Vec<f32>>, Fatal> {
-    if args.text.is_empty() {
-        return Ok(vec![]);
-    }
-    let models = manifest.map(|manifest| manifest.models.clone()).unwrap_or_default();
-    let texts: Vec<&str> = args.text.iter().map(String::as_str).collect();
-    let words = embed::word_vectors(&models, args.models.named_encoder(), args.models.offline(), &texts)?;
-    if words.width != width {
-        return Err(wrong(
-            &args.collection,
-            format!(
-                "its rows have {width} numbers, and the text tower gives {}: name the model that made them with --encoder and \
-                 --encoder-weights",
-                words.width
-            ),
+/// Writes the file that makes searches fast.
+fn prepare(args: &SearchArgs, by: &str, quiet: bool) -> Result<(), Fatal> {
+    let fail = |error| wrong(&args.collection, error);
+    let stored = Collection::open_stored(&args.collection, by, None).map_err(fail)?;
+    let rows = stored.rows();
+    if !quiet {
+        let bytes = search::bytes_per_row(rows.width());
+        report::say(&format!(
+            "preparing {} of {} numbers, {bytes} bytes a row and the texts: {:.1} MB",
+            report::count(rows.rows(), "row"),
+            rows.width(),
+            (bytes * rows.rows()) as f64 / 1e6
         ));
     }
-    if words.same_file == Some(false) && !quiet {
-        report::note(
-            "the words are read by another file of weights than the collection's; it should hold the same model",
-        );
+    let done = AtomicUsize::new(0);
+    let count = |rows| done.store(rows, std::sync::atomic::Ordering::Relaxed);
+    let path = progress::watch(3 * rows.rows(), quiet, &done, || stored.prepare(&mut { count }));
+    let path = path.map_err(fail)?;
+    if !quiet {
+        report::say(&format!("{}: written; searches by {} read it", display_path(&path), args.by));
     }
-    Ok(words.vectors.chunks_exact(width).map(<[f32]>::to_vec).collect())
+    Ok(())
 }
 
-/// The rows of the videos of --like.
-fn embedded(
+/// The moments of every query.
+fn compared(
     args: &SearchArgs,
-    collection: &StoredParts,
-    manifest: Option<&Manifest>,
-    by: &str,
+    collection: &Collection,
+    named: &[NamedQuery],
     quiet: bool,
-) -> Result<Vec<Vec<f32>>, Fatal> {
-    if args.like.is_empty() {
-        return Ok(vec![]);
-    }
-    let parts: Vec<Part> = collection.own.keys().filter_map(|name| name.parse().ok()).collect();
-    let compute = args.compute.settle(quiet)?;
-    let choice = args.models.choice(&compute, quiet);
-    let request = request(args, collection, manifest, &choice, &parts, quiet)?;
-    let settings = EmbedSettings {
-        request,
-        parts: parts.clone(),
-        normalize: false,
-        threads: compute.threads,
-        timeout: args.limits.timeout(),
-        pictures: None,
-    };
-    let engine = Arc::new(Engine::load(&choice, &parts)?);
-    let mut queries = Vec::new();
-    for (index, path) in args.like.iter().enumerate() {
-        let (start, end) = (args.range.start, args.range.end);
-        let id = display_path(path);
-        let input = Input { index, id: id.clone(), path: path.clone(), start, end };
-        let clip = embed::clip(&engine, &input, &settings)
-            .map_err(|failure| Fatal::input(anyhow!("{id}: {}", failure.error)))?;
-        if !quiet {
-            clip.notes.iter().for_each(|note| report::note(&format!("{id}: {note}")));
+) -> Result<Vec<Vec<Moment>>, Fatal> {
+    let fail = |error| wrong(&args.collection, error);
+    let rows = collection.rows();
+    let queries: Vec<Query> = named.iter().map(|named| named.query.clone()).collect();
+    let min_score = args.min_score.unwrap_or(f64::NEG_INFINITY);
+    let mut top = args.top;
+    loop {
+        let begun = Instant::now();
+        let done = AtomicUsize::new(0);
+        let limits = Limits { top, min_score };
+        let hits = progress::watch(rows.rows(), quiet, &done, || search::best(rows, &queries, limits, &done));
+        let hits = hits.map_err(fail)?;
+        told(collection, queries.len(), begun);
+        let all = top >= rows.rows();
+        let limits = (args.top, args.per_file);
+        let moments = |hits: &Vec<Hit>| {
+            let all = all || hits.len() < top;
+            search::moments(hits, all, limits, |row| collection.clip(row)).map_err(fail)
+        };
+        let found = hits.iter().map(moments).collect::<Result<Vec<_>, Fatal>>()?;
+        if let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() {
+            return Ok(found);
         }
-        let parts = search::clip_parts(&clip, collection, &id).map_err(|error| wrong(path, error))?;
-        queries.push(search::row_of(&parts, by, &id, args.opposite).map_err(|error| wrong(path, error))?);
+        // Overlapping hits were joined, and there may be more.
+        top = top.saturating_mul(8).min(rows.rows());
     }
-    Ok(queries)
 }
 
-/// The frames to take of a query: as many as the collection was made of. The models that its manifest names must be those
-/// chosen.
-fn request(
+fn told(collection: &Collection, queries: usize, begun: Instant) {
+    let seconds = begun.elapsed().as_secs_f64();
+    let rows = collection.rows().rows();
+    match collection.prepared_bytes() {
+        Some(bytes) => tracing::info!(
+            "compared {rows} rows with {queries} queries in {seconds:.4} s, {:.2} GB/s",
+            bytes as f64 / seconds / 1e9
+        ),
+        None => tracing::info!(
+            "compared {rows} rows with {queries} queries in {seconds:.4} s; --prepare makes it faster"
+        ),
+    }
+}
+
+/// The moments of the one query to `collection`, with the scores of the words in `also` added.
+fn beside_words(
     args: &SearchArgs,
-    collection: &StoredParts,
-    manifest: Option<&Manifest>,
-    choice: &ModelChoice,
-    parts: &[Part],
+    collection: &Collection,
+    also: &Path,
+    named: &[NamedQuery],
     quiet: bool,
-) -> Result<Request, Fatal> {
-    let default = Request::default();
-    let stored = collection.own.get(Part::Frames.name()).and_then(|frames| frames.shape.first().copied());
-    let mut request = Request {
-        sampling: stored.map_or(default.sampling, Sampling::Count),
-        range_by: args.range.range_by,
-        max_pixels: Some(args.limits.max_pixels),
-        ..default
-    };
-    let Some(manifest) = manifest else {
-        if !quiet {
-            report::note(&format!(
-                "{} does not say which models made it; the query is embedded with those that the flags name",
-                display_path(&args.collection)
-            ));
-        }
-        return Ok(request);
-    };
-    let setting = |name: &str| manifest.settings.get(name);
-    request.sampling = match (setting("fps").and_then(|v| v.as_f64()), setting("frames")) {
-        (Some(fps), _) => Sampling::Fps(fps),
-        (None, Some(frames)) => frames.as_u64().map_or(Sampling::All, |n| Sampling::Count(n as usize)),
-        (None, None) => request.sampling,
-    };
-    request.keyframes = setting("keyframes").and_then(|v| v.as_bool()).unwrap_or(false);
-    request.reverse = setting("reverse").and_then(|v| v.as_bool()).unwrap_or(false);
-    let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
-    let (_, models) = choice.describe(parts, fixed)?;
-    for (name, made) in &manifest.models {
-        let found = models.get(name).filter(|model| model.sha256 == made.sha256);
-        if found.is_none() {
-            return Err(wrong(
-                &args.collection,
-                format!(
-                    "it was made with the {name} of {} (SHA-256 {:.12}...), and the flags name another: choose the same with \
-                     --model, --dinov2, --encoder or --lift",
-                    made.from, made.sha256
-                ),
-            ));
-        }
+) -> Result<Vec<Vec<Moment>>, Fatal> {
+    let fail = |error| wrong(&args.collection, error);
+    let words = Collection::open(also, "mean", None).map_err(|error| wrong(also, error))?;
+    let rows = collection.rows();
+    let same = rows.rows() == words.rows().rows();
+    let mut order = Vec::with_capacity(rows.rows());
+    for row in 0..rows.rows() {
+        let id = rows.id(row).map_err(fail)?;
+        let other = words.row_of(&id).map_err(|_| different_ids(args, also, &id))?;
+        order.push(other);
     }
-    Ok(request)
+    if !same {
+        return Err(different_ids(args, also, ""));
+    }
+    let text = queries::words(args, &words, quiet)?;
+    let scores = |collection: &Collection, vector: &[f32]| {
+        let done = AtomicUsize::new(0);
+        let rows = collection.rows();
+        progress::watch(rows.rows(), quiet, &done, || search::all_scores(rows, vector, &done))
+            .map_err(|error| wrong(collection.path(), error))
+    };
+    let text = scores(&words, &search::unit_mean(&text))?;
+    let text: Vec<f64> = order.iter().map(|row| text[*row]).collect();
+    let mut found = Vec::new();
+    for NamedQuery { query, .. } in named {
+        let own = scores(collection, &query.vector)?;
+        let ids = |row| rows.id(row);
+        let top = rows.rows();
+        let added = search::added((&own, &text), (1.0, args.weight), top, ids).map_err(fail)?;
+        let least = args.min_score.unwrap_or(f64::NEG_INFINITY);
+        let kept: Vec<Hit> =
+            added.into_iter().filter(|hit| !query.without.contains(&hit.row) && hit.score >= least).collect();
+        let limits = (args.top, args.per_file);
+        let moments = search::moments(&kept, true, limits, |row| collection.clip(row)).map_err(fail)?;
+        found.push(moments.unwrap_or_default());
+    }
+    Ok(found)
 }
 
-/// The hits as a table for people.
-fn table(hits: &[Hit]) -> String {
-    let width = hits.len().to_string().len().max("rank".len());
-    let mut text = format!("{:>width$}  {:>7}  id\n", "rank", "score");
-    for (rank, hit) in hits.iter().enumerate() {
-        text += &format!("{:>width$}  {:>7.4}  {}\n", rank + 1, hit.score, display_text(&hit.id));
-    }
-    text
-}
-
-/// The hits as a file.
-fn written(hits: &[Hit], format: AnswerFormat) -> Result<Vec<u8>, Fatal> {
-    let mut bytes = Vec::new();
-    if format == AnswerFormat::JsonLines {
-        for (rank, Hit { id, score }) in hits.iter().enumerate() {
-            bytes.extend(json!({ "rank": rank + 1, "score": score, "id": id }).to_string().into_bytes());
-            bytes.push(b'\n');
-        }
-        return Ok(bytes);
-    }
-    let mut csv = csv::Writer::from_writer(bytes);
-    let mut record = |cells: [&str; 3]| csv.write_record(cells).map_err(Fatal::input);
-    record(["rank", "score", "id"])?;
-    for (rank, Hit { id, score }) in hits.iter().enumerate() {
-        record([&(rank + 1).to_string(), &score.to_string(), id])?;
-    }
-    csv.into_inner().map_err(|error| Fatal::input(anyhow!("{error}")))
+fn different_ids(args: &SearchArgs, also: &Path, id: &str) -> Fatal {
+    let (one, other) = (display_path(&args.collection), display_path(also));
+    let missing = if id.is_empty() { String::new() } else { format!("; {id} is in the first alone") };
+    Fatal::input(anyhow!(
+        "{one} and {other} must have rows of the same ids{missing}: embed the same list for both"
+    ))
 }

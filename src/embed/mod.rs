@@ -8,6 +8,7 @@ pub mod batch;
 pub mod cache;
 mod clip;
 mod engine;
+mod filmstrip;
 mod finish;
 mod lanes;
 mod picture;
@@ -22,6 +23,7 @@ use image::RgbImage;
 
 pub use clip::{EmbeddedClip, clip, reconstruct};
 pub use engine::{Embedding, Engine, ModelChoice};
+pub use filmstrip::filmstrip;
 pub use pipeline::run;
 pub use settings::EmbedSettings;
 pub use words::{WordVectors, word_vectors};

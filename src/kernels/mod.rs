@@ -12,6 +12,7 @@
 mod amx;
 mod attention;
 mod buffer;
+mod dot;
 pub mod grad;
 mod isa;
 mod linear;
@@ -33,6 +34,7 @@ mod testing;
 
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;
+pub use dot::{dot, dot_i8, largest_i16, widen};
 pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
 pub use math::{Activation, QUICK_FACTOR, activate_in_place};

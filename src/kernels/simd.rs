@@ -126,6 +126,26 @@ pub(super) trait Simd: Copy {
         unsafe { self.store_ptr(v, to.as_mut_ptr()) }
     }
 
+    /// `LANES` whole numbers of 8 bits, as f32.
+    #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> Self::V {
+        let mut lanes = [0.0; MAX_LANES];
+        for i in 0..Self::LANES {
+            lanes[i] = f32::from(from[i]);
+        }
+        self.load(&lanes)
+    }
+
+    /// The inner product of whole numbers. The caller makes sure that its absolute terms add up to less than `2^31`.
+    #[inline(always)]
+    fn dot_i8(self, codes: &[i8], vector: &[i16]) -> i32 {
+        let mut sum = 0;
+        for i in 0..codes.len() {
+            sum += i32::from(codes[i]) * i32::from(vector[i]);
+        }
+        sum
+    }
+
     /// Loads at most `LANES` values, with `rest` in the remaining lanes.
     #[inline(always)]
     fn load_part(self, from: &[f32], rest: f32) -> Self::V {

@@ -105,6 +105,37 @@ macro_rules! vectors_of_sixteen {
             unsafe { _mm512_loadu_ps(from) }
         }
         #[inline(always)]
+        fn load_i8(self, from: &[i8]) -> __m512 {
+            assert!(from.len() >= 16);
+            // SAFETY: `self` proves the features; the length was just checked.
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+        }
+        #[inline(always)]
+        fn dot_i8(self, codes: &[i8], vector: &[i16]) -> i32 {
+            let (n, vector) = (codes.len(), &vector[..codes.len()]);
+            let mut i = 0;
+            // SAFETY: `self` proves the features; 32 numbers of each are read from `i` on while there are so many.
+            let mut sum = unsafe {
+                let mut sums = [_mm512_setzero_si512(); 2];
+                while i + 64 <= n {
+                    for (half, sum) in sums.iter_mut().enumerate() {
+                        let at = i + 32 * half;
+                        let wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256(codes.as_ptr().add(at).cast()));
+                        let pairs =
+                            _mm512_madd_epi16(wide, _mm512_loadu_si512(vector.as_ptr().add(at).cast()));
+                        *sum = _mm512_add_epi32(*sum, pairs);
+                    }
+                    i += 64;
+                }
+                _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+            };
+            while i < n {
+                sum += i32::from(codes[i]) * i32::from(vector[i]);
+                i += 1;
+            }
+            sum
+        }
+        #[inline(always)]
         unsafe fn store_ptr(self, v: __m512, to: *mut f32) {
             // SAFETY: `self` proves the features, the caller the pointer.
             unsafe { _mm512_storeu_ps(to, v) }
@@ -276,6 +307,38 @@ impl Simd for Avx2 {
     unsafe fn load_ptr(self, from: *const f32) -> __m256 {
         // SAFETY: `self` proves the features, the caller the pointer.
         unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> __m256 {
+        assert!(from.len() >= 8);
+        // SAFETY: `self` proves the features; the length was just checked, and eight bytes are read.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn dot_i8(self, codes: &[i8], vector: &[i16]) -> i32 {
+        let (n, vector) = (codes.len(), &vector[..codes.len()]);
+        let mut i = 0;
+        let mut lanes = [0i32; 8];
+        // SAFETY: `self` proves the features; 16 numbers of each are read from `i` on while there are so many.
+        unsafe {
+            let mut sums = [_mm256_setzero_si256(); 2];
+            while i + 32 <= n {
+                for (half, sum) in sums.iter_mut().enumerate() {
+                    let at = i + 16 * half;
+                    let wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(codes.as_ptr().add(at).cast()));
+                    let pairs = _mm256_madd_epi16(wide, _mm256_loadu_si256(vector.as_ptr().add(at).cast()));
+                    *sum = _mm256_add_epi32(*sum, pairs);
+                }
+                i += 32;
+            }
+            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_add_epi32(sums[0], sums[1]));
+        }
+        let mut sum: i32 = lanes.iter().sum();
+        while i < n {
+            sum += i32::from(codes[i]) * i32::from(vector[i]);
+            i += 1;
+        }
+        sum
     }
     #[inline(always)]
     unsafe fn store_ptr(self, v: __m256, to: *mut f32) {

@@ -11,7 +11,7 @@ mod clip;
 pub mod compare;
 mod draw;
 mod drawing;
-mod encode;
+pub(crate) mod encode;
 mod error;
 mod features_file;
 pub mod figure;

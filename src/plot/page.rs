@@ -13,7 +13,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 const TEMPLATE: &str = include_str!("../../assets/page/page.html");
-const STYLE: &str = include_str!("../../assets/page/style.css");
+/// What all pages look like.
+pub(crate) const STYLE: &str = include_str!("../../assets/page/style.css");
 const SCRIPT: &str = include_str!("../../assets/page/page.js");
 /// The longest side of a frame in the page, in pixels.
 const PICTURE_SIDE: u32 = 480;
@@ -142,7 +143,10 @@ pub fn page(
     };
     let json = serde_json::to_string(&Data { shown, pictures, clips: described, projections })?;
     let title = escape(&text::clean(title));
-    Ok(fill(&[("title", &title), ("style", STYLE), ("data", &json_for_script(&json)), ("script", SCRIPT)]))
+    Ok(fill(
+        TEMPLATE,
+        &[("title", &title), ("style", STYLE), ("data", &json_for_script(&json)), ("script", SCRIPT)],
+    ))
 }
 
 /// The colour of a point. One clip has the authors' colours and its mirror two others; several clips have one colour each.
@@ -183,10 +187,10 @@ fn rounded(value: f64) -> f64 {
     (value * unit).round() / unit
 }
 
-/// The template with every `{{name}}` replaced; placeholders inside a value are not replaced.
-fn fill(values: &[(&str, &str)]) -> String {
+/// A template with every `{{name}}` replaced; placeholders inside a value are not replaced.
+pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut page = String::new();
-    let mut rest = TEMPLATE;
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         page.push_str(before);
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));

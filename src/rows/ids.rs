@@ -58,7 +58,10 @@ pub(crate) fn index_of(path: &Path, ids: &[String]) -> Result<HashMap<String, us
 }
 
 /// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
-pub(crate) fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
+///
+/// # Errors
+/// `Read` if the file cannot be read, or is a damaged CSV.
+pub fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
     let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
     let header = text.lines().next().unwrap_or_default();

@@ -6,6 +6,7 @@
 //! all inputs. A format is one file in `formats/`.
 
 mod array;
+mod clips;
 mod companion;
 mod copied;
 pub(crate) mod file_format;
@@ -26,10 +27,12 @@ mod values;
 mod write;
 
 pub use array::{Array, NamedArray, StoredArray, Values};
+pub use clips::{bare_clips, clips};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use file_format::Format;
 pub use files::{files, is_features};
 pub use format::Destination;
+pub use ids::read_ids;
 pub use join::join;
 pub use open::{open, open_all};
 pub use read::read;

@@ -1,16 +1,57 @@
 //! Search: the rows of a collection that are most similar to a query, by cosine. Every row is compared; nothing is approximate.
 //!
-//! A collection is what `lift embed` writes, or any matrix with ids, opened as [`StoredParts`]. What is compared is a
-//! [`Representation`](crate::cia::representations::Representation) of its parts, as in `lift eval-cia`: [`row_of`] gives the
-//! query's row, [`clip_parts`] the parts of a video that was just embedded, and [`best`] compares.
+//! A [`Collection`] is what `lift embed` writes, or any matrix with ids, opened for one of its
+//! [representations](crate::cia::representations::Representation). `query` makes vectors of rows, videos and words, `scan` compares
+//! them with [`SearchRows`]: the [stored](StoredRows) numbers, or the `prepared` file, which is faster. `moments` joins hits
+//! that overlap, `answer` makes lines of a `table` of them, `page` shows them, `duplicates` compares all rows with one another.
 
+mod answer;
+mod collection;
+mod duplicates;
+mod moments;
+mod page;
+mod prepared;
 mod query;
 mod scan;
+mod stored;
+mod table;
 
-pub use query::{QueryError, clip_parts, row_of, unit_mean};
-pub use scan::{Hit, Limits, best};
+pub use answer::{Answer, is_answer, merge_answers, time};
+pub use collection::Collection;
+pub use duplicates::{ComparedRows, Duplicate, Duplicates, Group, GroupKind, block_pairs, lines_of};
+pub use moments::{Moment, added, moments};
+pub use page::{PageQuery, STRIP_SIDE, Strip, page};
+pub use prepared::{bytes_per_row, prepared_path};
+pub use query::{QueryError, VideoQueries, away_from, row_of, unit_mean};
+pub use scan::{Hit, Limits, Query, SearchRows, Units, all_scores, best, cosine};
+pub use stored::StoredRows;
+pub use table::{TableFormat, write_table};
 
-use crate::cia::representations::StoredParts;
+use crate::cia::representations::{RepresentationError, StoredParts};
+use crate::files::{FileError, display_text};
+
+/// Why a search cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The collection does not have what is to be compared, or a row of it cannot be read or is not finite.
+    #[error(transparent)]
+    Representation(#[from] RepresentationError),
+    /// There is no query.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An id is not in the collection.
+    #[error(
+        "no row has the id '{}'; the answers of lift search and the companion of a file list the ids",
+        display_text(id)
+    )]
+    NoRow {
+        /// The id.
+        id: String,
+    },
+}
 
 /// The ids of a collection, in the order of its rows; empty for a collection without a part.
 pub fn ids(collection: &StoredParts) -> Vec<String> {

@@ -1,12 +1,20 @@
 //! Queries: a row of the collection, or a video that was just embedded; as it is, or mirrored in time.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::collection::Collection;
 use crate::cia::representations::{Matrix, RepresentationError, StoredParts};
-use crate::embed::EmbeddedClip;
+use crate::dataset::ModelDigest;
+use crate::embed::{self, EmbedSettings, Engine, ModelChoice};
+use crate::files::display_path;
+use crate::inputs::Input;
 use crate::rows::Part;
 use crate::vector::length;
+use crate::video::{Request, Sampling};
+use crate::weights::WeightsError;
 
 /// Why there is no query.
 #[derive(Debug, thiserror::Error)]
@@ -23,18 +31,42 @@ pub enum QueryError {
         /// What is compared.
         by: String,
     },
-    /// The collection was made by other networks, or with other settings.
+    /// The query is not of the collection's width.
     #[error(
-        "`{part}` of the query is {query} numbers, and of the collection {collection}: embed the query with the models and the \
-         number of frames that made the collection"
+        "{query} has {found} numbers, and a row of the collection {needed}: take the models, the number of frames and the part \
+         that made the collection"
     )]
     Width {
-        /// The part.
-        part: String,
-        /// Numbers of the query's row.
-        query: usize,
+        /// The query.
+        query: String,
+        /// Its numbers.
+        found: usize,
         /// Numbers of a row of the collection.
-        collection: usize,
+        needed: usize,
+    },
+    /// The collection was made by other models.
+    #[error(
+        "it was made with the {name} of {from} (SHA-256 {digest:.12}...), and the flags name another: choose the same with \
+         --model, --dinov2, --encoder or --lift"
+    )]
+    Models {
+        /// The network.
+        name: String,
+        /// Where the collection's weights came from.
+        from: String,
+        /// Their digest.
+        digest: String,
+    },
+    /// The models cannot be loaded.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A video cannot be embedded.
+    #[error("{path}: {cause}")]
+    Video {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        cause: String,
     },
 }
 
@@ -57,31 +89,116 @@ pub fn row_of(parts: &StoredParts, by: &str, id: &str, opposite: bool) -> Result
     }
 }
 
-/// The parts of a video that was just embedded, one row each, under the id `id`: those that the collection has.
-///
-/// # Errors
-/// If a part has another width than the collection's.
-pub fn clip_parts(
-    clip: &EmbeddedClip,
-    collection: &StoredParts,
-    id: &str,
-) -> Result<StoredParts, QueryError> {
-    let index = Arc::new(HashMap::from([(id.to_owned(), 0)]));
-    let mut parts = StoredParts::default();
-    for (name, matrix) in &collection.own {
-        let Some(values) = name.parse().ok().map(|part: Part| clip.part(part)).filter(|v| !v.is_empty())
-        else {
-            continue;
-        };
-        if values.len() != matrix.width() {
-            let (query, collection) = (values.len(), matrix.width());
-            return Err(QueryError::Width { part: name.clone(), query, collection });
+/// Embeds videos for queries: the settings and the models are those that made the collection.
+pub struct VideoQueries {
+    engine: Arc<Engine>,
+    settings: EmbedSettings,
+    by: String,
+}
+
+impl VideoQueries {
+    /// Loads the models of `choice` for queries to `collection`. As many frames are taken as its rows were made of; of `request`
+    /// only the limits and the rule of ranges count.
+    ///
+    /// # Errors
+    /// If the models cannot be loaded, or are not those of the collection's manifest.
+    pub fn new(
+        collection: &Collection,
+        choice: &ModelChoice,
+        request: &Request,
+        threads: NonZeroUsize,
+        timeout: Option<Duration>,
+    ) -> Result<Self, QueryError> {
+        let parts = needed_parts(collection.by());
+        let (request, normalize) = as_made(collection, request);
+        if let Some(manifest) = collection.manifest() {
+            let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
+            let (_, models) = choice.describe(&parts, fixed)?;
+            let other = |(name, made): &(&String, &ModelDigest)| {
+                models.get(*name).is_some_and(|model| model.sha256 != made.sha256)
+            };
+            let missing = |(name, _): &(&String, &ModelDigest)| {
+                // LiFT is not read where frame features alone are compared.
+                !models.contains_key(*name) && (*name != LIFT || parts.iter().any(|part| part.needs_lift()))
+            };
+            if let Some((name, made)) = manifest.models.iter().find(|model| other(model) || missing(model)) {
+                let (name, from, digest) = (name.clone(), made.from.clone(), made.sha256.clone());
+                return Err(QueryError::Models { name, from, digest });
+            }
         }
-        let (shape, source) = (matrix.shape.clone(), Arc::new(values.to_vec()));
-        let matrix = Matrix { origin: id.to_owned(), index: Arc::clone(&index), shape, source };
-        parts.own.insert(name.clone(), matrix);
+        let engine = Arc::new(Engine::load(choice, &parts)?);
+        let settings = EmbedSettings { request, parts, normalize, threads, timeout, pictures: None };
+        Ok(Self { engine, settings, by: collection.by().to_owned() })
     }
-    Ok(parts)
+
+    /// What is compared of a video, `(W)`, and what was approximated while it was read. With `opposite`, of the video mirrored
+    /// in time.
+    ///
+    /// # Errors
+    /// If the video cannot be embedded.
+    pub fn row(&self, input: &Input, opposite: bool) -> Result<(Vec<f32>, Vec<String>), QueryError> {
+        let clip = embed::clip(&self.engine, input, &self.settings)
+            .map_err(|failure| QueryError::Video { path: display_path(&input.path), cause: failure.error })?;
+        let index = Arc::new(HashMap::from([(input.id.clone(), 0)]));
+        let width = self.engine.encoder().width();
+        let mut parts = StoredParts::default();
+        for &part in &self.settings.parts {
+            let values = clip.part(part);
+            let shape = if part.per_frame() { vec![values.len() / width, width] } else { vec![values.len()] };
+            let (index, source) = (Arc::clone(&index), Arc::new(values.to_vec()));
+            let matrix = Matrix { origin: display_path(&input.path), index, shape, source };
+            parts.own.insert(part.name().to_owned(), matrix);
+        }
+        Ok((row_of(&parts, &self.by, &input.id, opposite)?, clip.notes))
+    }
+}
+
+/// LiFT's name in a manifest.
+const LIFT: &str = "lift";
+
+/// The parts of a video that give the representation `by`, straight and mirrored.
+fn needed_parts(by: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for one in by.split('+').map(str::trim) {
+        let of_one: &[Part] = match one {
+            "mean" => &[Part::Mean],
+            name if name.starts_with("frames") => &[Part::Frames],
+            _ => &[Part::Concat, Part::Reversed],
+        };
+        parts.extend(of_one.iter().filter(|part| !parts.contains(*part)).collect::<Vec<_>>());
+    }
+    parts
+}
+
+/// The frames to take of a query, and whether its vectors are scaled, as it was done for the collection.
+fn as_made(collection: &Collection, request: &Request) -> (Request, bool) {
+    let mut request = request.clone();
+    let Some(manifest) = collection.manifest() else {
+        let frames = collection.parts().ok().and_then(|parts| parts.own.get(Part::Frames.name()));
+        if let Some(frames) = frames.and_then(|frames| frames.shape.first()) {
+            request.sampling = Sampling::Count(*frames);
+        }
+        return (request, false);
+    };
+    let setting = |name: &str| manifest.settings.get(name);
+    let is_set = |name: &str| setting(name).and_then(|v| v.as_bool()).unwrap_or(false);
+    request.sampling = match (setting("fps").and_then(|v| v.as_f64()), setting("frames")) {
+        (Some(fps), _) => Sampling::Fps(fps),
+        (None, Some(frames)) => frames.as_u64().map_or(Sampling::All, |n| Sampling::Count(n as usize)),
+        (None, None) => request.sampling,
+    };
+    request.keyframes = is_set("keyframes");
+    request.reverse = is_set("reverse");
+    (request, is_set("normalize"))
+}
+
+/// The query that is like `query` and unlike `others`: their mean is subtracted, each vector scaled to length 1.
+pub fn away_from(query: &[f32], others: &[Vec<f32>]) -> Vec<f32> {
+    if others.is_empty() {
+        return query.to_vec();
+    }
+    let away = unit_mean(&[unit_mean(others)]);
+    unit_mean(&[query.to_vec()]).iter().zip(away).map(|(x, y)| x - y).collect()
 }
 
 /// The mean of several queries `(W)`, each scaled to length 1; a zero vector counts as it is.

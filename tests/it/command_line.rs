@@ -9,6 +9,7 @@ const COMMANDS: [&str; 14] = [
     "info",
     "plot",
     "search",
+    "duplicates",
     "eval-cia",
     "probe",
     "train",

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Compares lift search with FAISS's flat indexes and numpy on random vectors of length 1, all exact, in turns.
+
+    scripts/bench_search.py [WORK_DIR] [--rows 500000] [--width 768] [--queries 64] [--rounds 5] [--lift PROGRAM]
+
+Needs numpy and faiss-cpu in the Python that runs it, a built lift (target/release/lift), and room for eight bytes per number in
+WORK_DIR. Every program has two threads and the data in memory or in the page cache. What is timed is the comparison alone: lift's
+own time is what `lift search -v` tells, FAISS's and numpy's that of the call. The last line of the table is the time in which two
+threads of this script read the file that lift scans, without looking at it. The answers are compared with the exact cosines in f64.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import faiss
+import numpy
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS = 2
+
+
+def timed(call):
+    begun = time.perf_counter()
+    result = call()
+    return time.perf_counter() - begun, result
+
+
+def read_all(path, first, size):
+    """Reads `size` bytes from byte `first` on with as many threads as the programs have."""
+
+    def part(start, end):
+        buffer = bytearray(1 << 20)
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            while start < end:
+                start += file.readinto(buffer)
+
+    step = size // THREADS
+    threads = [threading.Thread(target=part, args=(first + at * step, first + (at + 1) * step)) for at in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", nargs="?", type=Path)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--queries", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--top", type=int, default=10)
+    parser.add_argument("--lift", type=Path, default=ROOT / "target/release/lift")
+    args = parser.parse_args()
+    work = args.work or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
+    collection, ids = work / "rows.npy", work / "rows.npy.rows.csv"
+    rng = numpy.random.default_rng(1)
+
+    def unit(count):
+        x = rng.standard_normal((count, args.width), dtype=numpy.float32)
+        return x / numpy.linalg.norm(x, axis=1, keepdims=True)
+
+    rows, queries = unit(args.rows), unit(args.queries)
+    if not ids.exists():
+        numpy.save(collection, rows)
+        with open(ids, "w") as file:
+            file.write("index,row,id,path,status,frames,fps,duration,start,end,stage,error\n")
+            for row in range(args.rows):
+                file.write(f"{row},{row},clip-{row:07},clips/{row:07}.mp4,ok,16,,,,,,\n")
+    rows = numpy.load(collection)
+    numpy.save(work / "one.npy", queries[:1])
+    numpy.save(work / "many.npy", queries)
+    seconds, _ = timed(lambda: subprocess.run([args.lift, "search", collection, "--prepare", "-q"], check=True))
+    prepared = work / "rows.npy.lift.search"
+    scanned = rows.size + 8 * len(rows)
+    print(f"prepared in {seconds:.1f} s: {prepared.stat().st_size / 1e6:.0f} MB, of which a search reads {scanned / 1e6:.0f}")
+
+    faiss.omp_set_num_threads(THREADS)
+    flat = faiss.IndexFlatIP(args.width)
+    flat.add(rows)
+    half = faiss.IndexScalarQuantizer(args.width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    half.train(rows[:1])
+    half.add(rows)
+
+    def lift(name):
+        answer = work / f"{name}.jsonl"
+        command = [args.lift, "search", collection, "--vector", work / f"{name}.npy", "--top", str(args.top), "-o", answer]
+        command += ["--overwrite", "--threads", str(THREADS), "-v"]
+        whole, run = timed(lambda: subprocess.run(command, check=True, capture_output=True, text=True))
+        told = re.search(r"compared \d+ rows with \d+ queries in ([\d.]+) s", run.stderr)
+        found = {}
+        for line in answer.read_text().splitlines():
+            hit = json.loads(line)
+            found.setdefault(hit["query"], []).append((hit["id"], hit["score"]))
+        return float(told[1]), whole, list(found.values())
+
+    def top(scores):
+        best = numpy.argpartition(-scores, args.top, axis=1)[:, : args.top]
+        return numpy.take_along_axis(best, numpy.argsort(-numpy.take_along_axis(scores, best, 1), axis=1), 1)
+
+    programs = {
+        "lift": None,
+        "FAISS flat, f32": lambda q: flat.search(q, args.top),
+        "FAISS flat, f16": lambda q: half.search(q, args.top),
+        "numpy, f32": lambda q: top(q @ rows.T),
+    }
+    for name, count in [("one", 1), ("many", args.queries)]:
+        times, whole = {program: [] for program in [*programs, "plain read"]}, []
+        for _ in range(args.rounds):
+            for program, search in programs.items():
+                if search is None:
+                    own, all_of_it, found = lift(name)
+                    times[program].append(own)
+                    whole.append(all_of_it)
+                else:
+                    times[program].append(timed(lambda: search(queries[:count]))[0])
+            times["plain read"].append(timed(lambda: read_all(prepared, 64, scanned))[0])
+        # The exact answer, in f64, among the rows that either could mean.
+        wrong = 0
+        for query, hits in zip(queries, found):
+            near = top((query[None] @ rows.T) * 1.0)[0]
+            near = numpy.union1d(near, [int(hit[0].split("-")[1]) for hit in hits])
+            q = query.astype(numpy.float64)
+            r = rows[near].astype(numpy.float64)
+            cosines = r @ q / numpy.linalg.norm(r, axis=1) / numpy.linalg.norm(q)
+            order = numpy.lexsort((near, -cosines))[: args.top]
+            for (hit, score), at in zip(hits, order):
+                wrong += hit != f"clip-{near[at]:07}" or abs(score - cosines[at]) > 1e-6
+        print(f"\n{count} {'query' if count == 1 else 'queries'}, {args.rows} x {args.width}, {THREADS} threads; medians of {args.rounds}")
+        mine = statistics.median(times["lift"])
+        for program, seconds in times.items():
+            middle = statistics.median(seconds)
+            print(f"  {program:16} {1000 * middle:9.1f} ms   {middle / mine:6.2f} times lift's   (fastest {1000 * min(seconds):.1f})")
+        print(f"  lift as a process {1000 * statistics.median(whole):8.1f} ms;  hits that are not the exact answer: {wrong}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+//! Writes the answer: a table for people, a file, or a page with filmstrips.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::queries::NamedQuery;
+use super::{AnswerFormat, SearchArgs};
+use crate::embed;
+use crate::exit::Fatal;
+use crate::files::{self, AtomicFile, FileError, display_path, display_text};
+use crate::inputs::Input;
+use crate::search::{Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, page, time, write_table};
+use crate::video::Request;
+
+/// Prints or writes what was found of every query.
+pub(super) fn write(
+    args: &SearchArgs,
+    collection: &Collection,
+    queries: &[NamedQuery],
+    found: &[Vec<Moment>],
+    output: Option<(AtomicFile, AnswerFormat)>,
+    pool: &ThreadPool,
+) -> Result<(), Fatal> {
+    let answers: Vec<Vec<Answer>> =
+        queries.iter().zip(found).map(|(query, found)| Answer::of(&query.name, found)).collect();
+    match output {
+        None => Ok(files::print(table(&answers).as_bytes())?),
+        Some((file, AnswerFormat::Page)) => html(args, collection, queries, found, &answers, file, pool),
+        Some((file, AnswerFormat::Table(format))) => Ok(write_table(file, format, &answers.concat())?),
+    }
+}
+
+/// The hits as tables for people, one per query.
+fn table(answers: &[Vec<Answer>]) -> String {
+    let mut text = String::new();
+    for of_query in answers {
+        if answers.len() > 1 {
+            let name = of_query.first().map_or("(no hit)", |answer| &answer.query);
+            text += &format!("{}{}\n", if text.is_empty() { "" } else { "\n" }, display_text(name));
+        }
+        let rank = of_query.len().to_string().len().max("rank".len());
+        let width = |cell: fn(&Answer) -> String, least: usize| {
+            of_query.iter().map(|answer| cell(answer).chars().count()).max().unwrap_or(0).max(least)
+        };
+        let id = |answer: &Answer| display_text(&answer.id);
+        let range = |answer: &Answer| time(answer.start, answer.end);
+        let (id_width, time_width) = (width(id, "id".len()), width(range, 0));
+        let line = |cells: [&str; 5]| {
+            let [at, score, id, time, path] = cells;
+            let mut line = format!("{at:>rank$}  {score:>7}  {id:<id_width$}");
+            if time_width > 0 {
+                line += &format!("  {time:<time_width$}");
+            }
+            format!("{}\n", format!("{line}  {path}").trim_end())
+        };
+        text += &line(["rank", "score", "id", if time_width > 0 { "time" } else { "" }, "path"]);
+        for answer in of_query {
+            let cells = [
+                answer.rank.to_string(),
+                format!("{:.4}", answer.score),
+                id(answer),
+                range(answer),
+                display_text(&answer.path),
+            ];
+            text += &line(cells.each_ref().map(String::as_str));
+        }
+    }
+    text
+}
+
+/// The page: the frames of every clip on it are read first, each clip once.
+fn html(
+    args: &SearchArgs,
+    collection: &Collection,
+    queries: &[NamedQuery],
+    found: &[Vec<Moment>],
+    answers: &[Vec<Answer>],
+    mut file: AtomicFile,
+    pool: &ThreadPool,
+) -> Result<(), Fatal> {
+    let of_moment = |Moment { clip, .. }: &Moment| Input {
+        index: 0,
+        id: clip.id.clone(),
+        path: clip.path.clone(),
+        start: clip.start,
+        end: clip.end,
+    };
+    let clips = queries.iter().flat_map(|query| query.clips.clone());
+    let clips: Vec<Input> = clips.chain(found.iter().flatten().map(of_moment)).collect();
+    let request = Request { max_pixels: Some(args.limits.max_pixels), ..Request::default() };
+    let strip = |input: &Input| -> Strip {
+        if input.path == Path::new("") {
+            return Err("the collection does not say where the video is".into());
+        }
+        embed::filmstrip(input, &request, STRIP_SIDE)
+            .map_err(|cause| format!("{}: {cause}", display_path(&input.path)))
+    };
+    let mut unique: HashMap<Key, &Input> = HashMap::new();
+    clips.iter().for_each(|clip| {
+        unique.entry(key(clip)).or_insert(clip);
+    });
+    let strips: HashMap<Key, Strip> =
+        pool.install(|| unique.into_par_iter().map(|(key, clip)| (key, strip(clip))).collect());
+    let of = |input: &Input| &strips[&key(input)];
+    let pages: Vec<PageQuery> = queries
+        .iter()
+        .zip(found)
+        .zip(answers)
+        .map(|((query, found), answers)| PageQuery {
+            name: &query.name,
+            clips: query.clips.iter().map(|clip| (clip.id.clone(), of(clip))).collect(),
+            hits: answers
+                .iter()
+                .zip(found)
+                .map(|(answer, moment)| (answer, of(&of_moment(moment))))
+                .collect(),
+        })
+        .collect();
+    let what = if args.opposite { "the opposite of " } else { "" };
+    let title = match queries {
+        [one] => format!("Most similar to {what}{}", display_text(&one.name)),
+        several => format!("Most similar to {what}{} clips", several.len()),
+    };
+    let caption = format!(
+        "{} rows of {}, compared by {}",
+        collection.rows().rows(),
+        display_path(&args.collection),
+        args.by
+    );
+    let html = page(&title, &caption, &pages).map_err(Fatal::input)?;
+    let path = file.target().to_path_buf();
+    file.write_all(html.as_bytes()).map_err(|e| FileError::write(&path, e))?;
+    Ok(file.commit()?)
+}
+
+/// What tells clips apart: the file and the range.
+type Key = (PathBuf, Option<u64>, Option<u64>);
+
+fn key(input: &Input) -> Key {
+    (input.path.clone(), input.start.map(f64::to_bits), input.end.map(f64::to_bits))
+}

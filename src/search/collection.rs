@@ -1,0 +1,167 @@
+//! A collection that is searched: what `lift embed` writes, or any matrix with ids, and its prepared file if there is one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::prepared::{PreparedRows, prepare};
+use super::scan::SearchRows;
+use super::{SearchError, StoredRows};
+use crate::cia::representations::StoredParts;
+use crate::cia::stored;
+use crate::dataset::{Dataset, Manifest};
+use crate::rows::{self, ClipMeta};
+
+/// A representation of a collection, ready to be compared.
+pub struct Collection {
+    path: PathBuf,
+    ids: Option<PathBuf>,
+    by: String,
+    manifest: Option<Manifest>,
+    source: Source,
+    parts: OnceLock<StoredParts>,
+    index: OnceLock<HashMap<String, usize>>,
+}
+
+enum Source {
+    Prepared(PreparedRows),
+    Stored(StoredRows, OnceLock<Vec<ClipMeta>>),
+}
+
+impl Collection {
+    /// Opens a file of rows or a dataset's folder, to compare the representation `by` of it; `ids` is a list of ids for rows that
+    /// have none themselves. The prepared file is read where there is one.
+    ///
+    /// # Errors
+    /// If the collection cannot be read or does not give the representation, or the prepared file is damaged or out of date.
+    pub fn open(path: &Path, by: &str, ids: Option<&Path>) -> Result<Self, SearchError> {
+        let prepared = if ids.is_none() { PreparedRows::open(path, by)? } else { None };
+        Self::new(path, by, ids, prepared)
+    }
+
+    /// As [`open`](Self::open), without the prepared file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_stored(path: &Path, by: &str, ids: Option<&Path>) -> Result<Self, SearchError> {
+        Self::new(path, by, ids, None)
+    }
+
+    fn new(
+        path: &Path,
+        by: &str,
+        ids: Option<&Path>,
+        prepared: Option<PreparedRows>,
+    ) -> Result<Self, SearchError> {
+        let manifest = match Dataset::is_at(path) {
+            true => Some(Dataset::read(path)?.manifest().clone()),
+            false => None,
+        };
+        let parts = OnceLock::new();
+        let source = match prepared {
+            Some(prepared) => Source::Prepared(prepared),
+            None => {
+                let opened = stored::embeddings(path, ids)?;
+                let rows = StoredRows::new(opened.representation(by)?, super::ids(&opened));
+                parts.get_or_init(|| opened);
+                Source::Stored(rows, OnceLock::new())
+            }
+        };
+        let (path, ids, by) = (path.to_owned(), ids.map(Path::to_owned), by.to_owned());
+        Ok(Self { path, ids, by, manifest, source, parts, index: OnceLock::new() })
+    }
+
+    /// The file or the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the representation.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// What made it, if it says so.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The rows to compare with.
+    pub fn rows(&self) -> &dyn SearchRows {
+        match &self.source {
+            Source::Prepared(rows) => rows,
+            Source::Stored(rows, _) => rows,
+        }
+    }
+
+    /// The bytes that a scan of the prepared file reads; `None` if the collection is not prepared.
+    pub fn prepared_bytes(&self) -> Option<usize> {
+        match &self.source {
+            Source::Prepared(rows) => Some(rows.scanned_bytes()),
+            Source::Stored(..) => None,
+        }
+    }
+
+    /// The parts, which a prepared collection opens only when they are asked for.
+    ///
+    /// # Errors
+    /// If the collection cannot be read.
+    pub fn parts(&self) -> Result<&StoredParts, SearchError> {
+        if self.parts.get().is_none() {
+            let opened = stored::embeddings(&self.path, self.ids.as_deref())?;
+            self.parts.get_or_init(|| opened);
+        }
+        Ok(self.parts.get().unwrap_or_else(|| unreachable!("it was opened just now")))
+    }
+
+    /// The row of an id.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn row_of(&self, id: &str) -> Result<usize, SearchError> {
+        if self.index.get().is_none() {
+            let ids = match &self.source {
+                Source::Prepared(rows) => rows.ids()?,
+                Source::Stored(rows, _) => rows.ids().to_vec(),
+            };
+            self.index.get_or_init(|| ids.into_iter().zip(0..).collect());
+        }
+        let found = self.index.get().and_then(|index| index.get(id).copied());
+        found.ok_or_else(|| SearchError::NoRow { id: id.to_owned() })
+    }
+
+    /// What is said of the clip of a row.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn clip(&self, row: usize) -> Result<ClipMeta, SearchError> {
+        match &self.source {
+            Source::Prepared(rows) => rows.clip(row),
+            Source::Stored(..) => Ok(self.clips()?[row].clone()),
+        }
+    }
+
+    /// Writes the prepared file; `done` is called with the rows that are written, of three times as many as there are.
+    ///
+    /// # Errors
+    /// If a row cannot be read or is not finite, or the disk refuses; then nothing is written.
+    pub fn prepare(&self, done: &mut dyn FnMut(usize)) -> Result<PathBuf, SearchError> {
+        match &self.source {
+            Source::Stored(rows, _) => prepare(&self.path, &self.by, rows, self.clips()?, done),
+            Source::Prepared(_) => Ok(super::prepared_path(&self.path, &self.by)),
+        }
+    }
+
+    /// The clips of all rows of a collection that is not prepared.
+    fn clips(&self) -> Result<&[ClipMeta], SearchError> {
+        let Source::Stored(rows, clips) = &self.source else { return Ok(&[]) };
+        if clips.get().is_none() {
+            let read = match &self.ids {
+                None => rows::clips(&self.path, rows.ids())?,
+                Some(_) => rows::bare_clips(rows.ids()),
+            };
+            clips.get_or_init(|| read);
+        }
+        Ok(clips.get().map_or(&[], Vec::as_slice))
+    }
+}

@@ -1,0 +1,167 @@
+//! Answers as one web page: the query on top, and the hits as small filmstrips that play when they are pointed at. The file holds
+//! everything and fetches nothing.
+
+use image::{RgbImage, imageops};
+use serde::Serialize;
+
+use super::answer::{Answer, time};
+use crate::plot::encode::{data_address, escape, json_for_script};
+use crate::plot::page::{PageError, STYLE, fill};
+
+const TEMPLATE: &str = include_str!("../../assets/page/search.html");
+const OWN_STYLE: &str = include_str!("../../assets/page/strips.css");
+const SCRIPT: &str = include_str!("../../assets/page/search.js");
+
+/// The longest side of a picture in a filmstrip, in pixels.
+pub const STRIP_SIDE: u32 = 200;
+
+/// The frames of a clip, or why there are none.
+pub type Strip = Result<Vec<RgbImage>, String>;
+
+/// A query with its hits, as the page shows it.
+#[derive(Debug)]
+pub struct PageQuery<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The clips that were asked for, by their names; empty for words and vectors.
+    pub clips: Vec<(String, &'a Strip)>,
+    /// The hits, each with its frames.
+    pub hits: Vec<(&'a Answer, &'a Strip)>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    caption: &'a str,
+    queries: Vec<QueryData<'a>>,
+}
+
+#[derive(Serialize)]
+struct QueryData<'a> {
+    name: &'a str,
+    clips: Vec<Card<'a>>,
+    hits: Vec<Card<'a>>,
+}
+
+#[derive(Serialize)]
+struct Card<'a> {
+    rank: usize,
+    score: f64,
+    id: &'a str,
+    path: &'a str,
+    time: String,
+    strip: Option<StripData>,
+    missing: &'a str,
+}
+
+#[derive(Serialize)]
+struct StripData {
+    source: String,
+    frames: usize,
+    width: u32,
+    height: u32,
+}
+
+/// The page of some queries.
+///
+/// # Errors
+/// If a picture cannot be encoded.
+pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<String, PageError> {
+    let queries = queries.iter().map(|query| {
+        let clips = query.clips.iter().map(|(name, strip)| {
+            card(
+                Card {
+                    rank: 0,
+                    score: 0.0,
+                    id: name,
+                    path: "",
+                    time: String::new(),
+                    strip: None,
+                    missing: "",
+                },
+                strip,
+            )
+        });
+        let hits = query.hits.iter().map(|(answer, strip)| {
+            let time = time(answer.start, answer.end);
+            let (id, path) = (answer.id.as_str(), answer.path.as_str());
+            card(
+                Card { rank: answer.rank, score: answer.score, id, path, time, strip: None, missing: "" },
+                strip,
+            )
+        });
+        Ok(QueryData {
+            name: query.name,
+            clips: clips.collect::<Result<_, PageError>>()?,
+            hits: hits.collect::<Result<_, PageError>>()?,
+        })
+    });
+    let queries = queries.collect::<Result<_, PageError>>()?;
+    let json = serde_json::to_string(&Data { caption, queries })?;
+    let style = format!("{STYLE}{OWN_STYLE}");
+    let values = [
+        ("title", &*escape(title)),
+        ("style", &*style),
+        ("data", &*json_for_script(&json)),
+        ("script", SCRIPT),
+    ];
+    Ok(fill(TEMPLATE, &values))
+}
+
+fn card<'a>(mut card: Card<'a>, strip: &'a Strip) -> Result<Card<'a>, PageError> {
+    match strip {
+        Ok(frames) if !frames.is_empty() => card.strip = Some(joined(frames)?),
+        Ok(_) => card.missing = "no frames",
+        Err(cause) => card.missing = cause,
+    }
+    Ok(card)
+}
+
+/// The frames side by side in one picture.
+fn joined(frames: &[RgbImage]) -> Result<StripData, PageError> {
+    let (width, height) = frames[0].dimensions();
+    let mut wide = RgbImage::new(width * frames.len() as u32, height);
+    for (at, frame) in frames.iter().enumerate() {
+        imageops::replace(&mut wide, frame, i64::from(width) * at as i64, 0);
+    }
+    let source = data_address(&wide, u32::MAX)?;
+    Ok(StripData { source, frames: frames.len(), width, height })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_stay_text_and_nothing_is_fetched() {
+        let hostile = "</script><script>alert(1)</script>{{data}}<img src=x onerror=alert(2)>\"'&";
+        let answer = Answer {
+            query: hostile.into(),
+            rank: 1,
+            score: 0.5,
+            id: hostile.into(),
+            path: hostile.into(),
+            start: Some(0.5),
+            end: Some(2.0),
+        };
+        let strip: Strip = Ok(vec![RgbImage::new(40, 30); 3]);
+        let missing: Strip = Err(hostile.into());
+        let query = PageQuery {
+            name: hostile,
+            clips: vec![(hostile.to_owned(), &missing)],
+            hits: vec![(&answer, &strip)],
+        };
+        let page = page(hostile, hostile, &[query]).unwrap();
+        assert_eq!(page.matches("<script").count(), 2);
+        assert!(!page.contains("<img src=x") && !page.contains("alert(1)</script>") && !page.contains("{{"));
+        assert!(!page.contains("http:") && !page.contains("https:"));
+        let json = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+        let data: serde_json::Value = serde_json::from_str(json).unwrap();
+        let hit = &data["queries"][0]["hits"][0];
+        assert_eq!(
+            (&hit["id"], &hit["strip"]["frames"], &hit["strip"]["width"]),
+            (&hostile.into(), &3.into(), &40.into())
+        );
+        assert_eq!(hit["time"], "0.5 to 2 s");
+        assert_eq!(data["queries"][0]["clips"][0]["missing"], hostile);
+    }
+}
