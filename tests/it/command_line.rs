@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "embed",
     "info",
     "plot",

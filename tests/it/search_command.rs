@@ -128,7 +128,7 @@ fn many_queries_vectors_and_clips_that_the_hits_must_not_be_like() {
     let unlike = ["search", "set", "--id", "door_opening", "--unlike", "door_closing", "-o", "unlike.jsonl"];
     env.lift(&unlike).code(0);
     let ids: Vec<_> = hits(&env, "unlike.jsonl").into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids[2], "door_closing", "{ids:?}");
+    assert_ne!(ids[0], "door_closing", "it is first without --unlike: {ids:?}");
     env.lift(&["search", "set", "--id", "door_opening", "--unlike", "nothing"])
         .code(3)
         .says(&["neither a file nor"]);
@@ -180,7 +180,7 @@ fn windows_are_moments_of_their_files() {
 fn answers_of_shards_are_joined_to_the_answer_of_the_whole() {
     let env = collection();
     env.embed(&["clips", "-o", "vectors.npy", "--parts", "concat"]).code(0);
-    for shard in ["1/2", "2/2"] {
+    for shard in ["0/2", "1/2"] {
         env.embed(&["clips", "-o", "shards/", "--shard", shard]).code(0);
     }
     let shards: Vec<_> = std::fs::read_dir(env.path("shards")).unwrap().map(|e| e.unwrap().path()).collect();
