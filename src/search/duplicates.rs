@@ -144,10 +144,10 @@ impl ComparedRows {
         &self.clips
     }
 
-    /// As [`duplicates`].
+    /// The groups of rows whose cosine is at least `min_score`. `done` counts pairs of blocks, of [`block_pairs`] in all.
     ///
     /// # Errors
-    /// As there.
+    /// If a row cannot be read or is not finite.
     pub fn duplicates(&self, min_score: f64, done: &AtomicUsize) -> Result<Duplicates, SearchError> {
         duplicates(&self.straight, self.mirrored.as_ref(), &self.clips, min_score, done)
     }
@@ -235,7 +235,7 @@ fn duplicates(
     grouped(pairs.into_iter().flatten(), straight, clips)
 }
 
-/// How many pairs of blocks [`duplicates`] compares of so many rows.
+/// How many pairs of blocks [`ComparedRows::duplicates`] compares of so many rows.
 pub fn block_pairs(rows: usize) -> usize {
     let blocks = rows.div_ceil(BLOCK);
     blocks * (blocks + 1) / 2

@@ -438,7 +438,7 @@ mod tests {
         for (levels, coded) in [(2, true), (9, false), (9, true), (200, true)] {
             let rows = rows(5000, levels, coded);
             let query = |row: usize| {
-                let without = if row % 2 == 0 { HashSet::from([row]) } else { HashSet::new() };
+                let without = if row.is_multiple_of(2) { HashSet::from([row]) } else { HashSet::new() };
                 Query { vector: rows.rows[row].clone(), without }
             };
             let queries: Vec<Query> = (1..6).map(query).collect();
@@ -476,7 +476,7 @@ mod tests {
         let rows = rows(30, 9, true);
         let zero = Query { vector: vec![0.0; WIDTH], without: HashSet::new() };
         let limits = Limits { top: 2, min_score: -1.0 };
-        let hits = best(&rows, &[zero.clone()], limits, &AtomicUsize::new(0)).unwrap();
+        let hits = best(&rows, std::slice::from_ref(&zero), limits, &AtomicUsize::new(0)).unwrap();
         assert!(hits[0].len() == 2 && hits[0][0].id == "clip-00000" && hits[0][0].score == 0.0, "{hits:?}");
         let none = Rows { rows: vec![], coded: false, centre: vec![] };
         assert_eq!(best(&none, &[zero], limits, &AtomicUsize::new(0)).unwrap(), [vec![]]);

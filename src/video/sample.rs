@@ -131,7 +131,7 @@ fn linspace(first: usize, last: usize, n: usize) -> Vec<usize> {
 }
 
 impl Chosen {
-    /// What is said of a request for key frames ([`keyframes::note`]).
+    /// What is said of a request for key frames; nothing if each wanted frame has a key frame of its own.
     pub fn key_notes(&self) -> Option<String> {
         let windows = self.windows.iter().map(|window| window.slots.len());
         let slots = if self.windows.is_empty() { vec![self.indices.len()] } else { windows.collect() };

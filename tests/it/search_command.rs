@@ -216,7 +216,7 @@ fn duplicates_are_the_same_footage_and_mirrors_are_told_apart() {
     assert_eq!(lines.len(), 3, "{text}");
     env.lift(&["duplicates", "set", "-o", "same.csv"]).code(2).says(&["--overwrite"]);
     env.embed(&["clips", "-o", "plain.npz", "--parts", "concat"]).code(0);
-    env.lift(&["duplicates", "plain.npz"]).code(0).says(&["--parts concat,reversed", "copy"]);
+    env.lift(&["duplicates", "plain.npz"]).code(0).says(&["--parts concat,reversed", "1 group"]);
     env.lift(&["duplicates", "absent.npz"]).code(3).says(&["absent.npz"]);
 }
 
