@@ -53,6 +53,13 @@ impl Matrix {
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// The ids, in the order of the rows.
+    pub fn ids(&self) -> Vec<&str> {
+        let mut ids: Vec<(&String, &usize)> = self.index.iter().collect();
+        ids.sort_unstable_by_key(|(_, row)| **row);
+        ids.into_iter().map(|(id, _)| id.as_str()).collect()
+    }
 }
 
 /// The parts that one run of `lift embed` wrote, and matrices of features from elsewhere.
@@ -163,6 +170,12 @@ pub fn reads_mirror(name: &str) -> bool {
 }
 
 impl StoredParts {
+    /// The ids of the parts, which have the same rows, in the order of the rows; none without a part.
+    pub fn ids(&self) -> Vec<String> {
+        let ids = self.own.values().next().map(Matrix::ids).unwrap_or_default();
+        ids.into_iter().map(str::to_owned).collect()
+    }
+
     /// The representation of a name; `a+b` joins several.
     ///
     /// # Errors
@@ -309,10 +322,7 @@ impl Representation {
     /// The ids of the videos that every piece has a row for, in the order of the first piece's rows.
     pub fn ids(&self) -> Vec<&str> {
         let Some(first) = self.pieces.first() else { return vec![] };
-        let mut ids: Vec<(&String, &usize)> =
-            first.matrix.index.iter().filter(|(id, _)| self.has(id)).collect();
-        ids.sort_unstable_by_key(|(_, row)| **row);
-        ids.into_iter().map(|(id, _)| id.as_str()).collect()
+        first.matrix.ids().into_iter().filter(|id| self.has(id)).collect()
     }
 
     /// Whether every piece has a row for the video.

@@ -61,15 +61,7 @@ fn cosine(text: &str) -> Result<f64, String> {
 
 /// Compares, and prints or writes the groups.
 pub(super) fn run(args: &DuplicatesArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let format = match &args.output {
-        None => None,
-        Some(path) => Some(TableFormat::of(path).ok_or_else(|| {
-            let path = display_path(path);
-            Fatal::usage(anyhow!(
-                "{path}: groups are written as .csv, .jsonl, .parquet or .md; name such a file"
-            ))
-        })?),
-    };
+    let format = args.output.as_deref().map(|path| TableFormat::named(path, "groups")).transpose()?;
     let output = match &args.output {
         Some(path) => Some(AtomicFile::create(path, args.overwrite)?),
         None => None,

@@ -23,7 +23,7 @@ use crate::cia::splits::Splits;
 use crate::cia::{figure, shots_figure, stored};
 use crate::cli::features;
 use crate::exit::{Exit, Fatal};
-use crate::files::{AtomicFile, FileError, display_text, stdout_error};
+use crate::files::{AtomicFile, display_text, stdout_error};
 use crate::inputs::Input;
 use crate::plot::picture::{PictureError, PictureFormat};
 
@@ -219,22 +219,16 @@ impl Outputs {
     fn write(self, report: &BenchmarkReport, per_group: bool, out: &mut dyn Write) -> Result<(), Fatal> {
         let render = |format: ReportFormat| format.render(report, per_group).map_err(Fatal::input);
         for (format, file) in self.reports {
-            put(file, render(format)?.as_bytes())?;
+            file.commit_bytes(render(format)?.as_bytes())?;
         }
         for (draw, format, file) in self.figures {
-            put(file, &draw(report, format).map_err(Fatal::input)?)?;
+            file.commit_bytes(&draw(report, format).map_err(Fatal::input)?)?;
         }
         let table = render(ReportFormat::Markdown)?;
         let table: Vec<String> = table.lines().map(display_text).map(|line| line + "\n").collect();
         let written = out.write_all(table.concat().as_bytes());
         written.map_err(|error| stdout_error(error).into())
     }
-}
-
-fn put(mut file: AtomicFile, bytes: &[u8]) -> Result<(), Fatal> {
-    let written = file.write_all(bytes);
-    written.map_err(|error| FileError::write(file.target(), error))?;
-    Ok(file.commit()?)
 }
 
 #[cfg(test)]

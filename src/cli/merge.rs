@@ -78,12 +78,7 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
 
 /// Joins answers of `lift search`.
 fn answers(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
-    let format = TableFormat::of(&args.output).ok_or_else(|| {
-        let output = display_path(&args.output);
-        Fatal::usage(anyhow!(
-            "{output}: answers are written as .csv, .jsonl, .parquet or .md; name such a file"
-        ))
-    })?;
+    let format = TableFormat::named(&args.output, "answers")?;
     let output = AtomicFile::create(&args.output, args.overwrite)?;
     let answers = search::merge_answers(&args.inputs, args.top)?;
     search::write_table(output, format, &answers)?;

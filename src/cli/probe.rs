@@ -2,7 +2,6 @@
 
 mod args;
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -14,7 +13,7 @@ use crate::cia::report::FlagValues;
 use crate::cia::representations::{Matrix, Representation, StoredParts};
 use crate::cia::stored;
 use crate::exit::{Exit, Fatal};
-use crate::files::{self, AtomicFile, FileError, display_text};
+use crate::files::{self, AtomicFile, display_text};
 use crate::plot::picture::PictureFormat;
 use crate::probe::measure::{self, Matched, MeasureError, OrderPlan};
 use crate::probe::order::reads_lift;
@@ -149,11 +148,7 @@ fn order(
     pool: &rayon::ThreadPool,
 ) -> Result<Vec<crate::probe::order::OrderScore>, Fatal> {
     let choice = args.models.choice(&args.compute.settle(verbosity.quiet)?, verbosity.quiet);
-    let ids: Vec<&str> = {
-        let mut ids: Vec<(&String, &usize)> = plan.frames.index.iter().collect();
-        ids.sort_unstable_by_key(|(_, row)| **row);
-        ids.into_iter().map(|(id, _)| id.as_str()).collect()
-    };
+    let ids = plan.frames.ids();
     let probe_plan = args.plan();
     let plan = OrderPlan { probe: probed.map(|matched| (matched, &probe_plan)), ..plan };
     measure::order(&plan, pool, &mut |frames: &Matrix| features::lift(&choice, frames, &ids))
@@ -185,22 +180,16 @@ impl Outputs {
     fn write(self, report: &ProbeReport, predictions: Option<Vec<u8>>) -> Result<(), Fatal> {
         let render = |format: ReportFormat| tables::render(report, format).map_err(Fatal::input);
         for (format, file) in self.reports {
-            put(file, render(format)?.as_bytes())?;
+            file.commit_bytes(render(format)?.as_bytes())?;
         }
         if let Some((format, file)) = self.figure {
-            put(file, &figure::draw(report, format).map_err(Fatal::input)?)?;
+            file.commit_bytes(&figure::draw(report, format).map_err(Fatal::input)?)?;
         }
         if let (Some(file), Some(rows)) = (self.predictions, predictions) {
-            put(file, &rows)?;
+            file.commit_bytes(&rows)?;
         }
         let table = render(ReportFormat::Markdown)?;
         let lines: Vec<String> = table.lines().map(display_text).map(|line| line + "\n").collect();
         Ok(files::print(lines.concat().as_bytes())?)
     }
-}
-
-fn put(mut file: AtomicFile, bytes: &[u8]) -> Result<(), Fatal> {
-    let written = file.write_all(bytes);
-    written.map_err(|error| FileError::write(file.target(), error))?;
-    Ok(file.commit()?)
 }

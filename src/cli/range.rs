@@ -32,7 +32,7 @@ pub(super) struct RangeArgs {
 /// Key frames in place of exact frames.
 #[derive(Debug, Args)]
 pub(super) struct KeyframesArgs {
-    /// Take the nearest key frame in place of each frame: much faster for videos of minutes, no use for seconds
+    /// Take the nearest key frame in place of each frame: much faster, sensible for videos of minutes, not of seconds
     ///
     /// A key frame is decoded by itself, so nothing else of the video is decoded. Other frames give another embedding: compare rows
     /// that were made with this flag with each other only. A video has a key frame every few seconds, so a clip of seconds would

@@ -5,7 +5,6 @@ mod queries;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use anyhow::anyhow;
 use clap::{ArgGroup, Args};
@@ -19,10 +18,12 @@ use super::signals::Signals;
 use super::{Verbosity, progress, report};
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, display_path};
-use crate::search::{self, Collection, Hit, Limits, Moment, Query, SearchError, TableFormat};
+use crate::search::{
+    self, Collection, Limits, Moment, MomentLimits, Query, QueryError, SearchError, TableFormat,
+};
 use crate::threads;
 use answer::write;
-use queries::{NamedQuery, queries};
+use queries::queries;
 
 /// Find the clips of a collection that are most similar to a clip, to its opposite, or to words
 ///
@@ -178,6 +179,12 @@ impl SearchArgs {
         }
     }
 
+    /// How much is answered.
+    fn moment_limits(&self) -> MomentLimits {
+        let min_score = self.min_score.unwrap_or(f64::NEG_INFINITY);
+        MomentLimits { hits: Limits { top: self.top, min_score }, per_file: self.per_file }
+    }
+
     /// Refuses flags that do not go together.
     fn check(&self) -> Result<(), Fatal> {
         let others = !self.like.is_empty() || !self.id.is_empty();
@@ -217,10 +224,22 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     let collection = opened.map_err(|error| wrong(&args.collection, error))?;
     let named = queries(args, &collection, verbosity.quiet)?;
     let pool = threads::pool(args.compute.threads()).map_err(Fatal::input)?;
-    let found = pool.install(|| match &args.also {
-        Some(also) => beside_words(args, &collection, also, &named, verbosity.quiet),
-        None => compared(args, &collection, &named, verbosity.quiet),
-    })?;
+    let asked: Vec<Query> = named.iter().map(|named| named.query.clone()).collect();
+    let (limits, done) = (args.moment_limits(), AtomicUsize::new(0));
+    let rows = collection.rows().rows();
+    let watched = |work: &(dyn Fn() -> Result<Vec<Vec<Moment>>, SearchError> + Sync)| {
+        let found = progress::watch(rows, verbosity.quiet, &done, || pool.install(work));
+        found.map_err(|error| wrong(&args.collection, error))
+    };
+    let found = match &args.also {
+        None => watched(&|| search::find(&collection, &asked, limits, &done))?,
+        Some(also) => {
+            let words = Collection::open(also, "mean", None).map_err(|error| wrong(also, error))?;
+            let text = search::unit_mean(&queries::words(args, &words, verbosity.quiet)?);
+            let beside = (&words, text.as_slice(), args.weight);
+            watched(&|| search::find_beside_words(&collection, &asked, beside, limits, &done))?
+        }
+    };
     write(args, &collection, &named, &found, output.zip(format), &pool)?;
     Ok(Exit::Success)
 }
@@ -242,8 +261,10 @@ fn wrong(collection: &Path, error: SearchError) -> Fatal {
     match error {
         // These name their file themselves.
         SearchError::File(error) => error.into(),
-        SearchError::Query(search::QueryError::Weights(error)) => error.into(),
-        SearchError::Query(error @ search::QueryError::Video { .. }) => Fatal::input(error),
+        SearchError::Query(QueryError::Weights(error)) => error.into(),
+        SearchError::Query(error @ (QueryError::Video { .. } | QueryError::Ids { .. })) => {
+            Fatal::input(error)
+        }
         error => Fatal::input(anyhow!("{}: {error}", display_path(collection))),
     }
 }
@@ -270,106 +291,4 @@ fn prepare(args: &SearchArgs, by: &str, quiet: bool) -> Result<(), Fatal> {
         report::say(&format!("{}: written; searches by {} read it", display_path(&path), args.by));
     }
     Ok(())
-}
-
-/// The moments of every query.
-fn compared(
-    args: &SearchArgs,
-    collection: &Collection,
-    named: &[NamedQuery],
-    quiet: bool,
-) -> Result<Vec<Vec<Moment>>, Fatal> {
-    let fail = |error| wrong(&args.collection, error);
-    let rows = collection.rows();
-    let queries: Vec<Query> = named.iter().map(|named| named.query.clone()).collect();
-    let min_score = args.min_score.unwrap_or(f64::NEG_INFINITY);
-    let mut top = args.top;
-    loop {
-        let begun = Instant::now();
-        let done = AtomicUsize::new(0);
-        let limits = Limits { top, min_score };
-        let hits = progress::watch(rows.rows(), quiet, &done, || search::best(rows, &queries, limits, &done));
-        let hits = hits.map_err(fail)?;
-        told(collection, queries.len(), begun);
-        let all = top >= rows.rows();
-        let limits = (args.top, args.per_file);
-        let moments = |hits: &Vec<Hit>| {
-            let all = all || hits.len() < top;
-            search::moments(hits, all, limits, |row| collection.clip(row)).map_err(fail)
-        };
-        let found = hits.iter().map(moments).collect::<Result<Vec<_>, Fatal>>()?;
-        if let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() {
-            return Ok(found);
-        }
-        // Overlapping hits were joined, and there may be more.
-        top = top.saturating_mul(8).min(rows.rows());
-    }
-}
-
-fn told(collection: &Collection, queries: usize, begun: Instant) {
-    let seconds = begun.elapsed().as_secs_f64();
-    let rows = collection.rows().rows();
-    match collection.prepared_bytes() {
-        Some(bytes) => tracing::info!(
-            "compared {rows} rows with {queries} queries in {seconds:.4} s, {:.2} GB/s",
-            bytes as f64 / seconds / 1e9
-        ),
-        None => tracing::info!(
-            "compared {rows} rows with {queries} queries in {seconds:.4} s; --prepare makes it faster"
-        ),
-    }
-}
-
-/// The moments of the one query to `collection`, with the scores of the words in `also` added.
-fn beside_words(
-    args: &SearchArgs,
-    collection: &Collection,
-    also: &Path,
-    named: &[NamedQuery],
-    quiet: bool,
-) -> Result<Vec<Vec<Moment>>, Fatal> {
-    let fail = |error| wrong(&args.collection, error);
-    let words = Collection::open(also, "mean", None).map_err(|error| wrong(also, error))?;
-    let rows = collection.rows();
-    let same = rows.rows() == words.rows().rows();
-    let mut order = Vec::with_capacity(rows.rows());
-    for row in 0..rows.rows() {
-        let id = rows.id(row).map_err(fail)?;
-        let other = words.row_of(&id).map_err(|_| different_ids(args, also, &id))?;
-        order.push(other);
-    }
-    if !same {
-        return Err(different_ids(args, also, ""));
-    }
-    let text = queries::words(args, &words, quiet)?;
-    let scores = |collection: &Collection, vector: &[f32]| {
-        let done = AtomicUsize::new(0);
-        let rows = collection.rows();
-        progress::watch(rows.rows(), quiet, &done, || search::all_scores(rows, vector, &done))
-            .map_err(|error| wrong(collection.path(), error))
-    };
-    let text = scores(&words, &search::unit_mean(&text))?;
-    let text: Vec<f64> = order.iter().map(|row| text[*row]).collect();
-    let mut found = Vec::new();
-    for NamedQuery { query, .. } in named {
-        let own = scores(collection, &query.vector)?;
-        let ids = |row| rows.id(row);
-        let top = rows.rows();
-        let added = search::added((&own, &text), (1.0, args.weight), top, ids).map_err(fail)?;
-        let least = args.min_score.unwrap_or(f64::NEG_INFINITY);
-        let kept: Vec<Hit> =
-            added.into_iter().filter(|hit| !query.without.contains(&hit.row) && hit.score >= least).collect();
-        let limits = (args.top, args.per_file);
-        let moments = search::moments(&kept, true, limits, |row| collection.clip(row)).map_err(fail)?;
-        found.push(moments.unwrap_or_default());
-    }
-    Ok(found)
-}
-
-fn different_ids(args: &SearchArgs, also: &Path, id: &str) -> Fatal {
-    let (one, other) = (display_path(&args.collection), display_path(also));
-    let missing = if id.is_empty() { String::new() } else { format!("; {id} is in the first alone") };
-    Fatal::input(anyhow!(
-        "{one} and {other} must have rows of the same ids{missing}: embed the same list for both"
-    ))
 }

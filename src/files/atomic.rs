@@ -131,6 +131,15 @@ impl AtomicFile {
         self.rename()
     }
 
+    /// Writes all bytes of the file and gives it its name.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_bytes(mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.write_all(bytes).map_err(|e| FileError::write(&self.target, e))?;
+        self.commit()
+    }
+
     pub(crate) fn sync(&self) -> Result<(), FileError> {
         self.temp.as_file().sync_all().map_err(|e| FileError::write(&self.target, e))
     }

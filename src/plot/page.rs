@@ -1,6 +1,6 @@
 //! The clips as one web page that links frames and paths. The file holds everything and fetches nothing.
 //!
-//! The template and its script are in `assets/page`; the data is inlined as JSON. Titles may be any text: they are escaped in
+//! The templates and scripts are in `assets/page`; the data is inlined as JSON. Titles may be any text: they are escaped in
 //! the markup and in the JSON (every `<`), and the script shows them through `textContent` alone. The page's content security
 //! policy forbids it the network.
 
@@ -12,9 +12,10 @@ use super::{ClipPaths, Projection, Quality, text};
 use serde::Serialize;
 use std::collections::HashMap;
 
-const TEMPLATE: &str = include_str!("../../assets/page/page.html");
-/// What all pages look like.
-pub(crate) const STYLE: &str = include_str!("../../assets/page/style.css");
+const BODY: &str = include_str!("../../assets/page/page.html");
+/// What all pages have in common: the head, the data and the script around a body, and the style.
+const FRAME: &str = include_str!("../../assets/page/frame.html");
+const STYLE: &str = include_str!("../../assets/page/style.css");
 const SCRIPT: &str = include_str!("../../assets/page/page.js");
 /// The longest side of a frame in the page, in pixels.
 const PICTURE_SIDE: u32 = 480;
@@ -142,11 +143,15 @@ pub fn page(
         reconstructed: halves.contains(&Half::Reconstruction),
     };
     let json = serde_json::to_string(&Data { shown, pictures, clips: described, projections })?;
-    let title = escape(&text::clean(title));
-    Ok(fill(
-        TEMPLATE,
-        &[("title", &title), ("style", STYLE), ("data", &json_for_script(&json)), ("script", SCRIPT)],
-    ))
+    let title = text::clean(title);
+    Ok(framed(Framed {
+        command: "lift plot",
+        title: &title,
+        body: BODY,
+        style: "",
+        json: &json,
+        script: SCRIPT,
+    }))
 }
 
 /// The colour of a point. One clip has the authors' colours and its mirror two others; several clips have one colour each.
@@ -187,8 +192,41 @@ fn rounded(value: f64) -> f64 {
     (value * unit).round() / unit
 }
 
+/// What makes a page its own.
+pub(crate) struct Framed<'a> {
+    /// The command that makes it.
+    pub(crate) command: &'a str,
+    /// Plain text.
+    pub(crate) title: &'a str,
+    /// A template in which the title is filled in.
+    pub(crate) body: &'a str,
+    /// What it adds to the common style.
+    pub(crate) style: &'a str,
+    /// The data of the script.
+    pub(crate) json: &'a str,
+    /// The script.
+    pub(crate) script: &'a str,
+}
+
+/// The page with everything in it.
+pub(crate) fn framed(page: Framed<'_>) -> String {
+    let Framed { command, title, body, style, json, script } = page;
+    let title = escape(title);
+    fill(
+        FRAME,
+        &[
+            ("generator", command),
+            ("title", &title),
+            ("style", &format!("{STYLE}{style}")),
+            ("body", &fill(body, &[("title", &title)])),
+            ("data", &json_for_script(json)),
+            ("script", script),
+        ],
+    )
+}
+
 /// A template with every `{{name}}` replaced; placeholders inside a value are not replaced.
-pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut page = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {

@@ -62,7 +62,7 @@ impl Collection {
             Some(prepared) => Source::Prepared(prepared),
             None => {
                 let opened = stored::embeddings(path, ids)?;
-                let rows = StoredRows::new(opened.representation(by)?, super::ids(&opened));
+                let rows = StoredRows::new(opened.representation(by)?, opened.ids());
                 parts.get_or_init(|| opened);
                 Source::Stored(rows, OnceLock::new())
             }
@@ -107,11 +107,7 @@ impl Collection {
     /// # Errors
     /// If the collection cannot be read.
     pub fn parts(&self) -> Result<&StoredParts, SearchError> {
-        if self.parts.get().is_none() {
-            let opened = stored::embeddings(&self.path, self.ids.as_deref())?;
-            self.parts.get_or_init(|| opened);
-        }
-        Ok(self.parts.get().unwrap_or_else(|| unreachable!("it was opened just now")))
+        once(&self.parts, || Ok(stored::embeddings(&self.path, self.ids.as_deref())?))
     }
 
     /// The row of an id.
@@ -119,15 +115,14 @@ impl Collection {
     /// # Errors
     /// If there is none.
     pub fn row_of(&self, id: &str) -> Result<usize, SearchError> {
-        if self.index.get().is_none() {
+        let index = once(&self.index, || {
             let ids = match &self.source {
                 Source::Prepared(rows) => rows.ids()?,
                 Source::Stored(rows, _) => rows.ids().to_vec(),
             };
-            self.index.get_or_init(|| ids.into_iter().zip(0..).collect());
-        }
-        let found = self.index.get().and_then(|index| index.get(id).copied());
-        found.ok_or_else(|| SearchError::NoRow { id: id.to_owned() })
+            Ok(ids.into_iter().zip(0..).collect())
+        })?;
+        index.get(id).copied().ok_or_else(|| SearchError::NoRow { id: id.to_owned() })
     }
 
     /// What is said of the clip of a row.
@@ -155,13 +150,21 @@ impl Collection {
     /// The clips of all rows of a collection that is not prepared.
     fn clips(&self) -> Result<&[ClipMeta], SearchError> {
         let Source::Stored(rows, clips) = &self.source else { return Ok(&[]) };
-        if clips.get().is_none() {
-            let read = match &self.ids {
-                None => rows::clips(&self.path, rows.ids())?,
-                Some(_) => rows::bare_clips(rows.ids()),
-            };
-            clips.get_or_init(|| read);
+        once(clips, || match &self.ids {
+            None => Ok(rows::clips(&self.path, rows.ids())?),
+            Some(_) => Ok(rows::bare_clips(rows.ids())),
+        })
+        .map(Vec::as_slice)
+    }
+}
+
+/// The value of `cell`, made by `make` the first time.
+fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, SearchError>) -> Result<&T, SearchError> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let made = make()?;
+            Ok(cell.get_or_init(|| made))
         }
-        Ok(clips.get().map_or(&[], Vec::as_slice))
     }
 }

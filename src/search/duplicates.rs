@@ -12,13 +12,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::moments::overlap;
-use super::scan::{SearchRows, cosine};
+use super::scan::SearchRows;
 use super::table::{Cell, TableLine};
 use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
-use crate::kernels::{Backend, PackedLinear, Precision, linear};
+use crate::kernels::{Backend, PackedLinear, linear};
 use crate::rows::{ClipMeta, Part, bare_clips, clips};
+use crate::vector::cosine;
 
 /// Rows that are compared with one another at a time: the product of two blocks stays in the cache.
 const BLOCK: usize = 256;
@@ -118,7 +119,7 @@ impl ComparedRows {
     /// If it cannot be read, or has no embeddings.
     pub fn open(path: &Path, ids: Option<&Path>) -> Result<Self, SearchError> {
         let parts = stored::embeddings(path, ids)?;
-        let all = super::ids(&parts);
+        let all = parts.ids();
         let rows = |parts: &StoredParts| -> Result<_, SearchError> {
             Ok(StoredRows::new(parts.representation("lift")?, all.clone()))
         };
@@ -198,7 +199,7 @@ fn duplicates(
     if rows == 0 || width == 0 {
         return Ok(Duplicates { groups: vec![] });
     }
-    let backend = Backend::best_in(Precision::F32).unwrap_or_else(|_| Backend::best());
+    let backend = Backend::best();
     // Both rows of a product are rounded.
     let bound = (min_score - (2 * width + 32) as f64 * f64::from(f32::EPSILON)) as f32;
     let blocks = rows.div_ceil(BLOCK);

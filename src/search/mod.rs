@@ -2,12 +2,13 @@
 //!
 //! A [`Collection`] is what `lift embed` writes, or any matrix with ids, opened for one of its
 //! [representations](crate::cia::representations::Representation). `query` makes vectors of rows, videos and words, `scan` compares
-//! them with [`SearchRows`]: the [stored](StoredRows) numbers, or the `prepared` file, which is faster. `moments` joins hits
-//! that overlap, `answer` makes lines of a `table` of them, `page` shows them, `duplicates` compares all rows with one another.
+//! them with [`SearchRows`]: the [stored](StoredRows) numbers, or the `prepared` file, which is faster. [`find()`] does both, and
+//! joins hits that overlap (`moments`), `answer` makes lines of a `table` of them, `page` shows them, `duplicates` compares all rows with one another.
 
 mod answer;
 mod collection;
 mod duplicates;
+mod find;
 mod moments;
 mod page;
 mod prepared;
@@ -19,15 +20,16 @@ mod table;
 pub use answer::{Answer, is_answer, merge_answers, time};
 pub use collection::Collection;
 pub use duplicates::{ComparedRows, Duplicate, Duplicates, Group, GroupKind, block_pairs, lines_of};
-pub use moments::{Moment, added, moments};
+pub use find::{MomentLimits, find, find_beside_words};
+pub use moments::Moment;
 pub use page::{PageQuery, STRIP_SIDE, Strip, page};
 pub use prepared::{bytes_per_row, prepared_path};
 pub use query::{QueryError, VideoQueries, away_from, row_of, unit_mean};
-pub use scan::{Hit, Limits, Query, SearchRows, Units, all_scores, best, cosine};
+pub use scan::{Hit, Limits, Query, SearchRows, Units};
 pub use stored::StoredRows;
 pub use table::{TableFormat, write_table};
 
-use crate::cia::representations::{RepresentationError, StoredParts};
+use crate::cia::representations::RepresentationError;
 use crate::files::{FileError, display_text};
 
 /// Why a search cannot be answered.
@@ -51,12 +53,4 @@ pub enum SearchError {
         /// The id.
         id: String,
     },
-}
-
-/// The ids of a collection, in the order of its rows; empty for a collection without a part.
-pub fn ids(collection: &StoredParts) -> Vec<String> {
-    let Some(matrix) = collection.own.values().next() else { return vec![] };
-    let mut ids: Vec<(&String, &usize)> = matrix.index.iter().collect();
-    ids.sort_unstable_by_key(|(_, row)| **row);
-    ids.into_iter().map(|(id, _)| id.clone()).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::SearchError;
-use super::scan::{Hit, first};
+use super::scan::Hit;
 use crate::rows::ClipMeta;
 
 /// A hit with what is said of its clip.
@@ -57,33 +57,6 @@ pub(super) fn overlap(a: &ClipMeta, b: &ClipMeta) -> bool {
     ranged(a) && ranged(b) && from < other_to && other_from < to
 }
 
-/// The sum of two standardised scores per row, best first: each is taken in units of its standard deviation from its mean, and
-/// multiplied by its weight. The rows of both are the same clips in the same order.
-pub fn added(
-    (a, b): (&[f64], &[f64]),
-    (weight_a, weight_b): (f64, f64),
-    top: usize,
-    id: impl Fn(usize) -> Result<String, SearchError>,
-) -> Result<Vec<Hit>, SearchError> {
-    let (a, b) = (standardised(a), standardised(b));
-    let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| weight_a * a + weight_b * b).collect();
-    let mut order: Vec<usize> = (0..sum.len()).collect();
-    order.sort_unstable_by(|x, y| sum[*y].total_cmp(&sum[*x]));
-    // All rows of the last score that is answered, so that ids decide among them.
-    let last = order.get(top.saturating_sub(1)).map(|row| sum[*row]);
-    let within = order.into_iter().take_while(|row| last.is_none_or(|last| sum[*row] >= last));
-    let hit = |row: usize| Ok(Hit { row, id: id(row)?, score: sum[row] });
-    Ok(first(within.map(hit).collect::<Result<_, SearchError>>()?, top))
-}
-
-fn standardised(scores: &[f64]) -> Vec<f64> {
-    let count = scores.len().max(1) as f64;
-    let mean = scores.iter().sum::<f64>() / count;
-    let deviation = (scores.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
-    let scale = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
-    scores.iter().map(|x| (x - mean) * scale).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,19 +96,5 @@ mod tests {
         let whole = |_: usize| Ok(ClipMeta { path: "a.mp4".into(), ..ClipMeta::default() });
         assert_eq!(moments(&hits(&[0, 1]), true, (5, None), whole).unwrap().unwrap().len(), 2);
         assert_eq!(moments(&hits(&[0, 1]), true, (5, Some(1)), whole).unwrap().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn scores_are_added_in_units_of_their_deviation() {
-        let id = |row: usize| Ok(format!("{row}"));
-        let (a, b) = ([0.0, 1.0, 2.0], [200.0, 0.0, 100.0]);
-        let hits = added((&a, &b), (1.0, 1.0), 3, id).unwrap();
-        assert_eq!(hits.iter().map(|hit| hit.row).collect::<Vec<_>>(), [2, 0, 1]);
-        assert!((hits[0].score - 1.5f64.sqrt()).abs() < 1e-12, "{hits:?}");
-        let hits = added((&a, &b), (0.0, 1.0), 1, id).unwrap();
-        assert_eq!(hits[0].row, 0);
-        // A score that is the same for all says nothing, and then ids decide.
-        let hits = added((&[1.0; 3], &[1.0; 3]), (1.0, 1.0), 2, id).unwrap();
-        assert_eq!(hits.iter().map(|hit| hit.id.as_str()).collect::<Vec<_>>(), ["0", "1"]);
     }
 }

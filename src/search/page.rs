@@ -5,10 +5,10 @@ use image::{RgbImage, imageops};
 use serde::Serialize;
 
 use super::answer::{Answer, time};
-use crate::plot::encode::{data_address, escape, json_for_script};
-use crate::plot::page::{PageError, STYLE, fill};
+use crate::plot::encode::data_address;
+use crate::plot::page::{Framed, PageError, framed};
 
-const TEMPLATE: &str = include_str!("../../assets/page/search.html");
+const BODY: &str = include_str!("../../assets/page/search.html");
 const OWN_STYLE: &str = include_str!("../../assets/page/strips.css");
 const SCRIPT: &str = include_str!("../../assets/page/search.js");
 
@@ -97,14 +97,8 @@ pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<Str
     });
     let queries = queries.collect::<Result<_, PageError>>()?;
     let json = serde_json::to_string(&Data { caption, queries })?;
-    let style = format!("{STYLE}{OWN_STYLE}");
-    let values = [
-        ("title", &*escape(title)),
-        ("style", &*style),
-        ("data", &*json_for_script(&json)),
-        ("script", SCRIPT),
-    ];
-    Ok(fill(TEMPLATE, &values))
+    let (command, body, style, script) = ("lift search", BODY, OWN_STYLE, SCRIPT);
+    Ok(framed(Framed { command, title, body, style, json: &json, script }))
 }
 
 fn card<'a>(mut card: Card<'a>, strip: &'a Strip) -> Result<Card<'a>, PageError> {

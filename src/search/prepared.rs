@@ -31,7 +31,7 @@ use super::scan::{SearchRows, Units};
 use super::{SearchError, StoredRows};
 use crate::files::{AtomicFile, FileError, Stamp, beside, hexadecimal};
 use crate::rows::{self, ClipMeta};
-use crate::vector::length;
+use crate::vector::unit_scale;
 
 const MAGIC: &[u8; 13] = b"lift search 1";
 const ALIGN: u64 = 64;
@@ -179,12 +179,6 @@ fn mean_of_units(stored: &StoredRows, done: &mut dyn FnMut(usize)) -> Result<Vec
         done(row + 1);
     }
     Ok(sums.into_iter().map(|sum| (sum / stored.rows().max(1) as f64) as f32).collect())
-}
-
-/// What scales a row to length 1; 0 for a zero row.
-fn unit_scale(row: &[f32]) -> f64 {
-    let length = length(row);
-    if length > 0.0 { 1.0 / length } else { 0.0 }
 }
 
 /// The codes of a row, and its `[scale, error]`: see [`Units::Coded`].

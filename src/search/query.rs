@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::embed::{self, EmbedSettings, Engine, ModelChoice};
 use crate::files::display_path;
 use crate::inputs::Input;
 use crate::rows::Part;
-use crate::vector::length;
+use crate::vector::unit_scale;
 use crate::video::{Request, Sampling};
 use crate::weights::WeightsError;
 
@@ -56,6 +57,21 @@ pub enum QueryError {
         from: String,
         /// Their digest.
         digest: String,
+    },
+    /// Two collections that are searched together have other rows.
+    #[error(
+        "{} and {} must have rows of the same ids{}: embed the same list for both",
+        display_path(collection),
+        display_path(words),
+        alone.as_ref().map(|id| format!("; {id} is in the first alone")).unwrap_or_default()
+    )]
+    Ids {
+        /// The first.
+        collection: PathBuf,
+        /// The collection that words are compared with.
+        words: PathBuf,
+        /// An id that only the first has, if it is known.
+        alone: Option<String>,
     },
     /// The models cannot be loaded.
     #[error(transparent)]
@@ -205,8 +221,7 @@ pub fn away_from(query: &[f32], others: &[Vec<f32>]) -> Vec<f32> {
 pub fn unit_mean(queries: &[Vec<f32>]) -> Vec<f32> {
     let mut mean = vec![0.0; queries.first().map_or(0, Vec::len)];
     for query in queries {
-        let length = length(query);
-        let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+        let scale = unit_scale(query);
         mean.iter_mut().zip(query).for_each(|(mean, x)| *mean += f64::from(*x) * scale);
     }
     mean.into_iter().map(|x| (x / queries.len() as f64) as f32).collect()

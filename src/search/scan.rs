@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::SearchError;
-use crate::kernels::{Backend, PackedLinear, Precision, dot, dot_i8, largest_i16, linear, widen};
-use crate::vector::{length, scale_to_unit};
+use crate::kernels::{Backend, PackedLinear, dot, dot_i8, largest_i16, linear, widen};
+use crate::vector::{cosine, scale_to_unit};
 
 /// Numbers of rows that a thread reads and compares at a time: they stay in the second cache, and a call of the system brings
 /// many.
@@ -98,13 +98,6 @@ pub struct Query {
     pub vector: Vec<f32>,
     /// Rows that are left out of the answer, for example the query's own.
     pub without: HashSet<usize>,
-}
-
-/// The cosine of two vectors of one width, in f64; 0 where one of both is a zero vector.
-pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let product: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-    let scale = length(a) * length(b);
-    if scale > 0.0 { product / scale } else { 0.0 }
 }
 
 /// The hits of every query, best first; hits of one score in the order of their ids. `done` counts the rows that were compared.
@@ -228,8 +221,7 @@ struct Comparison {
 
 impl Comparison {
     fn new(queries: &[Query], collection: &dyn SearchRows) -> Self {
-        // f32 is computed on every processor.
-        let backend = Backend::best_in(Precision::F32).unwrap_or_else(|_| Backend::best());
+        let backend = Backend::best();
         let (width, centre) = (collection.width(), collection.centre());
         let unit = |query: &Query| {
             let mut unit = query.vector.clone();

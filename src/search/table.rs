@@ -8,7 +8,7 @@ use ::parquet::arrow::ArrowWriter;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use serde::Serialize;
 
-use crate::files::{AtomicFile, FileError};
+use crate::files::{AtomicFile, FileError, display_path};
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,19 @@ impl TableFormat {
             "md" => Some(Self::Markdown),
             _ => None,
         }
+    }
+
+    /// The format of a file for `what`, such as `groups`.
+    ///
+    /// # Errors
+    /// `Usage` for another extension.
+    pub fn named(path: &Path, what: &str) -> Result<Self, FileError> {
+        Self::of(path).ok_or_else(|| {
+            let path = display_path(path);
+            FileError::Usage(format!(
+                "{path}: {what} are written as .csv, .jsonl, .parquet or .md; name such a file"
+            ))
+        })
     }
 }
 

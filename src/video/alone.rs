@@ -1,7 +1,8 @@
 //! Key frames decoded by themselves: one packet in, one picture out, and nothing of what lies between is decoded.
 //!
 //! Each key frame gets an empty decoder, as after a seek, and the decoder is told that nothing follows, so it holds the picture back no
-//! longer. What does not end so (a recovery point of an intra refresh is no whole picture) is left to a pass that walks.
+//! longer. A packet that gives no picture by itself (with intra refresh, the first one is not a whole picture) is left to a pass that
+//! walks.
 
 use ffmpeg_next::{Packet, decoder, frame};
 

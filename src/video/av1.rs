@@ -3,7 +3,7 @@
 //!
 //! A frame passes everything on that later frames use (pixels, probabilities, motion, segments, film grain) through the eight slots
 //! of reference frames. One that is shown and that refreshes no slot can be left out. Streams with layers, decoder models or frame
-//! ids are left alone: what precedes the flags is then longer, and nobody needs it here.
+//! ids are decoded in full: what precedes the flags is then longer, and it is not read here.
 
 /// What of a sequence header decides where the flags of a frame are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

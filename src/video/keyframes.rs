@@ -1,4 +1,4 @@
-//! Key frames in place of the frames asked for: a key frame is decoded by itself, so nothing else of the file need be.
+//! Key frames in place of the frames asked for: a key frame is decoded by itself, so nothing else of the file need be decoded.
 //!
 //! It is another choice of frames, and so another embedding. A clip or window of which fewer than two different frames would remain
 //! keeps its exact frames, because one picture has no direction in time.
@@ -8,8 +8,8 @@ use super::index::Index;
 /// Fewer different frames than this are no clip.
 const LEAST: usize = 2;
 
-/// Replaces each of `indices` by the nearest of `keys`, both ascending, by their times in `seconds`; of two that are as near, by the
-/// earlier. Where `all` frames are asked for, all key frames are taken, each once. Returns how many different key frames these are; 0
+/// Replaces each of `indices` by the nearest of `keys`, both ascending, by their times in `seconds`; of two that are equally near, by the
+/// earlier one. Where `all` frames are asked for, all key frames are taken, each once. Returns how many different key frames these are; 0
 /// if they are too few and the indices stay as they are.
 pub fn replace(indices: &mut Vec<usize>, all: bool, seconds: &[f64], keys: &[usize]) -> usize {
     let nearest = |&index: &usize| {

@@ -1,7 +1,6 @@
 //! Writes the answer: a table for people, a file, or a page with filmstrips.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rayon::ThreadPool;
@@ -11,7 +10,7 @@ use super::queries::NamedQuery;
 use super::{AnswerFormat, SearchArgs};
 use crate::embed;
 use crate::exit::Fatal;
-use crate::files::{self, AtomicFile, FileError, display_path, display_text};
+use crate::files::{self, AtomicFile, display_path, display_text};
 use crate::inputs::Input;
 use crate::search::{Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, page, time, write_table};
 use crate::video::Request;
@@ -79,7 +78,7 @@ fn html(
     queries: &[NamedQuery],
     found: &[Vec<Moment>],
     answers: &[Vec<Answer>],
-    mut file: AtomicFile,
+    file: AtomicFile,
     pool: &ThreadPool,
 ) -> Result<(), Fatal> {
     let of_moment = |Moment { clip, .. }: &Moment| Input {
@@ -132,9 +131,7 @@ fn html(
         args.by
     );
     let html = page(&title, &caption, &pages).map_err(Fatal::input)?;
-    let path = file.target().to_path_buf();
-    file.write_all(html.as_bytes()).map_err(|e| FileError::write(&path, e))?;
-    Ok(file.commit()?)
+    Ok(file.commit_bytes(html.as_bytes())?)
 }
 
 /// What tells clips apart: the file and the range.

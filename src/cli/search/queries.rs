@@ -64,15 +64,16 @@ impl Clips<'_> {
     fn video(&mut self, path: &Path, opposite: bool) -> Result<QueryClip, Fatal> {
         let (start, end) = (self.args.range.start, self.args.range.end);
         let input = Input { index: 0, id: display_path(path), path: path.to_owned(), start, end };
-        if self.videos.is_none() {
-            self.videos = Some(self.load()?);
-        }
-        let videos = self.videos.as_ref().unwrap_or_else(|| unreachable!("loaded just now"));
-        let row = videos.row(&input, opposite).map_err(|error| self.fail(error.into()))?;
+        let videos = match self.videos.take() {
+            Some(videos) => videos,
+            None => self.load()?,
+        };
+        let (vector, notes) = videos.row(&input, opposite).map_err(|error| self.fail(error.into()))?;
+        self.videos = Some(videos);
         if !self.quiet {
-            row.1.iter().for_each(|note| report::note(&format!("{}: {note}", input.id)));
+            notes.iter().for_each(|note| report::note(&format!("{}: {note}", input.id)));
         }
-        Ok(QueryClip { vector: row.0, row: None, input })
+        Ok(QueryClip { vector, row: None, input })
     }
 
     fn load(&self) -> Result<VideoQueries, Fatal> {

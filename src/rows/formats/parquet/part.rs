@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::parquet::arrow::ProjectionMask;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
@@ -27,8 +28,17 @@ pub(super) fn rows(
     path: &Path,
     parts: &[Part],
 ) -> Result<impl Iterator<Item = Result<Row, String>> + use<>, String> {
-    let mut reader = guarded(|| open(path)?.with_batch_size(BATCH_ROWS).build().map_err(readable))?;
     let parts = parts.to_vec();
+    let mut reader = guarded(|| {
+        let builder = open(path)?;
+        // Lists of parts that are not asked for are not decoded.
+        let fields = builder.schema().fields().iter().enumerate();
+        let needed = fields.filter(|(_, field)| {
+            !field.data_type().is_nested() || parts.iter().any(|part| part.column() == field.name())
+        });
+        let mask = ProjectionMask::roots(builder.parquet_schema(), needed.map(|(at, _)| at));
+        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(readable)
+    })?;
     let batches = std::iter::from_fn(move || {
         let next = guarded(|| {
             let Some(batch) = reader.next() else { return Ok(None) };
