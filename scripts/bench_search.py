@@ -2,15 +2,22 @@
 """Compares lift search with FAISS's flat indexes and numpy on random vectors of length 1, all exact, in turns.
 
     scripts/bench_search.py [WORK_DIR] [--rows 500000] [--width 768] [--queries 64] [--rounds 5] [--lift PROGRAM]
+    scripts/bench_search.py --duplicates 100000 [WORK_DIR]
 
 Needs numpy and faiss-cpu in the Python that runs it, a built lift (target/release/lift), and room for eight bytes per number in
 WORK_DIR. Every program has two threads and the data in memory or in the page cache. What is timed is the comparison alone: lift's
 own time is what `lift search -v` tells, FAISS's and numpy's that of the call. The last line of the table is the time in which two
 threads of this script read the file that lift scans, without looking at it. The answers are compared with the exact cosines in f64.
+
+With --duplicates, lift duplicates looks for copies and for clips that are others backwards among so many rows, which have both
+planted, and FAISS looks for the copies alone (a range search of the flat index, the rows themselves as queries). What was planted has
+to be found, and nothing else. Seconds and memory are those of lift's whole process.
 """
 
 import argparse
+import csv
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -50,6 +57,55 @@ def read_all(path, first, size):
         thread.join()
 
 
+def unit(rng, count, width):
+    """Random rows of length 1."""
+    x = rng.standard_normal((count, width), dtype=numpy.float32)
+    return x / numpy.linalg.norm(x, axis=1, keepdims=True)
+
+
+def write_companion(path, rows):
+    """The list of inputs that stands beside an .npy file, which gives the rows their ids."""
+    with open(path, "w") as file:
+        file.write("index,row,id,path,status,frames,fps,duration,start,end,stage,error\n")
+        for row in range(rows):
+            file.write(f"{row},{row},clip-{row:07},clips/{row:07}.mp4,ok,16,,,,,,\n")
+
+
+def duplicates(work, rows, width, program):
+    """Times lift duplicates, and FAISS on the same rows, and compares what lift found with what was planted."""
+    rng = numpy.random.default_rng(2)
+    straight, backwards = unit(rng, rows, width), unit(rng, rows, width)
+    # Of 50 rows in a row, the second is a copy of the first with a little noise, and the fourth is the third backwards.
+    firsts = numpy.arange(0, rows - 4, 50)
+    near = lambda of: of + 0.05 * unit(rng, len(of), width)
+    straight[firsts + 1], backwards[firsts + 1] = near(straight[firsts]), near(backwards[firsts])
+    straight[firsts + 3], backwards[firsts + 3] = near(backwards[firsts + 2]), near(straight[firsts + 2])
+    planted = {("same", first, first + 1) for first in firsts} | {("mirror", first + 2, first + 3) for first in firsts}
+    collection, answer = work / "pairs.npz", work / "pairs.csv"
+    ids = numpy.array([f"clip-{row:07}" for row in range(rows)])
+    numpy.savez(collection, concat=straight, reversed=backwards)
+    (work / "ids.txt").write_text("\n".join(ids) + "\n")
+    command = [program, "duplicates", collection, "--ids", work / "ids.txt", "--threads", str(THREADS), "-o", answer, "--overwrite", "-q"]
+    begun = time.perf_counter()
+    _, status, used = os.wait4(subprocess.Popen(command).pid, 0)
+    seconds = time.perf_counter() - begun
+    if status:
+        raise SystemExit("lift duplicates failed")
+    groups = {}
+    with open(answer, newline="") as file:
+        for line in csv.DictReader(file):
+            groups.setdefault((line["kind"], line["group"]), []).append(int(line["id"].split("-")[1]))
+    found = {(kind, *sorted(rows)) for (kind, _), rows in groups.items()}
+    print(f"lift duplicates, {rows} x {width}, straight and backwards, {THREADS} threads: {seconds:.1f} s, {used.ru_maxrss / 1024:.0f} MB; "
+          f"{len(found & planted)} of {len(planted)} planted pairs found, {len(found - planted)} others")
+    faiss.omp_set_num_threads(THREADS)
+    straight /= numpy.linalg.norm(straight, axis=1, keepdims=True)
+    flat = faiss.IndexFlatIP(width)
+    flat.add(straight)
+    theirs, _ = timed(lambda: flat.range_search(straight, 0.98))
+    print(f"FAISS, flat, f32, straight alone: {theirs:.1f} s, {theirs / seconds:.2f} times lift's")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", nargs="?", type=Path)
@@ -59,23 +115,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--top", type=int, default=10)
     parser.add_argument("--lift", type=Path, default=ROOT / "target/release/lift")
+    parser.add_argument("--duplicates", type=int, metavar="ROWS")
     args = parser.parse_args()
     work = args.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
+    if args.duplicates:
+        return duplicates(work, args.duplicates, args.width, args.lift)
     collection, ids = work / "rows.npy", work / "rows.npy.rows.csv"
     rng = numpy.random.default_rng(1)
-
-    def unit(count):
-        x = rng.standard_normal((count, args.width), dtype=numpy.float32)
-        return x / numpy.linalg.norm(x, axis=1, keepdims=True)
-
-    rows, queries = unit(args.rows), unit(args.queries)
+    rows, queries = unit(rng, args.rows, args.width), unit(rng, args.queries, args.width)
     if not ids.exists():
         numpy.save(collection, rows)
-        with open(ids, "w") as file:
-            file.write("index,row,id,path,status,frames,fps,duration,start,end,stage,error\n")
-            for row in range(args.rows):
-                file.write(f"{row},{row},clip-{row:07},clips/{row:07}.mp4,ok,16,,,,,,\n")
+        write_companion(ids, args.rows)
     rows = numpy.load(collection)
     numpy.save(work / "one.npy", queries[:1])
     numpy.save(work / "many.npy", queries)

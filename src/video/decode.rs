@@ -133,6 +133,9 @@ pub(super) struct Walk {
     without_picture: bool,
     /// The stream may refer to pictures from before the start, or before a join: at a key frame, and for so many packets.
     cut: Option<usize>,
+    /// The address of the picture that came out last, and whether the decoder has been told that no packet follows.
+    last_picture: *const u8,
+    draining: bool,
     /// A packet held several pictures: the decoder gives them out with later packets, so all of these are needed.
     packed: bool,
     /// How the packets are to be read.
@@ -179,6 +182,8 @@ impl<'a> Pass<'a> {
             recording: i64::MIN,
             aim: 0,
             unproven: false,
+            last_picture: std::ptr::null(),
+            draining: false,
             report: Report::default(),
         };
         if self.alone {
@@ -228,6 +233,7 @@ impl<'a> Pass<'a> {
             walk.report.lost = true;
             return Ok(walk.report);
         }
+        walk.draining = true;
         if decoder.send_eof().is_ok() {
             self.receive(&mut decoder, wants, &mut walk, deliver)?;
         }
@@ -348,6 +354,9 @@ impl<'a> Pass<'a> {
                 }
             }
             any = true;
+            if repeats_last(&picture, walk) {
+                continue;
+            }
             let (time, whole) = judge(&picture);
             if !whole {
                 let leading = self.by == By::Time && time < walk.since;
@@ -489,6 +498,16 @@ impl<'a> Pass<'a> {
             }
         }
     }
+}
+
+/// Whether the decoder gives out the last picture of MPEG-4 Part 2 once more. FFmpeg 7 does so at the end if the last
+/// frame is not coded; the frame on screen is the one that came out already. Every picture has memory of its own until the next one
+/// is decoded, so the address tells.
+fn repeats_last(picture: &frame::Video, walk: &mut Walk) -> bool {
+    let address = picture.data(0).as_ptr();
+    let repeated = walk.draining && walk.codec == "mpeg4" && address == walk.last_picture;
+    walk.last_picture = address;
+    repeated
 }
 
 /// How many reference pictures the stream lets a decoder keep, from FFmpeg's line about one more than that.

@@ -38,6 +38,14 @@ def test_rows_are_those_of_the_program(tmp_path):
     assert result.failures == [] and len(result) == len(PATHS)
 
 
+def test_key_frames_give_other_rows_and_are_told():
+    paths = [Path(__file__).parents[1] / "data" / "clips" / name for name in ("many_keys.mp4", "one_key.mp4")]
+    exact, keys = embed(paths), embed(paths, keyframes=True)
+    assert exact.key_frames == [None, None] and keys.key_frames == [10, 0]
+    assert not np.array_equal(keys["concat"][0], exact["concat"][0])
+    assert np.array_equal(keys["concat"][1], exact["concat"][1])
+
+
 def test_a_broken_video_is_a_failure_and_the_others_keep_their_rows(tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_text("not a video")
