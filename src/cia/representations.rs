@@ -17,6 +17,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::rows::Provenance;
+
 /// Where the numbers of a matrix are read from.
 pub trait RowSource: Send + Sync {
     /// Copies row `row` into `out`, whose length is that of a row.
@@ -69,6 +71,8 @@ pub struct StoredParts {
     pub own: BTreeMap<String, Matrix>,
     /// By the names that --features gives.
     pub external: BTreeMap<String, Matrix>,
+    /// What made the parts, if their file says so.
+    pub provenance: Option<Provenance>,
 }
 
 /// Which numbers of a stored row a piece takes.
@@ -170,9 +174,10 @@ pub fn reads_mirror(name: &str) -> bool {
 }
 
 impl StoredParts {
-    /// The ids of the parts, which have the same rows, in the order of the rows; none without a part.
+    /// The ids of the parts, which have the same rows, in the order of the rows; without a part, those of the first features.
     pub fn ids(&self) -> Vec<String> {
-        let ids = self.own.values().next().map(Matrix::ids).unwrap_or_default();
+        let first = self.own.values().chain(self.external.values()).next();
+        let ids = first.map(Matrix::ids).unwrap_or_default();
         ids.into_iter().map(str::to_owned).collect()
     }
 
@@ -193,7 +198,7 @@ impl StoredParts {
         let odd = self.odd().map(|odd| odd.negated());
         let own = [("frames", frames), ("concat", lift), ("odd", odd), ("even", self.even())];
         let own = own.into_iter().filter_map(|(name, matrix)| Some((name.to_owned(), matrix?)));
-        Self { own: own.collect(), external: BTreeMap::new() }
+        Self { own: own.collect(), ..Self::default() }
     }
 
     /// What the embedding keeps its sign of when time runs backwards.

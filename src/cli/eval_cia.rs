@@ -26,6 +26,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, display_text, stdout_error};
 use crate::inputs::Input;
 use crate::plot::picture::{PictureError, PictureFormat};
+use crate::rows::Provenance;
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -49,8 +50,8 @@ trait Embedder {
     /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
     ///
     /// # Errors
-    /// If the model cannot be loaded or does not fit the features.
-    fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal>;
+    /// If the model cannot be loaded, does not fit the features, or is not the one that made the embeddings beside them.
+    fn lift(&mut self, frames: &Matrix, ids: &[&str], made: Option<&Provenance>) -> Result<Matrix, Fatal>;
 }
 
 impl From<BenchmarkError> for Fatal {
@@ -78,6 +79,7 @@ fn run(
     };
     let protocol = args.protocol()?;
     let mut complete = true;
+    let mut made = None;
     let mut results = Vec::new();
     for benchmark in benchmarks(args, embedder)? {
         let splits =
@@ -85,8 +87,10 @@ fn run(
                 .map_err(Fatal::input)?;
         splits.warnings.iter().for_each(|warning| note(warning));
         let parts = parts(args, &benchmark, &template, &splits, embedder)?;
+        alike(&mut made, &benchmark.name, &parts, note)?;
+        let made = parts.provenance.as_ref();
         let lift = |frames: &Matrix, ids: &[&str]| {
-            embedder.lift(frames, ids).map_err(|fatal| fatal.context("the control in reversed time"))
+            embedder.lift(frames, ids, made).map_err(|fatal| fatal.context("the control in reversed time"))
         };
         let result = protocol.measure(&benchmark.name, &splits, &parts, lift, note)?;
         complete &= result.complete;
@@ -98,6 +102,33 @@ fn run(
     }
     outputs.write(&report, args.report.per_group, out)?;
     Ok(if complete { Exit::Success } else { Exit::SomeFailed })
+}
+
+/// Refuses the embeddings of a data set that were made otherwise than those of the one before: a mean over both would mean nothing.
+/// Says what cannot be trusted in them.
+fn alike(
+    before: &mut Option<(String, Provenance)>,
+    name: &str,
+    parts: &StoredParts,
+    note: &dyn Fn(&str),
+) -> Result<(), Fatal> {
+    let Some(made) = &parts.provenance else { return Ok(()) };
+    if !made.unchecked.is_empty() {
+        note(&format!("{name}: the embeddings were joined with lift merge --unchecked ({})", made.unchecked.join("; ")));
+    }
+    let Some((first, first_made)) = before else {
+        *before = Some((name.to_owned(), made.clone()));
+        return Ok(());
+    };
+    let differences = first_made.differences(made);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Fatal::input(anyhow!(
+        "the embeddings of {name} were made otherwise than those of {first} ({}), so a mean over both would mean nothing; evaluate \
+         each by itself, or embed both alike",
+        differences.join("; ")
+    )))
 }
 
 /// A data set to evaluate: its name, its CSVs, and the extension of its clips.

@@ -17,7 +17,9 @@ use crate::cia::stored;
 use crate::embed::cache::{self, Cached};
 use crate::embed::{Engine, ModelChoice, Outcome};
 use crate::exit::Fatal;
+use crate::files::display_text;
 use crate::inputs::Input;
+use crate::rows::Provenance;
 use crate::weights;
 
 /// The features `(T, D)` of 16 frames of each input, and the folder of the cache: `folder` (`--cache`), by default `features/`
@@ -41,6 +43,24 @@ pub(super) fn cached(
     let cached = cache::features::<Fatal>(inputs, &folder, choice, &settings, &signals.stop, step)?;
     progress.into_inner().finish();
     Ok((folder, cached))
+}
+
+/// Refuses a LiFT other than the one that made embeddings, which its own embeddings would be compared with.
+///
+/// # Errors
+/// If the model cannot be read, or is another one.
+pub(super) fn same_lift(choice: &ModelChoice, made: Option<&Provenance>, origin: &str) -> Result<(), Fatal> {
+    let Some(model) = made.and_then(|made| made.models.get("lift")) else { return Ok(()) };
+    let digest = choice.lift_digest()?;
+    if digest == model.sha256 {
+        return Ok(());
+    }
+    Err(Fatal::input(anyhow!(
+        "{origin}: it was made with the LiFT of {} (SHA-256 {:.12}...), and the flags name another ({digest:.12}...): choose the same \
+         with --lift or --model",
+        display_text(&model.from),
+        model.sha256
+    )))
 }
 
 /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.

@@ -19,6 +19,7 @@ use crate::probe::measure::{self, Matched, MeasureError, OrderPlan};
 use crate::probe::order::reads_lift;
 use crate::probe::report::ProbeReport;
 use crate::probe::{figure, labels, predictions, tables};
+use crate::rows::Provenance;
 use crate::threads;
 
 pub(super) use args::ProbeArgs;
@@ -68,7 +69,7 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
             seed: plan.seed,
             probe: None,
         };
-        report.order = order(args, verbosity, plan, probed.as_ref(), &pool)?;
+        report.order = order(args, verbosity, plan, (probed.as_ref(), parts.provenance.as_ref()), &pool)?;
     }
     if let Some(set) = args.published {
         report.published = published::probe().into_iter().filter(|row| row.data_set == set.name()).collect();
@@ -144,10 +145,11 @@ fn order(
     args: &ProbeArgs,
     verbosity: &Verbosity,
     plan: OrderPlan,
-    probed: Option<&Matched>,
+    (probed, made): (Option<&Matched>, Option<&Provenance>),
     pool: &rayon::ThreadPool,
 ) -> Result<Vec<crate::probe::order::OrderScore>, Fatal> {
     let choice = args.models.choice(&args.compute.settle(verbosity.quiet)?, verbosity.quiet);
+    features::same_lift(&choice, made.filter(|_| plan.names.iter().any(|name| reads_lift(name))), &plan.frames.origin)?;
     let ids = plan.frames.ids();
     let probe_plan = args.plan();
     let plan = OrderPlan { probe: probed.map(|matched| (matched, &probe_plan)), ..plan };

@@ -1,6 +1,6 @@
 //! The manifest of a dataset: everything that decides its numbers. A run is resumed only if its manifest agrees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::files::{AtomicFile, FileError};
-use crate::rows::{Dims, Format, Part};
+use crate::rows::provenance::differences;
+use crate::rows::{Dims, Format, ModelDigest, Part, Provenance};
 
 /// The version of the folder's layout and of the ledgers. A change that older programs cannot read increments it.
 const LAYOUT: u32 = 1;
@@ -64,18 +65,6 @@ pub struct PartShape {
     pub name: String,
     /// Its shape in one row.
     pub shape: Vec<usize>,
-}
-
-/// A network's weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelDigest {
-    /// Where they came from: for people, not compared.
-    pub from: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
-    /// The contents of the settings file beside the weights, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<String>,
 }
 
 impl Manifest {
@@ -136,6 +125,13 @@ impl Manifest {
         })
     }
 
+    /// What made its rows.
+    pub fn provenance(&self) -> Provenance {
+        let made = Provenance::new(&[], self.settings.clone(), self.models.clone());
+        let parts = self.parts.iter().map(|part| part.name.clone()).collect();
+        Provenance { lift: self.lift.clone(), parts, ..made }
+    }
+
     /// Reads one.
     ///
     /// # Errors
@@ -171,42 +167,12 @@ impl Manifest {
 
     /// The differences between the run of this manifest and the current one, in words; none if they are one run.
     pub fn differences(&self, now: &Self) -> Vec<String> {
-        let flat = |manifest: &Self| {
-            let mut flat = BTreeMap::new();
-            flatten("", &serde_json::to_value(manifest).unwrap_or_default(), &mut flat);
-            flat.retain(|key, _| !(key.starts_with("models.") && key.ends_with(".from")));
-            flat
+        let compared = |manifest: &Self| {
+            let mut plain = manifest.clone();
+            plain.models.values_mut().for_each(|model| model.from.clear());
+            serde_json::to_value(plain).unwrap_or_default()
         };
-        let (there, now) = (flat(self), flat(now));
-        let keys: BTreeSet<_> = there.keys().chain(now.keys()).collect();
-        let shown = |value: Option<&Value>| value.map_or("nothing".into(), short);
-        keys.into_iter()
-            .filter(|key| there.get(*key) != now.get(*key))
-            .map(|key| format!("{key}: {} there, {} now", shown(there.get(key)), shown(now.get(key))))
-            .collect()
-    }
-}
-
-/// A value for a message; digests are shortened.
-fn short(value: &Value) -> String {
-    match value.to_string() {
-        long if long.len() > 20 => format!("{}...", long.chars().take(14).collect::<String>()),
-        all => all,
-    }
-}
-
-/// All values of a nested object, by their dotted names.
-fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                flatten(&name, value, into);
-            }
-        }
-        leaf => {
-            into.insert(name.to_string(), leaf.clone());
-        }
+        differences(&compared(self), &compared(now), "now")
     }
 }
 

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use failures::{DatasetCounts, FAILURES, failures, write_failures};
 pub use ledger::{FailedInput, InputRecord, InputResult, Ledger, LedgerEntry};
-pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
+pub use manifest::{InputsDigest, Manifest, PartShape, ShardOf};
 pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
 pub use plan::{DatasetPlan, TaskInputs};
@@ -64,6 +64,7 @@ impl Dataset {
         fs::create_dir_all(folder).map_err(|e| FileError::write(folder, e))?;
         let lock = lock(folder)?;
         let path = folder.join(MANIFEST);
+        let mut manifest = manifest;
         if path.exists() {
             let there = Manifest::read(&path)?;
             let differences = there.differences(&manifest);
@@ -74,6 +75,8 @@ impl Dataset {
                     differences.join("; ")
                 )));
             }
+            // The same weights may come from another place now; the parts say what the first ones said.
+            manifest = there;
         } else if !parts_of(folder, "part-", kind)?.is_empty() {
             return Err(FileError::Usage(format!(
                 "{}: it holds parts but no {MANIFEST}, so whose they are is unknown; write to another folder",

@@ -130,7 +130,7 @@ impl DatasetWriter {
             }
         }
         let kind = self.dataset.kind();
-        let writer = PartWriter::create(&path, kind, &self.parts, self.dims)?;
+        let writer = PartWriter::create(&path, kind, (&self.parts, self.dims), &self.dataset.manifest().provenance())?;
         self.open = Some(Open { task, writer, kept, received: 0, rewrites });
         Ok(())
     }

@@ -47,6 +47,9 @@ const COLUMNS: [&str; 12] =
 /// The column that stands behind them in the companion of a run with `--keyframes`.
 const KEY_FRAMES: &str = "key_frames";
 
+/// The column of the companion of a file that cannot say itself what made it; it is filled in the last line.
+const PROVENANCE: &str = "provenance";
+
 /// The values of [`COLUMNS`] in one line; those that do not apply are empty.
 type Cells<Text> = (
     usize,
@@ -89,19 +92,37 @@ pub(crate) struct CompanionWriter {
     csv: csv::Writer<BufWriter<AtomicFile>>,
     path: PathBuf,
     key_frames: bool,
+    /// Whether it has the column for what made the data, which stands in the last line.
+    provenance: bool,
+    /// The last line that came: it is written when the next one comes, or at the end.
+    last: Option<CompanionRow>,
+    made: Option<String>,
 }
 
 impl CompanionWriter {
-    /// Begins a companion, with the column for key frames or without it.
-    pub(crate) fn new(file: AtomicFile, key_frames: bool) -> Result<Self, FileError> {
+    /// Begins a companion, with the columns for key frames and for what made the data or without them.
+    pub(crate) fn new(file: AtomicFile, key_frames: bool, provenance: bool) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
         let columns = COLUMNS.into_iter().chain(key_frames.then_some(KEY_FRAMES));
+        let columns = columns.chain(provenance.then_some(PROVENANCE));
         csv.write_record(columns).map_err(|e| FileError::write(&path, e.into()))?;
-        Ok(Self { csv, path, key_frames })
+        Ok(Self { csv, path, key_frames, provenance, last: None, made: None })
     }
 
-    pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), FileError> {
+    pub(crate) fn push(&mut self, row: CompanionRow) -> Result<(), FileError> {
+        match self.last.replace(row) {
+            Some(before) => self.write(&before, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what made the data.
+    pub(crate) fn made_by(&mut self, made: String) {
+        self.made = Some(made);
+    }
+
+    fn write(&mut self, row: &CompanionRow, made: Option<&str>) -> Result<(), FileError> {
         let CompanionRow { clip, row, status, frames, stage, error } = row;
         let cells: Cells<&str> = (
             clip.index,
@@ -117,14 +138,20 @@ impl CompanionWriter {
             stage.as_deref(),
             error.as_deref(),
         );
-        let written = match self.key_frames {
-            true => self.csv.serialize((cells, clip.key_frames)),
-            false => self.csv.serialize(cells),
+        let written = match (self.key_frames, self.provenance) {
+            (true, true) => self.csv.serialize((cells, clip.key_frames, made)),
+            (true, false) => self.csv.serialize((cells, clip.key_frames)),
+            (false, true) => self.csv.serialize((cells, made)),
+            (false, false) => self.csv.serialize(cells),
         };
         written.map_err(|e| FileError::write(&self.path, e.into()))
     }
 
-    pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
+    pub(crate) fn finish(mut self) -> Result<AtomicFile, FileError> {
+        let made = self.made.take();
+        if let Some(last) = self.last.take() {
+            self.write(&last, made.as_deref())?;
+        }
         let Self { csv, path, .. } = self;
         let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
         AtomicFile::from_buffer(buffer)
@@ -191,6 +218,28 @@ pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, FileErro
     Ok(Some(placed.into_iter().map(|(_, id)| id).collect()))
 }
 
+/// What made the data, as its companion says; `None` if there is no companion, or it does not say.
+///
+/// # Errors
+/// `Read` if the companion is damaged.
+pub(crate) fn companion_provenance(data: &Path) -> Result<Option<String>, FileError> {
+    let path = companion_path(data);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let fail = |e: csv::Error| FileError::read(&path, format!("not a companion of rows: {e}"));
+    let mut reader = csv::Reader::from_path(&path).map_err(fail)?;
+    let Some(column) = reader.headers().map_err(fail)?.iter().position(|name| name == PROVENANCE) else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for record in reader.records() {
+        let record = record.map_err(fail)?;
+        found = record.get(column).filter(|cell| !cell.is_empty()).map(str::to_owned).or(found);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{failure, row};
@@ -200,9 +249,9 @@ mod tests {
     fn written(rows: &[CompanionRow], data: &Path) {
         let file = AtomicFile::create(&companion_path(data), true).unwrap();
         let key_frames = rows.iter().any(|row| row.clip.key_frames.is_some());
-        let mut writer = CompanionWriter::new(file, key_frames).unwrap();
+        let mut writer = CompanionWriter::new(file, key_frames, false).unwrap();
         for row in rows {
-            writer.push(row).unwrap();
+            writer.push(row.clone()).unwrap();
         }
         writer.finish().unwrap().commit().unwrap();
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_text};
-use crate::rows::Format;
+use crate::rows::{Format, Provenance};
 use crate::rows::array::{Array, NamedArray, StoredArray, UNNAMED, common_rows};
 use crate::rows::ids::{ids_of, index_of, without_ids};
 
@@ -16,6 +16,8 @@ pub struct Table<A = Array> {
     /// The arrays, in the file's order.
     pub arrays: Vec<A>,
     ids: Option<Vec<String>>,
+    /// What made the rows, if the file says so.
+    pub provenance: Option<Provenance>,
 }
 
 /// A table whose values may be left in their files.
@@ -24,7 +26,7 @@ pub type StoredTable = Table<StoredArray>;
 impl<A: NamedArray> Table<A> {
     /// Takes arrays of equally many rows, and as many ids if there are any.
     pub fn new(path: PathBuf, arrays: Vec<A>, ids: Option<Vec<String>>) -> Self {
-        Self { path, arrays, ids }
+        Self { path, arrays, ids, provenance: None }
     }
 
     /// Takes what was read of a file, with the ids `own` that it holds itself. `ids` and `only` as for
@@ -51,6 +53,14 @@ impl<A: NamedArray> Table<A> {
         }
         let rows = common_rows(&table.arrays).map_err(|reason| FileError::read(path, reason))?;
         table.ids = ids_of(path, rows, ids, own)?;
+        table.provenance = Provenance::of(path)?;
+        // An .npy has no name for its array, but what made it says which part it is.
+        if let (true, Some(made), [array]) =
+            (format.0.holds_one_part(), &table.provenance, &mut table.arrays[..])
+            && let [part] = &made.parts[..]
+        {
+            array.rename(part);
+        }
         Ok(table)
     }
 
@@ -67,9 +77,10 @@ impl<A: NamedArray> Table<A> {
         self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
     }
 
-    /// The arrays, and the ids if there are any.
-    pub(crate) fn into_parts(self) -> (Vec<A>, Option<Vec<String>>) {
-        (self.arrays, self.ids)
+    /// The same table with its arrays as `store` gives them.
+    pub(crate) fn map<B: NamedArray>(self, store: impl FnMut(A) -> B) -> Table<B> {
+        let Self { path, arrays, ids, provenance } = self;
+        Table { path, arrays: arrays.into_iter().map(store).collect(), ids, provenance }
     }
 
     /// The row of each id.
@@ -117,7 +128,7 @@ impl StoredTable {
     /// Appends the rows of the next file.
     ///
     /// # Errors
-    /// `Read` if its arrays have other names or shapes.
+    /// `Read` if its arrays have other names or shapes, or it was made otherwise.
     pub(crate) fn extend(&mut self, next: Self) -> Result<(), FileError> {
         // A file of JSON lines without a line has no arrays, and no rows either.
         if next.arrays.is_empty() {
@@ -136,6 +147,9 @@ impl StoredTable {
             let reason = format!("it holds {here} per row, and the files before it {first}");
             return Err(FileError::read(&next.path, reason));
         }
+        let both = [self.provenance.as_ref(), next.provenance.as_ref()];
+        Provenance::check_alike((&self.path, both[0]), (&next.path, both[1]))?;
+        self.provenance = self.provenance.take().filter(|_| next.provenance.is_some());
         for (array, more) in self.arrays.iter_mut().zip(next.arrays) {
             array.append(more);
         }

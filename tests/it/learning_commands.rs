@@ -267,8 +267,8 @@ fn the_golden_benchmark_gives_the_golden_table() {
         let (train, valid) =
             (file(&format!("{form}-synth-train.csv")), file(&format!("{form}-synth-validation.csv")));
         let out = format!("{form}.json");
-        let features = file("cia_synth_features.npz");
-        env.lift(&["eval-cia", "--train", &train, "--valid", &valid, "--embeddings", &features, "-o", &out])
+        let features = format!("lift={}", file("cia_synth_features.npz"));
+        env.lift(&["eval-cia", "--train", &train, "--valid", &valid, "--features", &features, "-o", &out])
             .code(0);
         let report: Value = serde_json::from_slice(&bytes(&env, &out)).unwrap();
         let text = report.to_string();

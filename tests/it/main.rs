@@ -20,6 +20,7 @@ mod model_parity;
 mod one_clip;
 mod plot_command;
 mod probe_command;
+mod provenance;
 mod recipes;
 mod search_command;
 mod server;

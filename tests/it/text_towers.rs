@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Device, IndexOp, Module, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig, ClipTextTransformer};
-use lift::dataset::ModelDigest;
+use lift::rows::ModelDigest;
 use lift::embed::word_vectors;
 use lift::weights::{Family, TextEncoder, WeightsSource};
 

@@ -1,14 +1,12 @@
 //! `lift embed -o DIR/`: a dataset in a folder. Only the inputs that it lacks are embedded.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use serde_json::{Value, json};
 
 use super::args::{PartFormat, ShardArg};
-use super::{EmbedArgs, check_length, gather, settings, too_many};
+use super::{EmbedArgs, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
@@ -21,7 +19,6 @@ use crate::files;
 use crate::files::{FileError, display_path};
 use crate::inputs::{Input, InputList, Shard};
 use crate::rows::{Format, Part};
-use crate::video::Sampling;
 
 /// Gathers the inputs, compares them with the dataset, embeds those that it lacks, and reports.
 pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
@@ -194,30 +191,5 @@ fn manifest(
     let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
     let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);
     let parts: &[Part] = &args.output.parts;
-    Ok(Manifest { settings: numbers(args, choice), models, ..manifest.with_parts(parts, dims) })
-}
-
-/// The settings that decide the numbers, by the names of their flags, without those that were not given.
-fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
-    let sampling = &args.sampling;
-    let frames = match sampling.frames {
-        Sampling::Count(n) if sampling.fps.is_none() => json!(n),
-        Sampling::All if sampling.fps.is_none() => json!("all"),
-        _ => Value::Null,
-    };
-    let all = [
-        ("frames", frames),
-        ("fps", json!(sampling.fps)),
-        ("range-by", json!(sampling.range.range_by)),
-        ("keyframes", if sampling.key.keyframes { json!(true) } else { Value::Null }),
-        ("reverse", json!(sampling.reverse)),
-        ("allow-truncated", json!(sampling.allow_truncated)),
-        ("window", json!(sampling.window)),
-        ("stride", json!(sampling.stride.or(sampling.window))),
-        ("max-pixels", json!(args.limits.max_pixels)),
-        ("normalize", json!(args.output.normalize)),
-        ("precision", json!(choice.precision())),
-        ("heads", json!(choice.heads)),
-    ];
-    all.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), v)).collect()
+    Ok(Manifest { settings: deciding(args, choice), models, ..manifest.with_parts(parts, dims) })
 }
