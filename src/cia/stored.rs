@@ -92,12 +92,19 @@ fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
     Ok(parts)
 }
 
-/// Opens features from elsewhere: the only array of its file.
+/// Opens features from elsewhere, which the command line calls `name`: the only array of their file.
 ///
 /// # Errors
 /// As [`rows::open()`], and if the file holds several arrays.
-pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
+pub fn external(name: &str, path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
     let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+    if opened.ids().is_err() {
+        let reason = format!(
+            "its rows have no ids: name a list of them, one per line, with --ids {name}=FILE, or put its companion {} beside it",
+            display_path(&rows::companion_path(path))
+        );
+        return Err(FileError::read(path, reason));
+    }
     let index = Arc::new(opened.index()?);
     match (opened.arrays.pop(), opened.arrays.len()) {
         (Some(array), 0) => Ok(matrix(path, array, &index)),
@@ -173,7 +180,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let parts = embeddings(&as_npy(folder.path()), None).unwrap();
         assert_eq!(parts.own.keys().collect::<Vec<_>>(), ["concat"]);
-        let matrix = external(&fixture(), None).unwrap();
+        let matrix = external("m", &fixture(), None).unwrap();
         assert_eq!(matrix.width(), 256);
     }
 

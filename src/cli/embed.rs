@@ -16,6 +16,7 @@ use super::compute::Compute;
 use super::{Verbosity, is_folder, report};
 use crate::embed::{EmbedSettings, Engine, ModelChoice};
 use crate::exit::{Exit, Fatal};
+use crate::files::display_path;
 use crate::inputs::{self, InputList};
 use crate::video::{Sampling, VideoError};
 
@@ -44,6 +45,18 @@ fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
 fn gather(args: &EmbedArgs) -> Result<InputList, Fatal> {
     let range = args.sampling.range.range();
     Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
+}
+
+/// Refuses inputs of which no file is there, before anything is written: a list that was made elsewhere, a disk that is away.
+fn check_any_exists(inputs: &InputList) -> Result<(), Fatal> {
+    if inputs.any_exists() {
+        return Ok(());
+    }
+    let first = inputs.iter().next().map(|input| display_path(&input.path)).unwrap_or_default();
+    Err(Fatal::input(anyhow!(
+        "no file of {} is there; the first is {first} (relative paths start at the working directory); is a disk not mounted?",
+        report::count(inputs.len(), "input")
+    )))
 }
 
 /// What the pipeline does with every input.

@@ -96,12 +96,15 @@ fn run(
         complete &= result.complete;
         results.extend(result.outcomes);
     }
-    let mut report = BenchmarkReport::new(protocol.probe.describe(), protocol.draws.seed, settings, results);
+    let scaled = args.probe.scale.scaling().named().map(|how| format!(", --scale {how}")).unwrap_or_default();
+    let described = protocol.probe.describe() + &scaled;
+    let mut report = BenchmarkReport::new(described, protocol.draws.seed, settings, results);
     if args.report.published {
         report = report.with_published();
     }
     outputs.write(&report, args.report.per_group, out)?;
-    Ok(if complete { Exit::Success } else { Exit::SomeFailed })
+    // What --allow-missing asked for is no failure.
+    Ok(if complete || args.allow_missing { Exit::Success } else { Exit::SomeFailed })
 }
 
 /// Refuses the embeddings of a data set that were made otherwise than those of the one before: a mean over both would mean nothing.
@@ -188,6 +191,7 @@ fn parts(
 ) -> Result<StoredParts, Fatal> {
     let stored = given(&args.embeddings, &benchmark.name);
     let folder = given(&args.videos.videos, &benchmark.name);
+    features::check_ids(&args.ids, &args.features, stored.is_some())?;
     let mut parts = match (stored, folder) {
         (Some(_), Some(_)) => {
             let name = &benchmark.name;
@@ -214,6 +218,7 @@ fn parts(
         }
     };
     parts.external = features::external(&args.features, &args.ids)?;
+    parts.scaling = args.probe.scale.scaling();
     Ok(parts)
 }
 

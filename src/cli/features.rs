@@ -102,6 +102,38 @@ pub(super) fn ids_of<'a>(ids: &'a [String], features: &[String], of: Option<&str
     found.map(Path::new)
 }
 
+/// Refuses `--ids` that would be read by nothing; `embeddings`: whether there are embeddings that they may be of.
+///
+/// # Errors
+/// `Usage`, with the form that is read.
+pub(super) fn check_ids(ids: &[String], features: &[String], embeddings: bool) -> Result<(), Fatal> {
+    let names: Vec<&str> = features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
+    let mut given: Vec<Option<&str>> = Vec::new();
+    for value in ids {
+        let name = match value.split_once('=') {
+            Some((name, _)) if names.contains(&name) => Some(name),
+            Some((name, _)) if !Path::new(value).exists() => {
+                let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                return Err(Fatal::usage(anyhow!("--ids {value}: --features names no {name}; it names {known}")));
+            }
+            _ if embeddings => None,
+            _ => {
+                let name = names.first().unwrap_or(&"NAME");
+                return Err(Fatal::usage(anyhow!(
+                    "--ids {value}: ids without a name are those of --embeddings, which is not given; for features write \
+                     --ids {name}={value}"
+                )));
+            }
+        };
+        if given.contains(&name) {
+            let of = name.unwrap_or("--embeddings");
+            return Err(Fatal::usage(anyhow!("--ids {value}: the ids of {of} are given twice")));
+        }
+        given.push(name);
+    }
+    Ok(())
+}
+
 /// The matrices of `--features NAME=FILE`, by their names.
 ///
 /// # Errors
@@ -114,7 +146,7 @@ pub(super) fn external(features: &[String], ids: &[String]) -> Result<BTreeMap<S
                 "--features {value}: expected NAME=FILE, the name without `+`"
             )));
         };
-        let matrix = stored::external(Path::new(file), ids_of(ids, features, Some(name)))?;
+        let matrix = stored::external(name, Path::new(file), ids_of(ids, features, Some(name)))?;
         external.insert(name.to_owned(), matrix);
     }
     Ok(external)

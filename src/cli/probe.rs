@@ -67,6 +67,7 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
             names: ordered(args, verbosity, &note)?,
             draws: args.order_draws.get(),
             seed: plan.seed,
+            scaling: parts.scaling,
             probe: None,
         };
         report.order = order(args, verbosity, plan, (probed.as_ref(), parts.provenance.as_ref()), &pool)?;
@@ -77,10 +78,12 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
     let complete = probed.as_ref().is_none_or(|matched| matched.complete);
     let rows = probed.map(|matched| predictions::csv(&matched.labels, &predicted));
     outputs.write(&report, rows)?;
-    Ok(if complete { Exit::Success } else { Exit::SomeFailed })
+    // What --allow-missing asked for is no failure.
+    Ok(if complete || args.allow_missing { Exit::Success } else { Exit::SomeFailed })
 }
 
 fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
+    features::check_ids(&args.ids, &args.features, args.embeddings.is_some())?;
     let mut parts = match &args.embeddings {
         Some(path) => stored::embeddings(path, features::ids_of(&args.ids, &args.features, None))?,
         None if args.features.is_empty() => {
@@ -89,6 +92,7 @@ fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
         None => StoredParts::default(),
     };
     parts.external = features::external(&args.features, &args.ids)?;
+    parts.scaling = args.scale.scaling();
     Ok(parts)
 }
 

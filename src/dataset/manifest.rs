@@ -45,6 +45,17 @@ pub struct InputsDigest {
     pub count: usize,
     /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
     pub sha256: String,
+    /// The same over absolute paths, so that a folder is known by any of its names; absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absolute_sha256: Option<String>,
+}
+
+impl InputsDigest {
+    /// Whether both are the same inputs: the same names, or the same files by other names.
+    fn same(&self, other: &Self) -> bool {
+        let absolute = self.absolute_sha256.is_some() && self.absolute_sha256 == other.absolute_sha256;
+        self.count == other.count && (self.sha256 == other.sha256 || absolute)
+    }
 }
 
 /// One shard of several.
@@ -165,10 +176,33 @@ impl Manifest {
         Self { shard: None, ..self.clone() }
     }
 
+    /// Why a run with the manifest `now` cannot go on with the run of this one; `None` if both are one run.
+    pub fn refusal(&self, now: &Self) -> Option<String> {
+        let differences = self.differences(now);
+        let what = differences.join("; ");
+        if differences.is_empty() {
+            return None;
+        }
+        if !differences.iter().all(|difference| difference.starts_with("inputs.")) {
+            return Some(format!(
+                "it was begun with other settings ({what}); write to another folder, or run it as it was begun"
+            ));
+        }
+        let missing = if now.inputs.count < self.inputs.count { " (is a disk not mounted?)" } else { "" };
+        Some(format!(
+            "it was begun with other inputs ({what}); check that all videos are there{missing}, or write to another folder"
+        ))
+    }
+
     /// The differences between the run of this manifest and the current one, in words; none if they are one run.
     pub fn differences(&self, now: &Self) -> Vec<String> {
+        let same_inputs = self.inputs.same(&now.inputs);
         let compared = |manifest: &Self| {
             let mut plain = manifest.clone();
+            if same_inputs {
+                plain.inputs = self.inputs.clone();
+            }
+            plain.inputs.absolute_sha256 = None;
             plain.models.values_mut().for_each(|model| model.from.clear());
             serde_json::to_value(plain).unwrap_or_default()
         };
@@ -181,7 +215,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
+        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32), absolute_sha256: None };
         let mut manifest = Manifest::new(inputs, None, 2, Format::PARQUET);
         manifest.settings.insert("frames".into(), 16.into());
         let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };

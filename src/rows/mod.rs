@@ -20,6 +20,7 @@ mod open;
 pub(crate) mod provenance;
 mod read;
 mod row;
+pub mod shapes;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use array::{Array, NamedArray, StoredArray, Values};
 pub use clips::{bare_clips, clips};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use file_format::Format;
-pub use files::{files, is_features};
+pub use files::{check_not_foreign, files, is_features};
 pub use format::Destination;
 pub use ids::read_ids;
 pub use join::join;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_text};
+use crate::rows::shapes::{said, shapes};
 use crate::rows::{Format, Provenance};
 use crate::rows::array::{Array, NamedArray, StoredArray, UNNAMED, common_rows};
 use crate::rows::ids::{ids_of, index_of, without_ids};
@@ -47,7 +48,14 @@ impl<A: NamedArray> Table<A> {
         let no_lines = format.one_shape().is_none() && own.as_ref().is_some_and(Vec::is_empty);
         if table.arrays.is_empty() && !no_lines {
             return Err(match only {
-                Some(name) => table.missing(name),
+                // The file was read for this array alone.
+                Some(name) => match shapes(path) {
+                    Ok(there) => {
+                        let reason = format!("it has no array '{name}'; it has {}", said(&there));
+                        FileError::read(path, reason)
+                    }
+                    Err(_) => table.missing(name),
+                },
                 None => FileError::read(path, "it holds no array of numbers with a row per video"),
             });
         }

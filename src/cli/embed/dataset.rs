@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use super::args::{PartFormat, ShardArg};
-use super::{EmbedArgs, check_length, deciding, gather, settings, too_many};
+use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
+use crate::cli::report::count;
 use crate::cli::signals::Signals;
 use crate::dataset::{
     Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest, ShardOf,
@@ -39,10 +40,20 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     if args.runs.dry_run {
         return dry_run(args, &folder, &manifest, members);
     }
+    if !Dataset::is_at(&folder) {
+        check_any_exists(&inputs)?;
+    }
     let dataset = Dataset::open(&folder, manifest)?;
     let plan = DatasetPlan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
     let mut report = RunReport::new(plan.wanted, quiet);
     report.notes(&inputs.notes);
+    if plan.absent > 0 {
+        if plan.absent == plan.done && plan.wanted > 0 {
+            check_any_exists(&inputs)?;
+        }
+        let videos = count(plan.absent, "video");
+        report.notes(&[format!("{videos} that were embedded before are not there now; what is known of them is kept")]);
+    }
     let signals = Signals::listen()?;
     let (wanted, done) = (plan.wanted, plan.done);
     let selected = plan.select(members, |input| input.index);
@@ -116,11 +127,8 @@ fn dry_run(
     let mut text = String::new();
     if Dataset::is_at(folder) {
         let dataset = Dataset::read(folder)?;
-        let differences = dataset.manifest().differences(manifest);
-        if !differences.is_empty() {
-            let what = differences.join("; ");
-            let folder = display_path(folder);
-            return Err(Fatal::usage(anyhow!("{folder}: it was begun with other settings ({what})")));
+        if let Some(why) = dataset.manifest().refusal(manifest) {
+            return Err(Fatal::usage(anyhow!("{}: {why}", display_path(folder))));
         }
         let DatasetPlan { wanted, done, failed, changed, .. } =
             DatasetPlan::new(&dataset, files(members), args.runs.retry_failed)?;
@@ -182,7 +190,11 @@ fn manifest(
     shard: Option<(Shard, usize)>,
     choice: &ModelChoice,
 ) -> Result<Manifest, Fatal> {
-    let digest = InputsDigest { count: inputs.len(), sha256: inputs.digest().into() };
+    let digest = InputsDigest {
+        count: inputs.len(),
+        sha256: inputs.digest().into(),
+        absolute_sha256: Some(inputs.absolute_digest().into()),
+    };
     let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
     let kind = match args.runs.format {
         PartFormat::Parquet => Format::PARQUET,

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::anyhow;
 use serde_json::Value;
 
-use super::{EmbedArgs, check_length, deciding, gather, settings, too_many};
+use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
@@ -32,6 +32,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         files::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
     }
+    check_any_exists(&inputs)?;
     let kept = match destination {
         Destination::Stdout => "the lines printed so far are complete",
         _ => "nothing was written",
