@@ -209,10 +209,9 @@ mod tests {
 
     #[test]
     fn csv_is_one_table_that_reads_back() {
-        for (per_group, first, rows) in [
-            (false, "a,lift,768,70.000", 14),
-            (true, "a,lift,768,70.000", 14 + 6),
-        ] {
+        for (per_group, first, rows) in
+            [(false, "a,lift,768,70.000", 14), (true, "a,lift,768,70.000", 14 + 6)]
+        {
             let text = ReportFormat::Csv.render(&sample(), per_group).unwrap();
             assert!(text.lines().nth(1).unwrap().starts_with(first), "{text}");
             let mut reader = csv::Reader::from_reader(text.as_bytes());

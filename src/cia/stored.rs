@@ -20,7 +20,8 @@ use crate::rows::{Format, NamedArray, Part, StoredArray, StoredTable, UNNAMED};
 /// (`--features`), so that no report calls them LiFT's.
 pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
     let opened = rows::open(path, ids, None, &std::env::temp_dir())?;
-    let names: Vec<String> = opened.arrays.iter().filter(|array| !is_part(&opened, array)).map(said).collect();
+    let names: Vec<String> =
+        opened.arrays.iter().filter(|array| !is_part(&opened, array)).map(said).collect();
     if !names.is_empty() && names.len() == opened.arrays.len() {
         let reason = format!(
             "it holds {}, which is no part that lift embed writes (concat, static, ...); probe features of other programs with \
@@ -65,7 +66,8 @@ fn is_part(opened: &StoredTable, array: &StoredArray) -> bool {
 
 /// An array for a message: `clip` (512 numbers a video).
 fn said(array: &StoredArray) -> String {
-    let name = if array.name == UNNAMED { "an array without a name".to_owned() } else { display_text(&array.name) };
+    let name =
+        if array.name == UNNAMED { "an array without a name".to_owned() } else { display_text(&array.name) };
     let shape: Vec<String> = array.shape.iter().map(usize::to_string).collect();
     format!("{name} ({} numbers a video)", shape.join(" x "))
 }

@@ -117,7 +117,10 @@ fn alike(
 ) -> Result<(), Fatal> {
     let Some(made) = &parts.provenance else { return Ok(()) };
     if !made.unchecked.is_empty() {
-        note(&format!("{name}: the embeddings were joined with lift merge --unchecked ({})", made.unchecked.join("; ")));
+        note(&format!(
+            "{name}: the embeddings were joined with lift merge --unchecked ({})",
+            made.unchecked.join("; ")
+        ));
     }
     let Some((first, first_made)) = before else {
         *before = Some((name.to_owned(), made.clone()));

@@ -114,7 +114,9 @@ pub(super) fn check_ids(ids: &[String], features: &[String], embeddings: bool) -
             Some((name, _)) if names.contains(&name) => Some(name),
             Some((name, _)) if !Path::new(value).exists() => {
                 let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-                return Err(Fatal::usage(anyhow!("--ids {value}: --features names no {name}; it names {known}")));
+                return Err(Fatal::usage(anyhow!(
+                    "--ids {value}: --features names no {name}; it names {known}"
+                )));
             }
             _ if embeddings => None,
             _ => {

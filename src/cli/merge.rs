@@ -74,7 +74,8 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         let error = anyhow!("{output}: files are joined into one file; name one (.npz, .parquet, ...)");
         return Err(Fatal::usage(error));
     } else {
-        let written = rows::join(&args.inputs, &Destination::parse(&args.output)?, args.overwrite, args.unchecked)?;
+        let written =
+            rows::join(&args.inputs, &Destination::parse(&args.output)?, args.overwrite, args.unchecked)?;
         (written.rows, written.failed)
     };
     if !verbosity.quiet {

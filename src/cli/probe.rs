@@ -153,7 +153,11 @@ fn order(
     pool: &rayon::ThreadPool,
 ) -> Result<Vec<crate::probe::order::OrderScore>, Fatal> {
     let choice = args.models.choice(&args.compute.settle(verbosity.quiet)?, verbosity.quiet);
-    features::same_lift(&choice, made.filter(|_| plan.names.iter().any(|name| reads_lift(name))), &plan.frames.origin)?;
+    features::same_lift(
+        &choice,
+        made.filter(|_| plan.names.iter().any(|name| reads_lift(name))),
+        &plan.frames.origin,
+    )?;
     let ids = plan.frames.ids();
     let probe_plan = args.plan();
     let plan = OrderPlan { probe: probed.map(|matched| (matched, &probe_plan)), ..plan };

@@ -222,7 +222,8 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     }
     let opened = Collection::open(&args.collection, by, args.ids.as_deref());
     let collection = opened.map_err(|error| wrong(&args.collection, error))?;
-    if let Some(made) = collection.provenance().filter(|made| !made.unchecked.is_empty() && !verbosity.quiet) {
+    if let Some(made) = collection.provenance().filter(|made| !made.unchecked.is_empty() && !verbosity.quiet)
+    {
         let unchecked = made.unchecked.join("; ");
         let collection = display_path(&args.collection);
         report::note(&format!("{collection}: it was joined with lift merge --unchecked ({unchecked})"));

@@ -89,7 +89,8 @@ impl Journal {
     /// `Write` if the disk refuses.
     pub(super) fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
         let entry = LedgerEntry { index, stamp, rows: rows.len() };
-        let head = |row: &Row| RowHead { clip: row.clip.clone(), times: Times::of(&row.clip), frames: row.frames };
+        let head =
+            |row: &Row| RowHead { clip: row.clip.clone(), times: Times::of(&row.clip), frames: row.frames };
         let values = rows.iter().flat_map(|row| &row.parts).flat_map(|(_, values)| values.iter().copied());
         self.push(&Head { entry, rows: rows.iter().map(head).collect(), failure: None }, values)
     }

@@ -205,7 +205,8 @@ mod tests {
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
 
     fn part(path: &Path, rows: &[Row]) {
-        let mut writer = PartWriter::create(path, Format::of(path).unwrap(), (&PARTS, DIMS), &made()).unwrap();
+        let mut writer =
+            PartWriter::create(path, Format::of(path).unwrap(), (&PARTS, DIMS), &made()).unwrap();
         for row in rows {
             let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
             writer.rows(row.clip.index, stamp, std::slice::from_ref(row)).unwrap();

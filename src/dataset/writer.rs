@@ -138,7 +138,8 @@ impl DatasetWriter {
             }
         }
         let kind = self.dataset.kind();
-        let writer = PartWriter::create(&path, kind, (&self.parts, self.dims), &self.dataset.manifest().provenance())?;
+        let writer =
+            PartWriter::create(&path, kind, (&self.parts, self.dims), &self.dataset.manifest().provenance())?;
         let journal = Journal::create(self.dataset.journal(task.number))?;
         self.open = Some(Open { task, writer, journal, kept, received: 0, rewrites });
         Ok(())

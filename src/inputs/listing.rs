@@ -173,7 +173,8 @@ impl Collector {
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::files::hexadecimal(&self.digest.finalize());
         let absolute_digest = crate::files::hexadecimal(&self.absolute.finalize());
-        let listing = InputList { records: Arc::new(records), count: self.count, digest, absolute_digest, notes };
+        let listing =
+            InputList { records: Arc::new(records), count: self.count, digest, absolute_digest, notes };
         Ok((listing, into_file(self.ids)?))
     }
 }

@@ -44,6 +44,9 @@ pub struct CompanionRow {
 const COLUMNS: [&str; 12] =
     ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"];
 
+/// The column behind them, which companions of older versions lack: how many different frames a row is made of.
+const DISTINCT: &str = "distinct_frames";
+
 /// The column that stands behind them in the companion of a run with `--keyframes`.
 const KEY_FRAMES: &str = "key_frames";
 
@@ -104,7 +107,7 @@ impl CompanionWriter {
     pub(crate) fn new(file: AtomicFile, key_frames: bool, provenance: bool) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
-        let columns = COLUMNS.into_iter().chain(key_frames.then_some(KEY_FRAMES));
+        let columns = COLUMNS.into_iter().chain([DISTINCT]).chain(key_frames.then_some(KEY_FRAMES));
         let columns = columns.chain(provenance.then_some(PROVENANCE));
         csv.write_record(columns).map_err(|e| FileError::write(&path, e.into()))?;
         Ok(Self { csv, path, key_frames, provenance, last: None, made: None })
@@ -139,10 +142,10 @@ impl CompanionWriter {
             error.as_deref(),
         );
         let written = match (self.key_frames, self.provenance) {
-            (true, true) => self.csv.serialize((cells, clip.key_frames, made)),
-            (true, false) => self.csv.serialize((cells, clip.key_frames)),
-            (false, true) => self.csv.serialize((cells, made)),
-            (false, false) => self.csv.serialize(cells),
+            (true, true) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames, made)),
+            (true, false) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames)),
+            (false, true) => self.csv.serialize((cells, clip.distinct_frames, made)),
+            (false, false) => self.csv.serialize((cells, clip.distinct_frames)),
         };
         written.map_err(|e| FileError::write(&self.path, e.into()))
     }
@@ -175,8 +178,8 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
         let found = header.iter().position(|column| column == name);
         *place = found.ok_or_else(|| fail(format!("it has no column '{name}'")))?;
     }
-    // Only a run with --keyframes has it.
-    let key_place = header.iter().position(|column| column == KEY_FRAMES);
+    // Older versions do not have the first, and only a run with --keyframes has the second.
+    let optional = [DISTINCT, KEY_FRAMES].map(|name| header.iter().position(|column| column == name));
     let line = |record: Result<csv::StringRecord, String>| {
         let record = record?;
         let cells = places.iter().filter_map(|&at| record.get(at)).collect::<csv::StringRecord>();
@@ -186,9 +189,13 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
         };
         let (index, row, id, file, status, frames, fps, duration, start, end, stage, error) =
             cells.deserialize::<Cells<String>>(None).map_err(|e| wrong(&e))?;
-        let key_frames = key_place.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
-        let key_frames = key_frames.map(str::parse).transpose().map_err(|e| wrong(&e))?;
-        let clip = ClipMeta { index, id, path: file.into(), start, end, fps, duration, key_frames };
+        let count = |place: Option<usize>| {
+            let cell = place.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
+            cell.map(str::parse).transpose().map_err(|e| wrong(&e))
+        };
+        let (distinct_frames, key_frames) = (count(optional[0])?, count(optional[1])?);
+        let path = file.into();
+        let clip = ClipMeta { index, id, path, start, end, fps, duration, distinct_frames, key_frames };
         Ok(CompanionRow { clip, row, status, frames, stage, error })
     };
     reader
@@ -276,10 +283,13 @@ mod tests {
         );
         let text = std::fs::read_to_string(companion_path(&data)).unwrap();
         let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("index,row,id,path,status,frames,fps,duration,start,end,stage,error"));
         assert_eq!(
             lines.next(),
-            Some("0,,bad 0,bad 0.mp4,failed,,,,,,open,\"no such file, \"\"really\"\"\"")
+            Some("index,row,id,path,status,frames,fps,duration,start,end,stage,error,distinct_frames")
+        );
+        assert_eq!(
+            lines.next(),
+            Some("0,,bad 0,bad 0.mp4,failed,,,,,,open,\"no such file, \"\"really\"\"\",")
         );
     }
 
@@ -296,12 +306,10 @@ mod tests {
         written(&rows, &data);
         assert_eq!(read_companion(&data).unwrap().unwrap(), rows);
         let text = std::fs::read_to_string(companion_path(&data)).unwrap();
-        assert!(
-            text.starts_with(
-                "index,row,id,path,status,frames,fps,duration,start,end,stage,error,key_frames\n"
-            )
-        );
-        std::fs::write(companion_path(&data), text.replace(",,3\n", ",,three\n")).unwrap();
+        assert!(text.starts_with(
+            "index,row,id,path,status,frames,fps,duration,start,end,stage,error,distinct_frames,key_frames\n"
+        ));
+        std::fs::write(companion_path(&data), text.replace(",2,3\n", ",2,three\n")).unwrap();
         let error = read_companion(&data).unwrap_err().to_string();
         assert!(error.contains("line "), "{error}");
     }

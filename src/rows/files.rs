@@ -14,15 +14,18 @@ pub fn is_features(path: &Path) -> bool {
 }
 
 /// Formats of other programs that hold features and are not read, by their extensions.
-const FOREIGN: [&str; 14] =
-    ["pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "csv", "tsv", "feather", "arrow", "tfrecord"];
+const FOREIGN: [&str; 14] = [
+    "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "csv", "tsv", "feather", "arrow",
+    "tfrecord",
+];
 
 /// Refuses a file that is neither features nor a video but another program's features, by its extension.
 ///
 /// # Errors
 /// `Usage`, with the formats that are read.
 pub fn check_not_foreign(path: &Path) -> Result<(), FileError> {
-    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).unwrap_or_default();
+    let extension =
+        path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).unwrap_or_default();
     if !FOREIGN.contains(&extension.as_str()) || !path.is_file() {
         return Ok(());
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::{
-    ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Provenance, Row, Status,
-    Table, Written, read, read_companion,
+    ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Provenance, Row,
+    Status, Table, Written, read, read_companion,
 };
 
 /// The parts of a file and their sizes.
@@ -82,7 +82,8 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
             joined = Some((path, made));
             continue;
         };
-        let differences = all.differences_and_version(&Provenance { unchecked: all.unchecked.clone(), ..made.clone() });
+        let differences =
+            all.differences_and_version(&Provenance { unchecked: all.unchecked.clone(), ..made.clone() });
         if differences.is_empty() {
             continue;
         }
@@ -93,7 +94,8 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
         }
         found.push(format!("{shown} beside {first}: {}", differences.join("; ")));
         all.settings.retain(|name, value| made.settings.get(name) == Some(value));
-        all.models.retain(|name, model| made.models.get(name).is_some_and(|other| other.sha256 == model.sha256));
+        all.models
+            .retain(|name, model| made.models.get(name).is_some_and(|other| other.sha256 == model.sha256));
     }
     let silent = || Provenance::new(&[], BTreeMap::new(), BTreeMap::new());
     let mut made = joined.map_or_else(silent, |(_, made)| made);

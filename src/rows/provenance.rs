@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn settings_that_change_no_value_are_left_out() {
-        let settings = BTreeMap::from([("max-pixels".to_owned(), 7.into()), ("frames".to_owned(), 16.into())]);
+        let settings =
+            BTreeMap::from([("max-pixels".to_owned(), 7.into()), ("frames".to_owned(), 16.into())]);
         let made = Provenance::new(&[Part::Odd], settings, BTreeMap::new());
         assert_eq!(made.settings.keys().collect::<Vec<_>>(), ["frames"]);
         assert_eq!(made.parts, ["odd"]);

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_text};
-use crate::rows::shapes::{said, shapes};
-use crate::rows::{Format, Provenance};
 use crate::rows::array::{Array, NamedArray, StoredArray, UNNAMED, common_rows};
 use crate::rows::ids::{ids_of, index_of, without_ids};
+use crate::rows::shapes::{said, shapes};
+use crate::rows::{Format, Provenance};
 
 /// Arrays with a row per video: all have the same number of rows, and there are as many ids if there are any.
 #[derive(Debug, Clone, PartialEq)]

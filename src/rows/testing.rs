@@ -24,6 +24,7 @@ pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
         end: Some(1.5),
         fps: Some(12.5),
         duration: Some(2.0 + index as f64),
+        distinct_frames: Some(2),
         key_frames: None,
     };
     Row { clip, window: None, frames, parts: parts.iter().map(|&p| (p, values(p))).collect() }

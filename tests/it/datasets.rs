@@ -421,3 +421,120 @@ fn a_video_that_hangs_is_given_up_and_the_others_are_embedded() {
     let again = env.lift(&[&train[..5], &["again"], &train[6..]].concat()).code(0);
     assert!(!again.stderr.contains("left out"), "{}", again.stderr);
 }
+
+#[test]
+fn a_run_that_is_killed_loses_seconds_not_a_part() {
+    let env = TestEnv::new();
+    let names = ["ball_rising.mp4", "door_closing.webm", "door_opening.mp4", "wheel_turning.webm"];
+    names.iter().for_each(|n| drop(env.clip(n, n)));
+    let rows: String = (0..400).map(|i| format!("{i},{}\n", names[i % 4])).collect();
+    env.write("list.csv", format!("id,path\n{rows}").as_bytes());
+    // All of the inputs are in one part, with the default size.
+    let args = ["embed", "--model", "mini", "--list", "list.csv", "-o", "out/", "-q"];
+    let mut child = env.command(&args).stderr(Stdio::null()).spawn().unwrap();
+    let journal = env.path("out/_journal-00000");
+    let size = || fs::metadata(&journal).map_or(0, |m| m.len());
+    while size() < 50_000 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!env.path("out/part-00000.parquet").exists());
+    let dry = env.lift(&[&args[..], &["--dry-run"]].concat()).code(0).stdout;
+    let left: usize = dry.split(' ').next().unwrap().parse().unwrap();
+    assert!(left < 390 && left > 0, "{dry}");
+    env.lift(&args).code(0);
+    assert!(!journal.exists() && !env.path("out/_partial-00000.parquet").exists());
+    let once = ["embed", "--model", "mini", "--list", "list.csv", "-o", "once/", "-q"];
+    env.lift(&once).code(0);
+    assert!(files(&env.path("out")) == files(&env.path("once")), "a killed run ends in the same bytes");
+}
+
+#[test]
+fn a_typo_writes_nothing_and_the_corrected_command_runs() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "src/a.mp4");
+    fs::create_dir(env.path("empty")).unwrap();
+    env.write("wrong.txt", b"elsewhere/a.mp4\nelsewhere/b.mp4\n");
+    for (inputs, said) in [
+        (&["scr/"][..], "scr/: no such file or folder"),
+        (&["src", "sc*.mp4"], "none that matches"),
+        (&["src", "empty"], "empty: no video in this folder"),
+        (&["empty"], "empty: no video in this folder"),
+        (&["--list", "wrong.txt"], "no file of 2 inputs is there; the first is elsewhere/a.mp4"),
+    ] {
+        for output in ["ds/", "x.npy"] {
+            env.embed(&[inputs, &["-o", output]].concat()).code(3).says(&[said]);
+            assert!(!env.path(output).exists(), "{inputs:?}");
+        }
+    }
+    env.embed(&["src", "-o", "ds/", "-q"]).code(0);
+    env.embed(&["src", "-o", "x.npy"]).code(0);
+}
+
+#[test]
+fn a_source_is_known_by_any_of_its_names_and_its_absence_is_called_so() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "c1/a.mp4");
+    env.clip("door_opening.mp4", "c1/b.mp4");
+    env.embed(&["c1", "-o", "out/", "-q"]).code(0);
+    let absolute = env.path("c1");
+    for source in ["./c1", "c1/", absolute.to_str().unwrap()] {
+        env.embed(&[source, "-o", "out/"]).code(0).says(&["2 inputs were done before"]);
+    }
+    // A disk that is away leaves an empty folder, or half of one.
+    fs::rename(env.path("c1/a.mp4"), env.path("a.mp4")).unwrap();
+    let ran =
+        env.embed(&["c1", "-o", "out/"]).code(2).says(&["other inputs", "2 there, 1 now", "not mounted?"]);
+    assert!(!ran.stderr.contains("other settings"), "{}", ran.stderr);
+    env.write("list.txt", b"c1/a.mp4\nc1/b.mp4\n");
+    fs::rename(env.path("a.mp4"), env.path("c1/a.mp4")).unwrap();
+    env.embed(&["--list", "list.txt", "-o", "listed/", "-q"]).code(0);
+    fs::rename(env.path("c1/a.mp4"), env.path("a.mp4")).unwrap();
+    let ran = env.embed(&["--list", "list.txt", "-o", "listed/"]).code(0);
+    ran.says(&["not there now, but done before: 1 video", "2 embedded"]);
+}
+
+#[test]
+fn a_stream_that_says_nothing_of_failures_does_not_wait_for_a_reader_of_its_errors() {
+    let env = TestEnv::new();
+    let mut child = env
+        .command(&["embed", "--model", "mini", "--stream", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds, if each had a line on standard error.
+    let asked = 3000;
+    let asking = std::thread::spawn(move || {
+        for at in 0..asked {
+            writeln!(stdin, "{{\"path\": \"gone/{at}.mp4\"}}").unwrap();
+        }
+    });
+    let answers = BufReader::new(child.stdout.take().unwrap()).lines().count();
+    asking.join().unwrap();
+    assert_eq!(answers, asked);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn pandas_reads_the_folder_of_a_dataset() {
+    let Some(python) = std::env::var_os("LIFT_PYTHON") else {
+        println!("skipped: LIFT_PYTHON is not set");
+        return;
+    };
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1);
+    // What a stopped run leaves is passed over too.
+    fs::copy(env.path("out/part-00000.parquet"), env.path("out/_partial-00009.parquet")).unwrap();
+    let program = "import pandas; print(len(pandas.read_parquet('out/')))";
+    let out = Command::new(python).args(["-c", program]).current_dir(env.path("")).output().unwrap();
+    let ran = Ran::from(out).code(0);
+    assert_eq!(ran.stdout.trim(), "9", "{}", ran.stderr);
+}

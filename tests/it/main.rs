@@ -18,6 +18,7 @@ mod layers;
 mod learning_commands;
 mod model_parity;
 mod one_clip;
+mod own_features;
 mod plot_command;
 mod probe_command;
 mod provenance;

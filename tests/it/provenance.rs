@@ -23,8 +23,15 @@ fn every_output_carries_its_settings_its_models_and_the_version() {
     for name in ["x.npy", "x.npz", "x.safetensors", "x.parquet", "x.jsonl"] {
         env.embed(&["a", "-o", name, "--frames", "8", "--normalize"]).code(0);
         let made = made(&env, name).unwrap();
-        assert_eq!((made.lift.as_str(), made.parts.as_slice()), (env!("CARGO_PKG_VERSION"), &["concat".into()][..]));
-        assert_eq!((&made.settings["frames"], &made.settings["normalize"]), (&8.into(), &true.into()), "{name}");
+        assert_eq!(
+            (made.lift.as_str(), made.parts.as_slice()),
+            (env!("CARGO_PKG_VERSION"), &["concat".into()][..])
+        );
+        assert_eq!(
+            (&made.settings["frames"], &made.settings["normalize"]),
+            (&8.into(), &true.into()),
+            "{name}"
+        );
         assert_eq!(made.models["lift"].sha256.len(), 64, "{name}");
         assert!(made.models.len() == 2 && made.unchecked.is_empty(), "{made:?}");
     }
@@ -89,7 +96,10 @@ fn files_that_do_not_say_what_made_them_are_joined_only_unchecked() {
     env.lift(&["merge", "x.npy", "a.npy", "b.npy"]).code(3).says(&["b.npy: it does not say what made it"]);
     env.lift(&["merge", "x.npy", "a.npy", "b.npy", "--unchecked"]).code(0);
     let joined = made(&env, "x.npy").unwrap();
-    assert!(joined.settings.is_empty() && joined.unchecked == ["b.npy does not say what made it"], "{joined:?}");
+    assert!(
+        joined.settings.is_empty() && joined.unchecked == ["b.npy does not say what made it"],
+        "{joined:?}"
+    );
     let good = env.lift(&["verify", "b.npy"]).code(0).stdout;
     assert!(good.contains("does not say what made it"), "{good}");
 }
@@ -122,7 +132,13 @@ fn search_takes_the_frames_that_made_a_file_and_refuses_other_models_and_vectors
     let like = ["search", "all.npz", "--like", "a/one.mp4", "--model", "mini"];
     env.lift(&[&like[..], &["-o", "hits.csv"]].concat()).code(0);
     let hits = fs::read_to_string(env.path("hits.csv")).unwrap();
-    let score: f64 = hits.lines().nth(1).unwrap().split(',').find_map(|cell| cell.parse().ok().filter(|x| *x != 1.0)).unwrap_or(1.0);
+    let score: f64 = hits
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .find_map(|cell| cell.parse().ok().filter(|x| *x != 1.0))
+        .unwrap_or(1.0);
     assert!(hits.lines().nth(1).unwrap().contains("one") && (score - 1.0).abs() < 1e-6, "{hits}");
     env.embed(&["a", "-o", "sixteen.npy"]).code(0);
     env.lift(&["search", "all.npz", "--vector", "sixteen.npy"])
@@ -134,12 +150,15 @@ fn search_takes_the_frames_that_made_a_file_and_refuses_other_models_and_vectors
     let other = env.path("other.safetensors");
     env.lift(&["train", "--help"]).code(0);
     env.embed(&["a", "b", "-o", "frames.npy", "--parts", "frames"]).code(0);
-    let train = ["train", "frames.npy", "-o", "run", "--epochs", "1", "--layers", "1", "--held-out", "0", "-q"];
+    let train =
+        ["train", "frames.npy", "-o", "run", "--epochs", "1", "--layers", "1", "--held-out", "0", "-q"];
     env.lift(&train).code(0);
     fs::copy(env.path("run/last.safetensors"), &other).unwrap();
-    env.lift(&[&like[..], &["--lift", "other.safetensors"]].concat())
-        .code(3)
-        .says(&["all.npz", "it was made with the lift", "--lift"]);
+    env.lift(&[&like[..], &["--lift", "other.safetensors"]].concat()).code(3).says(&[
+        "all.npz",
+        "it was made with the lift",
+        "--lift",
+    ]);
 }
 
 #[test]
@@ -161,14 +180,16 @@ fn embeddings_that_were_made_otherwise_are_not_averaged_by_eval_cia() {
     env.embed(&["v", "-o", "unit.npz", "--parts", "concat,frames", "--normalize"]).code(0);
     let eval = |epic: &str, more: &[&str]| {
         let epic = format!("epic={epic}");
-        let args = ["eval-cia", "--dataset", "ssv2,epic", "--splits", "csv", "--embeddings", "ssv2=plain.npz"];
+        let args =
+            ["eval-cia", "--dataset", "ssv2,epic", "--splits", "csv", "--embeddings", "ssv2=plain.npz"];
         env.lift(&[&args[..], &["--embeddings", &epic], more].concat())
     };
     eval("plain.npz", &[]).code(0);
     eval("unit.npz", &[]).code(3).says(&["epic", "ssv2", "settings.normalize: false there, true here"]);
     // The control in reversed time embeds again, with the LiFT that made the file.
     eval("plain.npz", &["--reverse-control", "--model", "mini"]).code(0);
-    let train = ["train", "plain.npz", "-o", "run", "--epochs", "1", "--layers", "1", "--held-out", "0", "-q"];
+    let train =
+        ["train", "plain.npz", "-o", "run", "--epochs", "1", "--layers", "1", "--held-out", "0", "-q"];
     env.lift(&train).code(0);
     eval("plain.npz", &["--reverse-control", "--model", "mini", "--lift", "run/last.safetensors"])
         .code(3)

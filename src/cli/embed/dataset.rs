@@ -52,7 +52,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
             check_any_exists(&inputs)?;
         }
         let videos = count(plan.absent, "video");
-        report.notes(&[format!("{videos} that were embedded before are not there now; what is known of them is kept")]);
+        report.notes(&[format!("not there now, but done before: {videos}; what was made of them is kept")]);
     }
     let signals = Signals::listen()?;
     let (wanted, done) = (plan.wanted, plan.done);

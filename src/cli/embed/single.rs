@@ -84,7 +84,8 @@ impl Making {
 
     fn end(self) -> Result<Provenance, Fatal> {
         let models = self.models.join();
-        let models = models.map_err(|_| Fatal::input(anyhow!("the digests of the models cannot be taken")))?;
+        let models =
+            models.map_err(|_| Fatal::input(anyhow!("the digests of the models cannot be taken")))?;
         Ok(Provenance::new(&self.parts, self.settings, models?))
     }
 }

@@ -92,7 +92,12 @@ fn the_small_set_scores_as_scikit_learn_says_from_either_csv_form() {
         let reports = ["chiral_groups", "cia"].map(|form| {
             let out = folder.path().join(format!("{probe}-{form}.json"));
             let mut all = splits(form).to_vec();
-            all.extend(flags(["--features", &format!("lift={}", small("features.safetensors")), "--probe", probe]));
+            all.extend(flags([
+                "--features",
+                &format!("lift={}", small("features.safetensors")),
+                "--probe",
+                probe,
+            ]));
             all.extend(flags(["--representation", "lift", "-o", &out.to_string_lossy()]));
             assert_eq!(eval(&all, &mut Fake::default()), (Ok(Exit::Success), vec![]));
             json(&out)

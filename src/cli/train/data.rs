@@ -29,10 +29,16 @@ fn part(file: &Path) -> Result<String, Fatal> {
         [] if there.is_empty() => Ok(own.to_owned()),
         _ => {
             let what = match of_frames.len() {
-                0 => "none is the features of frames, (clips, frames, width): make them with `lift embed --parts frames`",
+                0 => {
+                    "none is the features of frames, (clips, frames, width): make them with `lift embed --parts frames`"
+                }
                 _ => "several have frames, and none is called frames: keep the one to train on",
             };
-            Err(Fatal::input(anyhow!("{}: it has {}; {what}", display_path(file), rows::shapes::said(&there))))
+            Err(Fatal::input(anyhow!(
+                "{}: it has {}; {what}",
+                display_path(file),
+                rows::shapes::said(&there)
+            )))
         }
     }
 }

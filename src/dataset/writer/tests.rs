@@ -191,7 +191,11 @@ fn a_killed_run_of_later_attempts_or_changed_files_loses_nothing() {
     fs::write(bench.file(1), [1; 3]).unwrap();
     assert_eq!(bench.run(1, false, false, true).0, [0]);
     let looked = Dataset::read(&bench.out()).unwrap();
-    assert_eq!(DatasetPlan::new(&looked, bench.members(), false).unwrap().wanted, 1, "a dry run sees the journal");
+    assert_eq!(
+        DatasetPlan::new(&looked, bench.members(), false).unwrap().wanted,
+        1,
+        "a dry run sees the journal"
+    );
     assert_eq!(bench.run(INPUTS, false, false, false).0, [1]);
     assert_eq!(bench.ids(), (0..INPUTS).collect::<Vec<_>>());
     assert!(bench.files().keys().all(|name| !name.contains("journal")), "{:?}", bench.files().keys());

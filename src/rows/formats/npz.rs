@@ -94,7 +94,8 @@ impl RowWriter for NpzWriter {
             copied.map_err(|e| FileError::write(&target, e))?;
         }
         let texts = [("ids", npy::texts(&[ids.len()], &ids))].into_iter();
-        for (name, bytes) in texts.chain(notes.into_iter().map(|(key, text)| (key, npy::texts(&[], &[text])))) {
+        for (name, bytes) in texts.chain(notes.into_iter().map(|(key, text)| (key, npy::texts(&[], &[text]))))
+        {
             zip.start_file(format!("{name}.npy"), options).map_err(fail)?;
             zip.write_all(&bytes).map_err(|e| FileError::write(&target, e))?;
         }
