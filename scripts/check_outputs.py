@@ -20,8 +20,8 @@ from pathlib import Path
 
 PACKAGES = ["numpy>=2,<3", "pandas>=2,<4", "pyarrow>=15", "safetensors>=0.4,<1", "duckdb>=1"]
 PARTS = ["concat", "static", "dynamic", "reversed", "odd", "even", "reconstructed", "frames", "mean"]
-COLUMNS = ["index", "id", "path", "start", "end", "frames", "fps", "duration"]
-COMPANION = ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"]
+COLUMNS = ["index", "id", "path", "start", "end", "frames", "fps", "duration", "distinct_frames"]
+COMPANION = ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error", "distinct_frames"]
 
 
 def column(part):
@@ -61,7 +61,9 @@ def of_npz(path):
     import numpy as np
 
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}, None
+        values = {name: arrays[name] for name in arrays.files}
+    json.loads(str(values.pop("lift.provenance")))
+    return values, [str(name) for name in values.pop("ids")]
 
 
 def of_npy(path):
@@ -138,7 +140,8 @@ def companion(path):
 
     csv = Path(f"{path}.rows.csv")
     rows = pd.read_csv(csv, dtype=str, keep_default_na=False)
-    assert list(rows.columns) == COMPANION, f"{csv}: columns {list(rows.columns)}"
+    columns = [name for name in rows.columns if name != "provenance"]  # only beside .npy and .jsonl
+    assert columns == COMPANION, f"{csv}: columns {columns}"
     sql = f"select index, row, id from read_csv('{quoted(csv)}', header=true, all_varchar=true, quote='\"', escape='\"', delim=',')"
     duck = [tuple(cell or "" for cell in row) for row in duckdb.sql(sql).fetchall()]
     assert duck == list(zip(rows["index"], rows["row"], rows["id"])), f"{csv}: DuckDB reads other rows"

@@ -5,7 +5,7 @@
     scripts/scale.py calls                             file-system calls per clip and per part (needs strace)
 
 A million rows that name one missing file replace a million videos. Each goes the whole way of an input that fails at once, into parts,
-ledgers, failures.csv and the merge, and costs no decoding. A hundred rows that name one tiny clip come first, so that the parts have
+ledgers, _failures.csv and the merge, and costs no decoding. A hundred rows that name one tiny clip come first, so that the parts have
 values too. `lift` is taken from PATH, or from LIFT. Peak memory is what the kernel reports for
 the process (ru_maxrss). It includes the pages of the listing, a mapped temporary file; the kernel may take these pages back at any time.
 The last column is the largest value, sampled every 10 ms, of the memory without mapped files (RssAnon, Linux).

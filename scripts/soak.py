@@ -79,7 +79,7 @@ def memory(pid):
 
 
 def failed_ids(dataset):
-    with open(dataset / "failures.csv", newline="") as file:
+    with open(dataset / "_failures.csv", newline="") as file:
         return [row["id"] for row in csv.DictReader(file)]
 
 
@@ -98,7 +98,7 @@ def broken(args, folder):
     must(process.returncode == 1, f"exit code {process.returncode}, expected 1")
     must(subprocess.run([LIFT, "verify", "-q", out]).returncode == 0, "lift verify refused the dataset")
     listed = failed_ids(out)
-    must(len(listed) == len(set(listed)) and set(listed) == bad, f"failures.csv: {set(listed) ^ bad}")
+    must(len(listed) == len(set(listed)) and set(listed) == bad, f"_failures.csv: {set(listed) ^ bad}")
     table = folder / "all.npy"
     subprocess.run([LIFT, "merge", "-q", "--overwrite", table, out])
     with open(f"{table}.rows.csv", newline="") as file:

@@ -103,7 +103,7 @@ def main():
         ends("lift killed (137)", 137, "Count", process)
         process = start(job, folder, **one)
         lift_of(process)
-        while not (folder / "out" / "shard-00000-of-00001" / "manifest.json").exists():
+        while not (folder / "out" / "shard-00000-of-00001" / "_manifest.json").exists():
             time.sleep(0.05)
         time.sleep(1)
         os.kill(process.pid, signal.SIGTERM)

@@ -11,6 +11,7 @@ use super::linalg::FeatureRows;
 use super::probe::{FittedProbe, ProbeError, ProbeMethod};
 use super::representations::{Representation, RepresentationError};
 use super::retrieval::mean_average_precision;
+use super::scaling::LearnedScaling;
 use super::splits::{ChiralGroup, Splits};
 
 /// Bytes that the groups running in parallel may hold together.
@@ -88,14 +89,19 @@ pub fn evaluate(
     plan: EvaluationPlan,
 ) -> Result<Vec<GroupScore>, EvaluateError> {
     each_group(splits, representation, plan.probe, |group, par| {
-        let fitted = fit(group, representation, plan.probe, par)?;
-        let rows = gather(group, representation, group.valid.ids())?;
+        let (fitted, scaling) = fit(group, representation, plan.probe, par)?;
+        let scaled = |representation| {
+            let mut rows = gather(group, representation, group.valid.ids())?;
+            scaling.apply(&mut rows);
+            Ok(rows)
+        };
+        let rows = scaled(representation)?;
         let rows = FeatureRows::new(&rows, representation.width());
         let labels = group.valid.labels();
         let reversed = match plan.reversed {
             None => None,
             Some(reversed) => {
-                let rows = gather(group, reversed, group.valid.ids())?;
+                let rows = scaled(reversed)?;
                 Some(fitted.accuracy(FeatureRows::new(&rows, reversed.width()), &labels))
             }
         };
@@ -115,17 +121,20 @@ pub fn evaluate(
     })
 }
 
-/// Fits on a group's training videos. Their features are dropped before those of the validation videos are read.
+/// Scales and fits on a group's training videos. Their features are dropped before those of the validation videos are read.
 fn fit(
     group: &ChiralGroup,
     representation: &Representation,
     probe: ProbeMethod,
     par: Par,
-) -> Result<FittedProbe, EvaluateError> {
-    let rows = gather(group, representation, group.train.ids())?;
-    probe
+) -> Result<(FittedProbe, LearnedScaling), EvaluateError> {
+    let mut rows = gather(group, representation, group.train.ids())?;
+    let scaling = representation.scaling().learn(&rows, representation.widths());
+    scaling.apply(&mut rows);
+    let fitted = probe
         .fit(FeatureRows::new(&rows, representation.width()), &group.train.labels(), par)
-        .map_err(|cause| probe_error(group, representation, cause))
+        .map_err(|cause| probe_error(group, representation, cause))?;
+    Ok((fitted, scaling))
 }
 
 pub(super) fn probe_error(

@@ -31,6 +31,7 @@ pub mod report;
 pub mod representations;
 pub mod retrieval;
 pub mod ridge;
+pub mod scaling;
 pub mod shots;
 pub mod shots_figure;
 pub mod splits;

@@ -10,12 +10,15 @@
 //! | `frames-concat` | `T·D` | the frame features one after the other |
 //! | a given name | its width | an external matrix |
 //! | `frames-concat:odd`, `NAME:odd` | `T·D` | `(x - y)/2` of frames `x` and of the same frames `y` in reversed order, one after the other |
-//! | `a+b` | their sum | both, one after the other (the paper's ⊕), unscaled |
+//! | `a+b` | their sum | both, one after the other (the paper's ⊕), scaled if that is asked for ([`Scaling`]) |
 //!
 //! Matrices are read one row at a time, so that what does not fit in memory can stay on disk ([`RowSource`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use super::scaling::Scaling;
+use crate::rows::Provenance;
 
 /// Where the numbers of a matrix are read from.
 pub trait RowSource: Send + Sync {
@@ -69,6 +72,10 @@ pub struct StoredParts {
     pub own: BTreeMap<String, Matrix>,
     /// By the names that --features gives.
     pub external: BTreeMap<String, Matrix>,
+    /// What made the parts, if their file says so.
+    pub provenance: Option<Provenance>,
+    /// How the representations' parts are scaled before they are probed.
+    pub scaling: Scaling,
 }
 
 /// Which numbers of a stored row a piece takes.
@@ -101,6 +108,9 @@ pub struct Representation {
     /// Its name.
     pub name: String,
     pieces: Vec<Piece>,
+    /// Numbers per video of each of the parts that its name joins.
+    widths: Vec<usize>,
+    scaling: Scaling,
 }
 
 /// Why a representation cannot be made or read.
@@ -170,9 +180,10 @@ pub fn reads_mirror(name: &str) -> bool {
 }
 
 impl StoredParts {
-    /// The ids of the parts, which have the same rows, in the order of the rows; none without a part.
+    /// The ids of the parts, which have the same rows, in the order of the rows; without a part, those of the first features.
     pub fn ids(&self) -> Vec<String> {
-        let ids = self.own.values().next().map(Matrix::ids).unwrap_or_default();
+        let first = self.own.values().chain(self.external.values()).next();
+        let ids = first.map(Matrix::ids).unwrap_or_default();
         ids.into_iter().map(str::to_owned).collect()
     }
 
@@ -183,7 +194,8 @@ impl StoredParts {
     /// another shape.
     pub fn representation(&self, name: &str) -> Result<Representation, RepresentationError> {
         let pieces = name.split('+').map(|one| self.pieces(one.trim())).collect::<Result<Vec<_>, _>>()?;
-        Ok(Representation { name: name.to_owned(), pieces: pieces.concat() })
+        let widths = pieces.iter().map(|one| one.iter().map(Piece::width).sum()).collect();
+        Ok(Representation { name: name.to_owned(), pieces: pieces.concat(), widths, scaling: self.scaling })
     }
 
     /// The parts of the same videos in reversed time: the frame features from the last to the first, LiFT's embedding of
@@ -193,7 +205,7 @@ impl StoredParts {
         let odd = self.odd().map(|odd| odd.negated());
         let own = [("frames", frames), ("concat", lift), ("odd", odd), ("even", self.even())];
         let own = own.into_iter().filter_map(|(name, matrix)| Some((name.to_owned(), matrix?)));
-        Self { own: own.collect(), external: BTreeMap::new() }
+        Self { own: own.collect(), scaling: self.scaling, ..Self::default() }
     }
 
     /// What the embedding keeps its sign of when time runs backwards.
@@ -317,6 +329,16 @@ impl Representation {
     /// Numbers per video.
     pub fn width(&self) -> usize {
         self.pieces.iter().map(Piece::width).sum()
+    }
+
+    /// Numbers per video of each of the parts that its name joins.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// How its parts are scaled before it is probed; [`rows`](Self::rows) gives them as they are.
+    pub fn scaling(&self) -> Scaling {
+        self.scaling
     }
 
     /// The ids of the videos that every piece has a row for, in the order of the first piece's rows.

@@ -4,6 +4,8 @@
 //! draws. A draw shuffles a group's videos once and takes the first `K`, so that the points of a curve share their videos.
 //! A group with fewer than `K` videos of a direction is left out at that `K`; the point counts the groups that are in it.
 
+use std::borrow::Cow;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -14,6 +16,7 @@ use super::evaluate::{EvaluateError, each_group, gather, probe_error};
 use super::linalg::FeatureRows;
 use super::probe::ProbeMethod;
 use super::representations::Representation;
+use super::scaling::LearnedScaling;
 use super::splits::Splits;
 
 /// How to draw.
@@ -54,7 +57,7 @@ pub fn curve(
         let width = representation.width();
         let train = gather(group, representation, group.train.ids())?;
         let valid = gather(group, representation, group.valid.ids())?;
-        let (valid, valid_labels) = (FeatureRows::new(&valid, width), group.valid.labels());
+        let valid_labels = group.valid.labels();
         let (forward, reverse) = (group.train.forward.len(), group.train.reverse.len());
         let mut sums = vec![0.0; draws.shots.len()];
         for draw in 0..draws.draws {
@@ -68,13 +71,19 @@ pub fn curve(
                     continue;
                 }
                 let picked = order.iter().flat_map(|class| &class[..shots]);
-                let rows: Vec<f32> =
+                let mut rows: Vec<f32> =
                     picked.flat_map(|&row| &train[row * width..][..width]).copied().collect();
+                let scaling = representation.scaling().learn(&rows, representation.widths());
+                scaling.apply(&mut rows);
                 let labels: Vec<bool> = (0..2 * shots).map(|at| at < shots).collect();
                 let fitted = probe
                     .fit(FeatureRows::new(&rows, width), &labels, par)
                     .map_err(|cause| probe_error(group, representation, cause))?;
-                *sum += fitted.accuracy(valid, &valid_labels);
+                let mut scaled = Cow::from(&valid);
+                if scaling != LearnedScaling::None {
+                    scaling.apply(scaled.to_mut());
+                }
+                *sum += fitted.accuracy(FeatureRows::new(&scaled, width), &valid_labels);
             }
         }
         let has = |shots: usize| shots <= forward.min(reverse);

@@ -4,22 +4,72 @@
 //! Small files are read whole. Large ones stay on disk and are read one row at a time, so that the memory needed depends on
 //! the largest group of the benchmark and not on the data set.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::representations::{Matrix, RowSource, StoredParts};
-use crate::files::{FileError, display_path};
+use crate::files::{FileError, display_path, display_text};
 use crate::rows;
-use crate::rows::{Part, StoredArray, StoredTable};
+use crate::rows::{Format, NamedArray, Part, StoredArray, StoredTable, UNNAMED};
 
-/// Opens the embeddings of `lift embed`: a file, or the folder of a dataset. A single array of another name is taken as
-/// `concat` if it has one row of numbers per video, and as `frames` if it has frames.
+/// Opens the embeddings of `lift embed`: a file, or the folder of a dataset.
+///
+/// # Errors
+/// As [`rows::open()`], and `Read` if no array is a part of `lift embed`: features of other programs have names of their own
+/// (`--features`), so that no report calls them LiFT's.
+pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
+    let opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+    let names: Vec<String> =
+        opened.arrays.iter().filter(|array| !is_part(&opened, array)).map(said).collect();
+    if !names.is_empty() && names.len() == opened.arrays.len() {
+        let reason = format!(
+            "it holds {}, which is no part that lift embed writes (concat, static, ...); probe features of other programs with \
+             --features NAME={}",
+            names.join(" and "),
+            display_path(path)
+        );
+        return Err(FileError::read(path, reason));
+    }
+    named(opened)
+}
+
+/// Opens a collection to be compared row by row: the embeddings of `lift embed`, or one array of another name, which is then `lift` as a
+/// whole, or `frames` if it has frames.
 ///
 /// # Errors
 /// As [`rows::open()`].
-pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
-    named(rows::open(path, ids, None, &std::env::temp_dir())?)
+pub fn collection(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
+    let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+    let foreign = |array: &StoredArray| opened.arrays.len() == 1 && !is_part(&opened, array);
+    match opened.arrays.first().filter(|array| foreign(array)).map(|array| array.shape.len()) {
+        Some(1) => {
+            let index = Arc::new(opened.index()?);
+            let array = opened.arrays.remove(0);
+            let external = BTreeMap::from([("lift".to_owned(), matrix(&opened.path, array, &index))]);
+            Ok(StoredParts { external, provenance: opened.provenance, ..StoredParts::default() })
+        }
+        Some(2) => {
+            opened.arrays[0].rename(Part::Frames.name());
+            named(opened)
+        }
+        _ => named(opened),
+    }
+}
+
+/// Whether an array is a part that `lift embed` wrote: by its name, or, of an `.npy` by an older version, which does not say its
+/// part, by the companion.
+fn is_part(opened: &StoredTable, array: &StoredArray) -> bool {
+    let unnamed = array.name == UNNAMED && Format::of(&opened.path) == Some(Format::NPY);
+    array.name.parse::<Part>().is_ok() || (unnamed && rows::companion_path(&opened.path).is_file())
+}
+
+/// An array for a message: `clip` (512 numbers a video).
+fn said(array: &StoredArray) -> String {
+    let name =
+        if array.name == UNNAMED { "an array without a name".to_owned() } else { display_text(&array.name) };
+    let shape: Vec<String> = array.shape.iter().map(usize::to_string).collect();
+    format!("{name} ({} numbers a video)", shape.join(" x "))
 }
 
 /// Opens several files of the same parts as one, in their order; `origin` names them in messages.
@@ -31,14 +81,12 @@ pub fn several(origin: &Path, files: &[PathBuf]) -> Result<StoredParts, FileErro
 }
 
 fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
-    let lone = opened.arrays.len() == 1;
     let index = Arc::new(opened.index()?);
-    let mut parts = StoredParts::default();
+    let mut parts = StoredParts { provenance: opened.provenance.clone(), ..StoredParts::default() };
     for array in opened.arrays {
-        let known = array.name.parse::<Part>().is_ok();
-        let name = match array.shape.len() {
-            1 if lone && !known => "concat".to_owned(),
-            2 if lone && !known => "frames".to_owned(),
+        let name = match (array.name.as_str(), array.shape.len()) {
+            (UNNAMED, 1) => Part::Concat.name().to_owned(),
+            (UNNAMED, 2) => Part::Frames.name().to_owned(),
             _ => array.name.clone(),
         };
         parts.own.insert(name, matrix(&opened.path, array, &index));
@@ -46,12 +94,19 @@ fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
     Ok(parts)
 }
 
-/// Opens features from elsewhere: the only array of its file.
+/// Opens features from elsewhere, which the command line calls `name`: the only array of their file.
 ///
 /// # Errors
 /// As [`rows::open()`], and if the file holds several arrays.
-pub fn external(path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
+pub fn external(name: &str, path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
     let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+    if opened.ids().is_err() {
+        let reason = format!(
+            "its rows have no ids: name a list of them, one per line, with --ids {name}=FILE, or put its companion {} beside it",
+            display_path(&rows::companion_path(path))
+        );
+        return Err(FileError::read(path, reason));
+    }
     let index = Arc::new(opened.index()?);
     match (opened.arrays.pop(), opened.arrays.len()) {
         (Some(array), 0) => Ok(matrix(path, array, &index)),
@@ -123,11 +178,34 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_foreign_array_is_the_embedding() {
+    fn an_npy_of_an_older_version_is_the_embedding() {
         let folder = tempfile::tempdir().unwrap();
         let parts = embeddings(&as_npy(folder.path()), None).unwrap();
         assert_eq!(parts.own.keys().collect::<Vec<_>>(), ["concat"]);
-        let matrix = external(&fixture(), None).unwrap();
+        let matrix = external("m", &fixture(), None).unwrap();
         assert_eq!(matrix.width(), 256);
+    }
+
+    #[test]
+    fn an_array_of_another_program_is_not_taken_for_lifts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let bytes: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(Dtype::F32, vec![2, 2], &bytes).unwrap();
+        let ids = HashMap::from([("ids".to_owned(), "[\"a\",\"b\"]".to_owned())]);
+        safetensors::serialize_to_file([("clip", view)], Some(ids), &path).unwrap();
+        let error = embeddings(&path, None).err().unwrap().to_string();
+        assert!(error.contains("clip (2 numbers a video)") && error.contains("--features NAME="), "{error}");
+        // It can be searched as a whole, and has no halves.
+        let parts = collection(&path, None).unwrap();
+        let all = parts.representation("lift").unwrap();
+        assert_eq!((parts.ids(), all.width()), (vec!["a".to_owned(), "b".to_owned()], 2));
+        assert!(parts.representation("static").is_err());
+        // An .npy whose ids are in a list of their own.
+        let npy = as_npy(folder.path());
+        let ids = folder.path().join("ids.csv");
+        std::fs::rename(rows::companion_path(&npy), &ids).unwrap();
+        let error = embeddings(&npy, Some(&ids)).err().unwrap().to_string();
+        assert!(error.contains("without a name (256 numbers"), "{error}");
     }
 }

@@ -6,16 +6,19 @@ mod run_report;
 mod single;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use serde_json::{Value, json};
 
 use super::compute::Compute;
 use super::{Verbosity, is_folder, report};
-use crate::embed::{EmbedSettings, Engine};
+use crate::embed::{EmbedSettings, Engine, ModelChoice};
 use crate::exit::{Exit, Fatal};
+use crate::files::display_path;
 use crate::inputs::{self, InputList};
-use crate::video::VideoError;
+use crate::video::{Sampling, VideoError};
 
 pub(super) use args::EmbedArgs;
 
@@ -44,6 +47,18 @@ fn gather(args: &EmbedArgs) -> Result<InputList, Fatal> {
     Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
 }
 
+/// Refuses inputs of which no file is there, before anything is written: a list that was made elsewhere, a disk that is away.
+fn check_any_exists(inputs: &InputList) -> Result<(), Fatal> {
+    if inputs.any_exists() {
+        return Ok(());
+    }
+    let first = inputs.iter().next().map(|input| display_path(&input.path)).unwrap_or_default();
+    Err(Fatal::input(anyhow!(
+        "no file of {} is there; the first is {first} (relative paths start at the working directory); is a disk not mounted?",
+        report::count(inputs.len(), "input")
+    )))
+}
+
 /// What the pipeline does with every input.
 fn settings(args: &EmbedArgs, compute: &Compute, most: Option<usize>) -> EmbedSettings {
     EmbedSettings {
@@ -54,6 +69,31 @@ fn settings(args: &EmbedArgs, compute: &Compute, most: Option<usize>) -> EmbedSe
         timeout: args.limits.timeout(),
         pictures: None,
     }
+}
+
+/// The settings that decide the numbers, by the names of their flags, without those that were not given.
+fn deciding(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
+    let sampling = &args.sampling;
+    let frames = match sampling.frames {
+        Sampling::Count(n) if sampling.fps.is_none() => json!(n),
+        Sampling::All if sampling.fps.is_none() => json!("all"),
+        _ => Value::Null,
+    };
+    let all = [
+        ("frames", frames),
+        ("fps", json!(sampling.fps)),
+        ("range-by", json!(sampling.range.range_by)),
+        ("keyframes", if sampling.key.keyframes { json!(true) } else { Value::Null }),
+        ("reverse", json!(sampling.reverse)),
+        ("allow-truncated", json!(sampling.allow_truncated)),
+        ("window", json!(sampling.window)),
+        ("stride", json!(sampling.stride.or(sampling.window))),
+        ("max-pixels", json!(args.limits.max_pixels)),
+        ("normalize", json!(args.output.normalize)),
+        ("precision", json!(choice.precision())),
+        ("heads", json!(choice.heads)),
+    ];
+    all.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), v)).collect()
 }
 
 /// Refuses a number of frames that LiFT cannot read of any clip, before any work.

@@ -26,6 +26,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, display_text, stdout_error};
 use crate::inputs::Input;
 use crate::plot::picture::{PictureError, PictureFormat};
+use crate::rows::Provenance;
 
 pub(super) use args::EvalCiaArgs;
 use args::ReportArgs;
@@ -49,8 +50,8 @@ trait Embedder {
     /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
     ///
     /// # Errors
-    /// If the model cannot be loaded or does not fit the features.
-    fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal>;
+    /// If the model cannot be loaded, does not fit the features, or is not the one that made the embeddings beside them.
+    fn lift(&mut self, frames: &Matrix, ids: &[&str], made: Option<&Provenance>) -> Result<Matrix, Fatal>;
 }
 
 impl From<BenchmarkError> for Fatal {
@@ -78,6 +79,7 @@ fn run(
     };
     let protocol = args.protocol()?;
     let mut complete = true;
+    let mut made = None;
     let mut results = Vec::new();
     for benchmark in benchmarks(args, embedder)? {
         let splits =
@@ -85,19 +87,54 @@ fn run(
                 .map_err(Fatal::input)?;
         splits.warnings.iter().for_each(|warning| note(warning));
         let parts = parts(args, &benchmark, &template, &splits, embedder)?;
+        alike(&mut made, &benchmark.name, &parts, note)?;
+        let made = parts.provenance.as_ref();
         let lift = |frames: &Matrix, ids: &[&str]| {
-            embedder.lift(frames, ids).map_err(|fatal| fatal.context("the control in reversed time"))
+            embedder.lift(frames, ids, made).map_err(|fatal| fatal.context("the control in reversed time"))
         };
         let result = protocol.measure(&benchmark.name, &splits, &parts, lift, note)?;
         complete &= result.complete;
         results.extend(result.outcomes);
     }
-    let mut report = BenchmarkReport::new(protocol.probe.describe(), protocol.draws.seed, settings, results);
+    let scaled = args.probe.scale.scaling().named().map(|how| format!(", --scale {how}")).unwrap_or_default();
+    let described = protocol.probe.describe() + &scaled;
+    let mut report = BenchmarkReport::new(described, protocol.draws.seed, settings, results);
     if args.report.published {
         report = report.with_published();
     }
     outputs.write(&report, args.report.per_group, out)?;
-    Ok(if complete { Exit::Success } else { Exit::SomeFailed })
+    // What --allow-missing asked for is no failure.
+    Ok(if complete || args.allow_missing { Exit::Success } else { Exit::SomeFailed })
+}
+
+/// Refuses the embeddings of a data set that were made otherwise than those of the one before: a mean over both would mean nothing.
+/// Says what cannot be trusted in them.
+fn alike(
+    before: &mut Option<(String, Provenance)>,
+    name: &str,
+    parts: &StoredParts,
+    note: &dyn Fn(&str),
+) -> Result<(), Fatal> {
+    let Some(made) = &parts.provenance else { return Ok(()) };
+    if !made.unchecked.is_empty() {
+        note(&format!(
+            "{name}: the embeddings were joined with lift merge --unchecked ({})",
+            made.unchecked.join("; ")
+        ));
+    }
+    let Some((first, first_made)) = before else {
+        *before = Some((name.to_owned(), made.clone()));
+        return Ok(());
+    };
+    let differences = first_made.differences(made);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Fatal::input(anyhow!(
+        "the embeddings of {name} were made otherwise than those of {first} ({}), so a mean over both would mean nothing; evaluate \
+         each by itself, or embed both alike",
+        differences.join("; ")
+    )))
 }
 
 /// A data set to evaluate: its name, its CSVs, and the extension of its clips.
@@ -157,6 +194,7 @@ fn parts(
 ) -> Result<StoredParts, Fatal> {
     let stored = given(&args.embeddings, &benchmark.name);
     let folder = given(&args.videos.videos, &benchmark.name);
+    features::check_ids(&args.ids, &args.features, stored.is_some())?;
     let mut parts = match (stored, folder) {
         (Some(_), Some(_)) => {
             let name = &benchmark.name;
@@ -183,6 +221,7 @@ fn parts(
         }
     };
     parts.external = features::external(&args.features, &args.ids)?;
+    parts.scaling = args.probe.scale.scaling();
     Ok(parts)
 }
 

@@ -17,7 +17,9 @@ use crate::cia::stored;
 use crate::embed::cache::{self, Cached};
 use crate::embed::{Engine, ModelChoice, Outcome};
 use crate::exit::Fatal;
+use crate::files::display_text;
 use crate::inputs::Input;
+use crate::rows::Provenance;
 use crate::weights;
 
 /// The features `(T, D)` of 16 frames of each input, and the folder of the cache: `folder` (`--cache`), by default `features/`
@@ -41,6 +43,24 @@ pub(super) fn cached(
     let cached = cache::features::<Fatal>(inputs, &folder, choice, &settings, &signals.stop, step)?;
     progress.into_inner().finish();
     Ok((folder, cached))
+}
+
+/// Refuses a LiFT other than the one that made embeddings, which its own embeddings would be compared with.
+///
+/// # Errors
+/// If the model cannot be read, or is another one.
+pub(super) fn same_lift(choice: &ModelChoice, made: Option<&Provenance>, origin: &str) -> Result<(), Fatal> {
+    let Some(model) = made.and_then(|made| made.models.get("lift")) else { return Ok(()) };
+    let digest = choice.lift_digest()?;
+    if digest == model.sha256 {
+        return Ok(());
+    }
+    Err(Fatal::input(anyhow!(
+        "{origin}: it was made with the LiFT of {} (SHA-256 {:.12}...), and the flags name another ({digest:.12}...): choose the same \
+         with --lift or --model",
+        display_text(&model.from),
+        model.sha256
+    )))
 }
 
 /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
@@ -82,6 +102,40 @@ pub(super) fn ids_of<'a>(ids: &'a [String], features: &[String], of: Option<&str
     found.map(Path::new)
 }
 
+/// Refuses `--ids` that would be read by nothing; `embeddings`: whether there are embeddings that they may be of.
+///
+/// # Errors
+/// `Usage`, with the form that is read.
+pub(super) fn check_ids(ids: &[String], features: &[String], embeddings: bool) -> Result<(), Fatal> {
+    let names: Vec<&str> = features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
+    let mut given: Vec<Option<&str>> = Vec::new();
+    for value in ids {
+        let name = match value.split_once('=') {
+            Some((name, _)) if names.contains(&name) => Some(name),
+            Some((name, _)) if !Path::new(value).exists() => {
+                let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                return Err(Fatal::usage(anyhow!(
+                    "--ids {value}: --features names no {name}; it names {known}"
+                )));
+            }
+            _ if embeddings => None,
+            _ => {
+                let name = names.first().unwrap_or(&"NAME");
+                return Err(Fatal::usage(anyhow!(
+                    "--ids {value}: ids without a name are those of --embeddings, which is not given; for features write \
+                     --ids {name}={value}"
+                )));
+            }
+        };
+        if given.contains(&name) {
+            let of = name.unwrap_or("--embeddings");
+            return Err(Fatal::usage(anyhow!("--ids {value}: the ids of {of} are given twice")));
+        }
+        given.push(name);
+    }
+    Ok(())
+}
+
 /// The matrices of `--features NAME=FILE`, by their names.
 ///
 /// # Errors
@@ -94,7 +148,7 @@ pub(super) fn external(features: &[String], ids: &[String]) -> Result<BTreeMap<S
                 "--features {value}: expected NAME=FILE, the name without `+`"
             )));
         };
-        let matrix = stored::external(Path::new(file), ids_of(ids, features, Some(name)))?;
+        let matrix = stored::external(name, Path::new(file), ids_of(ids, features, Some(name)))?;
         external.insert(name.to_owned(), matrix);
     }
     Ok(external)

@@ -74,6 +74,7 @@ fn look(path: &Path, keyframes: bool) -> Result<Seen, VideoError> {
     let sample = video.sample(&Request { keyframes, ..Request::default() })?;
     let mut info = video.info().clone();
     info.notes.extend(sample.key_notes());
+    info.notes.extend(sample.still_note());
     Ok((info, sample.indices, video.work().bytes))
 }
 

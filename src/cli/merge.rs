@@ -16,8 +16,8 @@ use crate::search::{self, TableFormat};
 /// Join the shards of a run, or several files, into one file or dataset
 ///
 /// Shards must belong to one run: the same inputs, settings and models. All shards must be there and finished, and no row may
-/// be there twice. The rows get the order of the inputs. Files are joined in the order in which they are named; their ids must
-/// differ. Answers of lift search (.csv, .jsonl) are joined by score: the best of each query.
+/// be there twice. The rows get the order of the inputs. Files are joined in the order in which they are named; they must be made
+/// with the same settings and models, and their ids must differ. Answers of lift search (.csv, .jsonl) are joined by score: the best of each query.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lift merge all.parquet out/              the shards in out/\n  \
     lift merge whole/ out/                   the same into one dataset\n  \
@@ -39,6 +39,11 @@ pub(super) struct MergeArgs {
     /// Replace an existing output file
     #[arg(long)]
     overwrite: bool,
+    /// Join files that were made otherwise, or that do not say what made them; the output says so
+    ///
+    /// Files of other programs and of lift 0.1.0 do not say what made them.
+    #[arg(long)]
+    unchecked: bool,
 }
 
 /// Sends the request to the merge of datasets or of files, and reports.
@@ -49,6 +54,9 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     }
     let folders = args.inputs.iter().filter(|path| path.is_dir()).count();
     let into_folder = is_folder(&args.output);
+    if args.unchecked && folders > 0 {
+        return Err(Fatal::usage(anyhow!("--unchecked is for files; shards must belong to one run")));
+    }
     let (rows, failed) = if folders == args.inputs.len() {
         let shards = ShardReader::open(&args.inputs)?;
         if into_folder {
@@ -66,7 +74,8 @@ pub(super) fn run(args: &MergeArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         let error = anyhow!("{output}: files are joined into one file; name one (.npz, .parquet, ...)");
         return Err(Fatal::usage(error));
     } else {
-        let written = rows::join(&args.inputs, &Destination::parse(&args.output)?, args.overwrite)?;
+        let written =
+            rows::join(&args.inputs, &Destination::parse(&args.output)?, args.overwrite, args.unchecked)?;
         (written.rows, written.failed)
     };
     if !verbosity.quiet {

@@ -25,6 +25,7 @@ mod probe;
 mod progress;
 mod range;
 mod report;
+mod scale;
 mod search;
 mod signals;
 mod synth;

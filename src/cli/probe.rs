@@ -19,6 +19,7 @@ use crate::probe::measure::{self, Matched, MeasureError, OrderPlan};
 use crate::probe::order::reads_lift;
 use crate::probe::report::ProbeReport;
 use crate::probe::{figure, labels, predictions, tables};
+use crate::rows::Provenance;
 use crate::threads;
 
 pub(super) use args::ProbeArgs;
@@ -66,9 +67,10 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
             names: ordered(args, verbosity, &note)?,
             draws: args.order_draws.get(),
             seed: plan.seed,
+            scaling: parts.scaling,
             probe: None,
         };
-        report.order = order(args, verbosity, plan, probed.as_ref(), &pool)?;
+        report.order = order(args, verbosity, plan, (probed.as_ref(), parts.provenance.as_ref()), &pool)?;
     }
     if let Some(set) = args.published {
         report.published = published::probe().into_iter().filter(|row| row.data_set == set.name()).collect();
@@ -76,10 +78,12 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
     let complete = probed.as_ref().is_none_or(|matched| matched.complete);
     let rows = probed.map(|matched| predictions::csv(&matched.labels, &predicted));
     outputs.write(&report, rows)?;
-    Ok(if complete { Exit::Success } else { Exit::SomeFailed })
+    // What --allow-missing asked for is no failure.
+    Ok(if complete || args.allow_missing { Exit::Success } else { Exit::SomeFailed })
 }
 
 fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
+    features::check_ids(&args.ids, &args.features, args.embeddings.is_some())?;
     let mut parts = match &args.embeddings {
         Some(path) => stored::embeddings(path, features::ids_of(&args.ids, &args.features, None))?,
         None if args.features.is_empty() => {
@@ -88,6 +92,7 @@ fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
         None => StoredParts::default(),
     };
     parts.external = features::external(&args.features, &args.ids)?;
+    parts.scaling = args.scale.scaling();
     Ok(parts)
 }
 
@@ -144,10 +149,15 @@ fn order(
     args: &ProbeArgs,
     verbosity: &Verbosity,
     plan: OrderPlan,
-    probed: Option<&Matched>,
+    (probed, made): (Option<&Matched>, Option<&Provenance>),
     pool: &rayon::ThreadPool,
 ) -> Result<Vec<crate::probe::order::OrderScore>, Fatal> {
     let choice = args.models.choice(&args.compute.settle(verbosity.quiet)?, verbosity.quiet);
+    features::same_lift(
+        &choice,
+        made.filter(|_| plan.names.iter().any(|name| reads_lift(name))),
+        &plan.frames.origin,
+    )?;
     let ids = plan.frames.ids();
     let probe_plan = args.plan();
     let plan = OrderPlan { probe: probed.map(|matched| (matched, &probe_plan)), ..plan };

@@ -222,6 +222,12 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     }
     let opened = Collection::open(&args.collection, by, args.ids.as_deref());
     let collection = opened.map_err(|error| wrong(&args.collection, error))?;
+    if let Some(made) = collection.provenance().filter(|made| !made.unchecked.is_empty() && !verbosity.quiet)
+    {
+        let unchecked = made.unchecked.join("; ");
+        let collection = display_path(&args.collection);
+        report::note(&format!("{collection}: it was joined with lift merge --unchecked ({unchecked})"));
+    }
     let named = queries(args, &collection, verbosity.quiet)?;
     let pool = threads::pool(args.compute.threads()).map_err(Fatal::input)?;
     let asked: Vec<Query> = named.iter().map(|named| named.query.clone()).collect();

@@ -1,4 +1,4 @@
-//! `failures.csv`: the inputs of a dataset that have no row, read from its ledgers.
+//! `_failures.csv`: the inputs of a dataset that have no row, read from its ledgers.
 
 use std::collections::HashMap;
 use std::io::BufWriter;
@@ -9,7 +9,10 @@ use crate::files::{AtomicFile, FileError};
 use crate::rows::Failure;
 
 /// The list's name.
-pub const FAILURES: &str = "failures.csv";
+pub const FAILURES: &str = "_failures.csv";
+
+/// Its name in older datasets.
+const OLD_FAILURES: &str = "failures.csv";
 
 /// What a dataset holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,5 +121,7 @@ pub fn write_failures(dataset: &Dataset) -> Result<DatasetCounts, FileError> {
     })?;
     let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
     AtomicFile::from_buffer(buffer)?.commit()?;
+    // Best effort: the list of an older version, which is out of date now.
+    let _ = std::fs::remove_file(dataset.folder().join(OLD_FAILURES));
     Ok(counts)
 }

@@ -67,7 +67,7 @@ impl InputRecord {
     }
 }
 
-/// An input that failed; a line of `failures.csv`.
+/// An input that failed; a line of `_failures.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedInput {
     /// Which input, where and why.

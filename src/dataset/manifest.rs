@@ -1,6 +1,6 @@
 //! The manifest of a dataset: everything that decides its numbers. A run is resumed only if its manifest agrees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::files::{AtomicFile, FileError};
-use crate::rows::{Dims, Format, Part};
+use crate::rows::provenance::differences;
+use crate::rows::{Dims, Format, ModelDigest, Part, Provenance};
 
 /// The version of the folder's layout and of the ledgers. A change that older programs cannot read increments it.
 const LAYOUT: u32 = 1;
@@ -44,6 +45,17 @@ pub struct InputsDigest {
     pub count: usize,
     /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
     pub sha256: String,
+    /// The same over absolute paths, so that a folder is known by any of its names; absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absolute_sha256: Option<String>,
+}
+
+impl InputsDigest {
+    /// Whether both are the same inputs: the same names, or the same files by other names.
+    fn same(&self, other: &Self) -> bool {
+        let absolute = self.absolute_sha256.is_some() && self.absolute_sha256 == other.absolute_sha256;
+        self.count == other.count && (self.sha256 == other.sha256 || absolute)
+    }
 }
 
 /// One shard of several.
@@ -64,18 +76,6 @@ pub struct PartShape {
     pub name: String,
     /// Its shape in one row.
     pub shape: Vec<usize>,
-}
-
-/// A network's weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelDigest {
-    /// Where they came from: for people, not compared.
-    pub from: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
-    /// The contents of the settings file beside the weights, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<String>,
 }
 
 impl Manifest {
@@ -136,6 +136,13 @@ impl Manifest {
         })
     }
 
+    /// What made its rows.
+    pub fn provenance(&self) -> Provenance {
+        let made = Provenance::new(&[], self.settings.clone(), self.models.clone());
+        let parts = self.parts.iter().map(|part| part.name.clone()).collect();
+        Provenance { lift: self.lift.clone(), parts, ..made }
+    }
+
     /// Reads one.
     ///
     /// # Errors
@@ -169,44 +176,37 @@ impl Manifest {
         Self { shard: None, ..self.clone() }
     }
 
+    /// Why a run with the manifest `now` cannot go on with the run of this one; `None` if both are one run.
+    pub fn refusal(&self, now: &Self) -> Option<String> {
+        let differences = self.differences(now);
+        let what = differences.join("; ");
+        if differences.is_empty() {
+            return None;
+        }
+        if !differences.iter().all(|difference| difference.starts_with("inputs.")) {
+            return Some(format!(
+                "it was begun with other settings ({what}); write to another folder, or run it as it was begun"
+            ));
+        }
+        let missing = if now.inputs.count < self.inputs.count { " (is a disk not mounted?)" } else { "" };
+        Some(format!(
+            "it was begun with other inputs ({what}); check that all videos are there{missing}, or write to another folder"
+        ))
+    }
+
     /// The differences between the run of this manifest and the current one, in words; none if they are one run.
     pub fn differences(&self, now: &Self) -> Vec<String> {
-        let flat = |manifest: &Self| {
-            let mut flat = BTreeMap::new();
-            flatten("", &serde_json::to_value(manifest).unwrap_or_default(), &mut flat);
-            flat.retain(|key, _| !(key.starts_with("models.") && key.ends_with(".from")));
-            flat
-        };
-        let (there, now) = (flat(self), flat(now));
-        let keys: BTreeSet<_> = there.keys().chain(now.keys()).collect();
-        let shown = |value: Option<&Value>| value.map_or("nothing".into(), short);
-        keys.into_iter()
-            .filter(|key| there.get(*key) != now.get(*key))
-            .map(|key| format!("{key}: {} there, {} now", shown(there.get(key)), shown(now.get(key))))
-            .collect()
-    }
-}
-
-/// A value for a message; digests are shortened.
-fn short(value: &Value) -> String {
-    match value.to_string() {
-        long if long.len() > 20 => format!("{}...", long.chars().take(14).collect::<String>()),
-        all => all,
-    }
-}
-
-/// All values of a nested object, by their dotted names.
-fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                flatten(&name, value, into);
+        let same_inputs = self.inputs.same(&now.inputs);
+        let compared = |manifest: &Self| {
+            let mut plain = manifest.clone();
+            if same_inputs {
+                plain.inputs = self.inputs.clone();
             }
-        }
-        leaf => {
-            into.insert(name.to_string(), leaf.clone());
-        }
+            plain.inputs.absolute_sha256 = None;
+            plain.models.values_mut().for_each(|model| model.from.clear());
+            serde_json::to_value(plain).unwrap_or_default()
+        };
+        differences(&compared(self), &compared(now), "now")
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32) };
+        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32), absolute_sha256: None };
         let mut manifest = Manifest::new(inputs, None, 2, Format::PARQUET);
         manifest.settings.insert("frames".into(), 16.into());
         let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };

@@ -17,6 +17,7 @@ pub fn merge_into_file(
 ) -> Result<Written, FileError> {
     let (parts, dims) = shards.layout();
     let mut output = Prepared::new(destination, parts, overwrite)?.start(dims)?;
+    output.made_by(&shards.manifest().provenance())?;
     shards.each(|done| match done.result {
         InputResult::Rows(rows) => output.push_all(&rows),
         InputResult::Failed(failure) => output.fail(&failure.failure),
@@ -36,6 +37,7 @@ pub fn merge_into_dataset(shards: &ShardReader, folder: &Path) -> Result<Dataset
     }
     let (kind, size) = (dataset.kind(), dataset.manifest().shard_size.max(1));
     let (parts, dims) = shards.layout();
+    let made = dataset.manifest().provenance();
     let mut open: Option<(usize, PartWriter)> = None;
     let close = |open: Option<(usize, PartWriter)>| match open {
         Some((number, writer)) => writer.commit(&dataset.part(number)),
@@ -45,7 +47,7 @@ pub fn merge_into_dataset(shards: &ShardReader, folder: &Path) -> Result<Dataset
         let number = done.entry.index / size;
         if open.as_ref().is_none_or(|(at, _)| *at != number) {
             close(open.take())?;
-            open = Some((number, PartWriter::create(&dataset.part(number), kind, parts, dims)?));
+            open = Some((number, PartWriter::create(&dataset.part(number), kind, (parts, dims), &made)?));
         }
         let Some((_, writer)) = &mut open else { return Ok(()) };
         writer.input(done)

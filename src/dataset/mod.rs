@@ -1,21 +1,25 @@
 //! A dataset: a folder of part files that a run fills. The run may be interrupted; the same command resumes it.
 //!
-//! `manifest.json` describes the run (a digest of its inputs, its settings, its models). Each `part-00000.parquet ...` holds
-//! the rows of a fixed number of consecutive inputs. `failures.csv` lists the inputs without a row. A part file is complete or
+//! `_manifest.json` describes the run (a digest of its inputs, its settings, its models). Each `part-00000.parquet ...` holds
+//! the rows of a fixed number of consecutive inputs. `_failures.csv` lists the inputs without a row. Readers of Parquet folders pass
+//! over names that begin with `_`; before 0.2 these two had no `_`, and are read still. A part file is complete or
 //! absent. Its metadata has a [`Ledger`] of all inputs of the part, embedded or failed, with each file's size and time of
 //! change. An input counts as done once its part file is complete. What a part holds depends on its inputs alone, so a run
 //! that was killed and resumed gives the same bytes as one that was not.
 //!
 //! Parts with higher numbers than those of the inputs hold later attempts at inputs that failed. Where two ledgers name one
-//! input, the part with the higher number is valid. A `partial-*` file holds a part that was not complete when the run was
-//! stopped; its rows do not count yet.
+//! input, the part with the higher number is valid. A `_partial-*` file holds a part that was not complete when the run was
+//! stopped; its rows do not count yet. A `_journal-*` file has the results of the part that is being written, as they come: the run
+//! after a killed one makes a partial part of it.
 
 mod failures;
+mod journal;
 mod ledger;
 mod manifest;
 mod merge;
 mod part;
 mod plan;
+mod recover;
 mod shards;
 mod verify;
 mod writer;
@@ -25,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub use failures::{DatasetCounts, FAILURES, failures, write_failures};
 pub use ledger::{FailedInput, InputRecord, InputResult, Ledger, LedgerEntry};
-pub use manifest::{InputsDigest, Manifest, ModelDigest, PartShape, ShardOf};
+pub use manifest::{InputsDigest, Manifest, PartShape, ShardOf};
 pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
 pub use plan::{DatasetPlan, TaskInputs};
@@ -37,7 +41,13 @@ use crate::files::{AtomicFile, FileError, display_path};
 use crate::rows::{Dims, Format, Part};
 
 /// The manifest's name.
-pub const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "_manifest.json";
+
+/// Its name in older datasets.
+const OLD_MANIFEST: &str = "manifest.json";
+
+/// How the names of partial parts begin, and how they began in older datasets.
+const PARTIAL: [&str; 2] = ["_partial-", "partial-"];
 
 /// The lock file of the run that fills the folder.
 const LOCK: &str = ".lock";
@@ -63,28 +73,30 @@ impl Dataset {
         let kind = manifest.kind().map_err(|e| FileError::read(folder, e))?;
         fs::create_dir_all(folder).map_err(|e| FileError::write(folder, e))?;
         let lock = lock(folder)?;
-        let path = folder.join(MANIFEST);
+        let path = manifest_path(folder);
+        let mut manifest = manifest;
         if path.exists() {
             let there = Manifest::read(&path)?;
-            let differences = there.differences(&manifest);
-            if !differences.is_empty() {
-                return Err(FileError::Usage(format!(
-                    "{}: it was begun with other settings ({}); write to another folder, or run it as it was begun",
-                    display_path(folder),
-                    differences.join("; ")
-                )));
+            if let Some(why) = there.refusal(&manifest) {
+                return Err(FileError::Usage(format!("{}: {why}", display_path(folder))));
             }
-        } else if !parts_of(folder, "part-", kind)?.is_empty() {
+            // The same weights may come from another place now; the parts say what the first ones said.
+            manifest = there;
+        } else if !numbers_of(folder, "part-", kind.extension())?.is_empty() {
             return Err(FileError::Usage(format!(
                 "{}: it holds parts but no {MANIFEST}, so whose they are is unknown; write to another folder",
                 display_path(folder)
             )));
         }
         remove_leftovers(folder);
+        rename_sidecars(folder, kind)?;
+        let path = folder.join(MANIFEST);
         if !path.exists() {
             manifest.write(&path)?;
         }
-        Ok(Self { folder: folder.to_path_buf(), manifest, kind, _lock: Some(lock) })
+        let dataset = Self { folder: folder.to_path_buf(), manifest, kind, _lock: Some(lock) };
+        recover::journals(&dataset)?;
+        Ok(dataset)
     }
 
     /// Opens a folder to read it.
@@ -92,7 +104,7 @@ impl Dataset {
     /// # Errors
     /// `Read` if it has no sound manifest.
     pub fn read(folder: &Path) -> Result<Self, FileError> {
-        let path = folder.join(MANIFEST);
+        let path = manifest_path(folder);
         let manifest = Manifest::read(&path)?;
         let kind = manifest.kind().map_err(|e| FileError::read(&path, e))?;
         Ok(Self { folder: folder.to_path_buf(), manifest, kind, _lock: None })
@@ -100,7 +112,7 @@ impl Dataset {
 
     /// Whether a folder is a dataset.
     pub fn is_at(folder: &Path) -> bool {
-        folder.join(MANIFEST).is_file()
+        manifest_path(folder).is_file()
     }
 
     /// The folder.
@@ -118,7 +130,7 @@ impl Dataset {
     /// # Errors
     /// `Read` if the manifest names an unknown part.
     pub fn layout(&self) -> Result<(Vec<Part>, Dims), FileError> {
-        self.manifest.layout().map_err(|e| FileError::read(&self.folder.join(MANIFEST), e))
+        self.manifest.layout().map_err(|e| FileError::read(&manifest_path(&self.folder), e))
     }
 
     /// What the run is.
@@ -138,7 +150,17 @@ impl Dataset {
 
     /// The file of part `number` as far as it was written when the run was stopped.
     fn partial(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("partial-{number:05}{}", self.kind))
+        self.folder.join(format!("{}{number:05}{}", PARTIAL[0], self.kind))
+    }
+
+    /// The journal of part `number`.
+    fn journal(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("_journal-{number:05}"))
+    }
+
+    /// The numbers of the parts that have a journal, ascending.
+    fn journals(&self) -> Result<Vec<usize>, FileError> {
+        numbers_of(&self.folder, "_journal-", "")
     }
 
     /// The numbers of the parts that are there, ascending.
@@ -146,7 +168,7 @@ impl Dataset {
     /// # Errors
     /// `Read` if the folder cannot be listed.
     pub fn parts(&self) -> Result<Vec<usize>, FileError> {
-        parts_of(&self.folder, "part-", self.kind)
+        numbers_of(&self.folder, "part-", self.kind.extension())
     }
 
     /// Those of them that hold later attempts.
@@ -157,8 +179,36 @@ impl Dataset {
 
     /// The numbers of the partial parts, ascending.
     fn partials(&self) -> Result<Vec<usize>, FileError> {
-        parts_of(&self.folder, "partial-", self.kind)
+        let mut all = Vec::new();
+        for prefix in PARTIAL {
+            all.extend(numbers_of(&self.folder, prefix, self.kind.extension())?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
     }
+}
+
+/// The manifest of a folder, by its name or its older name; the former if there is none.
+fn manifest_path(folder: &Path) -> PathBuf {
+    let [path, old] = [MANIFEST, OLD_MANIFEST].map(|name| folder.join(name));
+    if !path.exists() && old.exists() { old } else { path }
+}
+
+/// Gives the files of an older dataset that are no parts the names that readers of Parquet folders pass over.
+fn rename_sidecars(folder: &Path, kind: Format) -> Result<(), FileError> {
+    let mut names = vec![(OLD_MANIFEST.to_owned(), MANIFEST.to_owned())];
+    for number in numbers_of(folder, PARTIAL[1], kind.extension())? {
+        let [new, old] = PARTIAL.map(|prefix| format!("{prefix}{number:05}{kind}"));
+        names.push((old, new));
+    }
+    for (old, new) in names {
+        let (old, new) = (folder.join(old), folder.join(new));
+        if old.exists() && !new.exists() {
+            fs::rename(&old, &new).map_err(|e| FileError::write(&new, e))?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the folder's lock. The system releases it when the process ends, in whatever way.
@@ -184,12 +234,12 @@ fn lock(folder: &Path) -> Result<File, FileError> {
 }
 
 /// The numbers in names of the form `part-00012.parquet`, ascending.
-fn parts_of(folder: &Path, prefix: &str, kind: Format) -> Result<Vec<usize>, FileError> {
+fn numbers_of(folder: &Path, prefix: &str, suffix: &str) -> Result<Vec<usize>, FileError> {
     let fail = |e: std::io::Error| FileError::read(folder, e.to_string());
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();
-        let digits = name.to_str().and_then(|n| n.strip_prefix(prefix)?.strip_suffix(kind.extension()));
+        let digits = name.to_str().and_then(|n| n.strip_prefix(prefix)?.strip_suffix(suffix));
         numbers.extend(digits.and_then(|digits| digits.parse::<usize>().ok()));
     }
     numbers.sort_unstable();

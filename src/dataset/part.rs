@@ -7,7 +7,8 @@ use crate::dataset::ledger::{FailedInput, InputRecord, InputResult, KEY, Ledger,
 use crate::files::{AtomicFile, FileError, Stamp};
 use crate::rows::file_format::{PartFile, RowWriter};
 use crate::rows::layout::Layout;
-use crate::rows::{Dims, Format, Part, Row};
+use crate::rows::provenance;
+use crate::rows::{Dims, Format, Part, Provenance, Row};
 
 /// Writes a part. Dropped before [`commit`](Self::commit), it leaves no file.
 pub struct PartWriter {
@@ -17,17 +18,23 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    /// Begins the part that will be called `path`.
+    /// Begins the part that will be called `path`; `made` is what makes its rows.
     ///
     /// # Errors
     /// `Write` if the folder cannot be written.
-    pub fn create(path: &Path, kind: Format, parts: &[Part], dims: Dims) -> Result<Self, FileError> {
+    pub fn create(
+        path: &Path,
+        kind: Format,
+        (parts, dims): (&[Part], Dims),
+        made: &Provenance,
+    ) -> Result<Self, FileError> {
         let layout = Layout::new(parts.to_vec(), dims, kind.one_shape());
         let format = kind
             .0
             .dataset_part()
             .ok_or_else(|| FileError::Usage(format!("a dataset cannot have {kind} parts")))?;
-        let writer = format.writer(AtomicFile::create(path, true)?, &layout)?;
+        let mut writer = PartFile::writer(format, AtomicFile::create(path, true)?, &layout)?;
+        writer.note(provenance::KEY, made.text()?);
         Ok(Self { writer, layout, ledger: Ledger::default() })
     }
 
@@ -100,6 +107,23 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, FileError> {
     let text = part_file(path)?.note(path, KEY).map_err(|e| damaged(path, e))?;
     let text = text.ok_or_else(|| damaged(path, "it has no ledger of inputs"))?;
     serde_json::from_str(&text).map_err(|e| damaged(path, format!("its ledger of inputs: {e}")))
+}
+
+/// Refuses a part that was made otherwise than its dataset says. Parts of older versions do not say.
+///
+/// # Errors
+/// `Read`, with the differences.
+pub(super) fn check_made(path: &Path, made: &Provenance) -> Result<(), FileError> {
+    let Some(here) = Provenance::of(path)? else { return Ok(()) };
+    let differences = made.differences_and_version(&here);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let reason = format!(
+        "this part was made otherwise than the manifest says ({}); delete it and run the same lift embed again",
+        differences.join("; ")
+    );
+    Err(FileError::read(path, reason))
 }
 
 /// The rows of a part, one after the other.
@@ -176,12 +200,13 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<PartR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::testing::{DIMS, failure, row};
+    use crate::rows::testing::{DIMS, failure, made, row};
 
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
 
     fn part(path: &Path, rows: &[Row]) {
-        let mut writer = PartWriter::create(path, Format::of(path).unwrap(), &PARTS, DIMS).unwrap();
+        let mut writer =
+            PartWriter::create(path, Format::of(path).unwrap(), (&PARTS, DIMS), &made()).unwrap();
         for row in rows {
             let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
             writer.rows(row.clip.index, stamp, std::slice::from_ref(row)).unwrap();

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 
-use crate::dataset::{Dataset, LedgerEntry, read_ledger};
+use crate::dataset::journal::read_journal;
+use crate::dataset::{Dataset, InputRecord, InputResult, LedgerEntry, read_ledger};
 use crate::files::{FileError, Stamp};
 
 /// The parts that a run has to write.
@@ -19,6 +20,8 @@ pub struct DatasetPlan {
     pub failed: usize,
     /// Of those wanted, the ones whose file changed since it was read.
     pub changed: usize,
+    /// Of those done, the ones whose file is not there any more; their rows are kept.
+    pub absent: usize,
     /// How often inputs that are tried again were tried before.
     pub(super) attempts: HashMap<usize, usize>,
     base_size: usize,
@@ -74,7 +77,11 @@ impl DatasetPlan {
                         continue;
                     }
                 };
-                if entry.stamp != Stamp::of(path) {
+                let stamp = Stamp::of(path);
+                // A file that is gone tells nothing new: a disk may be away, or the videos removed after their run.
+                let absent = stamp.is_none() && entry.stamp.is_some();
+                plan.absent += usize::from(absent);
+                if entry.stamp != stamp && !absent {
                     plan.changed += 1;
                     match owner {
                         Some(part) => stale.entry(part).or_default().push(*index),
@@ -207,25 +214,31 @@ fn attempts(failures: &[super::FailedInput]) -> HashMap<usize, usize> {
     failures.iter().map(|f| (f.failure.clip.index, f.attempts)).collect()
 }
 
-/// The entries of part `number`, or of its partial file, and how often each input was tried.
+/// The entries of part `number`, or of its partial file, and of its journal, and how often each input was tried.
 fn known(
     dataset: &Dataset,
     number: usize,
     chunk: &[(usize, PathBuf)],
 ) -> Result<HashMap<usize, (LedgerEntry, usize)>, FileError> {
-    let path = match dataset.part(number) {
-        whole if whole.exists() => whole,
-        _ => match dataset.partial(number) {
-            partial if partial.exists() => partial,
-            _ => return Ok(HashMap::new()),
-        },
-    };
-    let ledger = read_ledger(&path)?;
-    let attempts = attempts(&ledger.failures);
-    let tried = |index: usize| attempts.get(&index).copied().unwrap_or(1);
-    let known: HashMap<_, _> = ledger.entries.iter().map(|e| (e.index, (*e, tried(e.index)))).collect();
-    if ledger.entries.iter().any(|e| chunk.binary_search_by_key(&e.index, |(index, _)| *index).is_err()) {
-        return Err(FileError::read(&path, "it holds inputs of another part; remove it and run again"));
+    let files = [dataset.part(number), dataset.partial(number)];
+    let mut known = HashMap::new();
+    if let Some(path) = files.iter().find(|path| path.exists()) {
+        let ledger = read_ledger(path)?;
+        let attempts = attempts(&ledger.failures);
+        let tried = |index: usize| attempts.get(&index).copied().unwrap_or(1);
+        known.extend(ledger.entries.iter().map(|e| (e.index, (*e, tried(e.index)))));
+        if ledger.entries.iter().any(|e| chunk.binary_search_by_key(&e.index, |(index, _)| *index).is_err()) {
+            return Err(FileError::read(path, "it holds inputs of another part; remove it and run again"));
+        }
+    }
+    // A journal is left only where the dataset is looked at and not written: before a run, it becomes a partial part.
+    let journal = dataset.journal(number);
+    if journal.exists() {
+        let (parts, dims) = dataset.layout()?;
+        for InputRecord { entry, result } in read_journal(&journal, &parts, dims)? {
+            let attempts = if let InputResult::Failed(failed) = result { failed.attempts } else { 1 };
+            known.insert(entry.index, (entry, attempts));
+        }
     }
     Ok(known)
 }

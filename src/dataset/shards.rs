@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use crate::dataset::part::{PartRows, open_rows, read_inputs, rows_of};
+use crate::dataset::part::{PartRows, check_made, open_rows, read_inputs, rows_of};
 use crate::dataset::{Dataset, FailedInput, InputRecord, LedgerEntry, MANIFEST, Manifest, read_ledger};
 use crate::files::{FileError, display_path};
-use crate::rows::{Dims, Part};
+use crate::rows::{Dims, Part, Provenance};
 
 /// Reads all shards of a run.
 #[derive(Debug)]
@@ -199,6 +199,7 @@ fn check_finished(dataset: &Dataset) -> Result<(), FileError> {
 /// A cursor over the inputs of one dataset.
 struct Cursor<'a> {
     dataset: &'a Dataset,
+    made: Provenance,
     parts: &'a [Part],
     dims: Dims,
     /// Parts of the inputs not yet opened.
@@ -225,7 +226,8 @@ impl<'a> Cursor<'a> {
             let ledger = read_ledger(&dataset.part(number))?;
             later.extend(ledger.entries.iter().map(|e| (e.index, number)));
         }
-        Ok(Self { dataset, parts, dims, numbers: 0..base, open: None, later, last_read: None })
+        let made = dataset.manifest().provenance();
+        Ok(Self { dataset, made, parts, dims, numbers: 0..base, open: None, later, last_read: None })
     }
 
     fn next(&mut self) -> Result<Option<InputRecord>, FileError> {
@@ -233,6 +235,7 @@ impl<'a> Cursor<'a> {
             let Some(open) = &mut self.open else {
                 let Some(number) = self.numbers.next() else { return Ok(None) };
                 let path = self.dataset.part(number);
+                check_made(&path, &self.made)?;
                 let ledger = read_ledger(&path)?;
                 let rows = open_rows(&path, self.parts, self.dims)?;
                 let failures = ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect();
@@ -256,6 +259,7 @@ impl<'a> Cursor<'a> {
     fn look(&mut self, number: usize, index: usize) -> Result<InputRecord, FileError> {
         let path = self.dataset.part(number);
         if self.last_read.as_ref().is_none_or(|(last_read, _)| *last_read != number) {
+            check_made(&path, &self.made)?;
             let inputs = read_inputs(&path, self.parts, self.dims)?;
             self.last_read =
                 Some((number, inputs.into_iter().map(|done| (done.entry.index, done)).collect()));

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::dataset::{DatasetCounts, InputResult, ShardReader};
-use crate::files::FileError;
-use crate::rows::{self, Status, companion_path};
+use crate::files::{FileError, display_text};
+use crate::rows::{self, Provenance, Status, Table, companion_path};
+use crate::vector::length;
 
 /// Reads all of a dataset, one shard, or a folder of all shards of a run, and counts what is in it.
 ///
@@ -26,13 +27,49 @@ pub fn verify_dataset(path: &Path) -> Result<DatasetCounts, FileError> {
     Ok(counts)
 }
 
-/// Reads a file of rows and its companion, and counts what is in them.
+/// How far from 1 the length of a vector in f32 may be that was scaled to length 1.
+const UNIT: f64 = 1e-5;
+
+/// Reads a file of rows and its companion, counts what is in them, and tells what made the rows if it says so.
 ///
 /// # Errors
-/// `Read` if the file is damaged, a value is not finite, an id stands twice, or the companion says something else.
-pub fn verify_file(path: &Path) -> Result<DatasetCounts, FileError> {
+/// `Read` if the file is damaged, a value is not finite, an id stands twice, the companion says something else, or the rows are not
+/// those of what made them.
+pub fn verify_file(path: &Path) -> Result<(DatasetCounts, Option<Provenance>), FileError> {
     let table = rows::read(path, None, None)?;
     table.index()?;
+    if let Some(made) = &table.provenance {
+        check_made(&table, made).map_err(|reason| FileError::read(path, reason))?;
+    }
+    let counts = count(path, &table)?;
+    Ok((counts, table.provenance))
+}
+
+/// Compares the arrays with what the file says of its making.
+fn check_made(table: &Table, made: &Provenance) -> Result<(), String> {
+    let normalized = made.settings.get("normalize").and_then(serde_json::Value::as_bool) == Some(true);
+    for name in &made.parts {
+        // JSON lines without a line have no array.
+        let Some(array) = table.arrays.iter().find(|array| array.name == *name) else {
+            match table.rows() {
+                0 => continue,
+                _ => return Err(format!("it was made with the part {} and has none", display_text(name))),
+            }
+        };
+        let width = array.shape.last().copied().unwrap_or(0).max(1);
+        for (at, vector) in array.data.chunks(width).enumerate().filter(|_| normalized) {
+            let (long, row) = (length(vector), at * width / array.width().max(1));
+            if long > 0.0 && (long - 1.0).abs() > UNIT {
+                return Err(format!(
+                    "it was made with --normalize, and a vector of row {row} of '{name}' has length {long:.4}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count(path: &Path, table: &Table) -> Result<DatasetCounts, FileError> {
     let wrong = |reason: String| FileError::Read { path: companion_path(path), reason };
     let Some(lines) = rows::read_companion(path)? else {
         return Ok(DatasetCounts { embedded: table.rows(), rows: table.rows(), failed: 0 });

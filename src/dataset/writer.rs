@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::dataset::failures::DatasetCounts;
+use crate::dataset::journal::Journal;
 use crate::dataset::part::read_inputs;
 use crate::dataset::plan::{PartTask, TaskInputs};
 use crate::dataset::{Dataset, DatasetPlan, FailedInput, InputRecord, PartWriter, write_failures};
@@ -23,6 +24,8 @@ pub struct DatasetWriter {
 struct Open {
     task: PartTask,
     writer: PartWriter,
+    /// The results that came in this run, for the case that it is killed.
+    journal: Journal,
     /// The inputs that are copied from the existing part, in order.
     kept: VecDeque<InputRecord>,
     received: usize,
@@ -65,6 +68,7 @@ impl DatasetWriter {
     pub fn embedded(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
         let open = self.open_for(index)?;
         open.writer.rows(index, stamp, rows)?;
+        open.journal.rows(index, stamp, rows)?;
         self.received()
     }
 
@@ -75,7 +79,9 @@ impl DatasetWriter {
     pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), FileError> {
         let attempts = self.attempts.get(&failure.clip.index).copied().unwrap_or(0) + 1;
         let open = self.open_for(failure.clip.index)?;
-        open.writer.failure(stamp, FailedInput { failure: failure.clone(), attempts });
+        let failure = FailedInput { failure: failure.clone(), attempts };
+        open.journal.failure(stamp, &failure)?;
+        open.writer.failure(stamp, failure);
         self.received()
     }
 
@@ -96,9 +102,11 @@ impl DatasetWriter {
             } else {
                 Some(self.dataset.partial(number))
             };
+            // A complete part that is being rewritten stays as it is; what came for it is in its journal.
             if let Some(path) = path.filter(|_| !open.rewrites) {
                 open.write_kept(usize::MAX)?;
                 open.writer.commit(&path)?;
+                open.journal.remove();
             }
         }
         write_failures(&self.dataset)
@@ -130,8 +138,10 @@ impl DatasetWriter {
             }
         }
         let kind = self.dataset.kind();
-        let writer = PartWriter::create(&path, kind, &self.parts, self.dims)?;
-        self.open = Some(Open { task, writer, kept, received: 0, rewrites });
+        let writer =
+            PartWriter::create(&path, kind, (&self.parts, self.dims), &self.dataset.manifest().provenance())?;
+        let journal = Journal::create(self.dataset.journal(task.number))?;
+        self.open = Some(Open { task, writer, journal, kept, received: 0, rewrites });
         Ok(())
     }
 
@@ -159,6 +169,7 @@ impl DatasetWriter {
         open.write_kept(usize::MAX)?;
         let number = open.task.number;
         open.writer.commit(&self.dataset.part(number))?;
+        open.journal.remove();
         // Best effort: readers ignore a partial file beside its complete part, and the next run removes it.
         let _ = std::fs::remove_file(self.dataset.partial(number));
         Ok(())

@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::StageError;
-use crate::dataset::ModelDigest;
 use crate::kernels::Backend;
 use crate::model::cause;
 use crate::model::composed::Batched;
@@ -14,7 +13,7 @@ use crate::model::device::ComputePlace;
 use crate::model::encoder::FrameEncoder;
 use crate::model::lift::{Codes, Lift, LiftConfig, NoDropout};
 use crate::model::symmetry;
-use crate::rows::{Dims, Part};
+use crate::rows::{Dims, ModelDigest, Part};
 use crate::vector::{length, scale_to_unit};
 use crate::video::transform::Framing;
 use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
@@ -66,6 +65,14 @@ impl ModelChoice {
             models.insert("lift".into(), digest(&store, None));
         }
         Ok((dims, models))
+    }
+
+    /// SHA-256 of LiFT's file, in hexadecimal.
+    ///
+    /// # Errors
+    /// If the file is absent or wrong.
+    pub fn lift_digest(&self) -> Result<String, WeightsError> {
+        Ok(weights::load_lift(&self.lift, self.offline)?.0.digest())
     }
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.

@@ -1,6 +1,8 @@
 //! The end of a clip: complete features become one row, or one row per window; a clip that cannot be embedded becomes a
 //! [`Failure`].
 
+use std::collections::HashSet;
+
 use image::RgbImage;
 
 use super::{EmbedSettings, Embedded, Engine, StageError};
@@ -43,20 +45,21 @@ fn rows(
     info: &ClipInfo,
     features: Vec<f32>,
 ) -> Result<Vec<Row>, StageError> {
-    let row = |frames: usize, features: Vec<f32>| {
+    let row = |taken: &[usize], features: Vec<f32>| {
         let clip = ClipMeta::new(input, Some(info.video.fps), Some(info.video.duration));
-        let clip = ClipMeta { key_frames: info.key_frames.first().copied(), ..clip };
+        let distinct_frames = Some(taken.iter().collect::<HashSet<_>>().len());
+        let clip = ClipMeta { distinct_frames, key_frames: info.key_frames.first().copied(), ..clip };
         let parts = engine.finish(features, &settings.parts, settings.normalize)?;
-        Ok(Row { clip, window: None, frames, parts })
+        Ok(Row { clip, window: None, frames: taken.len(), parts })
     };
     if info.windows.is_empty() {
-        return Ok(vec![row(info.indices.len(), features)?]);
+        return Ok(vec![row(&info.indices, features)?]);
     }
     let width = engine.encoder().width();
     let windows = info.windows.iter().enumerate();
     let window = |(number, Span { start, end, slots }): (usize, &Span)| {
         let part = features[slots.start * width..slots.end * width].to_vec();
-        let mut row = row(slots.len(), part)?;
+        let mut row = row(&info.indices[slots.clone()], part)?;
         row.clip.id = format!("{}#{number}", input.id);
         (row.clip.start, row.clip.end) = (Some(*start), Some(*end));
         row.clip.key_frames = info.key_frames.get(number).copied();

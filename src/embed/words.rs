@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::dataset::ModelDigest;
+use crate::rows::ModelDigest;
 use crate::weights::{Family, TOKENIZER_FILE, TextEncoder, WeightsError, WeightsSource};
 
 /// Texts as vectors.

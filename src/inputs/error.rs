@@ -13,6 +13,9 @@ pub enum InputsError {
         "{}: no such file or folder; check the spelling (a relative path starts at the working directory)", .0.join(", ")
     )]
     Missing(Vec<String>),
+    /// Arguments that name folders or patterns without a video, what is said of each.
+    #[error("{}; nothing was done: check the path, or leave it out", .0.join("; "))]
+    Empty(Vec<String>),
     /// Two inputs have one id.
     #[error(
         "two inputs have the id '{}': {first} and {second}; name a folder that holds both (there each has an id of its own), \
@@ -62,6 +65,7 @@ impl InputsError {
             Self::Spool(_) => ErrorKind::Write,
             Self::NoVideos(_)
             | Self::Missing(_)
+            | Self::Empty(_)
             | Self::SameId { .. }
             | Self::List { .. }
             | Self::StdinTwice => ErrorKind::Read,

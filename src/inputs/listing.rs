@@ -29,6 +29,7 @@ pub struct InputList {
     records: Arc<Mmap>,
     count: usize,
     digest: String,
+    absolute_digest: String,
     /// Lines for standard error: folders without videos, folders that could not be read.
     pub notes: Vec<String>,
 }
@@ -47,6 +48,16 @@ impl InputList {
     /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// As [`digest`](Self::digest), with absolute paths: the same for `./clips` and its absolute path.
+    pub fn absolute_digest(&self) -> &str {
+        &self.absolute_digest
+    }
+
+    /// Whether any of the files is there.
+    pub fn any_exists(&self) -> bool {
+        self.iter().any(|input| input.path.exists())
     }
 
     /// The inputs in order.
@@ -100,6 +111,9 @@ pub(super) struct Collector {
     records: BufWriter<File>,
     ids: BufWriter<File>,
     digest: Sha256,
+    absolute: Sha256,
+    /// What relative paths start at; empty if the system does not know it.
+    working: PathBuf,
     count: usize,
     range: Range,
     /// The first thing that went wrong: whoever finds videos cannot be stopped in the middle.
@@ -110,13 +124,17 @@ impl Collector {
     /// An empty one; `range` is taken by the clips without a range of their own.
     pub(super) fn new(range: Range) -> Result<Self, InputsError> {
         let file = || tempfile::tempfile().map(BufWriter::new).map_err(InputsError::Spool);
-        let digest = Sha256::new();
-        Ok(Self { records: file()?, ids: file()?, digest, count: 0, range, error: None })
+        let (digest, absolute) = (Sha256::new(), Sha256::new());
+        let working = std::env::current_dir().unwrap_or_default();
+        Ok(Self { records: file()?, ids: file()?, digest, absolute, working, count: 0, range, error: None })
     }
 
     fn write(&mut self, found: &Found) -> io::Result<()> {
         let record = encode(found);
         self.digest.update(&record);
+        let path = self.working.join(&found.path);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        self.absolute.update(encode(&Found { path, ..found.clone() }));
         self.records.write_all(&record)?;
         self.ids.write_all(&id_digest(&found.id))
     }
@@ -154,7 +172,9 @@ impl Collector {
         // SAFETY: the file has no name and is ours alone, so nobody shortens it while it is mapped.
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::files::hexadecimal(&self.digest.finalize());
-        let listing = InputList { records: Arc::new(records), count: self.count, digest, notes };
+        let absolute_digest = crate::files::hexadecimal(&self.absolute.finalize());
+        let listing =
+            InputList { records: Arc::new(records), count: self.count, digest, absolute_digest, notes };
         Ok((listing, into_file(self.ids)?))
     }
 }

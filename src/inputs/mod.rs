@@ -1,9 +1,8 @@
 //! What to work on: the paths, folders, patterns and lists of the command line become one numbered list of videos.
 //!
 //! An error in the **request** (an argument that names nothing, a list that cannot be read, two inputs with one id, an end
-//! before its start, no video at all) ends the run before any work. An error in a **video** does not: a path of a list that
-//! does not exist fails when it is opened, and is recorded as failed. A folder or pattern without videos is a note as long as
-//! other arguments have some. Nothing here opens a video.
+//! before its start, a folder or pattern without videos) ends the run before any work. An error in a **video** does not: a path of
+//! a list that does not exist fails when it is opened, and is recorded as failed. Nothing here opens a video.
 
 mod error;
 mod expand;
@@ -23,7 +22,7 @@ pub use input::{Input, Range};
 pub use listing::{InputIter, InputList};
 pub use shard::Shard;
 
-use input::is_stdin;
+use input::{Sink as _, is_stdin};
 use listing::Collector;
 
 /// Turns the arguments, then the lists, into the inputs of a run.
@@ -42,7 +41,10 @@ pub fn gather(
     range: Range,
 ) -> Result<InputList, InputsError> {
     check_present(args)?;
-    let (found, notes) = collect(args, lists, stdin, range)?;
+    let (found, notes, empty) = collect(args, lists, stdin, range)?;
+    if !empty.is_empty() && found.count() > 0 {
+        return Err(InputsError::Empty(empty));
+    }
     found.finish(notes)
 }
 
@@ -64,32 +66,37 @@ pub fn check_present(args: &[PathBuf]) -> Result<(), InputsError> {
 /// # Errors
 /// As [`gather`].
 pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<InputList, InputsError> {
-    let (found, notes) = collect(args, &[], stdin, Range::default())?;
+    let (found, notes, _) = collect(args, &[], stdin, Range::default())?;
     found.finish_with_any_ids(notes)
 }
 
+/// The videos, the notes about the arguments, and the notes of those arguments that gave no video.
 fn collect(
     args: &[PathBuf],
     lists: &[PathBuf],
     stdin: &mut dyn Read,
     range: Range,
-) -> Result<(Collector, Vec<String>), InputsError> {
+) -> Result<(Collector, Vec<String>, Vec<String>), InputsError> {
     if args.iter().chain(lists).filter(|a| is_stdin(a)).count() > 1 {
         return Err(InputsError::StdinTwice);
     }
     let mut found = Collector::new(range)?;
-    let mut notes = Vec::new();
+    let (mut notes, mut empty) = (Vec::new(), Vec::new());
     for arg in args {
+        let before = (found.count(), notes.len());
         if is_stdin(arg) {
             list::stdin_paths(stdin, |path| expand::path(&path, &mut found, &mut notes))?;
         } else {
             expand::argument(arg, &mut found, &mut notes);
+            if found.count() == before.0 {
+                empty.extend(notes[before.1..].iter().cloned());
+            }
         }
     }
     for file in lists {
         list::gather(file, stdin, &mut found, &mut notes)?;
     }
-    Ok((found, notes))
+    Ok((found, notes, empty))
 }
 
 #[cfg(test)]
@@ -189,14 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_an_error_alone_and_a_note_beside_others() {
+    fn nothing_found_is_an_error_alone_and_beside_others() {
         let dir = tree(&["a.txt", "v/x.mp4"]);
         fs::create_dir(dir.path().join("empty")).unwrap();
         for arg in ["empty", "*.mp4"] {
             let arg = dir.path().join(arg);
             let error = all(std::slice::from_ref(&arg), b"").unwrap_err().to_string();
             assert!(error.contains(&*arg.to_string_lossy()), "{error}");
-            let inputs = all(&[arg, dir.path().join("v")], b"").unwrap();
+            let args = [arg.clone(), dir.path().join("v")];
+            let error = all(&args, b"").unwrap_err().to_string();
+            assert!(error.contains(&*arg.to_string_lossy()) && error.contains("nothing was done"), "{error}");
+            // `lift info` looks at what there is.
+            let inputs = gather_files(&args, &mut &b""[..]).unwrap();
             assert_eq!((inputs.len(), inputs.notes.len()), (1, 1));
         }
         assert!(matches!(all(&[], b""), Err(InputsError::NoVideos(_))));

@@ -29,7 +29,8 @@ fn from_drawing(drawing: &Drawing<'_>) -> Result<Scene, DrawError> {
 
 /// The means of the measures as lines of text.
 fn table(clip: &ClipPaths) -> String {
-    let degrees = |mean: Option<f64>| mean.map_or_else(|| "none".into(), |mean| format!("{mean:.1} degrees"));
+    let none = || if is_still(clip) { STILL.into() } else { "none".into() };
+    let degrees = |mean: Option<f64>| mean.map_or_else(none, |mean| format!("{mean:.1} degrees"));
     let Measures { title, distance, curvature, .. } = measure(clip);
     let mean = distance.iter().sum::<f64>() / distance.len() as f64;
     let pixels = curvature
@@ -45,6 +46,16 @@ fn table(clip: &ClipPaths) -> String {
     )
 }
 
+/// What stands for the curvature of a clip whose frames are all the same.
+const STILL: &str = "none: there is no motion";
+
+/// Whether all frames are the same, so that the line has no direction that the clip gives it.
+fn is_still(clip: &ClipPaths) -> bool {
+    let mut rows = clip.features.rows();
+    let first = rows.next();
+    rows.all(|row| Some(row) == first)
+}
+
 /// Draws the measures of one clip under `title`.
 pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
@@ -55,6 +66,8 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
         mean(&measures.distance),
         100.0 * mean(&relative)
     );
+    let caption =
+        if is_still(clip) { caption + "; there is no motion: the frames are all the same" } else { caption };
     let (mut scene, mut y) = header(title, &caption);
     let room = Area::new(MARGIN, y, INNER, 150.0);
     let taken = strip(&mut scene, clip, room, Anchor::Middle, |time| Half::Features.colour(time));
@@ -88,7 +101,11 @@ pub fn line(clip: &ClipPaths, title: &str, measures: &Measures) -> Scene {
             Marker::Square,
         ),
     ];
-    let missing = if clip.len() < 3 { "none: it takes 3 frames" } else { "none: frames repeat" };
+    let missing = match is_still(clip) {
+        _ if clip.len() < 3 => "none: it takes 3 frames",
+        true => STILL,
+        false => "none: frames repeat",
+    };
     let mut key = area.y + 18.0;
     for (name, curve, colour, marker) in curves {
         let Some(curve) = curve else { continue };

@@ -3,8 +3,11 @@
 //! Small matrices are held in memory. Larger ones are read again in each pass, so that the memory needed does not depend on the
 //! number of videos.
 
+use std::sync::Arc;
+
 use crate::cia::linalg::FeatureRows;
 use crate::cia::representations::{Representation, RepresentationError};
+use crate::cia::scaling::{Affine, ColumnMoments, LearnedScaling, Scaling};
 
 /// Matrices of at most this many bytes are held.
 const HELD: usize = 256 << 20;
@@ -14,8 +17,10 @@ const BLOCK: usize = 1 << 21;
 /// The features of some videos, `(N, D)` f32.
 pub struct Features<'a> {
     representation: &'a Representation,
-    ids: Vec<&'a str>,
-    held: Option<Vec<f32>>,
+    ids: Arc<[&'a str]>,
+    held: Option<Arc<Vec<f32>>>,
+    /// What is done to every row that is read.
+    scaling: LearnedScaling,
 }
 
 impl<'a> Features<'a> {
@@ -26,12 +31,34 @@ impl<'a> Features<'a> {
     pub fn open(representation: &'a Representation, ids: Vec<&'a str>) -> Result<Self, RepresentationError> {
         let small = ids.len() * representation.width() * size_of::<f32>() <= HELD;
         let held = small.then(|| representation.rows(ids.iter().copied())).transpose()?;
-        Ok(Self { representation, ids, held })
+        Ok(Self { held: held.map(Arc::new), ..Self::lazy(representation, ids) })
     }
 
     /// The same, where nothing is read before it is needed.
     pub fn lazy(representation: &'a Representation, ids: Vec<&'a str>) -> Self {
-        Self { representation, ids, held: None }
+        // Length 1 needs nothing to be learned.
+        let scaling = match representation.scaling() {
+            Scaling::Unit => LearnedScaling::Unit(representation.widths().to_vec()),
+            Scaling::None | Scaling::Standardize => LearnedScaling::None,
+        };
+        Self { representation, ids: ids.into(), held: None, scaling }
+    }
+
+    /// The features with every number scaled to mean 0 and standard deviation 1 over the videos `rows`, and how; `None` unless the
+    /// representation asks for it.
+    ///
+    /// # Errors
+    /// As [`Representation::rows`].
+    pub fn standardized(&self, rows: &[usize]) -> Result<Option<(Self, Affine)>, RepresentationError> {
+        if self.representation.scaling() != Scaling::Standardize {
+            return Ok(None);
+        }
+        let mut moments = ColumnMoments::default();
+        self.blocks(rows, |_, block| moments.add(block))?;
+        let affine = moments.affine();
+        let scaling = LearnedScaling::Columns(affine.clone());
+        let (representation, ids, held) = (self.representation, self.ids.clone(), self.held.clone());
+        Ok(Some((Self { representation, ids, held, scaling }, affine)))
     }
 
     /// Numbers per video, `D`.
@@ -61,11 +88,11 @@ impl<'a> Features<'a> {
     /// As [`Representation::rows`].
     pub fn rows(&self, rows: &[usize]) -> Result<Vec<f32>, RepresentationError> {
         let width = self.width();
-        match &self.held {
-            Some(all) => {
-                Ok(rows.iter().flat_map(|&row| &all[row * width..(row + 1) * width]).copied().collect())
-            }
-            None => self.representation.rows(rows.iter().map(|&row| self.ids[row])),
-        }
+        let mut values: Vec<f32> = match &self.held {
+            Some(all) => rows.iter().flat_map(|&row| &all[row * width..(row + 1) * width]).copied().collect(),
+            None => self.representation.rows(rows.iter().map(|&row| self.ids[row]))?,
+        };
+        self.scaling.apply(&mut values);
+        Ok(values)
     }
 }

@@ -5,6 +5,7 @@ use faer::{Accum, Mat, MatMut, Par};
 use super::features::Features;
 use crate::cia::linalg::FeatureRows;
 use crate::cia::representations::RepresentationError;
+use crate::cia::scaling::Affine;
 
 /// Decision values `W^T x + b`, the largest of which is the answer.
 #[derive(Debug, Clone)]
@@ -50,6 +51,19 @@ impl Linear {
         let to = MatMut::from_column_major_slice_mut(&mut values, classes, rows.len());
         faer::linalg::matmul::matmul(to, Accum::Add, self.weights.transpose(), &block, 1.0, par);
         values
+    }
+
+    /// The classifier of the features as they are, from this one of the features that `scaling` gives.
+    #[must_use]
+    pub fn of_unscaled(mut self, scaling: &Affine) -> Self {
+        for (class, intercept) in self.intercepts.iter_mut().enumerate() {
+            for (at, (mean, scale)) in scaling.iter().enumerate() {
+                let weight = self.weights[(at, class)] * scale;
+                self.weights[(at, class)] = weight;
+                *intercept -= weight * mean;
+            }
+        }
+        self
     }
 
     /// The answers for the videos `rows`, whose true classes are `labels` (of all videos).
@@ -102,6 +116,14 @@ mod tests {
         assert_eq!(of(&[0.5, 2.0, 1.0], 0), (1, 3));
         assert_eq!(of(&[1.0, 1.0, f64::NEG_INFINITY], 1), (0, 2));
         assert_eq!(of(&[1.0, 1.0], 0), (0, 1));
+    }
+
+    #[test]
+    fn a_classifier_of_scaled_features_is_one_of_the_features() {
+        let linear = Linear { weights: Mat::from_fn(2, 1, |i, _| 2.0 + i as f64), intercepts: vec![1.0] };
+        // 2 (5 - 1) 0.5 + 3 (7 - 4) 2 + 1
+        let unscaled = linear.of_unscaled(&vec![(1.0, 0.5), (4.0, 2.0)]);
+        assert_eq!(unscaled.decisions(FeatureRows::new(&[5.0, 7.0], 2), Par::Seq), [23.0]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::report::ProbeReport;
 use super::run::{Predictions, ProbePlan, Task};
 use super::scores::ProbeScore;
 use crate::cia::probe::percent;
-use crate::cia::representations::{Matrix, Representation, RepresentationError};
+use crate::cia::representations::{Matrix, Representation, RepresentationError, StoredParts};
+use crate::cia::scaling::Scaling;
 
 /// Names in one message.
 const SHOWN: usize = 5;
@@ -208,6 +209,8 @@ pub struct OrderPlan<'a> {
     pub draws: u64,
     /// Seed of the draws.
     pub seed: u64,
+    /// How the representations' parts are scaled.
+    pub scaling: Scaling,
     /// The labels, with the plan of the probe; `None` for the cosine alone.
     pub probe: Option<(&'a Matched, &'a ProbePlan)>,
 }
@@ -224,7 +227,8 @@ pub fn order<E: From<MeasureError>>(
     lift: &mut dyn FnMut(&Matrix) -> Result<Matrix, E>,
 ) -> Result<Vec<OrderScore>, E> {
     let frames = plan.frames.shape.first().copied().unwrap_or(0);
-    let original = parts(plan.frames, &plan.names, lift)?;
+    let scaling = plan.scaling;
+    let original = StoredParts { scaling, ..parts(plan.frames, &plan.names, lift)? };
     let own = |name: &String| original.representation(name).map_err(|error| E::from(error.into()));
     let representations = plan.names.iter().map(own).collect::<Result<Vec<_>, _>>()?;
     let fail = |name: &str, error| E::from(MeasureError::Fit(name.to_owned(), error));
@@ -252,7 +256,7 @@ pub fn order<E: From<MeasureError>>(
         let draws = if change.is_drawn() { plan.draws } else { 1 };
         for draw in 0..draws {
             let Some(other) = changed(plan.frames, change, plan.seed + draw) else { continue };
-            let other = parts(&other, &plan.names, lift)?;
+            let other = StoredParts { scaling, ..parts(&other, &plan.names, lift)? };
             for (at, representation) in representations.iter().enumerate() {
                 let other = other.representation(&representation.name).map_err(MeasureError::from)?;
                 let [cosine, distance] =

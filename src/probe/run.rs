@@ -194,7 +194,14 @@ impl<'a> Task<'a> {
         if rows.iter().all(|&row| Some(self.classes[row]) == first) {
             return Err(FitError::OneClass);
         }
-        classifier.fit(features, rows, &self.classes, self.labels.classes.len(), settings, par)
+        let classes = self.labels.classes.len();
+        match features.standardized(rows)? {
+            None => classifier.fit(features, rows, &self.classes, classes, settings, par),
+            Some((scaled, scaling)) => {
+                let fitted = classifier.fit(&scaled, rows, &self.classes, classes, settings, par)?;
+                Ok(fitted.into_iter().map(|linear| linear.of_unscaled(&scaling)).collect())
+            }
+        }
     }
 
     /// The folds of some videos: those outside, those inside. Empty folds are left out.

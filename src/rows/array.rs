@@ -149,6 +149,8 @@ impl From<Array> for StoredArray {
 pub trait NamedArray {
     /// What it is called.
     fn name(&self) -> &str;
+    /// Calls it by another name.
+    fn rename(&mut self, name: &str);
     /// `B`.
     fn rows(&self) -> usize;
     /// Its shape, `(B, ...)`.
@@ -158,6 +160,10 @@ pub trait NamedArray {
 impl NamedArray for Array {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
     fn rows(&self) -> usize {
@@ -172,6 +178,10 @@ impl NamedArray for Array {
 impl NamedArray for StoredArray {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
     fn rows(&self) -> usize {

@@ -44,8 +44,14 @@ pub struct CompanionRow {
 const COLUMNS: [&str; 12] =
     ["index", "row", "id", "path", "status", "frames", "fps", "duration", "start", "end", "stage", "error"];
 
+/// The column behind them, which companions of older versions lack: how many different frames a row is made of.
+const DISTINCT: &str = "distinct_frames";
+
 /// The column that stands behind them in the companion of a run with `--keyframes`.
 const KEY_FRAMES: &str = "key_frames";
+
+/// The column of the companion of a file that cannot say itself what made it; it is filled in the last line.
+const PROVENANCE: &str = "provenance";
 
 /// The values of [`COLUMNS`] in one line; those that do not apply are empty.
 type Cells<Text> = (
@@ -89,19 +95,37 @@ pub(crate) struct CompanionWriter {
     csv: csv::Writer<BufWriter<AtomicFile>>,
     path: PathBuf,
     key_frames: bool,
+    /// Whether it has the column for what made the data, which stands in the last line.
+    provenance: bool,
+    /// The last line that came: it is written when the next one comes, or at the end.
+    last: Option<CompanionRow>,
+    made: Option<String>,
 }
 
 impl CompanionWriter {
-    /// Begins a companion, with the column for key frames or without it.
-    pub(crate) fn new(file: AtomicFile, key_frames: bool) -> Result<Self, FileError> {
+    /// Begins a companion, with the columns for key frames and for what made the data or without them.
+    pub(crate) fn new(file: AtomicFile, key_frames: bool, provenance: bool) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
-        let columns = COLUMNS.into_iter().chain(key_frames.then_some(KEY_FRAMES));
+        let columns = COLUMNS.into_iter().chain([DISTINCT]).chain(key_frames.then_some(KEY_FRAMES));
+        let columns = columns.chain(provenance.then_some(PROVENANCE));
         csv.write_record(columns).map_err(|e| FileError::write(&path, e.into()))?;
-        Ok(Self { csv, path, key_frames })
+        Ok(Self { csv, path, key_frames, provenance, last: None, made: None })
     }
 
-    pub(crate) fn push(&mut self, row: &CompanionRow) -> Result<(), FileError> {
+    pub(crate) fn push(&mut self, row: CompanionRow) -> Result<(), FileError> {
+        match self.last.replace(row) {
+            Some(before) => self.write(&before, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what made the data.
+    pub(crate) fn made_by(&mut self, made: String) {
+        self.made = Some(made);
+    }
+
+    fn write(&mut self, row: &CompanionRow, made: Option<&str>) -> Result<(), FileError> {
         let CompanionRow { clip, row, status, frames, stage, error } = row;
         let cells: Cells<&str> = (
             clip.index,
@@ -117,14 +141,20 @@ impl CompanionWriter {
             stage.as_deref(),
             error.as_deref(),
         );
-        let written = match self.key_frames {
-            true => self.csv.serialize((cells, clip.key_frames)),
-            false => self.csv.serialize(cells),
+        let written = match (self.key_frames, self.provenance) {
+            (true, true) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames, made)),
+            (true, false) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames)),
+            (false, true) => self.csv.serialize((cells, clip.distinct_frames, made)),
+            (false, false) => self.csv.serialize((cells, clip.distinct_frames)),
         };
         written.map_err(|e| FileError::write(&self.path, e.into()))
     }
 
-    pub(crate) fn finish(self) -> Result<AtomicFile, FileError> {
+    pub(crate) fn finish(mut self) -> Result<AtomicFile, FileError> {
+        let made = self.made.take();
+        if let Some(last) = self.last.take() {
+            self.write(&last, made.as_deref())?;
+        }
         let Self { csv, path, .. } = self;
         let buffer = csv.into_inner().map_err(|e| FileError::write(&path, e.into_error()))?;
         AtomicFile::from_buffer(buffer)
@@ -148,8 +178,8 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
         let found = header.iter().position(|column| column == name);
         *place = found.ok_or_else(|| fail(format!("it has no column '{name}'")))?;
     }
-    // Only a run with --keyframes has it.
-    let key_place = header.iter().position(|column| column == KEY_FRAMES);
+    // Older versions do not have the first, and only a run with --keyframes has the second.
+    let optional = [DISTINCT, KEY_FRAMES].map(|name| header.iter().position(|column| column == name));
     let line = |record: Result<csv::StringRecord, String>| {
         let record = record?;
         let cells = places.iter().filter_map(|&at| record.get(at)).collect::<csv::StringRecord>();
@@ -159,9 +189,13 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
         };
         let (index, row, id, file, status, frames, fps, duration, start, end, stage, error) =
             cells.deserialize::<Cells<String>>(None).map_err(|e| wrong(&e))?;
-        let key_frames = key_place.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
-        let key_frames = key_frames.map(str::parse).transpose().map_err(|e| wrong(&e))?;
-        let clip = ClipMeta { index, id, path: file.into(), start, end, fps, duration, key_frames };
+        let count = |place: Option<usize>| {
+            let cell = place.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
+            cell.map(str::parse).transpose().map_err(|e| wrong(&e))
+        };
+        let (distinct_frames, key_frames) = (count(optional[0])?, count(optional[1])?);
+        let path = file.into();
+        let clip = ClipMeta { index, id, path, start, end, fps, duration, distinct_frames, key_frames };
         Ok(CompanionRow { clip, row, status, frames, stage, error })
     };
     reader
@@ -191,6 +225,28 @@ pub(crate) fn companion_ids(data: &Path) -> Result<Option<Vec<String>>, FileErro
     Ok(Some(placed.into_iter().map(|(_, id)| id).collect()))
 }
 
+/// What made the data, as its companion says; `None` if there is no companion, or it does not say.
+///
+/// # Errors
+/// `Read` if the companion is damaged.
+pub(crate) fn companion_provenance(data: &Path) -> Result<Option<String>, FileError> {
+    let path = companion_path(data);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let fail = |e: csv::Error| FileError::read(&path, format!("not a companion of rows: {e}"));
+    let mut reader = csv::Reader::from_path(&path).map_err(fail)?;
+    let Some(column) = reader.headers().map_err(fail)?.iter().position(|name| name == PROVENANCE) else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for record in reader.records() {
+        let record = record.map_err(fail)?;
+        found = record.get(column).filter(|cell| !cell.is_empty()).map(str::to_owned).or(found);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{failure, row};
@@ -200,9 +256,9 @@ mod tests {
     fn written(rows: &[CompanionRow], data: &Path) {
         let file = AtomicFile::create(&companion_path(data), true).unwrap();
         let key_frames = rows.iter().any(|row| row.clip.key_frames.is_some());
-        let mut writer = CompanionWriter::new(file, key_frames).unwrap();
+        let mut writer = CompanionWriter::new(file, key_frames, false).unwrap();
         for row in rows {
-            writer.push(row).unwrap();
+            writer.push(row.clone()).unwrap();
         }
         writer.finish().unwrap().commit().unwrap();
     }
@@ -227,10 +283,13 @@ mod tests {
         );
         let text = std::fs::read_to_string(companion_path(&data)).unwrap();
         let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("index,row,id,path,status,frames,fps,duration,start,end,stage,error"));
         assert_eq!(
             lines.next(),
-            Some("0,,bad 0,bad 0.mp4,failed,,,,,,open,\"no such file, \"\"really\"\"\"")
+            Some("index,row,id,path,status,frames,fps,duration,start,end,stage,error,distinct_frames")
+        );
+        assert_eq!(
+            lines.next(),
+            Some("0,,bad 0,bad 0.mp4,failed,,,,,,open,\"no such file, \"\"really\"\"\",")
         );
     }
 
@@ -247,12 +306,10 @@ mod tests {
         written(&rows, &data);
         assert_eq!(read_companion(&data).unwrap().unwrap(), rows);
         let text = std::fs::read_to_string(companion_path(&data)).unwrap();
-        assert!(
-            text.starts_with(
-                "index,row,id,path,status,frames,fps,duration,start,end,stage,error,key_frames\n"
-            )
-        );
-        std::fs::write(companion_path(&data), text.replace(",,3\n", ",,three\n")).unwrap();
+        assert!(text.starts_with(
+            "index,row,id,path,status,frames,fps,duration,start,end,stage,error,distinct_frames,key_frames\n"
+        ));
+        std::fs::write(companion_path(&data), text.replace(",2,3\n", ",2,three\n")).unwrap();
         let error = read_companion(&data).unwrap_err().to_string();
         assert!(error.contains("line "), "{error}");
     }

@@ -21,7 +21,7 @@ pub(super) fn copied(
     only: Option<&str>,
     scratch: &Path,
 ) -> Result<Option<StoredArrays>, FileError> {
-    let mut copy = Copy { scratch, spools: Vec::new(), failed: None };
+    let mut copy = Copy { scratch, spools: Vec::new(), rows: Vec::new(), failed: None };
     let Some(read) = format.read_batches(path, only, &mut |arrays| copy.take(arrays)) else {
         return Ok(None);
     };
@@ -46,6 +46,8 @@ pub(super) fn copied(
 struct Copy<'a> {
     scratch: &'a Path,
     spools: Vec<Spool>,
+    /// The rows that were copied of each array.
+    rows: Vec<usize>,
     /// Why writing failed: the reader carries reasons for its own file alone.
     failed: Option<FileError>,
 }
@@ -54,9 +56,16 @@ impl Copy<'_> {
     /// Takes the values that have been read out of the arrays.
     fn take(&mut self, arrays: &mut [Array]) -> Result<(), String> {
         for (at, array) in arrays.iter_mut().enumerate() {
-            if let Some(value) = array.data.iter().find(|v| !v.is_finite()) {
-                return Err(format!("'{}' holds {value}, not a finite number", display_text(&array.name)));
+            self.rows.resize(self.rows.len().max(at + 1), 0);
+            let width = array.width().max(1);
+            if let Some(place) = array.data.iter().position(|v| !v.is_finite()) {
+                let (row, name) = (self.rows[at] + place / width, display_text(&array.name));
+                return Err(format!(
+                    "row {row} of '{name}' holds {}, not a finite number",
+                    array.data[place]
+                ));
             }
+            self.rows[at] += array.data.len() / width;
             if let Err(failed) = self.push(at, &array.data) {
                 self.failed = Some(failed);
                 return Err(String::new());

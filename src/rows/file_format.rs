@@ -32,6 +32,19 @@ pub(crate) trait FileFormat: Sync {
         true
     }
 
+    /// Whether a file of this format can carry texts besides its rows ([`RowWriter::note`]).
+    fn keeps_notes(&self) -> bool {
+        false
+    }
+
+    /// The text that [`RowWriter::note`] put into the file under `key`.
+    ///
+    /// # Errors
+    /// If the file is damaged, or not of this format.
+    fn note(&self, _path: &Path, _key: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     /// Begins a file.
     ///
     /// # Errors
@@ -70,18 +83,12 @@ pub(crate) trait FileFormat: Sync {
 }
 
 /// What a format implements so that datasets can use it: a part holds rows with what is said of their clips, and texts.
-pub(crate) trait PartFile {
+pub(crate) trait PartFile: FileFormat {
     /// Begins a part.
     ///
     /// # Errors
     /// `Write` if the disk refuses.
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError>;
-
-    /// The text that [`RowWriter::note`] put into the file's metadata under `key`.
-    ///
-    /// # Errors
-    /// If the file is damaged, or not of this format.
-    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String>;
 
     /// The rows of a part, in their order, without their window.
     ///

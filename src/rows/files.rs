@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::FileError;
+use crate::files::{FileError, display_path};
 use crate::rows::Format;
 
 /// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
@@ -11,6 +11,29 @@ pub fn is_features(path: &Path) -> bool {
         true => parts(path).is_ok_and(|parts| !parts.is_empty()),
         false => Format::of(path).is_some(),
     }
+}
+
+/// Formats of other programs that hold features and are not read, by their extensions.
+const FOREIGN: [&str; 14] = [
+    "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "csv", "tsv", "feather", "arrow",
+    "tfrecord",
+];
+
+/// Refuses a file that is neither features nor a video but another program's features, by its extension.
+///
+/// # Errors
+/// `Usage`, with the formats that are read.
+pub fn check_not_foreign(path: &Path) -> Result<(), FileError> {
+    let extension =
+        path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).unwrap_or_default();
+    if !FOREIGN.contains(&extension.as_str()) || !path.is_file() {
+        return Ok(());
+    }
+    Err(FileError::Usage(format!(
+        "{}: .{extension} files are not read; save the features as one of {} (in Python, numpy.save(\"features.npy\", array))",
+        display_path(path),
+        Format::extensions()
+    )))
 }
 
 /// The part files of a dataset and of its shards, in the order of their names; empty for a folder that is no dataset.

@@ -1,30 +1,38 @@
 //! Joins files of rows into one, in the order in which they are named. Each file is read once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::{
-    ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Row, Status, Table,
-    Written, read, read_companion,
+    ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Provenance, Row,
+    Status, Table, Written, read, read_companion,
 };
 
 /// The parts of a file and their sizes.
 type Parts = (Vec<Part>, Dims);
 
-/// Writes the rows of all `files` to `destination`; what their companions say of the rows and of failed inputs is kept.
+/// Writes the rows of all `files` to `destination`; what their companions say of the rows and of failed inputs is kept. With
+/// `unchecked`, files are joined that were made otherwise or do not say what made them; the output says so.
 ///
 /// # Errors
-/// `Read` if a file cannot be read, has other parts or sizes than the first one, or an id of a file before it; `Usage` and
-/// `Write` of the output, which then is not there.
-pub fn join(files: &[PathBuf], destination: &Destination, overwrite: bool) -> Result<Written, FileError> {
+/// `Read` if a file cannot be read, has other parts or sizes than the first one, was made otherwise, or has an id of a file before
+/// it; `Usage` and `Write` of the output, which then is not there.
+pub fn join(
+    files: &[PathBuf],
+    destination: &Destination,
+    overwrite: bool,
+    unchecked: bool,
+) -> Result<Written, FileError> {
     let Some(first) = files.first() else {
         return Err(FileError::Usage("nothing to join: name files of rows".into()));
     };
+    let made = joined_provenance(files, unchecked)?;
     let mut table = read(first, None, None)?;
     let mut layout = layout(&table)?;
     layout.1.key_frames = tell_key_frames(files)?;
     let mut output = Prepared::new(destination, &layout.0, overwrite)?.start(layout.1)?;
+    output.made_by(&Provenance { parts: layout.0.iter().map(ToString::to_string).collect(), ..made })?;
     let mut ids = HashMap::new();
     let mut index = 0;
     for (at, path) in files.iter().enumerate() {
@@ -43,6 +51,59 @@ pub fn join(files: &[PathBuf], destination: &Destination, overwrite: bool) -> Re
         }
     }
     output.finish()
+}
+
+/// What made the rows of the joined file: what made those of all files, which must be the same. Unless `unchecked`: then the settings
+/// and the models that all have in common, and the differences.
+fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, FileError> {
+    const REMEDY: &str = "join files that were made alike, or pass --unchecked to join them all the same";
+    let mut joined: Option<(&Path, Provenance)> = None;
+    let mut found = Vec::new();
+    for path in files {
+        let shown = display_path(path);
+        if !path.is_file() {
+            // The reader says what is wrong with it.
+            read(path, None, None)?;
+        }
+        let Some(made) = Provenance::of(path)? else {
+            let reason = "it does not say what made it (it is of another program, or of an older lift)";
+            if !unchecked {
+                return Err(FileError::read(path, format!("{reason}; {REMEDY}")));
+            }
+            found.push(format!("{shown} does not say what made it"));
+            continue;
+        };
+        if !made.unchecked.is_empty() && !unchecked {
+            let reason = format!("it was joined with --unchecked ({})", made.unchecked.join("; "));
+            return Err(FileError::read(path, format!("{reason}; {REMEDY}")));
+        }
+        found.extend(made.unchecked.iter().cloned());
+        let Some((first, all)) = &mut joined else {
+            joined = Some((path, made));
+            continue;
+        };
+        let differences =
+            all.differences_and_version(&Provenance { unchecked: all.unchecked.clone(), ..made.clone() });
+        if differences.is_empty() {
+            continue;
+        }
+        let first = display_path(first);
+        if !unchecked {
+            let reason = format!("it was made otherwise than {first} ({})", differences.join("; "));
+            return Err(FileError::read(path, format!("{reason}; {REMEDY}")));
+        }
+        found.push(format!("{shown} beside {first}: {}", differences.join("; ")));
+        all.settings.retain(|name, value| made.settings.get(name) == Some(value));
+        all.models
+            .retain(|name, model| made.models.get(name).is_some_and(|other| other.sha256 == model.sha256));
+    }
+    let silent = || Provenance::new(&[], BTreeMap::new(), BTreeMap::new());
+    let mut made = joined.map_or_else(silent, |(_, made)| made);
+    if found.iter().any(|difference| difference.ends_with("does not say what made it")) {
+        (made.settings, made.models) = (BTreeMap::new(), BTreeMap::new());
+    }
+    found.dedup();
+    Ok(Provenance { unchecked: found, ..made })
 }
 
 /// Whether the companion of any of the files says of its rows how many different key frames they are made of.

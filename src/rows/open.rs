@@ -78,8 +78,7 @@ fn join(
 }
 
 fn in_memory(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<StoredTable, FileError> {
-    let (arrays, ids) = read(path, ids, only)?.into_parts();
-    Ok(Table::new(path.to_owned(), arrays.into_iter().map(StoredArray::from).collect(), ids))
+    Ok(read(path, ids, only)?.map(StoredArray::from))
 }
 
 /// The arrays of a file without reading them whole; `None` where that must be.

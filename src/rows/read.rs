@@ -33,16 +33,20 @@ pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table
     }
     let Raw { arrays, ids: own } = format.0.read(path, only).map_err(fail)?;
     let table = Table::checked(path, format, (arrays, own), ids, only)?;
-    table.arrays.iter().try_for_each(check_finite).map_err(fail)?;
+    table.arrays.iter().try_for_each(|array| check_finite(array, table.ids().ok())).map_err(fail)?;
     Ok(table)
 }
 
-/// Checks that every value is a finite number.
-fn check_finite(array: &Array) -> Result<(), String> {
+/// Checks that every value is a finite number; the ids are those of the rows, if they have any.
+fn check_finite(array: &Array, ids: Option<&[String]>) -> Result<(), String> {
     match array.data.iter().position(|v| !v.is_finite()) {
         Some(at) => {
             let (row, value, name) = (at / array.width(), array.data[at], display_text(&array.name));
-            Err(format!("row {row} of '{name}' holds {value}, not a finite number"))
+            let id = ids.and_then(|ids| ids.get(row)).map(|id| format!(", the id '{}',", display_text(id)));
+            Err(format!(
+                "row {row} of '{name}'{} holds {value}, not a finite number; embed that video again, or leave the row out",
+                id.unwrap_or_default()
+            ))
         }
         None => Ok(()),
     }
@@ -103,7 +107,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = npy_file(dir.path(), &[2, 2], &[1.0, 2.0, 3.0, f32::NAN]);
         let error = read(&path, None, None).unwrap_err().to_string();
-        assert!(error.contains("row 1") && error.contains("NaN"), "{error}");
+        assert!(error.contains("row 1 of 'array' holds NaN"), "{error}");
+        let ids = dir.path().join("ids");
+        fs::write(&ids, "a\nb\n").unwrap();
+        let error = read(&path, Some(&ids), None).unwrap_err().to_string();
+        assert!(error.contains("row 1 of 'array', the id 'b', holds NaN"), "{error}");
     }
 
     #[test]

@@ -180,6 +180,10 @@ pub struct ClipMeta {
     pub fps: Option<f64>,
     /// The video's duration in seconds; `None` if unknown.
     pub duration: Option<f64>,
+    /// How many different frames the row is made of: a clip with fewer frames than asked for repeats some. `None` of a clip that
+    /// failed, and in outputs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distinct_frames: Option<usize>,
     /// Of a run with `--keyframes`, how many different key frames were taken; 0 if exact frames were. `None` in any other run, and of
     /// a clip that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,7 +198,7 @@ impl ClipMeta {
     /// The description of an input; `fps` and `duration` are what its file says, if it could be read.
     pub fn new(input: &Input, fps: Option<f64>, duration: Option<f64>) -> Self {
         let Input { index, id, path, start, end } = input.clone();
-        Self { index, id, path, start, end, fps, duration, key_frames: None }
+        Self { index, id, path, start, end, fps, duration, distinct_frames: None, key_frames: None }
     }
 
     /// The path as outputs write it.
@@ -226,6 +230,9 @@ impl ClipMeta {
         }
         map.serialize_entry("fps", &known(self.fps))?;
         map.serialize_entry("duration", &known(self.duration))?;
+        if let Some(distinct_frames) = self.distinct_frames {
+            map.serialize_entry("distinct_frames", &distinct_frames)?;
+        }
         match self.key_frames {
             Some(key_frames) => map.serialize_entry("key_frames", &key_frames),
             None => Ok(()),

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_text};
-use crate::rows::Format;
 use crate::rows::array::{Array, NamedArray, StoredArray, UNNAMED, common_rows};
 use crate::rows::ids::{ids_of, index_of, without_ids};
+use crate::rows::shapes::{said, shapes};
+use crate::rows::{Format, Provenance};
 
 /// Arrays with a row per video: all have the same number of rows, and there are as many ids if there are any.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Table<A = Array> {
     /// The arrays, in the file's order.
     pub arrays: Vec<A>,
     ids: Option<Vec<String>>,
+    /// What made the rows, if the file says so.
+    pub provenance: Option<Provenance>,
 }
 
 /// A table whose values may be left in their files.
@@ -24,7 +27,7 @@ pub type StoredTable = Table<StoredArray>;
 impl<A: NamedArray> Table<A> {
     /// Takes arrays of equally many rows, and as many ids if there are any.
     pub fn new(path: PathBuf, arrays: Vec<A>, ids: Option<Vec<String>>) -> Self {
-        Self { path, arrays, ids }
+        Self { path, arrays, ids, provenance: None }
     }
 
     /// Takes what was read of a file, with the ids `own` that it holds itself. `ids` and `only` as for
@@ -45,12 +48,27 @@ impl<A: NamedArray> Table<A> {
         let no_lines = format.one_shape().is_none() && own.as_ref().is_some_and(Vec::is_empty);
         if table.arrays.is_empty() && !no_lines {
             return Err(match only {
-                Some(name) => table.missing(name),
+                // The file was read for this array alone.
+                Some(name) => match shapes(path) {
+                    Ok(there) => {
+                        let reason = format!("it has no array '{name}'; it has {}", said(&there));
+                        FileError::read(path, reason)
+                    }
+                    Err(_) => table.missing(name),
+                },
                 None => FileError::read(path, "it holds no array of numbers with a row per video"),
             });
         }
         let rows = common_rows(&table.arrays).map_err(|reason| FileError::read(path, reason))?;
         table.ids = ids_of(path, rows, ids, own)?;
+        table.provenance = Provenance::of(path)?;
+        // An .npy has no name for its array, but what made it says which part it is.
+        if let (true, Some(made), [array]) =
+            (format.0.holds_one_part(), &table.provenance, &mut table.arrays[..])
+            && let [part] = &made.parts[..]
+        {
+            array.rename(part);
+        }
         Ok(table)
     }
 
@@ -67,9 +85,10 @@ impl<A: NamedArray> Table<A> {
         self.ids.as_deref().ok_or_else(|| without_ids(&self.path))
     }
 
-    /// The arrays, and the ids if there are any.
-    pub(crate) fn into_parts(self) -> (Vec<A>, Option<Vec<String>>) {
-        (self.arrays, self.ids)
+    /// The same table with its arrays as `store` gives them.
+    pub(crate) fn map<B: NamedArray>(self, store: impl FnMut(A) -> B) -> Table<B> {
+        let Self { path, arrays, ids, provenance } = self;
+        Table { path, arrays: arrays.into_iter().map(store).collect(), ids, provenance }
     }
 
     /// The row of each id.
@@ -117,7 +136,7 @@ impl StoredTable {
     /// Appends the rows of the next file.
     ///
     /// # Errors
-    /// `Read` if its arrays have other names or shapes.
+    /// `Read` if its arrays have other names or shapes, or it was made otherwise.
     pub(crate) fn extend(&mut self, next: Self) -> Result<(), FileError> {
         // A file of JSON lines without a line has no arrays, and no rows either.
         if next.arrays.is_empty() {
@@ -136,6 +155,9 @@ impl StoredTable {
             let reason = format!("it holds {here} per row, and the files before it {first}");
             return Err(FileError::read(&next.path, reason));
         }
+        let both = [self.provenance.as_ref(), next.provenance.as_ref()];
+        Provenance::check_alike((&self.path, both[0]), (&next.path, both[1]))?;
+        self.provenance = self.provenance.take().filter(|_| next.provenance.is_some());
         for (array, more) in self.arrays.iter_mut().zip(next.arrays) {
             array.append(more);
         }

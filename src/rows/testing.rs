@@ -1,8 +1,9 @@
 //! Rows for the tests of every format.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::rows::{ClipMeta, Dims, Failure, Part, Row};
+use crate::rows::{ClipMeta, Dims, Failure, ModelDigest, Part, Provenance, Row};
 
 /// Small sizes: `T = 3, W = 2, D = 4`.
 pub const DIMS: Dims = Dims { frames: Some(3), width: 2, features: 4, key_frames: false };
@@ -23,9 +24,17 @@ pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
         end: Some(1.5),
         fps: Some(12.5),
         duration: Some(2.0 + index as f64),
+        distinct_frames: Some(2),
         key_frames: None,
     };
     Row { clip, window: None, frames, parts: parts.iter().map(|&p| (p, values(p))).collect() }
+}
+
+/// What made rows of the part `concat`.
+pub fn made() -> Provenance {
+    let model = ModelDigest { from: "a/lift.safetensors".into(), sha256: "ab".repeat(32), settings: None };
+    let settings = BTreeMap::from([("normalize".to_owned(), false.into())]);
+    Provenance::new(&[Part::Concat], settings, BTreeMap::from([("lift".to_owned(), model)]))
 }
 
 /// A failure with the index given.

@@ -10,7 +10,8 @@ use crate::rows::companion::{CompanionRow, CompanionWriter, companion_path};
 use crate::rows::file_format::RowWriter;
 use crate::rows::formats::jsonl::JsonlWriter;
 use crate::rows::layout::Layout;
-use crate::rows::{Destination, Dims, Failure, Format, Part, Row};
+use crate::rows::provenance::KEY;
+use crate::rows::{Destination, Dims, Failure, Format, Part, Provenance, Row};
 
 /// An output whose temporary files exist, so that it is known to be writable.
 pub struct Prepared {
@@ -53,7 +54,9 @@ impl Prepared {
             None => Box::new(JsonlWriter::stdout()),
             Some((data, beside)) => {
                 paths = Some((data.target().to_path_buf(), beside.target().to_path_buf()));
-                companion = Some(CompanionWriter::new(beside, layout.key_frames())?);
+                // What the file cannot say itself, its companion says.
+                let provenance = !format.0.keeps_notes();
+                companion = Some(CompanionWriter::new(beside, layout.key_frames(), provenance)?);
                 format.0.writer(data, &layout)?
             }
         };
@@ -130,7 +133,7 @@ impl Output {
         for row in rows {
             self.writer.push(row, &self.layout)?;
             if let Some(companion) = &mut self.companion {
-                companion.push(&CompanionRow::embedded(row, self.rows))?;
+                companion.push(CompanionRow::embedded(row, self.rows))?;
             }
             self.rows += 1;
         }
@@ -145,10 +148,23 @@ impl Output {
     pub fn fail(&mut self, failure: &Failure) -> Result<(), FileError> {
         self.in_order(failure.clip.index)?;
         if let Some(companion) = &mut self.companion {
-            companion.push(&CompanionRow::failed(failure))?;
+            companion.push(CompanionRow::failed(failure))?;
         }
         self.next = failure.clip.index + 1;
         self.failed += 1;
+        Ok(())
+    }
+
+    /// Says what made the rows; the files carry it.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn made_by(&mut self, made: &Provenance) -> Result<(), FileError> {
+        let text = made.text()?;
+        if let Some(companion) = &mut self.companion {
+            companion.made_by(text.clone());
+        }
+        self.writer.note(KEY, text);
         Ok(())
     }
 

@@ -9,15 +9,15 @@ use super::scan::SearchRows;
 use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
-use crate::dataset::{Dataset, Manifest};
-use crate::rows::{self, ClipMeta};
+use crate::dataset::Dataset;
+use crate::rows::{self, ClipMeta, Provenance};
 
 /// A representation of a collection, ready to be compared.
 pub struct Collection {
     path: PathBuf,
     ids: Option<PathBuf>,
     by: String,
-    manifest: Option<Manifest>,
+    provenance: Option<Provenance>,
     source: Source,
     parts: OnceLock<StoredParts>,
     index: OnceLock<HashMap<String, usize>>,
@@ -53,22 +53,22 @@ impl Collection {
         ids: Option<&Path>,
         prepared: Option<PreparedRows>,
     ) -> Result<Self, SearchError> {
-        let manifest = match Dataset::is_at(path) {
-            true => Some(Dataset::read(path)?.manifest().clone()),
-            false => None,
+        let provenance = match Dataset::is_at(path) {
+            true => Some(Dataset::read(path)?.manifest().provenance()),
+            false => Provenance::of(path)?,
         };
         let parts = OnceLock::new();
         let source = match prepared {
             Some(prepared) => Source::Prepared(prepared),
             None => {
-                let opened = stored::embeddings(path, ids)?;
+                let opened = stored::collection(path, ids)?;
                 let rows = StoredRows::new(opened.representation(by)?, opened.ids());
                 parts.get_or_init(|| opened);
                 Source::Stored(rows, OnceLock::new())
             }
         };
         let (path, ids, by) = (path.to_owned(), ids.map(Path::to_owned), by.to_owned());
-        Ok(Self { path, ids, by, manifest, source, parts, index: OnceLock::new() })
+        Ok(Self { path, ids, by, provenance, source, parts, index: OnceLock::new() })
     }
 
     /// The file or the folder.
@@ -82,8 +82,8 @@ impl Collection {
     }
 
     /// What made it, if it says so.
-    pub fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref()
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_ref()
     }
 
     /// The rows to compare with.
@@ -107,7 +107,7 @@ impl Collection {
     /// # Errors
     /// If the collection cannot be read.
     pub fn parts(&self) -> Result<&StoredParts, SearchError> {
-        once(&self.parts, || Ok(stored::embeddings(&self.path, self.ids.as_deref())?))
+        once(&self.parts, || Ok(stored::collection(&self.path, self.ids.as_deref())?))
     }
 
     /// The row of an id.

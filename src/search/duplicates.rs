@@ -118,7 +118,7 @@ impl ComparedRows {
     /// # Errors
     /// If it cannot be read, or has no embeddings.
     pub fn open(path: &Path, ids: Option<&Path>) -> Result<Self, SearchError> {
-        let parts = stored::embeddings(path, ids)?;
+        let parts = stored::collection(path, ids)?;
         let all = parts.ids();
         let rows = |parts: &StoredParts| -> Result<_, SearchError> {
             Ok(StoredRows::new(parts.representation("lift")?, all.clone()))

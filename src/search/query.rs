@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use super::collection::Collection;
 use crate::cia::representations::{Matrix, RepresentationError, StoredParts};
-use crate::dataset::ModelDigest;
 use crate::embed::{self, EmbedSettings, Engine, ModelChoice};
 use crate::files::display_path;
 use crate::inputs::Input;
-use crate::rows::Part;
+use crate::rows::{ModelDigest, Part, Provenance};
 use crate::vector::unit_scale;
 use crate::video::{Request, Sampling};
 use crate::weights::WeightsError;
@@ -117,7 +116,7 @@ impl VideoQueries {
     /// only the limits and the rule of ranges count.
     ///
     /// # Errors
-    /// If the models cannot be loaded, or are not those of the collection's manifest.
+    /// If the models cannot be loaded, or are not those that made the collection.
     pub fn new(
         collection: &Collection,
         choice: &ModelChoice,
@@ -127,17 +126,17 @@ impl VideoQueries {
     ) -> Result<Self, QueryError> {
         let parts = needed_parts(collection.by());
         let (request, normalize) = as_made(collection, request);
-        if let Some(manifest) = collection.manifest() {
+        if let Some(made) = collection.provenance() {
             let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
             let (_, models) = choice.describe(&parts, fixed)?;
-            let other = |(name, made): &(&String, &ModelDigest)| {
-                models.get(*name).is_some_and(|model| model.sha256 != made.sha256)
+            let other = |(name, model): &(&String, &ModelDigest)| {
+                models.get(*name).is_some_and(|now| now.sha256 != model.sha256)
             };
             let missing = |(name, _): &(&String, &ModelDigest)| {
                 // LiFT is not read where frame features alone are compared.
                 !models.contains_key(*name) && (*name != LIFT || parts.iter().any(|part| part.needs_lift()))
             };
-            if let Some((name, made)) = manifest.models.iter().find(|model| other(model) || missing(model)) {
+            if let Some((name, made)) = made.models.iter().find(|model| other(model) || missing(model)) {
                 let (name, from, digest) = (name.clone(), made.from.clone(), made.sha256.clone());
                 return Err(QueryError::Models { name, from, digest });
             }
@@ -169,7 +168,7 @@ impl VideoQueries {
     }
 }
 
-/// LiFT's name in a manifest.
+/// LiFT's name among the models of a provenance.
 const LIFT: &str = "lift";
 
 /// The parts of a video that give the representation `by`, straight and mirrored.
@@ -189,14 +188,14 @@ fn needed_parts(by: &str) -> Vec<Part> {
 /// The frames to take of a query, and whether its vectors are scaled, as it was done for the collection.
 fn as_made(collection: &Collection, request: &Request) -> (Request, bool) {
     let mut request = request.clone();
-    let Some(manifest) = collection.manifest() else {
+    let Some(made) = collection.provenance() else {
         let frames = collection.parts().ok().and_then(|parts| parts.own.get(Part::Frames.name()));
         if let Some(frames) = frames.and_then(|frames| frames.shape.first()) {
             request.sampling = Sampling::Count(*frames);
         }
         return (request, false);
     };
-    let setting = |name: &str| manifest.settings.get(name);
+    let setting = |name: &str| made.settings.get(name);
     let is_set = |name: &str| setting(name).and_then(|v| v.as_bool()).unwrap_or(false);
     request.sampling = match (setting("fps").and_then(|v| v.as_f64()), setting("frames")) {
         (Some(fps), _) => Sampling::Fps(fps),
@@ -206,6 +205,17 @@ fn as_made(collection: &Collection, request: &Request) -> (Request, bool) {
     request.keyframes = is_set("keyframes");
     request.reverse = is_set("reverse");
     (request, is_set("normalize"))
+}
+
+/// What makes vectors that cannot be compared with a collection, in words: other models, other frames. A vector may be mirrored or
+/// scaled, or that of a window.
+pub fn differences(collection: &Provenance, vectors: &Provenance) -> Vec<String> {
+    let deciding = |made: &Provenance| {
+        let mut made = Provenance { unchecked: vec![], ..made.clone() };
+        made.settings.retain(|name, _| ["frames", "fps", "keyframes"].contains(&name.as_str()));
+        made
+    };
+    deciding(collection).differences(&deciding(vectors))
 }
 
 /// The query that is like `query` and unlike `others`: their mean is subtracted, each vector scaled to length 1.

@@ -422,6 +422,7 @@ impl Video {
         let mut video = self.probed.info.clone();
         video.notes.extend(chosen.held_note(seconds));
         video.notes.extend(chosen.key_notes());
+        video.notes.extend(chosen.still_note());
         ClipInfo {
             video,
             seconds: chosen.indices.iter().map(|&i| seconds[i]).collect(),

@@ -138,6 +138,21 @@ impl Chosen {
         keyframes::note(&self.key_frames, &slots, !self.windows.is_empty())
     }
 
+    /// What is said where a clip, or one of its windows, is one frame that is taken several times.
+    pub fn still_note(&self) -> Option<String> {
+        let one = |slots: &[usize]| slots.len() > 1 && slots.iter().all(|index| *index == slots[0]);
+        if self.windows.is_empty() {
+            let taken = self.indices.len();
+            return one(&self.indices)
+                .then(|| format!("the clip is one frame, which is taken {taken} times: nothing moves"));
+        }
+        let still = self.windows.iter().filter(|window| one(&self.indices[window.slots.clone()])).count();
+        let windows = self.windows.len();
+        (still > 0).then(|| {
+            format!("{still} of {windows} windows are one frame, taken several times: nothing moves")
+        })
+    }
+
     /// What is said where one frame fills so many slots that the time it is shown for may be a mistake of the file. `seconds`
     /// are the times of the clip's frames.
     pub fn held_note(&self, seconds: &[f64]) -> Option<String> {

@@ -44,14 +44,14 @@ fn a_dataset_has_parts_a_manifest_and_its_failures_and_a_rerun_does_nothing() {
     let names: Vec<_> = first.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["failures.csv", "manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+        ["_failures.csv", "_manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     );
-    let failures = String::from_utf8(first["failures.csv"].clone()).unwrap();
+    let failures = String::from_utf8(first["_failures.csv"].clone()).unwrap();
     assert_eq!(failures.lines().next(), Some("index,id,path,stage,error,attempts"));
     assert_eq!(failures.lines().count(), 4, "{failures}");
     let again = env.embed(&["in", "-o", "out/", "--shard-size", "4"]).code(1);
     assert!(
-        again.stderr.contains("9 embedded, 3 failed (failures.csv); 12 inputs were done before"),
+        again.stderr.contains("9 embedded, 3 failed (_failures.csv); 12 inputs were done before"),
         "{}",
         again.stderr
     );
@@ -145,7 +145,7 @@ fn an_interrupted_run_keeps_what_it_did_and_goes_on() {
     let args = ["embed", "--model", "mini", "--list", "list.csv", "-o", "out/", "--shard-size", "300"];
     let mut child = env.command(&args).stderr(Stdio::piped()).spawn().unwrap();
     // Until its manifest stands and clips are under way.
-    while !env.path("out/manifest.json").exists() {
+    while !env.path("out/_manifest.json").exists() {
         std::thread::sleep(Duration::from_millis(20));
         assert!(child.try_wait().unwrap().is_none(), "it ended before it began");
     }
@@ -163,7 +163,7 @@ fn an_interrupted_run_keeps_what_it_did_and_goes_on() {
     env.lift(&args).code(0);
     let table = read(&env.path("out/part-00000.parquet"), None, None).unwrap();
     assert_eq!(ids(&table), (0..300).map(|i| i.to_string()).collect::<Vec<_>>());
-    assert!(!env.path("out/partial-00000.parquet").exists());
+    assert!(!env.path("out/_partial-00000.parquet").exists());
 }
 
 #[test]
@@ -223,14 +223,14 @@ fn failed_inputs_are_tried_again_only_on_request() {
     let args = ["--list", "list.txt", "-o", "out/"];
     env.embed(&args).code(1).says(&["in/gone.mp4: cannot be opened"]);
     env.embed(&[&args[..], &["--retry-failed"]].concat()).code(1).says(&["in/gone.mp4"]);
-    let failures = fs::read_to_string(env.path("out/failures.csv")).unwrap();
+    let failures = fs::read_to_string(env.path("out/_failures.csv")).unwrap();
     assert!(failures.lines().nth(1).unwrap().ends_with(",2"), "{failures}");
     env.clip("door_closing.webm", "in/gone.mp4");
     let ran = env.embed(&args).code(0);
     assert!(ran.stderr.contains("2 embedded"), "{}", ran.stderr);
     env.lift(&["merge", "all.npy", "out"]).code(0);
     assert_eq!(ids(&read(&env.path("all.npy"), None, None).unwrap()), ["a", "gone"]);
-    assert_eq!(fs::read_to_string(env.path("out/failures.csv")).unwrap().lines().count(), 1);
+    assert_eq!(fs::read_to_string(env.path("out/_failures.csv")).unwrap().lines().count(), 1);
 }
 
 #[test]
@@ -320,7 +320,8 @@ fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
     assert_ne!(part["concat"], first["concat"]);
     drop(stdin);
     let ended = Ran::from(child.wait_with_output().unwrap()).code(1);
-    ended.says(&["gone.mp4: cannot be opened", "request 3: not a request"]);
+    // With -q, the answers alone tell of failures.
+    assert_eq!(ended.stderr, "", "{}", ended.stderr);
     env.embed(&["a.mp4", "-o", "a.npy"]).code(0);
     let file = read(&env.path("a.npy"), None, None).unwrap();
     let streamed: Vec<f32> =
@@ -419,4 +420,121 @@ fn a_video_that_hangs_is_given_up_and_the_others_are_embedded() {
     // What was not read in time is tried again, what was is in the cache.
     let again = env.lift(&[&train[..5], &["again"], &train[6..]].concat()).code(0);
     assert!(!again.stderr.contains("left out"), "{}", again.stderr);
+}
+
+#[test]
+fn a_run_that_is_killed_loses_seconds_not_a_part() {
+    let env = TestEnv::new();
+    let names = ["ball_rising.mp4", "door_closing.webm", "door_opening.mp4", "wheel_turning.webm"];
+    names.iter().for_each(|n| drop(env.clip(n, n)));
+    let rows: String = (0..400).map(|i| format!("{i},{}\n", names[i % 4])).collect();
+    env.write("list.csv", format!("id,path\n{rows}").as_bytes());
+    // All of the inputs are in one part, with the default size.
+    let args = ["embed", "--model", "mini", "--list", "list.csv", "-o", "out/", "-q"];
+    let mut child = env.command(&args).stderr(Stdio::null()).spawn().unwrap();
+    let journal = env.path("out/_journal-00000");
+    let size = || fs::metadata(&journal).map_or(0, |m| m.len());
+    while size() < 50_000 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!env.path("out/part-00000.parquet").exists());
+    let dry = env.lift(&[&args[..], &["--dry-run"]].concat()).code(0).stdout;
+    let left: usize = dry.split(' ').next().unwrap().parse().unwrap();
+    assert!(left < 390 && left > 0, "{dry}");
+    env.lift(&args).code(0);
+    assert!(!journal.exists() && !env.path("out/_partial-00000.parquet").exists());
+    let once = ["embed", "--model", "mini", "--list", "list.csv", "-o", "once/", "-q"];
+    env.lift(&once).code(0);
+    assert!(files(&env.path("out")) == files(&env.path("once")), "a killed run ends in the same bytes");
+}
+
+#[test]
+fn a_typo_writes_nothing_and_the_corrected_command_runs() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "src/a.mp4");
+    fs::create_dir(env.path("empty")).unwrap();
+    env.write("wrong.txt", b"elsewhere/a.mp4\nelsewhere/b.mp4\n");
+    for (inputs, said) in [
+        (&["scr/"][..], "scr/: no such file or folder"),
+        (&["src", "sc*.mp4"], "none that matches"),
+        (&["src", "empty"], "empty: no video in this folder"),
+        (&["empty"], "empty: no video in this folder"),
+        (&["--list", "wrong.txt"], "no file of 2 inputs is there; the first is elsewhere/a.mp4"),
+    ] {
+        for output in ["ds/", "x.npy"] {
+            env.embed(&[inputs, &["-o", output]].concat()).code(3).says(&[said]);
+            assert!(!env.path(output).exists(), "{inputs:?}");
+        }
+    }
+    env.embed(&["src", "-o", "ds/", "-q"]).code(0);
+    env.embed(&["src", "-o", "x.npy"]).code(0);
+}
+
+#[test]
+fn a_source_is_known_by_any_of_its_names_and_its_absence_is_called_so() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "c1/a.mp4");
+    env.clip("door_opening.mp4", "c1/b.mp4");
+    env.embed(&["c1", "-o", "out/", "-q"]).code(0);
+    let absolute = env.path("c1");
+    for source in ["./c1", "c1/", absolute.to_str().unwrap()] {
+        env.embed(&[source, "-o", "out/"]).code(0).says(&["2 inputs were done before"]);
+    }
+    // A disk that is away leaves an empty folder, or half of one.
+    fs::rename(env.path("c1/a.mp4"), env.path("a.mp4")).unwrap();
+    let ran =
+        env.embed(&["c1", "-o", "out/"]).code(2).says(&["other inputs", "2 there, 1 now", "not mounted?"]);
+    assert!(!ran.stderr.contains("other settings"), "{}", ran.stderr);
+    env.write("list.txt", b"c1/a.mp4\nc1/b.mp4\n");
+    fs::rename(env.path("a.mp4"), env.path("c1/a.mp4")).unwrap();
+    env.embed(&["--list", "list.txt", "-o", "listed/", "-q"]).code(0);
+    fs::rename(env.path("c1/a.mp4"), env.path("a.mp4")).unwrap();
+    let ran = env.embed(&["--list", "list.txt", "-o", "listed/"]).code(0);
+    ran.says(&["not there now, but done before: 1 video", "2 embedded"]);
+}
+
+#[test]
+fn a_stream_that_says_nothing_of_failures_does_not_wait_for_a_reader_of_its_errors() {
+    let env = TestEnv::new();
+    let mut child = env
+        .command(&["embed", "--model", "mini", "--stream", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds, if each had a line on standard error.
+    let asked = 3000;
+    let asking = std::thread::spawn(move || {
+        for at in 0..asked {
+            writeln!(stdin, "{{\"path\": \"gone/{at}.mp4\"}}").unwrap();
+        }
+    });
+    let answers = BufReader::new(child.stdout.take().unwrap()).lines().count();
+    asking.join().unwrap();
+    assert_eq!(answers, asked);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn pandas_reads_the_folder_of_a_dataset() {
+    let Some(python) = std::env::var_os("LIFT_PYTHON") else {
+        println!("skipped: LIFT_PYTHON is not set");
+        return;
+    };
+    let env = TestEnv::new();
+    folder(&env);
+    env.embed(&EMBED).code(1);
+    // What a stopped run leaves is passed over too.
+    fs::copy(env.path("out/part-00000.parquet"), env.path("out/_partial-00009.parquet")).unwrap();
+    let program = "import pandas; print(len(pandas.read_parquet('out/')))";
+    let out = Command::new(python).args(["-c", program]).current_dir(env.path("")).output().unwrap();
+    let ran = Ran::from(out).code(0);
+    assert_eq!(ran.stdout.trim(), "9", "{}", ran.stderr);
 }

@@ -197,7 +197,7 @@ fn a_dataset_of_clip_features_says_so_and_trains_a_lift_that_embeds_with_it() {
     let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "out/", "-q"];
     let ran = env.lift(&[&embed[..], &clip].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let manifest = std::fs::read_to_string(env.path("out/manifest.json")).unwrap();
+    let manifest = std::fs::read_to_string(env.path("out/_manifest.json")).unwrap();
     assert!(manifest.contains(r#""clip""#) && manifest.contains("quick_gelu"), "{manifest}");
     let siglip = model("siglip").display().to_string();
     let other = ["--encoder", "siglip", "--encoder-weights", &siglip, "--parts", "frames"];

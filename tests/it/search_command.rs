@@ -235,10 +235,10 @@ fn what_cannot_be_searched_is_refused_with_its_remedy() {
         ran.code(3).says(&["plain.npz", "--parts concat,reversed"]);
     }
     // A dataset names its models.
-    let manifest = std::fs::read_to_string(env.path("set/manifest.json")).unwrap();
+    let manifest = std::fs::read_to_string(env.path("set/_manifest.json")).unwrap();
     let mut changed: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     changed["models"]["lift"]["sha256"] = "0".repeat(64).into();
-    env.write("set/manifest.json", changed.to_string().as_bytes());
+    env.write("set/_manifest.json", changed.to_string().as_bytes());
     let like = ["search", "set", "--like", door, "--model", "mini"];
     env.lift(&like).code(3).says(&["it was made with the lift", "--lift"]);
 }

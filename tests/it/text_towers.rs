@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use candle_core::{DType, Device, IndexOp, Module, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig, ClipTextTransformer};
-use lift::dataset::ModelDigest;
 use lift::embed::word_vectors;
+use lift::rows::ModelDigest;
 use lift::weights::{Family, TextEncoder, WeightsSource};
 
 use crate::common::{close, data, numbers, tensors};

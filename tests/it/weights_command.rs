@@ -228,7 +228,8 @@ fn the_benchmarks_files_come_from_the_hub_too() {
             .header("Content-Type", "text/plain; charset=utf-8")
     });
     let features = data("cia/features.safetensors");
-    let args = ["eval-cia", "--dataset", "ssv2", "--embeddings", features.to_str().unwrap(), "-o", "r.json"];
+    let features = format!("lift={}", features.display());
+    let args = ["eval-cia", "--dataset", "ssv2", "--features", &features, "-o", "r.json"];
     env.pull(&server.url, &args).code(0).says(&[
         "downloading chiral_groups-ssv2-train.csv of bpiyush/chirality-in-action",
         "chiral_groups-ssv2-validation.csv",

@@ -1,16 +1,15 @@
 //! `lift embed -o DIR/`: a dataset in a folder. Only the inputs that it lacks are embedded.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use serde_json::{Value, json};
 
 use super::args::{PartFormat, ShardArg};
-use super::{EmbedArgs, check_length, gather, settings, too_many};
+use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
+use crate::cli::report::count;
 use crate::cli::signals::Signals;
 use crate::dataset::{
     Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest, ShardOf,
@@ -21,7 +20,6 @@ use crate::files;
 use crate::files::{FileError, display_path};
 use crate::inputs::{Input, InputList, Shard};
 use crate::rows::{Format, Part};
-use crate::video::Sampling;
 
 /// Gathers the inputs, compares them with the dataset, embeds those that it lacks, and reports.
 pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
@@ -42,10 +40,20 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     if args.runs.dry_run {
         return dry_run(args, &folder, &manifest, members);
     }
+    if !Dataset::is_at(&folder) {
+        check_any_exists(&inputs)?;
+    }
     let dataset = Dataset::open(&folder, manifest)?;
     let plan = DatasetPlan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
     let mut report = RunReport::new(plan.wanted, quiet);
     report.notes(&inputs.notes);
+    if plan.absent > 0 {
+        if plan.absent == plan.done && plan.wanted > 0 {
+            check_any_exists(&inputs)?;
+        }
+        let videos = count(plan.absent, "video");
+        report.notes(&[format!("not there now, but done before: {videos}; what was made of them is kept")]);
+    }
     let signals = Signals::listen()?;
     let (wanted, done) = (plan.wanted, plan.done);
     let selected = plan.select(members, |input| input.index);
@@ -119,11 +127,8 @@ fn dry_run(
     let mut text = String::new();
     if Dataset::is_at(folder) {
         let dataset = Dataset::read(folder)?;
-        let differences = dataset.manifest().differences(manifest);
-        if !differences.is_empty() {
-            let what = differences.join("; ");
-            let folder = display_path(folder);
-            return Err(Fatal::usage(anyhow!("{folder}: it was begun with other settings ({what})")));
+        if let Some(why) = dataset.manifest().refusal(manifest) {
+            return Err(Fatal::usage(anyhow!("{}: {why}", display_path(folder))));
         }
         let DatasetPlan { wanted, done, failed, changed, .. } =
             DatasetPlan::new(&dataset, files(members), args.runs.retry_failed)?;
@@ -185,7 +190,11 @@ fn manifest(
     shard: Option<(Shard, usize)>,
     choice: &ModelChoice,
 ) -> Result<Manifest, Fatal> {
-    let digest = InputsDigest { count: inputs.len(), sha256: inputs.digest().into() };
+    let digest = InputsDigest {
+        count: inputs.len(),
+        sha256: inputs.digest().into(),
+        absolute_sha256: Some(inputs.absolute_digest().into()),
+    };
     let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
     let kind = match args.runs.format {
         PartFormat::Parquet => Format::PARQUET,
@@ -194,30 +203,5 @@ fn manifest(
     let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
     let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);
     let parts: &[Part] = &args.output.parts;
-    Ok(Manifest { settings: numbers(args, choice), models, ..manifest.with_parts(parts, dims) })
-}
-
-/// The settings that decide the numbers, by the names of their flags, without those that were not given.
-fn numbers(args: &EmbedArgs, choice: &ModelChoice) -> BTreeMap<String, Value> {
-    let sampling = &args.sampling;
-    let frames = match sampling.frames {
-        Sampling::Count(n) if sampling.fps.is_none() => json!(n),
-        Sampling::All if sampling.fps.is_none() => json!("all"),
-        _ => Value::Null,
-    };
-    let all = [
-        ("frames", frames),
-        ("fps", json!(sampling.fps)),
-        ("range-by", json!(sampling.range.range_by)),
-        ("keyframes", if sampling.key.keyframes { json!(true) } else { Value::Null }),
-        ("reverse", json!(sampling.reverse)),
-        ("allow-truncated", json!(sampling.allow_truncated)),
-        ("window", json!(sampling.window)),
-        ("stride", json!(sampling.stride.or(sampling.window))),
-        ("max-pixels", json!(args.limits.max_pixels)),
-        ("normalize", json!(args.output.normalize)),
-        ("precision", json!(choice.precision())),
-        ("heads", json!(choice.heads)),
-    ];
-    all.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), v)).collect()
+    Ok(Manifest { settings: deciding(args, choice), models, ..manifest.with_parts(parts, dims) })
 }

@@ -50,6 +50,11 @@ impl RunReport {
         };
         let line = format!("{of}: {}", failure.error);
         self.progress.aside(|| report::error(&line));
+        self.count_failure();
+    }
+
+    /// Counts an input that failed, of which something else tells.
+    pub(super) fn count_failure(&mut self) {
         self.failed += 1;
         self.progress.step(false);
     }

@@ -1,21 +1,27 @@
 //! `lift embed -o FILE`: one file of rows with its companion, or JSON lines on standard output.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use anyhow::anyhow;
+use serde_json::Value;
 
-use super::{EmbedArgs, check_length, gather, settings, too_many};
+use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
-use crate::embed::{self, Embedded, Engine, Outcome};
+use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{FileError, display_path};
 use crate::inputs::InputList;
-use crate::rows::{Destination, Failure, Format, Output, Prepared, Row, Written};
+use crate::rows::{
+    Destination, Failure, Format, ModelDigest, Output, Part, Prepared, Provenance, Row, Written,
+};
+use crate::weights::WeightsError;
 
 /// Gathers the inputs, claims the output, loads the models, embeds, and reports.
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
@@ -26,6 +32,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         files::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
     }
+    check_any_exists(&inputs)?;
     let kept = match destination {
         Destination::Stdout => "the lines printed so far are complete",
         _ => "nothing was written",
@@ -34,8 +41,10 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let report = RunReport::new(inputs.len(), quiet);
     report.notes(&inputs.notes);
     let compute = args.compute.settle(quiet)?;
-    let engine = Arc::new(Engine::load(&args.models.choice(&compute, quiet), &args.output.parts)?);
+    let choice = args.models.choice(&compute, quiet);
+    let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
     check_length(&engine, args)?;
+    let making = matches!(destination, Destination::File(..)).then(|| Making::begin(args, &choice));
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
     let output = prepared.start(args.sampling.dims(&engine))?;
@@ -52,7 +61,33 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     if let Some(exit) = signals.received() {
         return Err(Fatal { exit, error: Some(anyhow!("interrupted: {kept}")) });
     }
+    if let Some(making) = making {
+        run.output.made_by(&making.end()?)?;
+    }
     run.finish()
+}
+
+/// What makes the rows, found out on a thread of its own while videos are embedded: the digests of large weights take time.
+struct Making {
+    settings: BTreeMap<String, Value>,
+    parts: Vec<Part>,
+    models: JoinHandle<Result<BTreeMap<String, ModelDigest>, WeightsError>>,
+}
+
+impl Making {
+    fn begin(args: &EmbedArgs, choice: &ModelChoice) -> Self {
+        let (settings, parts) = (deciding(args, choice), args.output.parts.clone());
+        let (choice, of) = (choice.clone(), parts.clone());
+        let models = thread::spawn(move || choice.describe(&of, None).map(|(_, models)| models));
+        Self { settings, parts, models }
+    }
+
+    fn end(self) -> Result<Provenance, Fatal> {
+        let models = self.models.join();
+        let models =
+            models.map_err(|_| Fatal::input(anyhow!("the digests of the models cannot be taken")))?;
+        Ok(Provenance::new(&self.parts, self.settings, models?))
+    }
 }
 
 /// Where the rows go: what the flags say, else the default.

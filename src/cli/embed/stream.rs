@@ -51,13 +51,15 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
         StreamFormat::Jsonl => Answers::jsonl(&args.output.parts, dims),
         StreamFormat::Arrow => Answers::arrow(&args.output.parts, dims)?,
     };
-    // There is no progress bar: the number of requests is not known, and each answer shows the progress.
+    // There is no progress bar: the number of requests is not known, and each answer shows the progress. With -q nothing is printed of
+    // failures, which the answers tell: a program that never reads standard error would block the run.
     let mut report = RunReport::new(0, true);
+    let quiet = verbosity.quiet;
     let wrong = Arc::new(Mutex::new(Vec::new()));
     let broken = Arc::new(OnceLock::new());
     let requests = Requests { lines: listen(args, &broken), wrong: wrong.clone(), index: 0 };
     embed::run(requests, &engine, &settings, &signals.stop, |outcome| {
-        answer(&mut answers, &mut report, outcome, &wrong)
+        answer(&mut answers, &mut report, outcome, &wrong, quiet)
     })?;
     answers.finish()?;
     if let Some(cause) = broken.get() {
@@ -83,6 +85,7 @@ fn answer(
     report: &mut RunReport,
     outcome: Outcome,
     wrong: &Wrong,
+    quiet: bool,
 ) -> Result<(), FileError> {
     let failure = match outcome.result {
         Ok(embedded) => match embedded.written(answers.rows(&embedded.rows))? {
@@ -98,7 +101,10 @@ fn answer(
             }
         }
     };
-    report.failure(&failure);
+    match quiet {
+        true => report.count_failure(),
+        false => report.failure(&failure),
+    }
     answers.failure(&failure)
 }
 

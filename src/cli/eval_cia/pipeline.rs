@@ -14,6 +14,7 @@ use crate::embed::ModelChoice;
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::inputs::Input;
+use crate::rows::Provenance;
 use crate::weights;
 
 /// Flags that are left out of the report: they say where it is written, and do not change its content.
@@ -106,16 +107,17 @@ impl Embedder for Pipeline<'_> {
         };
         if choice.has_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
-            parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+            parts.own.insert("concat".into(), self.lift(&frames, &ids, None)?);
             if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
-                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids)?);
+                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids, None)?);
             }
         }
         Ok(parts)
     }
 
-    fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
+    fn lift(&mut self, frames: &Matrix, ids: &[&str], made: Option<&Provenance>) -> Result<Matrix, Fatal> {
         let choice = self.choice()?;
+        features::same_lift(&choice, made, &frames.origin)?;
         features::lift(&choice, frames, ids)
     }
 }

@@ -78,7 +78,7 @@ impl Clips<'_> {
 
     fn load(&self) -> Result<VideoQueries, Fatal> {
         let args = self.args;
-        if self.collection.manifest().is_none() && !self.quiet {
+        if self.collection.provenance().is_none() && !self.quiet {
             report::note(&format!(
                 "{} does not say which models made it; the query is embedded with those that the flags name",
                 display_path(&args.collection)
@@ -175,6 +175,17 @@ pub(super) fn queries(
         }
         let table = rows::read(file, None, None)?;
         let array = table.only()?;
+        if let (Some(made), Some(other)) = (collection.provenance(), &table.provenance) {
+            let differences = search::differences(made, other);
+            if !differences.is_empty() {
+                return Err(Fatal::input(anyhow!(
+                    "{}: it was made otherwise than {} ({}); search with vectors that were made as the collection was",
+                    display_path(file),
+                    display_path(&args.collection),
+                    differences.join("; ")
+                )));
+            }
+        }
         let names = table.ids().map(<[String]>::to_vec);
         let names = names.unwrap_or_else(|_| (0..array.rows()).map(|row| format!("row {row}")).collect());
         for (row, name) in names.into_iter().enumerate() {
@@ -189,7 +200,7 @@ pub(super) fn words(args: &SearchArgs, collection: &Collection, quiet: bool) -> 
     if args.text.is_empty() {
         return Ok(vec![]);
     }
-    let models = collection.manifest().map(|manifest| manifest.models.clone()).unwrap_or_default();
+    let models = collection.provenance().map(|made| made.models.clone()).unwrap_or_default();
     let texts: Vec<&str> = args.text.iter().map(String::as_str).collect();
     let words = embed::word_vectors(&models, args.models.named_encoder(), args.models.offline(), &texts)?;
     if words.width != collection.rows().width() {

@@ -13,11 +13,35 @@ use crate::exit::Fatal;
 use crate::files::display_path;
 use crate::inputs;
 use crate::rows;
-use crate::rows::StoredTable;
+use crate::rows::{Part, StoredTable};
 use crate::train::Clips;
 
-/// The part of a file that training reads.
-const PART: Option<&str> = Some("frames");
+/// The array of a file that training reads: `frames`, else the only one with frames, whatever its name.
+fn part(file: &Path) -> Result<String, Fatal> {
+    let there = rows::shapes::shapes(file)?;
+    let own = Part::Frames.name();
+    let of_frames: Vec<&String> =
+        there.iter().filter(|(_, shape)| shape.len() == 2).map(|(name, _)| name).collect();
+    match of_frames[..] {
+        _ if of_frames.iter().any(|name| *name == own) => Ok(own.to_owned()),
+        [one] => Ok(one.clone()),
+        // The reader says what is wrong with a file without an array.
+        [] if there.is_empty() => Ok(own.to_owned()),
+        _ => {
+            let what = match of_frames.len() {
+                0 => {
+                    "none is the features of frames, (clips, frames, width): make them with `lift embed --parts frames`"
+                }
+                _ => "several have frames, and none is called frames: keep the one to train on",
+            };
+            Err(Fatal::input(anyhow!(
+                "{}: it has {}; {what}",
+                display_path(file),
+                rows::shapes::said(&there)
+            )))
+        }
+    }
+}
 
 /// The clips of the inputs (files and datasets of features, or videos), and how many videos were left out.
 pub(super) fn read(
@@ -27,6 +51,7 @@ pub(super) fn read(
     signals: &Signals,
     quiet: bool,
 ) -> Result<(Clips, usize), Fatal> {
+    args.inputs.iter().try_for_each(|path| rows::check_not_foreign(path))?;
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids belong to the features that the probe is scored on: these ones, unless --probe-features names others.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
@@ -38,7 +63,8 @@ pub(super) fn read(
             for path in all {
                 files.extend(rows::files(path)?);
             }
-            Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0))
+            let part = part(&files[0])?;
+            Ok((opened(rows::open_all(&all[0], &files, ids, Some(&part), scratch)?)?, 0))
         }
         _ => Err(Fatal::usage(anyhow!(
             "{} holds features and other inputs are videos; give features only, or videos only",
@@ -49,7 +75,9 @@ pub(super) fn read(
 
 /// Opens a file or dataset of frame features: in memory if it is small, else mapped.
 pub(super) fn file(path: &Path, ids: Option<&Path>, scratch: &Path) -> Result<Clips, Fatal> {
-    opened(rows::open(path, ids, PART, scratch)?)
+    let files = rows::files(path)?;
+    let part = part(&files[0])?;
+    opened(rows::open_all(path, &files, ids, Some(&part), scratch)?)
 }
 
 fn opened(opened: StoredTable) -> Result<Clips, Fatal> {
@@ -90,6 +118,6 @@ fn videos(
     if cached.files.is_empty() {
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
-    let clips = opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)?;
+    let clips = opened(rows::open_all(&folder, &cached.files, None, Some(Part::Frames.name()), scratch)?)?;
     Ok((clips, cached.failures.len()))
 }

@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&line).unwrap(),
             "{\"index\":4,\"id\":\"a\\n\\\"\",\"path\":\"a\\n\\\".mp4\",\"start\":null,\"end\":1.5,\"frames\":2,\
-             \"fps\":null,\"duration\":6.0,\"static\":[0.1,-2.0],\
+             \"fps\":null,\"duration\":6.0,\"distinct_frames\":2,\"static\":[0.1,-2.0],\
              \"frame_features\":[[0.0,1.0,2.0,3.0],[4.0,5.0,6.0,7.0]]}"
         );
     }

@@ -56,11 +56,29 @@ const LONGEST_HEADER: usize = 1 << 16;
 
 /// The header of a little-endian f32 array in C order, [`HEADER`] bytes long.
 pub(crate) fn header(shape: &[usize]) -> Vec<u8> {
+    header_of("<f4", shape)
+}
+
+/// An array of texts in C order, header and all, as numpy's fixed-width text: the longest text decides the width.
+pub(crate) fn texts(shape: &[usize], texts: &[String]) -> Vec<u8> {
+    // numpy has no text of width 0.
+    let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    let mut bytes = header_of(&format!("<U{width}"), shape);
+    for text in texts {
+        let end = bytes.len() + 4 * width;
+        bytes.extend(text.chars().flat_map(|c| u32::from(c).to_le_bytes()));
+        bytes.resize(end, 0);
+    }
+    bytes
+}
+
+/// The header of an array in C order, [`HEADER`] bytes long.
+fn header_of(descr: &str, shape: &[usize]) -> Vec<u8> {
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     // A tuple of one needs its comma.
     let comma = if shape.len() == 1 { "," } else { "" };
     let dict =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);
     bytes.extend(((HEADER - 10) as u16).to_le_bytes());

@@ -1,4 +1,5 @@
-//! numpy's `.npz`: a zip with an `.npy` per part, stored, as `numpy.savez` makes it.
+//! numpy's `.npz`: a zip with an `.npy` per part, stored, as `numpy.savez` makes it. The text array `ids` names the rows; a text
+//! that is not of the rows (what made them) is an array without dimensions, whose name has a dot.
 //!
 //! An entry's header has its length, and the entries of a zip follow each other, so the values of each part are kept in a spool
 //! until the end. Sizes are written as zip64, since the archive may be larger than 4 GiB.
@@ -28,6 +29,14 @@ impl FileFormat for Npz {
         ".npz"
     }
 
+    fn keeps_notes(&self) -> bool {
+        true
+    }
+
+    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
+        note(path, key)
+    }
+
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
         Ok(Box::new(NpzWriter::new(file, layout)?))
     }
@@ -47,23 +56,29 @@ struct NpzWriter {
     file: AtomicFile,
     target: PathBuf,
     spools: Spools,
-    rows: usize,
+    ids: Vec<String>,
+    notes: Vec<(&'static str, String)>,
 }
 
 impl NpzWriter {
     fn new(file: AtomicFile, layout: &Layout) -> Result<Self, FileError> {
-        Ok(Self { target: file.target().to_path_buf(), spools: Spools::new(&file, layout)?, file, rows: 0 })
+        let (target, spools) = (file.target().to_path_buf(), Spools::new(&file, layout)?);
+        Ok(Self { file, target, spools, ids: Vec::new(), notes: Vec::new() })
     }
 }
 
 impl RowWriter for NpzWriter {
     fn push(&mut self, row: &Row, _: &Layout) -> Result<(), FileError> {
-        self.rows += 1;
+        self.ids.push(row.clip.id.clone());
         self.spools.push(row)
     }
 
+    fn note(&mut self, key: &'static str, text: String) {
+        self.notes.push((key, text));
+    }
+
     fn finish(self: Box<Self>, layout: &Layout) -> Result<Option<AtomicFile>, FileError> {
-        let Self { file, target, spools, rows } = *self;
+        let Self { file, target, spools, ids, notes } = *self;
         let fail = |e: ZipError| FileError::write(&target, e.into());
         let mut zip = ZipWriter::new(BufWriter::with_capacity(1 << 16, file));
         // The date is the zip format's first, so that equal rows make equal files.
@@ -73,10 +88,16 @@ impl RowWriter for NpzWriter {
             .large_file(true);
         for (part, spool) in spools.into_iter() {
             zip.start_file(format!("{part}.npy"), options).map_err(fail)?;
-            let mut shape = vec![rows];
+            let mut shape = vec![ids.len()];
             shape.extend(layout.shape(part));
             let copied = zip.write_all(&npy::header(&shape)).and_then(|()| spool.copy_into(&mut zip));
             copied.map_err(|e| FileError::write(&target, e))?;
+        }
+        let texts = [("ids", npy::texts(&[ids.len()], &ids))].into_iter();
+        for (name, bytes) in texts.chain(notes.into_iter().map(|(key, text)| (key, npy::texts(&[], &[text]))))
+        {
+            zip.start_file(format!("{name}.npy"), options).map_err(fail)?;
+            zip.write_all(&bytes).map_err(|e| FileError::write(&target, e))?;
         }
         AtomicFile::from_buffer(zip.finish().map_err(fail)?).map(Some)
     }
@@ -113,6 +134,22 @@ fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
         }
     }
     Ok(raw)
+}
+
+/// The text of the array `key`, which has no dimensions.
+fn note(path: &Path, key: &str) -> Result<Option<String>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
+    let Some(at) = zip.index_for_name(&format!("{key}.npy")) else { return Ok(None) };
+    let mut entry = zip.by_index(at).map_err(|e| e.to_string())?;
+    let size = entry.size();
+    let in_entry = |e: String| format!("array '{key}': {e}");
+    let header = npy::read_header(&mut entry).map_err(in_entry)?;
+    if !header.is_text() || !header.shape.is_empty() {
+        return Err(in_entry("one text is needed".into()));
+    }
+    let rest = size.saturating_sub(header.len as u64);
+    Ok(read_texts(&mut entry, &header, rest).map_err(in_entry)?.pop())
 }
 
 /// Opens the arrays that [`read`] gives; `None` if one is compressed or of another type than f32 and must be read.
@@ -156,8 +193,11 @@ fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<
     let width: usize = header.descr[2..].parse().map_err(|_| format!("its type is {:?}", header.descr))?;
     let size = width.checked_mul(4).filter(|s| *s > 0).ok_or("its texts have an impossible length")?;
     let count = npy::check_size(header, size, bytes)?;
-    if header.shape.len() != 1 || size as u64 > bytes {
+    if header.shape.len() > 1 || (count > 0 && size as u64 > bytes) {
         return Err(format!("its shape is {:?}; one text per row is needed", header.shape));
+    }
+    if count == 0 {
+        return Ok(vec![]);
     }
     let mut texts = Vec::new();
     let mut units = vec![0u8; size];

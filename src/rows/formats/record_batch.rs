@@ -22,6 +22,9 @@ pub(crate) const ELEMENT: &str = "element";
 /// The column of a run with `--keyframes`: how many different key frames a row is made of.
 pub(crate) const KEY_FRAMES: &str = "key_frames";
 
+/// How many different frames a row is made of.
+pub(crate) const DISTINCT_FRAMES: &str = "distinct_frames";
+
 /// The columns named, [`KEY_FRAMES`] where the rows have it, then one per part. With `failures`, a column that a failure lacks may be null.
 ///
 /// # Errors
@@ -30,7 +33,7 @@ pub(crate) fn schema(columns: &[&str], layout: &Layout, failures: bool) -> Resul
     let column = |name: &str| {
         let (kind, nullable) = match name {
             "index" => (DataType::Int64, false),
-            KEY_FRAMES => (DataType::Int64, true),
+            KEY_FRAMES | DISTINCT_FRAMES => (DataType::Int64, true),
             "frames" => (DataType::Int64, failures),
             "id" | "path" | "status" => (DataType::Utf8, false),
             "start" | "end" | "fps" | "duration" => (DataType::Float64, true),
@@ -92,6 +95,10 @@ pub(crate) fn record_batch(
             "end" => number(|clip| clip.end),
             "fps" => number(|clip| clip.fps),
             "duration" => number(|clip| clip.duration),
+            DISTINCT_FRAMES => {
+                let distinct = clips.iter().map(|c| meta(c).distinct_frames.map(|count| count as i64));
+                Arc::new(distinct.collect::<Int64Array>())
+            }
             KEY_FRAMES => {
                 let key_frames = clips.iter().map(|c| meta(c).key_frames.map(|count| count as i64));
                 Arc::new(key_frames.collect::<Int64Array>())

@@ -28,6 +28,14 @@ impl FileFormat for Safetensors {
         ".safetensors"
     }
 
+    fn keeps_notes(&self) -> bool {
+        true
+    }
+
+    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
+        Ok(notes(path)?.remove(key))
+    }
+
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
         Ok(Box::new(SafetensorsWriter::new(file, layout, None)?))
     }
@@ -58,10 +66,6 @@ impl FileFormat for Safetensors {
 impl PartFile for Safetensors {
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
         Ok(Box::new(SafetensorsWriter::new(file, layout, Some(Vec::new()))?))
-    }
-
-    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
-        Ok(notes(path)?.remove(key))
     }
 
     fn rows(&self, path: &Path, parts: &[Part]) -> Result<RowIterator, String> {

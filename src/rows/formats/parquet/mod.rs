@@ -23,6 +23,14 @@ impl FileFormat for Parquet {
         ".parquet"
     }
 
+    fn keeps_notes(&self) -> bool {
+        true
+    }
+
+    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
+        guarded(|| part::note(path, key))
+    }
+
     fn writer(&self, file: AtomicFile, _: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
         Ok(Box::new(write::ParquetWriter::new(file)))
     }
@@ -43,10 +51,6 @@ impl FileFormat for Parquet {
 impl PartFile for Parquet {
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError> {
         FileFormat::writer(self, file, layout)
-    }
-
-    fn note(&self, path: &Path, key: &str) -> Result<Option<String>, String> {
-        guarded(|| part::note(path, key))
     }
 
     fn rows(&self, path: &Path, parts: &[Part]) -> Result<RowIterator, String> {

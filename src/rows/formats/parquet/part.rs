@@ -6,11 +6,11 @@ use ::parquet::arrow::ProjectionMask;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{Array as _, FixedSizeListArray, Float64Array, RecordBatch};
+use arrow_array::{Array as _, FixedSizeListArray, Float64Array, Int64Array, RecordBatch};
 
 use super::read::{guarded, open, readable};
 use super::source::SizedFile;
-use crate::rows::formats::record_batch::KEY_FRAMES;
+use crate::rows::formats::record_batch::{DISTINCT_FRAMES, KEY_FRAMES};
 use crate::rows::{ClipMeta, Part, Row};
 
 /// Rows decoded at a time: a merge holds so many of each shard.
@@ -84,7 +84,9 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
     let [start, end, fps, duration] = ["start", "end", "fps", "duration"].map(number);
     let (start, end, fps, duration) = (start?, end?, fps?, duration?);
     let (id, path) = (text("id")?, text("path")?);
-    let key_frames = batch.column_by_name(KEY_FRAMES).map(|_| whole(KEY_FRAMES)).transpose()?;
+    // Not every part has these.
+    let counts = |name: &str| batch.column_by_name(name).map(|_| whole(name)).transpose();
+    let (distinct_frames, key_frames) = (counts(DISTINCT_FRAMES)?, counts(KEY_FRAMES)?);
     let lists = parts.iter().map(lists).collect::<Result<Vec<_>, _>>()?;
     let count = |value: i64| usize::try_from(value).map_err(|_| "it has a negative count".to_string());
     for at in 0..batch.num_rows() {
@@ -92,6 +94,11 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
         let values = |(part, lists): &(Part, FixedSizeListArray)| {
             let list = lists.value(at);
             (*part, list.as_primitive::<Float32Type>().values().to_vec())
+        };
+        let counted = |column: &Option<Int64Array>| match column.as_ref().filter(|column| !column.is_null(at))
+        {
+            Some(column) => count(column.value(at)).map(Some),
+            None => Ok(None),
         };
         let clip = ClipMeta {
             index: count(index.value(at))?,
@@ -101,10 +108,8 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
             end: optional(&end),
             fps: optional(&fps),
             duration: optional(&duration),
-            key_frames: match key_frames.as_ref().filter(|column| !column.is_null(at)) {
-                Some(column) => Some(count(column.value(at))?),
-                None => None,
-            },
+            distinct_frames: counted(&distinct_frames)?,
+            key_frames: counted(&key_frames)?,
         };
         let frames = count(frames.value(at))?;
         rows.push(Row { clip, window: None, frames, parts: lists.iter().map(values).collect() });

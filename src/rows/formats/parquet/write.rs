@@ -16,11 +16,12 @@ use arrow_schema::SchemaRef;
 use crate::files::{AtomicFile, FileError};
 use crate::rows::Row;
 use crate::rows::file_format::RowWriter;
-use crate::rows::formats::record_batch::{ELEMENT, record_batch, schema};
+use crate::rows::formats::record_batch::{DISTINCT_FRAMES, ELEMENT, record_batch, schema};
 use crate::rows::layout::Layout;
 
 /// The columns before those of the parts.
-const COLUMNS: [&str; 8] = ["index", "id", "path", "start", "end", "frames", "fps", "duration"];
+const COLUMNS: [&str; 9] =
+    ["index", "id", "path", "start", "end", "frames", "fps", "duration", DISTINCT_FRAMES];
 /// Values gathered before a batch goes to the encoder (1 MiB of f32).
 const BATCH_VALUES: usize = 1 << 18;
 /// Rows gathered at most, where a row is small.
@@ -159,12 +160,24 @@ pub(crate) mod tests {
         let names: Vec<_> = builder.schema().fields().iter().map(|f| f.name().as_str()).collect();
         assert_eq!(
             names,
-            ["index", "id", "path", "start", "end", "frames", "fps", "duration", "concat", "frame_features"]
+            [
+                "index",
+                "id",
+                "path",
+                "start",
+                "end",
+                "frames",
+                "fps",
+                "duration",
+                "distinct_frames",
+                "concat",
+                "frame_features"
+            ]
         );
         let frames = builder.schema().field_with_name("frame_features").unwrap();
         assert_eq!(frames.metadata()["shape"], "[3, 4]");
         assert!(matches!(frames.data_type(), DataType::FixedSizeList(_, 12)));
-        let column = builder.metadata().row_group(0).column(9);
+        let column = builder.metadata().row_group(0).column(10);
         assert!(column.dictionary_page_offset().is_none() && column.statistics().is_none());
     }
 }
