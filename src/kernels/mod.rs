@@ -13,6 +13,7 @@ mod amx;
 mod attention;
 mod buffer;
 mod dot;
+mod gate;
 pub mod grad;
 mod isa;
 mod linear;
@@ -23,6 +24,7 @@ pub mod peak;
 mod portable;
 mod simd;
 mod tile;
+mod turn;
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -34,6 +36,8 @@ mod testing;
 
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;
+pub use gate::gate;
+pub use turn::{Turn, turn};
 pub use dot::{dot, dot_i8, largest_i16, widen};
 pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
