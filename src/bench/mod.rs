@@ -7,6 +7,7 @@
 mod batched;
 mod random;
 mod report;
+mod turns;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
 use crate::video::{Request, Sampling, Strategy, Video, Work, transform::{Framing, Transform}};
 
 pub use random::RandomWeights;
+pub use turns::{Turn, Turns, in_turns};
 pub use report::{Backbone, BenchPlan, BenchReport, Decoding, Peak, StageReport};
 use report::{Measured, median, stage};
 
@@ -130,6 +132,18 @@ fn reading(
     };
     let stages = vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)];
     Ok((frames, stages, decoding))
+}
+
+/// The frames of the clip alone.
+fn read_frames(plan: &BenchPlan, framing: Framing, path: &Path) -> Result<Vec<Vec<u8>>> {
+    let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
+    let request = Request { sampling, keyframes, ..Request::default() };
+    let mut transform = Transform::new(framing);
+    let mut frames = vec![Vec::new(); plan.frames];
+    let read = Video::open(path)
+        .and_then(|mut video| video.read(&request, |slot, frame| frames[slot] = transform.apply(frame)));
+    read.with_context(|| path.display().to_string())?;
+    Ok(frames)
 }
 
 fn backbone(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {

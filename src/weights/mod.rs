@@ -27,6 +27,7 @@ mod source;
 mod store;
 mod text;
 mod tokens;
+mod trained_on;
 mod transformers;
 
 pub use convert::{ConvertError, Converted, Storage, convert};
@@ -47,3 +48,4 @@ pub use source::{
 };
 pub use store::{Store, WeightsError};
 pub use text::TextEncoder;
+pub use trained_on::{ENCODER_KEY, EncoderRecord};

@@ -106,9 +106,9 @@ impl Embedder for Pipeline<'_> {
         };
         if choice.has_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
-            parts.own.insert("concat".into(), self.lift(&frames, &ids)?);
+            parts.own.insert("concat".into(), features::lift(&choice, &frames, &ids, true)?);
             if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
-                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids)?);
+                parts.own.insert("reversed".into(), features::lift(&choice, &mirrored, &ids, true)?);
             }
         }
         Ok(parts)
@@ -116,6 +116,6 @@ impl Embedder for Pipeline<'_> {
 
     fn lift(&mut self, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
         let choice = self.choice()?;
-        features::lift(&choice, frames, ids)
+        features::lift(&choice, frames, ids, false)
     }
 }

@@ -15,30 +15,34 @@ use crate::inputs;
 use crate::rows;
 use crate::rows::StoredTable;
 use crate::train::Clips;
+use crate::weights::EncoderRecord;
 
 /// The part of a file that training reads.
 const PART: Option<&str> = Some("frames");
 
-/// The clips of the inputs (files and datasets of features, or videos), and how many videos were left out.
+/// The clips of the inputs (files and datasets of features, or videos), how many videos were left out, and the frame encoder that
+/// the features are of, if it is known.
 pub(super) fn read(
     args: &TrainArgs,
     compute: &Compute,
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<(Clips, usize), Fatal> {
+) -> Result<(Clips, usize, Option<EncoderRecord>), Fatal> {
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids belong to the features that the probe is scored on: these ones, unless --probe-features names others.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, compute, scratch, signals, quiet),
-        ([one], _) => Ok((file(one, ids, scratch)?, 0)),
+        ([one], _) => Ok((file(one, ids, scratch)?, 0, features::encoder_of(one))),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
             for path in all {
                 files.extend(rows::files(path)?);
             }
-            Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0))
+            let encoders: Vec<_> = all.iter().map(|path| features::encoder_of(path)).collect();
+            let encoder = encoders[0].clone().filter(|_| encoders.iter().all(|other| *other == encoders[0]));
+            Ok((opened(rows::open_all(&all[0], &files, ids, PART, scratch)?)?, 0, encoder))
         }
         _ => Err(Fatal::usage(anyhow!(
             "{} holds features and other inputs are videos; give features only, or videos only",
@@ -62,7 +66,7 @@ fn videos(
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<(Clips, usize), Fatal> {
+) -> Result<(Clips, usize, Option<EncoderRecord>), Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
@@ -91,5 +95,5 @@ fn videos(
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
     let clips = opened(rows::open_all(&folder, &cached.files, None, PART, scratch)?)?;
-    Ok((clips, cached.failures.len()))
+    Ok((clips, cached.failures.len(), Some(choice.encoder_record()?)))
 }

@@ -9,11 +9,11 @@ use crate::model::positions::Resampling;
 use crate::model::text::TextKind;
 use crate::model::vit::{HeadKind, Positions, VitOptions};
 use crate::video::transform::{Centre, Filter, Framing, Resize};
-use crate::weights::EncoderWeights;
 use crate::weights::encoder::Location;
 use crate::weights::family::{Family, TextFamily};
 use crate::weights::pictures::{CLIP_STATISTICS, PREPROCESSOR_FILE};
 use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG};
+use crate::weights::trained_on::with_numbers;
 use crate::weights::transformers::{self, Tower};
 
 pub(super) static FAMILY: Family = Family {
@@ -41,7 +41,7 @@ pub(super) static FAMILY: Family = Family {
     flag: ENCODER_FLAG,
     recognises: |store| TOWER.recognises(store),
     load: |store, file, heads| TOWER.load(store, file, heads),
-    extract: |store, file| TOWER.load(store, file, None).map(EncoderWeights::into_store),
+    extract: |store, file| TOWER.load(store, file, None).map(with_numbers),
 };
 
 /// The projection, which is outside the tower.

@@ -14,6 +14,7 @@ use crate::weights::dino::{Dino, Naming, as_timm, of_block};
 use crate::weights::encoder::Location;
 use crate::weights::family::Family;
 use crate::weights::pictures::{OF_TIMM, OF_TRANSFORMERS, SettingsForm};
+use crate::weights::trained_on::with_numbers;
 use crate::weights::source::ENCODER_FLAG;
 
 pub(super) static FAMILY: Family = Family {
@@ -34,7 +35,7 @@ pub(super) static FAMILY: Family = Family {
     recognises: |store| DINO.recognises(store),
     load: |store, file, heads| DINO.load(store, file, heads),
     // The file may lack the number of heads, which changes no shape.
-    extract: |store, file| DINO.load(store, file, Some(1)).map(|model| model.into_store()),
+    extract: |store, file| DINO.load(store, file, Some(1)).map(with_numbers),
 };
 
 /// What a file should be, in messages.

@@ -6,11 +6,11 @@
 
 use crate::model::Pictures;
 use crate::video::transform::{Filter, Framing};
-use crate::weights::EncoderWeights;
 use crate::weights::families::siglip::{MODEL, TEXT, VISION};
 use crate::weights::family::Family;
 use crate::weights::pictures::PREPROCESSOR_FILE;
 use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG};
+use crate::weights::trained_on::with_numbers;
 use crate::weights::transformers::Tower;
 
 pub(super) static FAMILY: Family = Family {
@@ -31,7 +31,7 @@ pub(super) static FAMILY: Family = Family {
     flag: ENCODER_FLAG,
     recognises: |store| TOWER.recognises(store),
     load: |store, file, heads| TOWER.load(store, file, heads),
-    extract: |store, file| TOWER.load(store, file, None).map(EncoderWeights::into_store),
+    extract: |store, file| TOWER.load(store, file, None).map(with_numbers),
 };
 
 const PICTURES: Pictures = Pictures {
