@@ -22,12 +22,15 @@ use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
-use crate::video::{Request, Sampling, Strategy, Video, Work, transform::{Framing, Transform}};
+use crate::video::{
+    Request, Sampling, Strategy, Video, Work,
+    transform::{Framing, Transform},
+};
 
 pub use random::RandomWeights;
-pub use turns::{Turn, Turns, in_turns};
 pub use report::{Backbone, BenchPlan, BenchReport, Decoding, Peak, StageReport};
 use report::{Measured, median, stage};
+pub use turns::{Turn, Turns, in_turns};
 
 /// Measures the two networks and the way from the file at `video` to a row in `folder`.
 ///

@@ -45,11 +45,7 @@ pub struct Turns {
 ///
 /// # Errors
 /// If the video cannot be read, or an encoder runs elsewhere.
-pub fn in_turns(
-    plan: &BenchPlan,
-    encoders: &[(String, usize, FrameEncoder)],
-    video: &Path,
-) -> Result<Turns> {
+pub fn in_turns(plan: &BenchPlan, encoders: &[(String, usize, FrameEncoder)], video: &Path) -> Result<Turns> {
     let mut runs = Vec::new();
     for (name, tokens, encoder) in encoders {
         let Some(fast) = encoder.fast() else {
@@ -68,13 +64,14 @@ pub fn in_turns(
             times.push(start.elapsed());
         }
     }
-    let turn = |(name, tokens, side, _, _, times): (&String, usize, usize, _, _, Vec<std::time::Duration>)| Turn {
-        encoder: name.clone(),
-        side,
-        tokens,
-        fastest_ms: times.iter().min().map_or(0.0, |time| time.as_secs_f64() * 1e3),
-        ms: median(times) * 1e3,
-    };
+    let turn =
+        |(name, tokens, side, _, _, times): (&String, usize, usize, _, _, Vec<std::time::Duration>)| Turn {
+            encoder: name.clone(),
+            side,
+            tokens,
+            fastest_ms: times.iter().min().map_or(0.0, |time| time.as_secs_f64() * 1e3),
+            ms: median(times) * 1e3,
+        };
     let encoders = runs.into_iter().map(turn).collect();
     let BenchPlan { threads, frames, repeat, .. } = *plan;
     Ok(Turns { machine: machine(), threads, frames, repeat, encoders })

@@ -49,12 +49,7 @@ pub(super) fn cached(
 ///
 /// # Errors
 /// If the model cannot be loaded or does not fit the features.
-pub(super) fn lift(
-    choice: &ModelChoice,
-    frames: &Matrix,
-    ids: &[&str],
-    own: bool,
-) -> Result<Matrix, Fatal> {
+pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str], own: bool) -> Result<Matrix, Fatal> {
     let fail = |what: String| Fatal::input(anyhow!("{}: {what}", frames.origin));
     let &[count, width] = frames.shape.as_slice() else {
         return Err(fail("not frame features (T, D)".to_owned()));

@@ -146,7 +146,8 @@ impl Engine {
         };
         let encoder = encoder.map_err(|e| unclear(store, &e))?;
         tracing::info!("frame encoder {}: {config:?}, {}", store.origin(), how_it_runs(choice, &encoder));
-        let lift = needs_lift(parts).then(|| lift_for(choice, encoder.width(), Some(&weights))).transpose()?;
+        let lift =
+            needs_lift(parts).then(|| lift_for(choice, encoder.width(), Some(&weights))).transpose()?;
         Ok(Self { encoder, lift })
     }
 

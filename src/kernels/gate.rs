@@ -61,7 +61,10 @@ mod tests {
                     for (i, got) in unpack(backend.precision(), out, width).into_iter().enumerate() {
                         let (x, other) = (f64::from(row[i]), f64::from(row[width + i]));
                         let want = x / (1.0 + (-x).exp()) * other;
-                        assert!((f64::from(got) - want).abs() < tolerance, "{backend:?} {width}: {got}, not {want}");
+                        assert!(
+                            (f64::from(got) - want).abs() < tolerance,
+                            "{backend:?} {width}: {got}, not {want}"
+                        );
                     }
                 }
             }

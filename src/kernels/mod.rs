@@ -36,13 +36,13 @@ mod testing;
 
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;
-pub use gate::gate;
-pub use turn::{Turn, turn};
 pub use dot::{dot, dot_i8, largest_i16, widen};
+pub use gate::gate;
 pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
 pub use math::{Activation, QUICK_FACTOR, activate_in_place};
 pub use norm::{layer_norm, standardize};
+pub use turn::{Turn, turn};
 
 #[cfg(test)]
 pub(crate) use isa::backends;

@@ -88,7 +88,10 @@ mod tests {
                         (_, false) => number(at) * angle.cos() - number(at + half) * angle.sin(),
                         (_, true) => number(at) * angle.cos() + number(at - half) * angle.sin(),
                     };
-                    assert!((f64::from(got) - want).abs() < 1e-6, "{backend:?} {half} at {at}: {got}, not {want}");
+                    assert!(
+                        (f64::from(got) - want).abs() < 1e-6,
+                        "{backend:?} {half} at {at}: {got}, not {want}"
+                    );
                 }
             }
         }

@@ -6,9 +6,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
+use super::Pictures;
 use super::device::{ComputePlace, free_memory};
 use super::vit::{self, Vit};
-use super::Pictures;
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
 const LANES: usize = 2;

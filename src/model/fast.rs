@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use candle_core::{Result, bail};
 
 use super::fold::{BYTE_CENTRE, VitWeights};
-use super::stages::{Stage, StageListener};
 use super::rotary::Angles;
+use super::stages::{Stage, StageListener};
 use super::vit::{HeadKind, Positions, VitConfig};
 use super::workers::share;
 use crate::guard::lock;

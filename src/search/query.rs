@@ -131,7 +131,8 @@ impl VideoQueries {
             let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
             let (_, models) = choice.describe(&parts, fixed)?;
             let other = |(name, made): &(&String, &ModelDigest)| {
-                let differs = |model: &ModelDigest| model.sha256 != made.sha256 || model.settings != made.settings;
+                let differs =
+                    |model: &ModelDigest| model.sha256 != made.sha256 || model.settings != made.settings;
                 models.get(*name).is_some_and(differs)
             };
             let missing = |(name, _): &(&String, &ModelDigest)| {

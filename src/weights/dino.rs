@@ -114,7 +114,12 @@ impl Dino {
         };
         let told = told(&store, file, naming.pictures)?;
         if told.is_none() {
-            tracing::info!("{}: its pictures are made as {} usually are: {}", store.origin(), self.family, config.pictures);
+            tracing::info!(
+                "{}: its pictures are made as {} usually are: {}",
+                store.origin(),
+                self.family,
+                config.pictures
+            );
         }
         let usual: Pictures = config.pictures;
         config.pictures = told.as_ref().map_or(usual, |told| told.pictures);
@@ -148,7 +153,8 @@ impl Dino {
         };
         let mut config = (self.network)(width);
         // Of two halves in one tensor, or in two of the hidden width each.
-        let stacked = matches!((naming.locate)("blocks.0.mlp.fc1.weight", naming.prefix), Location::Stacked(_));
+        let stacked =
+            matches!((naming.locate)("blocks.0.mlp.fc1.weight", naming.prefix), Location::Stacked(_));
         config.options.gated = stacked || fc1 == 2 * hidden;
         config.options.qkv_bias = store.shape(&place("blocks.0.attn.qkv.bias")).is_some();
         if config.options.gated {

@@ -98,7 +98,8 @@ impl Tensors for EncoderWeights {
                     parts.push(place.as_ref().map(|place| self.store.values(place)).transpose()?);
                 }
                 let size = parts.iter().flatten().map(|part| part.len()).next().unwrap_or(0);
-                let part = |part: Option<Cow<'_, [f32]>>| part.map_or_else(|| vec![0.0; size], Cow::into_owned);
+                let part =
+                    |part: Option<Cow<'_, [f32]>>| part.map_or_else(|| vec![0.0; size], Cow::into_owned);
                 Ok(Cow::Owned(parts.into_iter().flat_map(part).collect()))
             }
             Location::Thirds(place, thirds) => {

@@ -59,7 +59,8 @@ fn token() -> Option<String> {
 }
 
 /// Where [`token`] looks, for messages.
-const TOKEN: &str = "HF_TOKEN (or HF_TOKEN_PATH, or the file token in HF_HOME, which the hub's own login writes)";
+const TOKEN: &str =
+    "HF_TOKEN (or HF_TOKEN_PATH, or the file token in HF_HOME, which the hub's own login writes)";
 
 fn endpoint() -> String {
     let endpoint = setting("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());

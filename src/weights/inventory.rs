@@ -13,7 +13,8 @@ use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
 use crate::weights::hub::{CachedRepo, cache};
 use crate::weights::{
-    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord, open,
+    FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord,
+    open,
 };
 
 /// What weights are called on the command line.

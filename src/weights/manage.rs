@@ -32,8 +32,7 @@ pub fn pull(item: &WeightsName) -> Result<PathBuf, WeightsError> {
         WeightsName::Hub(id) => {
             let path = hub::fetch(id, HUB_FILE, "--dinov2", None, false)?;
             let store = Store::map(&path)?;
-            if let Some(family) = Family::of(&store)
-            {
+            if let Some(family) = Family::of(&store) {
                 if let Some(settings) = family.settings_file {
                     hub::fetch(id, settings, family.flag, Some(settings), false)?;
                 }

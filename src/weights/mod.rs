@@ -7,8 +7,8 @@
 mod check;
 mod checkpoint;
 mod convert;
-mod drive;
 mod dino;
+mod drive;
 mod encoder;
 mod families;
 mod family;

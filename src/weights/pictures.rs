@@ -44,8 +44,11 @@ pub(super) struct SettingsForm {
 }
 
 /// transformers' `preprocessor_config.json`.
-pub(super) static OF_TRANSFORMERS: SettingsForm =
-    SettingsForm { file: PREPROCESSOR_FILE, key: "preprocessor_config", read: |value| of_transformers(value).map(Some) };
+pub(super) static OF_TRANSFORMERS: SettingsForm = SettingsForm {
+    file: PREPROCESSOR_FILE,
+    key: "preprocessor_config",
+    read: |value| of_transformers(value).map(Some),
+};
 
 /// timm's `config.json`.
 pub(super) static OF_TIMM: SettingsForm = SettingsForm { file: CONFIG_FILE, key: "config", read: of_timm };
@@ -69,8 +72,10 @@ pub(super) fn told(
                 Err(_) => continue,
             },
         };
-        let unclear =
-            |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause: format!("{place} {cause}") };
+        let unclear = |cause: String| WeightsError::Unclear {
+            origin: store.origin().into(),
+            cause: format!("{place} {cause}"),
+        };
         let value: Value = serde_json::from_str(&text)
             .map_err(|e| unclear(format!("does not say how pictures are made: {e}")))?;
         if let Some(pictures) = (form.read)(&value).map_err(unclear)? {
@@ -159,7 +164,8 @@ const USUAL_SIDE: usize = 224;
 
 fn of_transformers(value: &Value) -> Result<Pictures, String> {
     let settings = Settings::new(value)?;
-    let class = ["image_processor_type", "feature_extractor_type"].into_iter().find_map(|key| settings.text(key));
+    let class =
+        ["image_processor_type", "feature_extractor_type"].into_iter().find_map(|key| settings.text(key));
     let known = class.map(processor).transpose()?;
     settings.refuse_other_steps()?;
     if !settings.flag("do_resize", true)? {
@@ -172,11 +178,14 @@ fn of_transformers(value: &Value) -> Result<Pictures, String> {
         (None, None) => return Err("has neither size nor a known image_processor_type".into()),
         (Some(size), _) => resize(size, known)?,
     };
-    let crop = settings.flag("do_center_crop", known.map_or(settings.get("crop_size").is_some(), |p| p.crop))?;
+    let crop =
+        settings.flag("do_center_crop", known.map_or(settings.get("crop_size").is_some(), |p| p.crop))?;
     let cropped = match (crop, settings.get("crop_size")) {
         (false, _) => None,
         (true, None) => Some(USUAL_SIDE),
-        (true, Some(size)) => Some(square(size).ok_or_else(|| format!("has crop_size {size}, which is no square"))?),
+        (true, Some(size)) => {
+            Some(square(size).ok_or_else(|| format!("has crop_size {size}, which is no square"))?)
+        }
     };
     let filter = match (settings.get("resample"), known) {
         (None, Some(known)) => known.filter,
@@ -208,7 +217,9 @@ fn processor(class: &str) -> Result<&'static Processor, String> {
 
 fn resize(size: &Value, known: Option<&Processor>) -> Result<Resize, String> {
     let wrong = || {
-        Err(format!("has size {size}; supported are {{\"shortest_edge\": N}} and {{\"height\": N, \"width\": N}}"))
+        Err(format!(
+            "has size {size}; supported are {{\"shortest_edge\": N}} and {{\"height\": N, \"width\": N}}"
+        ))
     };
     match (size, known) {
         (Value::Number(_), None) => wrong(),
@@ -217,7 +228,8 @@ fn resize(size: &Value, known: Option<&Processor>) -> Result<Resize, String> {
             Some(side) => Ok(Resize::Both(side)),
             None => wrong(),
         },
-        (Value::Object(fields), _) if fields.len() == 1 => match fields.get("shortest_edge").and_then(square) {
+        (Value::Object(fields), _) if fields.len() == 1 => match fields.get("shortest_edge").and_then(square)
+        {
             Some(side) => Ok(Resize::Shorter(side)),
             None => wrong(),
         },
@@ -227,7 +239,8 @@ fn resize(size: &Value, known: Option<&Processor>) -> Result<Resize, String> {
 
 /// The side that a number, or equal height and width, name.
 fn square(size: &Value) -> Option<usize> {
-    let side = |value: &Value| value.as_u64().filter(|side| (1..=LARGEST).contains(side)).map(|side| side as usize);
+    let side =
+        |value: &Value| value.as_u64().filter(|side| (1..=LARGEST).contains(side)).map(|side| side as usize);
     match size {
         Value::Number(_) => side(size),
         Value::Object(fields) if fields.len() == 2 => {
@@ -245,7 +258,9 @@ fn resample(number: &Value) -> Result<Filter, String> {
         Some(3) => Ok(Filter::Bicubic),
         other => {
             let names = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
-            let name = other.and_then(|at| names.get(at as usize)).map_or(String::new(), |name| format!(" ({name})"));
+            let name = other
+                .and_then(|at| names.get(at as usize))
+                .map_or(String::new(), |name| format!(" ({name})"));
             Err(format!("has resample {number}{name}; 2 (bilinear) and 3 (bicubic) are supported"))
         }
     }
@@ -300,12 +315,16 @@ fn pictures(
 ) -> Result<Pictures, String> {
     let side = match (resize, cropped) {
         (Resize::Shorter(_), None) => {
-            return Err("resizes the shorter side and crops nothing, so pictures would have different shapes; \
+            return Err(
+                "resizes the shorter side and crops nothing, so pictures would have different shapes; \
                         square ones are supported"
-                .into());
+                    .into(),
+            );
         }
         (Resize::Shorter(resized) | Resize::Both(resized), Some(side)) if side > resized => {
-            return Err(format!("crops {side} px out of {resized}: pictures with a border are not supported"));
+            return Err(format!(
+                "crops {side} px out of {resized}: pictures with a border are not supported"
+            ));
         }
         (_, Some(side)) => side,
         (Resize::Both(side), None) => side,
@@ -320,7 +339,10 @@ struct Settings<'a>(&'a Map<String, Value>);
 
 impl<'a> Settings<'a> {
     fn new(value: &'a Value) -> Result<Self, String> {
-        value.as_object().map(Self).ok_or_else(|| "does not say how pictures are made: it is no object".into())
+        value
+            .as_object()
+            .map(Self)
+            .ok_or_else(|| "does not say how pictures are made: it is no object".into())
     }
 
     /// A field; `null` counts as none.
@@ -335,14 +357,17 @@ impl<'a> Settings<'a> {
     fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| format!("has {key} {value}, expected true or false")),
+            Some(value) => {
+                value.as_bool().ok_or_else(|| format!("has {key} {value}, expected true or false"))
+            }
         }
     }
 
     /// Whether anything else happens to the pictures.
     fn refuse_other_steps(&self) -> Result<(), String> {
         /// Steps that are known here. Every picture is RGB.
-        const STEPS: [&str; 5] = ["do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"];
+        const STEPS: [&str; 5] =
+            ["do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"];
         let unknown = |key: &str| key.starts_with("do_") && !STEPS.contains(&key);
         let asked = |key: &str| self.get(key).is_some_and(|value| *value != Value::Bool(false));
         match self.0.keys().find(|key| unknown(key) && asked(key)) {
@@ -374,7 +399,9 @@ impl<'a> Settings<'a> {
         };
         let number = |value: &Value| value.as_f64().map(|x| x as f32).filter(|x| x.is_finite());
         let three = match value.as_array().map(Vec::as_slice) {
-            Some([red, green, blue]) => number(red).zip(number(green)).zip(number(blue)).map(|((r, g), b)| [r, g, b]),
+            Some([red, green, blue]) => {
+                number(red).zip(number(green)).zip(number(blue)).map(|((r, g), b)| [r, g, b])
+            }
             Some(_) => None,
             None => number(value).map(|x| [x; 3]),
         };

@@ -18,8 +18,10 @@ use crate::video::transform::{Centre, Framing};
 /// The metadata key in a LiFT's file.
 pub const ENCODER_KEY: &str = "encoder";
 
-/// The metadata key in a frame encoder's file that was converted: the digest of the numbers before they were rounded.
+/// Metadata keys in a frame encoder's file that was converted: the digest of the numbers before they were rounded, and that of the
+/// file that they came from.
 const NUMBERS_KEY: &str = "numbers_sha256";
+const FILE_KEY: &str = "source_sha256";
 
 /// A frame encoder, by what decides its features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,9 +34,8 @@ pub struct EncoderRecord {
     /// of features is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<String>,
-    /// SHA-256 of its file; none where the numbers are known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
+    /// SHA-256 of its file, or of the file that it was converted from. It decides where the numbers are not known.
+    pub file: String,
     /// Where it came from: for people, not compared.
     pub from: String,
 }
@@ -54,7 +55,12 @@ impl EncoderRecord {
             family: family.name.into(),
             pictures: weights.config().pictures,
             numbers: Some(numbers),
-            file: None,
+            file: weights
+                .store()
+                .metadata()
+                .get(FILE_KEY)
+                .cloned()
+                .unwrap_or_else(|| weights.store().digest()),
             from: weights.store().origin().into(),
         })
     }
@@ -67,12 +73,13 @@ impl EncoderRecord {
             pictures: Option<Pictures>,
         }
         let family = Family::named(name)?;
-        let told = settings.and_then(|text| serde_json::from_str::<Told>(text).ok()).and_then(|told| told.pictures);
+        let told =
+            settings.and_then(|text| serde_json::from_str::<Told>(text).ok()).and_then(|told| told.pictures);
         Some(Self {
             family: name.into(),
             pictures: told.unwrap_or(family.pictures),
             numbers: None,
-            file: Some(sha256.into()),
+            file: sha256.into(),
             from: from.into(),
         })
     }
@@ -116,7 +123,8 @@ impl EncoderRecord {
     /// If it is of another family, has no registers, or has other pictures.
     pub fn check_published(&self, weights: &EncoderWeights, lift: &Store) -> Result<(), WeightsError> {
         // One pixel more or less at the edge is not another picture.
-        let pictures = |of: Pictures| Pictures { framing: Framing { centre: Centre::Down, ..of.framing }, ..of };
+        let pictures =
+            |of: Pictures| Pictures { framing: Framing { centre: Centre::Down, ..of.framing }, ..of };
         let registers = weights.config().registers;
         if registers == 4 && pictures(self.pictures) == pictures(Pictures::LIFT) {
             return Ok(());
@@ -133,15 +141,11 @@ impl EncoderRecord {
 
     /// Whether both give the same features.
     fn is(&self, other: &Self) -> bool {
-        let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => Some(a == b),
-            _ => None,
-        };
         self.pictures == other.pictures
-            && match same(&self.numbers, &other.numbers) {
+            && match (&self.numbers, &other.numbers) {
                 // A SigLIP 2 may be called a SigLIP.
-                Some(same) => same,
-                None => self.family == other.family && same(&self.file, &other.file).unwrap_or(true),
+                (Some(these), Some(those)) => these == those,
+                _ => self.family == other.family && self.file == other.file,
             }
     }
 }
@@ -149,17 +153,21 @@ impl EncoderRecord {
 impl fmt::Display for EncoderRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { family, pictures, numbers, file, from } = self;
-        let digest = numbers.as_ref().or(file.as_ref()).map_or("", String::as_str);
+        let digest = numbers.as_ref().unwrap_or(file);
         write!(f, "{family} ({from}, {}; pictures: {pictures})", digest.get(..12).unwrap_or(digest))
     }
 }
 
-/// The tensors with the digest of their numbers in the metadata, which stays when the numbers are rounded.
+/// The tensors with the digests of their numbers and of their file in the metadata, which stay when the numbers are rounded.
 pub(super) fn with_numbers(weights: EncoderWeights) -> Store {
-    let recorded = weights.store().metadata().contains_key(NUMBERS_KEY);
+    if weights.store().metadata().contains_key(NUMBERS_KEY) {
+        return weights.into_store();
+    }
+    let file = weights.store().digest();
     match numbers(&weights) {
-        Ok(digest) if !recorded => weights.into_store().with_metadata(NUMBERS_KEY, digest),
-        _ => weights.into_store(),
+        Ok(digest) => weights.into_store().with_metadata(NUMBERS_KEY, digest).with_metadata(FILE_KEY, file),
+        // Whoever writes or reads the numbers gets the error.
+        Err(_) => weights.into_store(),
     }
 }
 

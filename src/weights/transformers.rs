@@ -84,7 +84,9 @@ impl TowerSettings {
     pub(super) fn of(store: &Store, file: &Path) -> Result<Option<Self>, WeightsError> {
         let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
         let parsed = |text: &str, place: &str| {
-            serde_json::from_str(text).map(Some).map_err(|e| unclear(format!("{place} is no model's settings: {e}")))
+            serde_json::from_str(text)
+                .map(Some)
+                .map_err(|e| unclear(format!("{place} is no model's settings: {e}")))
         };
         if let Some(text) = store.metadata().get(CONFIG_KEY) {
             return parsed(text, "its metadata's config");
@@ -323,7 +325,11 @@ pub(super) fn locate(name: &str, prefix: &str) -> Location {
 }
 
 /// The settings with the pictures, where those are not the family's usual ones. What decides numbers is compared by this text.
-pub(super) fn with_pictures(settings: Option<String>, pictures: &Pictures, usual: &Pictures) -> Option<String> {
+pub(super) fn with_pictures(
+    settings: Option<String>,
+    pictures: &Pictures,
+    usual: &Pictures,
+) -> Option<String> {
     if pictures == usual {
         return settings;
     }

@@ -103,7 +103,10 @@ fn features_are_those_of_the_makers_code_by_the_kernels_and_in_batches() {
 #[test]
 fn pictures_are_those_that_the_settings_ask_for_and_others_without_them() {
     let bicubic = |name: &str| load(name, "dinov3", Some(3)).config().pictures.framing;
-    assert_eq!(bicubic("dinov3_timm_plain").to_string(), "the shorter side to 256 px, bicubic, then the middle 256 x 256");
+    assert_eq!(
+        bicubic("dinov3_timm_plain").to_string(),
+        "the shorter side to 256 px, bicubic, then the middle 256 x 256"
+    );
     assert_eq!(bicubic("dinov3_transformers_plain").to_string(), "both sides to 224 px, bilinear");
     // SigLIP 2's settings are obeyed under SigLIP's name; without them the name decides.
     let env = TestEnv::new();
@@ -135,7 +138,8 @@ fn pictures_are_those_that_the_settings_ask_for_and_others_without_them() {
     // DINOv2's positions are resampled.
     let weights = std::fs::read(model("dinov2_transformers_plain").join("model.safetensors")).unwrap();
     let file = env.write("dinov2/model.safetensors", &weights);
-    let settings = br#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 280}, "crop_size": 252}"#;
+    let settings =
+        br#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 280}, "crop_size": 252}"#;
     env.write("dinov2/preprocessor_config.json", settings);
     let source = WeightsSource::File(file);
     let weights = load_encoder(Family::named("dinov2").unwrap(), &source, Some(3), true).unwrap();
@@ -308,4 +312,136 @@ fn pull_brings_weights_and_settings_and_carries_the_tower_alone() {
     );
     env.lift(&["weights", "rm", "clip"]).code(0);
     assert_eq!(env.lift(&["embed", "clip.mp4", "--encoder", "clip", "--parts", "frames"]).code, 3);
+}
+
+#[test]
+fn a_lift_is_refused_with_another_encoder_than_it_was_trained_on() {
+    let env = TestEnv::new();
+    let few = ["--groups", "1", "--per-class", "2", "--valid-per-class", "1"];
+    env.lift(&[&["synth", "-o", "set", "-q"][..], &few].concat()).code(0);
+    let folder = |name: &str| model(name).display().to_string();
+    let (plain, gated) = (folder("dinov3_transformers_plain"), folder("dinov3_transformers_gated"));
+    let dinov3 = |weights: &str| ["--encoder", "dinov3", "--encoder-weights", weights].map(str::to_string);
+    let with = |command: &[&str], flags: [String; 4]| {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        env.lift(&[command, &flags].concat())
+    };
+    let train = |output: &str, input: &str, flags| {
+        with(&["train", input, "-o", output, "--epochs", "1", "--batch-size", "2", "-q"], flags).code(0);
+    };
+    train("run", "set/clips", dinov3(&plain));
+    let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "out/", "-q"];
+    with(&embed, dinov3(&plain)).code(0);
+    // The same numbers in another file are the same encoder, rounded ones too.
+    let file = format!("{plain}/model.safetensors");
+    env.lift(&["weights", "convert", &file, "half.safetensors", "--dtype", "bf16"]).code(0);
+    let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "half.npy", "-q"];
+    with(&embed, dinov3("half.safetensors")).code(0);
+    // Other weights of the same family and width are another one, and so are other pictures.
+    let clip = env.path("set/clips").read_dir().unwrap().flatten().next().unwrap().path();
+    let clip = clip.display().to_string();
+    let bytes = std::fs::read(model("dinov3_transformers_plain").join("model.safetensors")).unwrap();
+    env.write("other/model.safetensors", &bytes);
+    let config = std::fs::read(model("dinov3_transformers_plain").join("config.json")).unwrap();
+    env.write("other/config.json", &config);
+    env.write(
+        "other/preprocessor_config.json",
+        br#"{"image_processor_type": "DINOv3ViTImageProcessor", "resample": 3}"#,
+    );
+    for (flags, said) in [(dinov3(&gated), "dinov3_transformers_gated"), (dinov3("other"), "bicubic")] {
+        for command in [
+            &["embed", &clip, "--lift", "run/best.safetensors", "-o", "no.npy"][..],
+            &["plot", &clip, "--lift", "run/best.safetensors", "-o", "no.png"],
+            &["search", "out/", "--like", &clip, "--lift", "run/best.safetensors"],
+        ] {
+            let ran = with(command, flags.clone());
+            assert_eq!(ran.code, 3, "{command:?}: {}", ran.stderr);
+            if command[0] == "search" {
+                continue;
+            }
+            let named = ran.stderr.contains("was trained on the features of dinov3")
+                && ran.stderr.contains("dinov3_transformers_plain")
+                && ran.stderr.contains(said);
+            assert!(named, "{command:?}: {}", ran.stderr);
+        }
+    }
+    // A LiFT that is trained on a data set of features takes the encoder from its manifest.
+    let features = ["embed", "set/clips", "--parts", "frames", "-o", "features/", "-q"];
+    with(&features, dinov3(&plain)).code(0);
+    train("again", "features/", dinov3(&plain));
+    let embed = ["embed", &clip, "--lift", "again/best.safetensors", "-o", "again.npy"];
+    with(&embed, dinov3(&plain)).code(0);
+    let ran = with(&["embed", &clip, "--lift", "again/best.safetensors", "-o", "no.npy"], dinov3(&gated));
+    assert!(ran.code == 3 && ran.stderr.contains("was trained on"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_model_of_the_hub_is_asked_once_how_its_pictures_are_made_and_a_gated_one_not_without_a_token() {
+    let bytes = |name: &str| std::fs::read(model("dinov3_timm_plain").join(name)).unwrap();
+    let (weights, config) = (bytes("model.safetensors"), bytes("config.json"));
+    let small = |body: &[u8], request: &_| {
+        Reply::file(body, request)
+            .header("X-Repo-Commit", COMMIT)
+            .header("ETag", format!("\"{}\"", "ab".repeat(20)))
+    };
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/a/told/resolve/main/config.json" => small(&config, request),
+        "/a/told/resolve/main/model.safetensors" | "/a/untold/resolve/main/model.safetensors" => {
+            told(&weights, "/cdn/weights")
+        }
+        "/cdn/weights" => Reply::file(&weights, request),
+        _ => Reply::new(404),
+    });
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    let embed = |id: &str, more: &[&str]| {
+        let flags = ["embed", "clip.mp4", "--encoder", "dinov3", "--encoder-weights", id, "--heads", "3"];
+        env.pull(
+            &server.url,
+            &[&flags[..], &["--parts", "frames", "-o", "x.npy", "--overwrite", "-v"], more].concat(),
+        )
+    };
+    let ran = embed("a/told", &[]).code(0);
+    assert!(ran.stderr.contains("config.json beside it asks for pictures"), "{}", ran.stderr);
+    let ran = embed("a/untold", &[]).code(0);
+    assert!(ran.stderr.contains("its pictures are made as dinov3 usually are"), "{}", ran.stderr);
+    // Both need no network any more.
+    embed("a/told", &["--offline"]).code(0);
+    embed("a/untold", &["--offline"]).code(0);
+    let listed = env.lift(&["weights", "list"]).code(0).stdout;
+    assert!(
+        listed.contains("a/told") && listed.contains("frames  the shorter side to 256 px, bicubic"),
+        "{listed}"
+    );
+    assert!(listed.contains("frames  both sides to 224 px, bilinear"), "{listed}");
+    let ran = env.pull(&server.url, &["embed", "clip.mp4", "--encoder", "dinov3", "--parts", "frames"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    for said in
+        ["DINOv3 License", "HF_TOKEN", "facebook/dinov3-vits16-pretrain-lvd1689m", "nothing was fetched"]
+    {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_published_lift_reads_dinov2_with_registers_alone() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    let lift = std::fs::read(data("golden/lift_tiny.safetensors")).unwrap();
+    env.write("home/lift/lift.safetensors", &lift);
+    let registers = data("golden/dinov2_tiny_random.safetensors").display().to_string();
+    let embed = ["embed", "clip.mp4", "--dinov2", &registers, "--heads", "3", "-o", "x.npy"];
+    env.lift(&embed).code(0);
+    let tensors = tensors(registers.clone().into());
+    let without: std::collections::HashMap<_, _> =
+        tensors.into_iter().filter(|(name, _)| name != "reg_token").collect();
+    candle_core::safetensors::save(&without, env.path("plain.safetensors")).unwrap();
+    let ran =
+        env.lift(&["embed", "clip.mp4", "--dinov2", "plain.safetensors", "--heads", "3", "-o", "y.npy"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("with 4 registers") && ran.stderr.contains("with 0 registers"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -52,7 +52,12 @@ const MODEL: &str = "the vision tower of a CLIP with its projection, as transfor
 
 /// As transformers' `CLIPImageProcessorPil` makes them.
 const PICTURES: Pictures = Pictures {
-    framing: Framing { resize: Resize::Shorter(224), side: 224, filter: Filter::Bicubic, centre: Centre::Down },
+    framing: Framing {
+        resize: Resize::Shorter(224),
+        side: 224,
+        filter: Filter::Bicubic,
+        centre: Centre::Down,
+    },
     mean: CLIP_STATISTICS.0,
     std: CLIP_STATISTICS.1,
 };

@@ -14,8 +14,8 @@ use crate::weights::encoder::Location;
 use crate::weights::family::Family;
 use crate::weights::mini::MINI_DINOV2;
 use crate::weights::pictures::{OF_TRANSFORMERS, SettingsForm};
-use crate::weights::trained_on::with_numbers;
 use crate::weights::source::DINOV2_REPO;
+use crate::weights::trained_on::with_numbers;
 
 pub(super) static FAMILY: Family = Family {
     name: "dinov2",
@@ -59,7 +59,10 @@ static DINO: Dino = Dino {
 static NAMINGS: [Naming; 6] = [
     Naming { marks: &["pos_embed", "mask_token", "blocks.0.mlp.w12.weight"], ..of_facebook(facebook_gated) },
     Naming { marks: &["pos_embed", "mask_token", "patch_embed.proj.weight"], ..of_facebook(facebook) },
-    Naming { marks: &[POSITIONS, "encoder.layer.0.mlp.weights_in.weight"], ..of_transformers(transformers_gated) },
+    Naming {
+        marks: &[POSITIONS, "encoder.layer.0.mlp.weights_in.weight"],
+        ..of_transformers(transformers_gated)
+    },
     Naming { marks: &[POSITIONS, "encoder.layer.0.layer_scale1.lambda1"], ..of_transformers(transformers) },
     Naming { marks: &["patch_embed.proj.weight", "reg_token", "pos_embed"], ..of_timm() },
     Naming { marks: &["patch_embed.proj.weight", "blocks.0.ls1.gamma", "pos_embed"], ..of_timm() },
@@ -137,8 +140,12 @@ fn transformers(name: &str, _: &str) -> Location {
 
 fn transformers_gated(name: &str, prefix: &str) -> Location {
     match of_block(name) {
-        Some((index, "mlp.fc1", part)) => Location::Whole(format!("encoder.layer.{index}.mlp.weights_in.{part}")),
-        Some((index, "mlp.fc2", part)) => Location::Whole(format!("encoder.layer.{index}.mlp.weights_out.{part}")),
+        Some((index, "mlp.fc1", part)) => {
+            Location::Whole(format!("encoder.layer.{index}.mlp.weights_in.{part}"))
+        }
+        Some((index, "mlp.fc2", part)) => {
+            Location::Whole(format!("encoder.layer.{index}.mlp.weights_out.{part}"))
+        }
         _ => transformers(name, prefix),
     }
 }

@@ -14,8 +14,8 @@ use crate::weights::dino::{Dino, Naming, as_timm, of_block};
 use crate::weights::encoder::Location;
 use crate::weights::family::Family;
 use crate::weights::pictures::{OF_TIMM, OF_TRANSFORMERS, SettingsForm};
-use crate::weights::trained_on::with_numbers;
 use crate::weights::source::ENCODER_FLAG;
+use crate::weights::trained_on::with_numbers;
 
 pub(super) static FAMILY: Family = Family {
     name: "dinov3",
@@ -113,7 +113,9 @@ const fn of_transformers(locate: fn(&str, &str) -> Location) -> Naming {
 fn timm(name: &str, prefix: &str) -> Location {
     let bias = |index: &str, x: &str| Some(format!("blocks.{index}.attn.{x}_bias"));
     match of_block(name) {
-        Some((index, "attn.qkv", "bias")) => Location::Stacked(vec![bias(index, "q"), None, bias(index, "v")]),
+        Some((index, "attn.qkv", "bias")) => {
+            Location::Stacked(vec![bias(index, "q"), None, bias(index, "v")])
+        }
         Some((index, "ls1", _)) => Location::Whole(format!("blocks.{index}.gamma_1")),
         Some((index, "ls2", _)) => Location::Whole(format!("blocks.{index}.gamma_2")),
         _ => as_timm(name, prefix),
@@ -135,7 +137,8 @@ fn transformers(name: &str, _: &str) -> Location {
         let named = |layer: &str| format!("layer.{index}.{layer}.{part}");
         return match layer {
             "attn.qkv" => {
-                let part = |x: &str| (part == "weight" || x != "k").then(|| named(&format!("attention.{x}_proj")));
+                let part =
+                    |x: &str| (part == "weight" || x != "k").then(|| named(&format!("attention.{x}_proj")));
                 Location::Stacked(["q", "k", "v"].map(part).into())
             }
             "attn.proj" => whole(named("attention.o_proj")),
@@ -156,9 +159,9 @@ fn transformers(name: &str, _: &str) -> Location {
 
 fn transformers_gated(name: &str, prefix: &str) -> Location {
     match of_block(name) {
-        Some((index, "mlp.fc1", part)) => {
-            Location::Stacked(["gate", "up"].map(|x| Some(format!("layer.{index}.mlp.{x}_proj.{part}"))).into())
-        }
+        Some((index, "mlp.fc1", part)) => Location::Stacked(
+            ["gate", "up"].map(|x| Some(format!("layer.{index}.mlp.{x}_proj.{part}"))).into(),
+        ),
         _ => transformers(name, prefix),
     }
 }

@@ -72,7 +72,12 @@ pub(super) const VISION: Tower = Tower {
     },
     // As transformers' `SiglipImageProcessorPil` makes them.
     pictures: Pictures {
-        framing: Framing { resize: Resize::Both(224), side: 224, filter: Filter::Bicubic, centre: Centre::Down },
+        framing: Framing {
+            resize: Resize::Both(224),
+            side: 224,
+            filter: Filter::Bicubic,
+            centre: Centre::Down,
+        },
         mean: [0.5; 3],
         std: [0.5; 3],
     },

@@ -34,9 +34,7 @@ pub(super) static FAMILY: Family = Family {
     extract: |store, file| TOWER.load(store, file, None).map(with_numbers),
 };
 
-const PICTURES: Pictures = Pictures {
-    framing: Framing { filter: Filter::Bilinear, ..VISION.pictures.framing },
-    ..VISION.pictures
-};
+const PICTURES: Pictures =
+    Pictures { framing: Framing { filter: Filter::Bilinear, ..VISION.pictures.framing }, ..VISION.pictures };
 
 static TOWER: Tower = Tower { pictures: PICTURES, ..VISION };
