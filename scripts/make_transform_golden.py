@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Prints the table in the tests of src/video/transform.rs: digests of pictures of odd sizes as Pillow transforms them.
+"""Prints the tables in the tests of src/video/transform.rs: digests of pictures of odd sizes as Pillow transforms them.
 
     python3 scripts/make_transform_golden.py      # needs numpy, Pillow, torch and transformers (5)
 
-A picture is noise from a formula that the tests repeat, so that only a digest of each result is kept. There are three digests per
-picture: DINOv2's, resized and cropped as torchvision's `Resize(256, BICUBIC)` and `CenterCrop(224)` do it on Pillow images;
+A picture is noise from a formula that the tests repeat, so that only a digest of each result is kept. The first table has three digests
+per picture: DINOv2's, resized and cropped as torchvision's `Resize(256, BICUBIC)` and `CenterCrop(224)` do it on Pillow images;
 CLIP's by transformers' image processor, the Pillow one, before it scales and normalises; SigLIP's, by Pillow as
 transformers calls it, but resized horizontally first and then vertically. Pillow 12.3 does this in one call, except for very tall
 pictures (here 3 x 501). Pillow 13.0 does not do it for pictures that are taller than wide: it resizes vertically first, which
 differs by up to 20 levels on noise.
+
+The second table has the other ways that models ask for: SigLIP 2's and DINOv3's (both sides, bilinear) at 224, 256 and 384; transformers'
+BitImageProcessor (the shorter side to 256, then 224); the same with bilinear; timm's at 256 and 518 without a margin.
 """
 
 import hashlib
@@ -38,9 +41,17 @@ def clip(picture):
     return pixels.transpose(1, 2, 0)
 
 
-def siglip(picture):
-    across = Image.fromarray(picture).resize((224, picture.shape[0]), Image.BICUBIC)
-    return np.asarray(across.resize((224, 224), Image.BICUBIC))
+def squashed(picture, side, resample):
+    across = Image.fromarray(picture).resize((side, picture.shape[0]), resample)
+    return np.asarray(across.resize((side, side), resample))
+
+
+def shorter(picture, short, side, resample, middle):
+    height, width, _ = picture.shape
+    size = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
+    left, top = (middle((long - side) / 2) for long in size)
+    across = Image.fromarray(picture).resize((size[0], height), resample)
+    return np.asarray(across.resize(size, resample).crop((left, top, left + side, top + side)))
 
 
 def transformed(picture):
@@ -50,6 +61,17 @@ def transformed(picture):
     return Image.fromarray(picture).resize(size, Image.BICUBIC).crop((left, top, left + 224, top + 224))
 
 
+OTHERS = [
+    lambda picture: squashed(picture, 224, Image.BILINEAR),
+    lambda picture: squashed(picture, 256, Image.BILINEAR),
+    lambda picture: squashed(picture, 384, Image.BILINEAR),
+    lambda picture: shorter(picture, 256, 224, Image.BICUBIC, int),
+    lambda picture: shorter(picture, 256, 224, Image.BILINEAR, int),
+    lambda picture: shorter(picture, 256, 256, Image.BICUBIC, round),
+    lambda picture: shorter(picture, 518, 518, Image.BICUBIC, round),
+]
+
+
 def digest(pixels):
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
 
@@ -57,5 +79,9 @@ def digest(pixels):
 if __name__ == "__main__":
     for width, height in SIZES:
         picture = noise(width, height)
-        answers = [np.asarray(transformed(picture)), clip(picture), siglip(picture)]
+        answers = [np.asarray(transformed(picture)), clip(picture), squashed(picture, 224, Image.BICUBIC)]
+        print(f"        ({width}, {height}, [" + ", ".join(f'"{digest(pixels)}"' for pixels in answers) + "]),")
+    print()
+    for width, height in SIZES[:4] + SIZES[8:12] + SIZES[14:15]:
+        answers = [of(noise(width, height)) for of in OTHERS]
         print(f"        ({width}, {height}, [" + ", ".join(f'"{digest(pixels)}"' for pixels in answers) + "]),")

@@ -7,6 +7,7 @@
 mod batched;
 mod random;
 mod report;
+mod turns;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,17 +16,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-use crate::kernels::{Activation, activate_in_place, peak};
+use crate::kernels::{activate_in_place, peak};
 use crate::model::encoder::FrameEncoder;
 use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
-use crate::video::{Request, Sampling, Strategy, Video, Work, transform::Transform};
+use crate::video::{
+    Request, Sampling, Strategy, Video, Work,
+    transform::{Framing, Transform},
+};
 
 pub use random::RandomWeights;
 pub use report::{Backbone, BenchPlan, BenchReport, Decoding, Peak, StageReport};
 use report::{Measured, median, stage};
+pub use turns::{Turn, Turns, in_turns};
 
 /// Measures the two networks and the way from the file at `video` to a row in `folder`.
 ///
@@ -38,7 +43,7 @@ pub fn run(
     video: &Path,
     folder: &Path,
 ) -> Result<BenchReport> {
-    let (frames, mut stages, decoding) = reading(plan, video)?;
+    let (frames, mut stages, decoding) = reading(plan, encoder.pictures().framing, video)?;
     let measured = match (encoder.fast(), encoder.batched()) {
         (Some(fast), _) => on_the_cpu(plan, fast, &frames)?,
         (None, Some(composed)) => batched::measure(plan, composed, &frames)?,
@@ -82,7 +87,11 @@ fn on_the_cpu(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>]) -> Resul
 }
 
 /// Decoding, colour conversion and transform of the clip's frames.
-fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageReport>, Decoding)> {
+fn reading(
+    plan: &BenchPlan,
+    framing: Framing,
+    path: &Path,
+) -> Result<(Vec<Vec<u8>>, Vec<StageReport>, Decoding)> {
     let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
     let request = Request { sampling, keyframes, ..Request::default() };
     let mut frames = vec![Vec::new(); plan.frames];
@@ -92,14 +101,14 @@ fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageRepo
     for _ in 0..plan.repeat {
         let (start, before) = (Instant::now(), processor_time());
         let request = Request { groups: plan.threads, ..request.clone() };
-        let mut transform = Transform::default();
+        let mut transform = Transform::new(framing);
         let read = Video::open(path).and_then(|mut video| {
             video.read_once(&request, Strategy::Auto, |_, frame| drop(transform.apply(frame)))
         });
         read.with_context(|| path.display().to_string())?;
         all.push(start.elapsed());
         processor.push(processor_time().saturating_sub(before));
-        let (mut transform, mut spent) = (Transform::default(), Duration::ZERO);
+        let (mut transform, mut spent) = (Transform::new(framing), Duration::ZERO);
         let start = Instant::now();
         let mut video = Video::open(path).with_context(|| path.display().to_string())?;
         let info = video.read(&request, |slot, frame| {
@@ -126,6 +135,18 @@ fn reading(plan: &BenchPlan, path: &Path) -> Result<(Vec<Vec<u8>>, Vec<StageRepo
     };
     let stages = vec![stage("decode", decode), stage("convert", convert), stage("transform", transformed)];
     Ok((frames, stages, decoding))
+}
+
+/// The frames of the clip alone.
+fn read_frames(plan: &BenchPlan, framing: Framing, path: &Path) -> Result<Vec<Vec<u8>>> {
+    let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
+    let request = Request { sampling, keyframes, ..Request::default() };
+    let mut transform = Transform::new(framing);
+    let mut frames = vec![Vec::new(); plan.frames];
+    let read = Video::open(path)
+        .and_then(|mut video| video.read(&request, |slot, frame| frames[slot] = transform.apply(frame)));
+    read.with_context(|| path.display().to_string())?;
+    Ok(frames)
 }
 
 fn backbone(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Result<Backbone> {
@@ -168,18 +189,18 @@ fn linear(plan: &BenchPlan, fast: &FastEncoder, stages: &[StageReport], peak: &P
     sum.with_work(work * plan.frames, peak)
 }
 
-/// The GELUs of a clip by themselves, a tile at a time as the layer before them leaves them in the first cache level.
+/// The activations of a clip by themselves, a tile at a time as the layer before them leaves them in the first cache level.
 fn gelu(plan: &BenchPlan, fast: &FastEncoder) -> StageReport {
     /// Six rows of a panel.
     const TILE: usize = 384;
     let source: Vec<f32> = (0..TILE).map(|i| i as f32 / TILE as f32 * 8.0 - 4.0).collect();
-    let tiles = fast.gelus() * plan.frames / TILE;
+    let tiles = fast.activations() * plan.frames / TILE;
     let times = (0..plan.repeat).map(|_| {
         let mut tile = source.clone();
         let start = Instant::now();
         for _ in 0..tiles {
             tile.copy_from_slice(&source);
-            activate_in_place(plan.backend, Activation::Gelu, &mut tile);
+            activate_in_place(plan.backend, fast.activation(), &mut tile);
             std::hint::black_box(&tile[..]);
         }
         start.elapsed()

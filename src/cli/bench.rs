@@ -1,7 +1,7 @@
 //! `lift bench`: how fast this machine runs the networks, stage by stage.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use candle_core::{DType, Device, Tensor};
@@ -11,14 +11,14 @@ use clap::Args;
 use super::compute::{Compute, ComputeArgs};
 use super::range::KeyframesArgs;
 use super::{Verbosity, report};
-use crate::bench::{self, BenchPlan, BenchReport, RandomWeights, StageReport};
+use crate::bench::{self, BenchPlan, BenchReport, RandomWeights, StageReport, Turn, Turns};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
 use crate::model::lift::Lift;
 use crate::model::{lift, vit};
-use crate::weights::{LIFT_FAMILY, WeightsSource, load_encoder};
+use crate::weights::{Family, LIFT_FAMILY, WeightsSource, load_encoder};
 
 /// A clip to read where none is named.
 const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
@@ -32,7 +32,7 @@ const CLIP: &[u8] = include_bytes!("../../assets/clips/ball_rising.mp4");
 #[command(
     after_help = "Examples:\n  lift bench                                  every stage, on random weights\n  \
     lift bench --threads 1 --precision bf16     one core, bfloat16 products\n  lift bench video.mp4 --frames 32            another video, other frames\n  \
-    lift bench --repeat 31                      steadier medians on a noisy machine\n  lift bench --json | jq .backbone            for programs"
+    lift bench --encoder dinov3 --beside dinov2 both in turns\n  lift bench --json | jq .backbone            for programs"
 )]
 pub(super) struct BenchArgs {
     /// A video to decode [default: a bundled clip of 256 x 256 pixels]
@@ -58,6 +58,17 @@ pub(super) struct BenchArgs {
     /// Example: --heads 6
     #[arg(long, value_name = "N", help_heading = "Models")]
     heads: Option<usize>,
+    /// Which frame encoder's published shape, with random weights
+    ///
+    /// Example: --encoder dinov3
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = LIFT_FAMILY, conflicts_with = "dinov2", help_heading = "Models")]
+    encoder: &'static Family,
+    /// Measure this frame encoder too, a clip by the one and a clip by the other in turns [default: one alone]
+    ///
+    /// Both have random weights of their published shape. Nothing but the frame encoders is measured then. It may be given several
+    /// times. Example: --encoder dinov3 --beside dinov2
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "dinov2", help_heading = "Models")]
+    beside: Vec<&'static Family>,
     #[command(flatten, next_help_heading = "Measurement")]
     key: KeyframesArgs,
     #[command(flatten)]
@@ -88,7 +99,11 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
             path
         }
     };
-    let encoder = encoder(args.dinov2.as_ref(), args.heads, &compute)?;
+    if !args.beside.is_empty() {
+        let families: Vec<_> = std::iter::once(args.encoder).chain(args.beside).collect();
+        return turns(&families, &plan, &compute, &video, args.json);
+    }
+    let encoder = encoder(args.encoder, args.dinov2.as_ref(), args.heads, &compute)?;
     let lift = random_lift(encoder.width(), plan.frames).map_err(Fatal::input)?;
     let report = bench::run(&plan, &encoder, &lift, &video, folder.path()).map_err(Fatal::input)?;
     if args.json {
@@ -103,7 +118,40 @@ pub(super) fn run(args: BenchArgs, verbosity: &Verbosity) -> Result<Exit, Fatal>
     Ok(Exit::Success)
 }
 
+/// Measures the published shapes of several families in turns.
+fn turns(
+    families: &[&'static Family],
+    plan: &BenchPlan,
+    compute: &Compute,
+    video: &Path,
+    json: bool,
+) -> Result<Exit, Fatal> {
+    let loaded = |family: &&'static Family| {
+        let tokens = (family.network)().tokens();
+        Ok((family.to_string(), tokens, encoder(family, None, None, compute)?))
+    };
+    let encoders = families.iter().map(loaded).collect::<Result<Vec<_>, Fatal>>()?;
+    let measured = bench::in_turns(plan, &encoders, video).map_err(Fatal::input)?;
+    let text = if json {
+        serde_json::to_string(&measured).map_err(Fatal::input)? + "\n"
+    } else {
+        let Turns { machine, threads, frames, repeat, encoders } = &measured;
+        let mut text = format!(
+            "{machine}; {threads} threads, {frames} frames a clip, {repeat} clips each, in turns; random weights\n\n\
+             {:<18}{:>8}{:>8}{:>14}{:>10}\n",
+            "frame encoder", "pixels", "tokens", "median ms", "fastest"
+        );
+        for Turn { encoder, side, tokens, ms, fastest_ms } in encoders {
+            text += &format!("{encoder:<18}{side:>8}{tokens:>8}{ms:>14.1}{fastest_ms:>10.1}\n");
+        }
+        text
+    };
+    files::print(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
 fn encoder(
+    family: &'static Family,
     source: Option<&WeightsSource>,
     heads: Option<usize>,
     compute: &Compute,
@@ -121,7 +169,7 @@ fn encoder(
             load(&weights, weights.config())
         }
         None => {
-            let config = vit::VitConfig::vit_small();
+            let config = (family.network)();
             load(&RandomWeights::new(config.tensors()), &config)
         }
     }

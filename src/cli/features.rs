@@ -14,13 +14,14 @@ use super::progress::Progress;
 use super::signals::Signals;
 use crate::cia::representations::Matrix;
 use crate::cia::stored;
+use crate::dataset::{MANIFEST, Manifest};
 use crate::embed::cache::{self, Cached};
 use crate::embed::{Engine, ModelChoice, Outcome};
 use crate::exit::Fatal;
 use crate::files::display_text;
 use crate::inputs::Input;
-use crate::rows::Provenance;
-use crate::weights;
+use crate::rows::{ModelDigest, Provenance};
+use crate::weights::{self, EncoderRecord};
 
 /// The features `(T, D)` of 16 frames of each input, and the folder of the cache: `folder` (`--cache`), by default `features/`
 /// in LIFT_HOME. After a signal, what is done is kept in the cache and the answer covers it alone.
@@ -63,16 +64,21 @@ pub(super) fn same_lift(choice: &ModelChoice, made: Option<&Provenance>, origin:
     )))
 }
 
-/// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named.
+/// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named. If they are the `choice`'s own, from
+/// the cache, or a data set that says which encoder made them, LiFT must have been trained on that encoder.
 ///
 /// # Errors
 /// If the model cannot be loaded or does not fit the features.
-pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str]) -> Result<Matrix, Fatal> {
+pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str], own: bool) -> Result<Matrix, Fatal> {
     let fail = |what: String| Fatal::input(anyhow!("{}: {what}", frames.origin));
     let &[count, width] = frames.shape.as_slice() else {
         return Err(fail("not frame features (T, D)".to_owned()));
     };
-    let lift = Engine::load_lift_alone(choice, width)?;
+    let made_by = match own {
+        true => Some(choice.encoder_record()?),
+        false => encoder_of(Path::new(&frames.origin)),
+    };
+    let lift = Engine::load_lift_alone(choice, width, made_by.as_ref())?;
     let mut values = Vec::new();
     let mut index = HashMap::new();
     for (row, id) in ids.iter().enumerate() {
@@ -85,6 +91,15 @@ pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str]) -> Resul
     let shape = vec![values.len() / ids.len().max(1)];
     let origin = format!("{} through LiFT", frames.origin);
     Ok(Matrix { origin, index: Arc::new(index), shape, source: Arc::new(values) })
+}
+
+/// The frame encoder that made the features of a data set; none where they are no data set's.
+pub(super) fn encoder_of(features: &Path) -> Option<EncoderRecord> {
+    let manifest = Manifest::read(&features.join(MANIFEST)).ok()?;
+    let record = |(name, model): (&String, &ModelDigest)| {
+        EncoderRecord::of_dataset(name, &model.from, &model.sha256, model.settings.as_deref())
+    };
+    manifest.models.iter().find_map(record)
 }
 
 /// The file of ids, of `--ids [NAME=]FILE`, for the embeddings, or for the features of `--features NAME=FILE` with the name `of`.

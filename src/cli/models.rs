@@ -28,22 +28,24 @@ pub(super) struct ModelArgs {
     model: ModelPair,
     /// Frame encoder: a file, a hub id owner/name[@revision], or a URL
     ///
-    /// A DINOv2 with registers of any size, with timm's tensor names: .safetensors, or torch's .pt, .pth, .bin. Default:
+    /// A DINOv2 of any size, with registers or without, with the tensor names of timm, facebookresearch or transformers:
+    /// .safetensors, or torch's .pt, .pth, .bin. Default:
     /// timm/vit_small_patch14_reg4_dinov2.lvd142m from the Hugging Face hub (88 MB, downloaded once into the hub's own
     /// cache; see lift help models).
     ///
     /// Example: --dinov2 dinov2.safetensors, or --dinov2 timm/vit_base_patch14_reg4_dinov2.lvd142m
     #[arg(long, value_name = "FILE|ID|URL")]
     dinov2: Option<WeightsSource>,
-    /// Which frame encoder: LiFT's own, or one that the paper compares with
+    /// Which frame encoder: LiFT's own, or another one
     ///
     /// The published LiFT reads DINOv2's features: with another encoder ask for --parts frames, or train a LiFT on its
-    /// features. Each frame is cut and scaled as the model's own library does it. Example: --encoder clip --parts frames
+    /// features. Each frame is cut and scaled as the model's own settings say (see lift help encoders). Example: --encoder clip --parts frames
     #[arg(long, value_enum, value_name = "NAME", default_value_t = LIFT_FAMILY)]
     encoder: &'static Family,
     /// Other weights for an --encoder that is not dinov2: a file, a model's folder, a hub id, or a URL
     ///
-    /// A model of any size for pictures of 224 x 224, with transformers' tensor names, and its config.json beside the file.
+    /// A model of any size, with transformers' tensor names (DINOv3: also timm's), and its config.json and
+    /// preprocessor_config.json beside the file.
     /// Default: those that --encoder names. Example: --encoder clip --encoder-weights openai/clip-vit-large-patch14
     #[arg(long, value_name = "FILE|ID|URL", conflicts_with = "dinov2", requires = "encoder")]
     encoder_weights: Option<WeightsSource>,

@@ -161,7 +161,7 @@ fn order(
     let ids = plan.frames.ids();
     let probe_plan = args.plan();
     let plan = OrderPlan { probe: probed.map(|matched| (matched, &probe_plan)), ..plan };
-    measure::order(&plan, pool, &mut |frames: &Matrix| features::lift(&choice, frames, &ids))
+    measure::order(&plan, pool, &mut |frames: &Matrix| features::lift(&choice, frames, &ids, false))
 }
 
 /// The files to write; they are created before the work, so that a wrong path is found at once.

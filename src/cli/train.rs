@@ -59,10 +59,10 @@ pub(super) fn run(
         let splits = args.probe.splits()?;
         let held_out = file(args.validation.as_deref(), None)?;
         let probed = file(args.probe.probe_features.as_deref(), args.probe.ids.as_deref())?;
-        let (clips, left_out) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
-        Ok((splits, held_out, probed, clips, left_out))
+        let (clips, left_out, encoder) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
+        Ok((splits, held_out, probed, clips, left_out, encoder))
     };
-    let (splits, held_out, probed, clips, left_out) = read().inspect_err(|_| {
+    let (splits, held_out, probed, clips, left_out, encoder) = read().inspect_err(|_| {
         if new {
             // This removes only an empty folder.
             let _ = std::fs::remove_dir(output);
@@ -90,6 +90,7 @@ pub(super) fn run(
         save_every: args.save_every.map(|steps| steps.get()),
         log_every: args.log_every.get(),
         flags,
+        encoder: encoder.as_ref().and_then(|encoder| serde_json::to_string(encoder).ok()),
         device,
         stop: &signals.stop,
     };

@@ -62,7 +62,7 @@ enum Action {
     lift weights pull timm/vit_base_patch14_reg4_dinov2.lvd142m"
 )]
 struct PullArgs {
-    /// dinov2, lift, all (both), clip, siglip, owner/name[@revision] of the hub, or a URL
+    /// dinov2, lift, all (both), dinov3, clip, siglip, siglip2, owner/name[@revision] of the hub, or a URL
     #[arg(value_name = "WHAT", default_value = "all")]
     what: Vec<What>,
     /// Also copy the files into this folder, for a machine without a network [default: they stay in the caches]
@@ -246,7 +246,7 @@ fn list(args: &ListArgs) -> Result<Exit, Fatal> {
 }
 
 fn described(state: &WeightsState) -> String {
-    let WeightsState { name, presence, path, size, source, sha256 } = state;
+    let WeightsState { name, presence, path, size, source, sha256, pictures } = state;
     let mut text = match presence {
         Presence::Here => format!("{name}  {}", size_text(*size)),
         Presence::Checkpoint => {
@@ -263,6 +263,9 @@ fn described(state: &WeightsState) -> String {
     text += &format!("\n  from    {source}");
     if let Some(sha256) = sha256 {
         text += &format!("\n  sha256  {sha256}");
+    }
+    if let Some(pictures) = pictures {
+        text += &format!("\n  frames  {pictures}");
     }
     text
 }

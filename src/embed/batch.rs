@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// A frame of a batch, with whatever its owner needs to recognise it.
 pub trait Frame {
-    /// 224 x 224 RGB bytes, row by row.
+    /// RGB bytes, row by row, of the side that the frame encoder reads.
     fn pixels(&self) -> &[u8];
 }
 

@@ -16,7 +16,9 @@ use crate::model::symmetry;
 use crate::rows::{Dims, ModelDigest, Part};
 use crate::vector::{length, scale_to_unit};
 use crate::video::transform::Framing;
-use crate::weights::{self, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource};
+use crate::weights::{
+    self, ENCODER_KEY, EncoderRecord, EncoderWeights, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource,
+};
 
 /// Which weights to load.
 #[derive(Debug, Clone)]
@@ -60,7 +62,7 @@ impl ModelChoice {
         let mut models = BTreeMap::from([(self.family.to_string(), described)]);
         let mut dims = Dims { frames, features: encoder.config().output, ..Dims::default() };
         if needs_lift(parts) {
-            let (store, config) = lift_store(self, dims.features)?;
+            let (store, config) = lift_store(self, dims.features, Some(&encoder))?;
             dims.width = config.latent;
             models.insert("lift".into(), digest(&store, None));
         }
@@ -93,6 +95,14 @@ impl ModelChoice {
                  pass it with --lift, or take the features alone with `lift embed --parts frames`"
             ),
         })
+    }
+
+    /// The frame encoder as the file of a LiFT that is trained on its features records it.
+    ///
+    /// # Errors
+    /// If it cannot be loaded.
+    pub fn encoder_record(&self) -> Result<EncoderRecord, WeightsError> {
+        EncoderRecord::of(self.family, &self.load_encoder()?)
     }
 
     fn load_encoder(&self) -> Result<weights::EncoderWeights, WeightsError> {
@@ -143,16 +153,25 @@ impl Engine {
         };
         let encoder = encoder.map_err(|e| unclear(store, &e))?;
         tracing::info!("frame encoder {}: {config:?}, {}", store.origin(), how_it_runs(choice, &encoder));
-        let lift = needs_lift(parts).then(|| lift_for(choice, encoder.width())).transpose()?;
+        let lift =
+            needs_lift(parts).then(|| lift_for(choice, encoder.width(), Some(&weights))).transpose()?;
         Ok(Self { encoder, lift })
     }
 
-    /// Loads LiFT alone, for features of `width` numbers that are known already.
+    /// Loads LiFT alone, for features of `width` numbers that are known already, and of the encoder `made_by` if that is known too.
     ///
     /// # Errors
-    /// If the file is absent or wrong, or reads features of another width.
-    pub fn load_lift_alone(choice: &ModelChoice, width: usize) -> Result<LiftAlone, WeightsError> {
-        lift_for(choice, width).map(LiftAlone)
+    /// If the file is absent or wrong, or reads features of another width or another encoder.
+    pub fn load_lift_alone(
+        choice: &ModelChoice,
+        width: usize,
+        made_by: Option<&EncoderRecord>,
+    ) -> Result<LiftAlone, WeightsError> {
+        let (store, config) = lift_store(choice, width, None)?;
+        if let Some(made_by) = made_by {
+            made_by.check(&store)?;
+        }
+        lift_of(&store, config).map(LiftAlone)
     }
 
     /// The frame encoder.
@@ -312,8 +331,12 @@ fn needs_lift(parts: &[Part]) -> bool {
     parts.iter().any(|part| part.needs_lift())
 }
 
-/// LiFT's file, for features of `width` numbers.
-fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig), WeightsError> {
+/// LiFT's file, for features of `width` numbers of this encoder, if it is known.
+fn lift_store(
+    choice: &ModelChoice,
+    width: usize,
+    encoder: Option<&EncoderWeights>,
+) -> Result<(Store, LiftConfig), WeightsError> {
     let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
     if config.feature != width {
         let cause = format!(
@@ -323,14 +346,32 @@ fn lift_store(choice: &ModelChoice, width: usize) -> Result<(Store, LiftConfig),
         );
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
     }
+    if let Some(encoder) = encoder {
+        // The digest of the encoder's numbers takes time, so it is computed for a LiFT that records one.
+        if store.metadata().contains_key(ENCODER_KEY) || choice.lift == WeightsSource::Published {
+            let record = EncoderRecord::of(choice.family, encoder)?;
+            record.check(&store)?;
+            if choice.lift == WeightsSource::Published {
+                record.check_published(encoder, &store)?;
+            }
+        }
+    }
     Ok((store, config))
 }
 
-/// LiFT for features of `width` numbers.
-fn lift_for(choice: &ModelChoice, width: usize) -> Result<Lift, WeightsError> {
-    let (store, config) = lift_store(choice, width)?;
+/// LiFT for features of `width` numbers of this encoder, if it is known.
+fn lift_for(
+    choice: &ModelChoice,
+    width: usize,
+    encoder: Option<&EncoderWeights>,
+) -> Result<Lift, WeightsError> {
+    let (store, config) = lift_store(choice, width, encoder)?;
+    lift_of(&store, config)
+}
+
+fn lift_of(store: &Store, config: LiftConfig) -> Result<Lift, WeightsError> {
     tracing::info!("LiFT {}: {config:?}", store.origin());
-    Lift::load(config, &builder(&store)?).map_err(|e| unclear(&store, &e))
+    Lift::load(config, &builder(store)?).map_err(|e| unclear(store, &e))
 }
 
 fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {

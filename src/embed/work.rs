@@ -58,7 +58,7 @@ struct State {
 pub struct FrameWork<I> {
     /// The clip it belongs to.
     pub clip: Arc<ClipWork<I>>,
-    /// 224 x 224 RGB bytes.
+    /// RGB bytes of the side that the frame encoder reads.
     pub frame: Vec<u8>,
     slots: Vec<usize>,
     visit: u64,

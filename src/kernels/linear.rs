@@ -355,7 +355,9 @@ mod tests {
 
                     let out_words = precision.words(outputs);
                     let tolerance = if precision == Precision::F32 { TOLERANCE } else { 4e-3 };
-                    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu] {
+                    for activation in
+                        [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu]
+                    {
                         let mut y = vec![f32::NAN; rows * out_words];
                         linear_activation(&layer, activation, &operand, &mut y);
                         let y: Vec<f32> = y

@@ -93,6 +93,8 @@ pub enum Activation {
     GeluTanh,
     /// Its form by the logistic function, `x σ(1.702 x)`, from the same paper: CLIP's.
     QuickGelu,
+    /// The logistic function's, `x σ(x)`, of the gated MLPs of DINOv2 giant and DINOv3 ViT-S+.
+    Silu,
 }
 
 /// The coefficient of `x³` in [`Activation::GeluTanh`].
@@ -101,7 +103,7 @@ const TANH_CUBE: f32 = 0.044_715;
 /// The factor in [`Activation::QuickGelu`].
 pub const QUICK_FACTOR: f32 = 1.702;
 
-/// `x σ(v)`, which both approximate GELUs are, since `(1 + tanh(u)) / 2 = σ(2u)`.
+/// `x σ(v)`, which SiLU is for `v = x`, and which both approximate GELUs are, since `(1 + tanh(u)) / 2 = σ(2u)`.
 #[inline(always)]
 fn times_logistic<S: Simd>(s: S, x: S::V, v: S::V) -> S::V {
     // σ(v) is 1/(1+t) from zero on and t/(1+t) below, with t = e^-|v|, which never overflows. For the choice of the
@@ -122,6 +124,7 @@ impl Activation {
                 let cubed = s.mul_add(s.mul(s.mul(x, x), x), s.splat(TANH_CUBE), x);
                 times_logistic(s, x, s.mul(cubed, s.splat(2.0 * SQRT_FRAC_2_PI)))
             }
+            Self::Silu => times_logistic(s, x, x),
             Self::QuickGelu => times_logistic(s, x, s.mul(x, s.splat(QUICK_FACTOR))),
         }
     }
@@ -195,6 +198,7 @@ pub(super) mod reference {
             super::Activation::Gelu => gelu,
             super::Activation::GeluTanh => gelu_tanh,
             super::Activation::QuickGelu => quick_gelu,
+            super::Activation::Silu => |x| x / (1.0 + (-x).exp()),
         }
     }
 }
@@ -224,7 +228,8 @@ mod tests {
         }
     }
 
-    const ACTIVATIONS: [Activation; 3] = [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu];
+    const ACTIVATIONS: [Activation; 4] =
+        [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu];
 
     fn check(range: f32, function: impl Function, reference: fn(f64) -> f64, scale: fn(f64) -> f64) {
         let xs: Vec<f32> = (-200_003..=200_003).map(|i| i as f32 / 200_003.0 * range).collect();

@@ -13,6 +13,7 @@ mod amx;
 mod attention;
 mod buffer;
 mod dot;
+mod gate;
 pub mod grad;
 mod isa;
 mod linear;
@@ -23,6 +24,7 @@ pub mod peak;
 mod portable;
 mod simd;
 mod tile;
+mod turn;
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -35,10 +37,12 @@ mod testing;
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;
 pub use dot::{dot, dot_i8, largest_i16, widen};
+pub use gate::gate;
 pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
 pub use math::{Activation, QUICK_FACTOR, activate_in_place};
 pub use norm::{layer_norm, standardize};
+pub use turn::{Turn, turn};
 
 #[cfg(test)]
 pub(crate) use isa::backends;

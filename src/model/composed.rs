@@ -6,9 +6,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
+use super::Pictures;
 use super::device::{ComputePlace, free_memory};
 use super::vit::{self, Vit};
-use super::{IMAGE_SIZE, Pictures};
 
 /// Lanes of a GPU: one that computes, one that uploads the next batch.
 const LANES: usize = 2;
@@ -115,16 +115,17 @@ impl Lane {
         self.dtype
     }
 
-    /// Frames of 224 x 224 RGB bytes on the device, `(B, 224, 224, 3)` u8.
+    /// Frames of RGB bytes, of the side that the network reads, on the device: `(B, side, side, 3)` u8.
     ///
     /// # Errors
     /// If a frame has another number of bytes, or the device fails.
     pub fn upload(&self, frames: &[&[u8]]) -> Result<Tensor> {
-        let bytes = IMAGE_SIZE * IMAGE_SIZE * 3;
+        let side = self.network.config().side();
+        let bytes = side * side * 3;
         if let Some(frame) = frames.iter().find(|frame| frame.len() != bytes) {
-            bail!("a frame of {} bytes, expected {bytes} (224 x 224 RGB)", frame.len());
+            bail!("a frame of {} bytes, expected {bytes} ({side} x {side} RGB)", frame.len());
         }
-        Tensor::from_vec(frames.concat(), (frames.len(), IMAGE_SIZE, IMAGE_SIZE, 3), &self.device)
+        Tensor::from_vec(frames.concat(), (frames.len(), side, side, 3), &self.device)
     }
 
     /// Features `(B, D)` f32, on the device, of frames on it.
@@ -141,7 +142,7 @@ impl Lane {
         self.network.forward(&pixels)?.to_dtype(DType::F32)
     }
 
-    /// Features of frames of 224 x 224 RGB bytes, `(B, D)` row-major.
+    /// Features of frames of RGB bytes, `(B, D)` row-major.
     ///
     /// # Errors
     /// If a frame has another number of bytes, or the device fails, [full memory](super::device::is_out_of_memory) included.
@@ -155,7 +156,7 @@ impl Lane {
 fn frame_bytes(config: &vit::VitConfig, dtype: DType) -> usize {
     let (n, d) = (config.tokens(), config.width);
     let attention = n * 9 * d + 2 * config.heads * n * n;
-    let mlp = n * (3 * d + 2 * config.hidden);
-    let pixels = 3 * IMAGE_SIZE * IMAGE_SIZE * (1 + 3 * DType::F32.size_in_bytes());
+    let mlp = n * (3 * d + 2 * config.fc1_outputs());
+    let pixels = 3 * config.side().pow(2) * (1 + 3 * DType::F32.size_in_bytes());
     attention.max(mlp) * dtype.size_in_bytes() + pixels
 }

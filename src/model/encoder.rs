@@ -87,7 +87,7 @@ impl FrameEncoder {
         }
     }
 
-    /// The feature `(D)`, f32, of a frame of 224 x 224 RGB bytes, row by row.
+    /// The feature `(D)`, f32, of a frame of RGB bytes, row by row, of the side that [`Self::pictures`] says.
     ///
     /// # Errors
     /// If the frame has another number of bytes, or the device fails.

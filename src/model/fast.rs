@@ -8,19 +8,16 @@ use std::sync::Mutex;
 
 use candle_core::{Result, bail};
 
-use super::IMAGE_SIZE as SIDE;
 use super::fold::{BYTE_CENTRE, VitWeights};
+use super::rotary::Angles;
 use super::stages::{Stage, StageListener};
-use super::vit::{HeadKind, VitConfig};
+use super::vit::{HeadKind, Positions, VitConfig};
 use super::workers::share;
 use crate::guard::lock;
 use crate::kernels::{
-    Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, attention, layer_norm,
-    linear, linear_activation, linear_residual, standardize, to_operand,
+    Activation, Attention, AttentionScratch, Backend, Buffer, PackedLinear, Precision, Turn, attention, gate,
+    layer_norm, linear, linear_activation, linear_residual, standardize, to_operand, turn,
 };
-
-/// Bytes of a frame: RGB, row by row.
-pub const FRAME_BYTES: usize = SIDE * SIDE * 3;
 
 /// The frame encoder with its weights laid out for one [`Backend`].
 #[derive(Debug)]
@@ -33,8 +30,14 @@ pub struct FastEncoder {
     activation: Activation,
     /// Epsilon of every LayerNorm.
     eps: f32,
+    /// Side of a frame in pixels.
+    side: usize,
     patch: usize,
     tokens: usize,
+    /// By what the queries and keys of the patches are turned.
+    angles: Option<Angles>,
+    /// The MLPs' first layer gives two halves.
+    gated: bool,
     /// Class token, registers and positions, `(N, D)`.
     start: Vec<f32>,
     patches: PackedLinear,
@@ -114,6 +117,8 @@ pub struct Scratch {
     hidden: Buffer,
     /// The pixels of a patch.
     pixels: Vec<f32>,
+    /// Both halves of a gated MLP's hidden numbers, `(N, 2 hidden)`; empty without one.
+    halves: Buffer,
     attention: AttentionScratch,
 }
 
@@ -121,15 +126,16 @@ impl FastEncoder {
     /// Folds and lays out the weights, with up to `threads` threads.
     ///
     /// # Errors
-    /// If a tensor is missing or of the wrong size, the patch does not divide 224, or heads of odd width meet bf16, which
+    /// If a tensor is missing or of the wrong size, a frame has no room for a patch, or heads of odd width meet bf16, which
     /// pairs numbers.
     pub fn new(weights: &VitWeights, backend: Backend, threads: usize) -> Result<Self> {
         let &VitConfig { options, heads, width, output, patch, depth, hidden, activation, norm_eps, .. } =
             weights.config;
-        let tokens = weights.config.tokens();
-        if patch == 0 || !SIDE.is_multiple_of(patch) {
-            bail!("a patch of {patch} pixels does not divide a frame of {SIDE}");
+        let side = weights.config.side();
+        if patch == 0 || patch > side {
+            bail!("a patch of {patch} pixels has no room in a frame of {side}");
         }
+        let tokens = weights.config.tokens();
         let head_dim = width / heads;
         if backend.precision() == Precision::Bf16 && !head_dim.is_multiple_of(2) {
             bail!("bf16 needs attention heads of even width, these are {head_dim} wide; use f32");
@@ -164,8 +170,12 @@ impl FastEncoder {
             hidden,
             activation,
             eps: norm_eps as f32,
+            side,
             patch,
             tokens,
+            angles: (options.positions == Positions::Rotary)
+                .then(|| Angles::new(weights.config.frame_grid(), head_dim)),
+            gated: options.gated,
             start: weights.start()?,
             patches: weights.patch_embedding(backend)?,
             norm_pre: weights.norm_pre()?,
@@ -173,6 +183,16 @@ impl FastEncoder {
             head: Head::new(weights, backend)?,
             idle: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Bytes of a frame: RGB, row by row.
+    pub fn frame_bytes(&self) -> usize {
+        self.side * self.side * 3
+    }
+
+    /// Patches of a frame.
+    fn patch_count(&self) -> usize {
+        (self.side / self.patch).pow(2)
     }
 
     /// Width of a feature.
@@ -193,36 +213,43 @@ impl FastEncoder {
         let whole = full || matches!(self.head, Head::Pool(_));
         let rows = if whole { depth * n } else { (depth - 1) * n + 1 };
         match stage {
-            Stage::Patches => (SIDE / self.patch).pow(2) * pixels * d,
+            Stage::Patches => self.patch_count() * pixels * d,
             Stage::Norm => 0,
             Stage::Qkv => rows * d * d + depth * n * 2 * d * d,
             Stage::Attention => 2 * rows * n * d,
             Stage::Proj => rows * d * d,
-            Stage::Fc1Gelu | Stage::Fc2 => rows * d * hidden,
+            Stage::Fc1Gelu => rows * d * hidden * if self.gated { 2 } else { 1 },
+            Stage::Fc2 => rows * d * hidden,
         }
     }
 
-    /// GELUs of one frame, as computed.
-    pub fn gelus(&self) -> usize {
-        self.multiply_adds(Stage::Fc1Gelu, false) / self.width
+    /// Between the layers of the MLPs.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Activations of one frame, as computed.
+    pub fn activations(&self) -> usize {
+        self.multiply_adds(Stage::Fc2, false) / self.width
     }
 
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
         let (n, words) = (self.tokens, |values| self.backend.precision().words(values));
         let pixels = self.patches.inputs();
-        let patches = (SIDE / self.patch).pow(2) * words(pixels);
+        let patches = self.patch_count() * words(pixels);
         Scratch {
             x: Buffer::zeros(n * self.width),
             operand: Buffer::zeros(n * words(self.width)),
             qkv: Buffer::zeros(n * 3 * self.width),
             hidden: Buffer::zeros(patches.max(n * words(self.hidden))),
             pixels: vec![0.0; pixels],
+            halves: Buffer::zeros(if self.gated { n * 2 * self.hidden } else { 0 }),
             attention: AttentionScratch::default(),
         }
     }
 
-    /// The feature `out (width)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread alone.
+    /// The feature `out (width)` of one frame of [`Self::frame_bytes`] RGB bytes, by the calling thread alone.
     ///
     /// # Panics
     /// If `rgb` or `out` has another length, or `scratch` is another encoder's.
@@ -233,7 +260,7 @@ impl FastEncoder {
         listener: &mut impl StageListener,
         out: &mut [f32],
     ) {
-        assert_eq!(rgb.len(), FRAME_BYTES, "a frame of another size");
+        assert_eq!(rgb.len(), self.frame_bytes(), "a frame of another size");
         self.embed(rgb, scratch);
         listener.finished(Stage::Patches);
         for block in &self.blocks {
@@ -245,7 +272,7 @@ impl FastEncoder {
 
     /// Bytes to tokens.
     fn embed(&self, rgb: &[u8], scratch: &mut Scratch) {
-        let (p, grid, line) = (self.patch, SIDE / self.patch, 3 * SIDE);
+        let (p, grid, line) = (self.patch, self.side / self.patch, 3 * self.side);
         let words = self.backend.precision().words(self.patches.inputs());
         let operand = &mut scratch.hidden[..grid * grid * words];
         for (i, row) in operand.chunks_exact_mut(words).enumerate() {
@@ -268,7 +295,7 @@ impl FastEncoder {
     }
 
     fn block(&self, block: &Block, scratch: &mut Scratch, listener: &mut impl StageListener) {
-        let Scratch { x, operand, qkv, hidden, attention: attention_scratch, .. } = scratch;
+        let Scratch { x, operand, qkv, hidden, halves, attention: attention_scratch, .. } = scratch;
         let (d, keys, backend) = (self.width, self.tokens, self.backend);
         let words = backend.precision().words(d);
         standardize(backend, x, d, self.eps, operand);
@@ -278,11 +305,13 @@ impl FastEncoder {
         let (queries, q, k, kv_stride) = match &block.project {
             Project::All(layer) => {
                 linear(layer, operand, qkv);
+                self.turn(qkv, 3 * d, 2 * self.heads);
                 (keys, &qkv[..], &qkv[d..], 3 * d)
             }
             Project::Last { query, keys_values } => {
                 let (kv, q) = qkv.split_at_mut(keys * 2 * d);
                 linear(keys_values, operand, kv);
+                self.turn(kv, 2 * d, self.heads);
                 linear(query, &operand[..words], &mut q[..d]);
                 (1, &*q, &*kv, 2 * d)
             }
@@ -309,10 +338,25 @@ impl FastEncoder {
         standardize(backend, x, d, self.eps, operand);
         listener.finished(Stage::Norm);
         let hidden = &mut hidden[..queries * backend.precision().words(self.hidden)];
-        linear_activation(&block.fc1, self.activation, operand, hidden);
+        if self.gated {
+            let halves = &mut halves[..queries * 2 * self.hidden];
+            linear(&block.fc1, operand, halves);
+            gate(backend, self.activation, halves, self.hidden, hidden);
+        } else {
+            linear_activation(&block.fc1, self.activation, operand, hidden);
+        }
         listener.finished(Stage::Fc1Gelu);
         linear_residual(&block.fc2, hidden, x);
         listener.finished(Stage::Fc2);
+    }
+
+    /// Turns the first `heads` heads of the patches' rows of `x (N, stride)`, where positions are rotary.
+    fn turn(&self, x: &mut [f32], stride: usize, heads: usize) {
+        if let Some(angles) = &self.angles {
+            let prefix = self.tokens - self.patch_count();
+            let input = Turn { stride, heads, cos: &angles.cos, sin: &angles.sin };
+            turn(self.backend, &input, &mut x[prefix * stride..]);
+        }
     }
 
     /// The last block's tokens to the feature.
@@ -355,7 +399,7 @@ impl FastEncoder {
         }
     }
 
-    /// The feature `(width)` of one frame of [`FRAME_BYTES`] RGB bytes, by the calling thread, in memory that is used again.
+    /// The feature `(width)` of one frame of [`Self::frame_bytes`] RGB bytes, by the calling thread, in memory that is used again.
     ///
     /// # Errors
     /// If the frame has another size.
@@ -363,15 +407,16 @@ impl FastEncoder {
         self.encode(&[frame], 1)
     }
 
-    /// Features `(T, width)` of frames of [`FRAME_BYTES`] RGB bytes each, row-major, by up to `threads` threads; the bits do
+    /// Features `(T, width)` of frames of [`Self::frame_bytes`] RGB bytes each, row-major, by up to `threads` threads; the bits do
     /// not depend on how many.
     ///
     /// # Errors
     /// If a frame has another size.
     pub fn encode<F: AsRef<[u8]> + Sync>(&self, frames: &[F], threads: usize) -> Result<Vec<f32>> {
         for frame in frames {
-            if frame.as_ref().len() != FRAME_BYTES {
-                bail!("a frame of {} bytes, expected {FRAME_BYTES} (224 x 224 RGB)", frame.as_ref().len());
+            let (bytes, expected, side) = (frame.as_ref().len(), self.frame_bytes(), self.side);
+            if bytes != expected {
+                bail!("a frame of {bytes} bytes, expected {expected} ({side} x {side} RGB)");
             }
         }
         let mut features = vec![0.0; frames.len() * self.output];

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use candle_core::{Result, Tensor, bail};
 
 use super::positions;
-use super::vit::VitConfig;
+use super::vit::{Positions, VitConfig};
 use crate::kernels::{Backend, PackedLinear};
 
 /// Subtracted from every byte: centred bytes are small and exact even in bf16.
@@ -55,21 +55,25 @@ impl<'a> VitWeights<'a> {
         Ok(values)
     }
 
-    /// What a frame starts from: class token, registers and positions, `(N, D)`.
+    /// What a frame starts from: class token, registers and positions, `(N, D)`; zeros where there is no table of positions.
     pub(super) fn start(&self) -> Result<Vec<f32>> {
         let VitConfig { options, width, registers, grid, .. } = *self.config;
-        let all = self.values("pos_embed", self.config.positions() * width)?;
-        let (before, table) = all.split_at(all.len() - grid * grid * width);
         let mut start = Vec::new();
         if options.class_token {
             start.extend_from_slice(&self.values("cls_token", width)?);
-            // The table may have a row for it.
+        }
+        let mut patches = vec![0.0; self.config.frame_grid().pow(2) * width];
+        if let Positions::Table { resampling, .. } = options.positions {
+            let all = self.values("pos_embed", self.config.positions() * width)?;
+            let (before, table) = all.split_at(all.len() - grid * grid * width);
+            // The table may have a row for the class token.
             start.iter_mut().zip(before).for_each(|(token, position)| *token += position);
+            patches = positions::resample(table, width, grid, self.config.frame_grid(), resampling);
         }
         if registers > 0 {
             start.extend_from_slice(&self.values("reg_token", registers * width)?);
         }
-        start.extend(positions::resample(table, width, grid, self.config.frame_grid()));
+        start.extend(patches);
         Ok(start)
     }
 
@@ -111,24 +115,30 @@ impl<'a> VitWeights<'a> {
     }
 
     fn layer(&self, name: &str, inputs: usize, outputs: usize) -> Result<Folded> {
-        Ok(Folded {
-            weight: self.values(&format!("{name}.weight"), inputs * outputs)?.into_owned(),
-            bias: self.values(&format!("{name}.bias"), outputs)?.into_owned(),
-            inputs,
-        })
+        let bias = self.values(&format!("{name}.bias"), outputs)?.into_owned();
+        Ok(Folded { bias, ..self.layer_without_bias(name, inputs, outputs)? })
+    }
+
+    /// A layer with zeros for the bias.
+    fn layer_without_bias(&self, name: &str, inputs: usize, outputs: usize) -> Result<Folded> {
+        let weight = self.values(&format!("{name}.weight"), inputs * outputs)?.into_owned();
+        Ok(Folded { weight, bias: vec![0.0; outputs], inputs })
     }
 
     /// One block's layers, folded.
     pub(super) fn block(&self, index: usize) -> Result<BlockWeights> {
         let VitConfig { options, width: d, hidden, .. } = *self.config;
         let name = |part: &str| format!("blocks.{index}.{part}");
-        let mut qkv = self.layer(&name("attn.qkv"), d, 3 * d)?;
+        let mut qkv = match options.qkv_bias {
+            true => self.layer(&name("attn.qkv"), d, 3 * d)?,
+            false => self.layer_without_bias(&name("attn.qkv"), d, 3 * d)?,
+        };
         qkv.after_norm(&self.norm(&name("norm1"))?);
         let scale = self.config.attention_scale() as f32;
         let scales: Vec<f32> = (0..3 * d).map(|row| if row < d { scale } else { 1.0 }).collect();
         qkv.before_scale(&scales);
         let mut proj = self.layer(&name("attn.proj"), d, d)?;
-        let mut fc1 = self.layer(&name("mlp.fc1"), d, hidden)?;
+        let mut fc1 = self.layer(&name("mlp.fc1"), d, self.config.fc1_outputs())?;
         fc1.after_norm(&self.norm(&name("norm2"))?);
         let mut fc2 = self.layer(&name("mlp.fc2"), hidden, d)?;
         if options.layer_scale {

@@ -63,6 +63,15 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// Made of `weight (out, in)`, with zeros for the bias.
+    ///
+    /// # Errors
+    /// Only if the device fails.
+    pub fn without_bias(weight: Tensor) -> Result<Self> {
+        let bias = Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?;
+        Ok(Self { weight, bias })
+    }
+
     /// `(..., in)` to `(..., out)`.
     ///
     /// # Errors
@@ -183,6 +192,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Gelu => x.gelu_erf(),
         // candle's plain `gelu` is the form by tanh.
         Activation::GeluTanh => x.gelu(),
+        Activation::Silu => candle_nn::ops::silu(x),
         Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * f64::from(QUICK_FACTOR))?)?,
     }
 }

@@ -1,4 +1,4 @@
-//! The two networks: the frame encoder (DINOv2 with registers; CLIP and SigLIP to compare with) and LiFT. Besides, the text
+//! The two networks: the frame encoder (DINOv2, DINOv3, CLIP or SigLIP) and LiFT. Besides, the text
 //! towers of CLIP and SigLIP, which searches use.
 //!
 //! Each is one definition in composed candle operations, used for training, on every device, and as the reference that
@@ -13,16 +13,14 @@ pub mod layers;
 pub mod lift;
 mod pictures;
 pub mod positions;
+pub mod rotary;
 pub mod stages;
 pub mod symmetry;
 pub mod text;
 pub mod vit;
 mod workers;
 
-pub use pictures::Pictures;
-
-/// Side of the square that the frame encoder sees, in pixels.
-pub const IMAGE_SIZE: usize = 224;
+pub use pictures::{IMAGENET, Pictures};
 
 /// The words of a candle error without the backtrace that candle adds where `RUST_BACKTRACE` is set: for messages.
 pub fn cause(error: &candle_core::Error) -> String {

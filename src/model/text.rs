@@ -133,7 +133,9 @@ fn siglip_config(config: &TextConfig) -> Result<siglip::TextConfig> {
         hidden_act: match config.activation {
             Activation::Gelu => candle_nn::Activation::Gelu,
             Activation::GeluTanh => candle_nn::Activation::GeluPytorchTanh,
-            Activation::QuickGelu => bail!("a SigLIP's text tower with quick_gelu is not known here"),
+            Activation::QuickGelu | Activation::Silu => {
+                bail!("a SigLIP's text tower with {:?} is not known here", config.activation)
+            }
         },
         layer_norm_eps: config.norm_eps,
         // The network reads none of these.

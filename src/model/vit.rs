@@ -1,7 +1,8 @@
 //! The frame encoders' network: a vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929), in timm's terms.
 //!
 //! Written after timm's `VisionTransformer`, with those of its options that the families of frame encoders set ([`VitOptions`]).
-//! Positions are added to the patches before the class and register tokens join.
+//! Positions are added to the patches before the class and register tokens join, or the queries and keys of the patches are
+//! turned in every block ([`rotary`](super::rotary)).
 //!
 //! Depth, width, patch, grid and registers follow from the tensors' shapes; the head count, the activation and the norms'
 //! epsilon do not, and must be known.
@@ -12,10 +13,12 @@ mod mlp;
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
+use candle_nn::rotary_emb::rope;
 
 use super::layers::{LayerNorm, Linear, matmul, merge_heads, scores_dtype, softmax, split_heads};
 use super::positions;
-pub use config::{HeadKind, VitConfig, VitOptions};
+use super::rotary::Angles;
+pub use config::{HeadKind, Positions, VitConfig, VitOptions};
 use head::Head;
 use mlp::Mlp;
 
@@ -44,7 +47,10 @@ impl Block {
         };
         Ok(Self {
             norm1: LayerNorm::load(d, config.norm_eps, &vb.pp("norm1"))?,
-            qkv: Linear::load(d, 3 * d, &vb.pp("attn.qkv"))?,
+            qkv: match config.options.qkv_bias {
+                true => Linear::load(d, 3 * d, &vb.pp("attn.qkv"))?,
+                false => Linear::without_bias(vb.get((3 * d, d), "attn.qkv.weight")?)?,
+            },
             proj: Linear::load(d, d, &vb.pp("attn.proj"))?,
             norm2: LayerNorm::load(d, config.norm_eps, &vb.pp("norm2"))?,
             mlp: Mlp::load(config, &vb.pp("mlp"))?,
@@ -79,10 +85,10 @@ impl Block {
     }
 
     /// `(B, N, D)` to `(B, M, D)`: all keys, the first `M` tokens.
-    fn forward(&self, x: &Tensor, tokens: usize) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, tokens: usize, turns: Option<&Turns>) -> Result<Tensor> {
         let normed = |norm: &LayerNorm, x: &Tensor| norm.forward(x)?.to_dtype(self.dtype);
         let qkv = self.qkv.forward(&normed(&self.norm1, x)?)?;
-        let mixed = self.attend(&qkv, tokens)?;
+        let mixed = self.attend(&qkv, tokens, turns)?;
         let x = x.narrow(1, 0, tokens)?;
         let (ls1, ls2) = self.scales.as_ref().map(|(a, b)| (a, b)).unzip();
         let mixed = self.proj.forward(&mixed)?;
@@ -92,12 +98,16 @@ impl Block {
     }
 
     /// Packed `qkv (B, N, 3·D)` to `(B, M, D)`: what the first `M` tokens find in all.
-    fn attend(&self, qkv: &Tensor, tokens: usize) -> Result<Tensor> {
+    fn attend(&self, qkv: &Tensor, tokens: usize, turns: Option<&Turns>) -> Result<Tensor> {
         #[cfg(feature = "flash-attn")]
         if qkv.device().is_cuda() && self.dtype != DType::F32 {
-            return self.attend_at_once(qkv, tokens);
+            return self.attend_at_once(qkv, tokens, turns);
         }
-        let (mut q, k, v) = split_heads(qkv, self.heads, scores_dtype(self.dtype))?;
+        let (mut q, mut k, v) = split_heads(qkv, self.heads, scores_dtype(self.dtype))?;
+        if let Some(turns) = turns {
+            let Turns { cos, sin } = turns.in_dtype(q.dtype())?;
+            (q, k) = (rope(&q, &cos, &sin)?, rope(&k, &cos, &sin)?);
+        }
         if tokens < q.dim(2)? {
             q = q.narrow(2, 0, tokens)?.contiguous()?;
         }
@@ -110,13 +120,42 @@ impl Block {
 
     /// [`Block::attend`] as one kernel, which keeps the scores, in f32, from the memory and reads `qkv` where it is.
     #[cfg(feature = "flash-attn")]
-    fn attend_at_once(&self, qkv: &Tensor, tokens: usize) -> Result<Tensor> {
+    fn attend_at_once(&self, qkv: &Tensor, tokens: usize, turns: Option<&Turns>) -> Result<Tensor> {
         let (b, n, packed) = qkv.dims3()?;
         let parts = qkv.reshape((b, n, 3, self.heads, packed / 3 / self.heads))?;
         let part = |i: usize| parts.narrow(2, i, 1)?.squeeze(2);
-        let q = part(0)?.narrow(1, 0, tokens)?;
+        let (mut q, mut k) = (part(0)?, part(1)?);
+        if let Some(turns) = turns {
+            use candle_nn::rotary_emb::rope_thd;
+            let Turns { cos, sin } = turns.in_dtype(q.dtype())?;
+            (q, k) = (rope_thd(&q.contiguous()?, &cos, &sin)?, rope_thd(&k.contiguous()?, &cos, &sin)?);
+        }
+        let q = q.narrow(1, 0, tokens)?;
         let scale = self.attention_scale as f32;
-        candle_flash_attn::flash_attn(&q, &part(1)?, &part(2)?, scale, false)?.flatten_from(2)
+        candle_flash_attn::flash_attn(&q, &k, &part(2)?, scale, false)?.flatten_from(2)
+    }
+}
+
+/// By what the queries and keys of all tokens are turned, `(N, d/2)` each; the tokens before the patches are turned by nothing.
+#[derive(Debug, Clone)]
+struct Turns {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Turns {
+    fn new(config: &VitConfig, vb: &VarBuilder) -> Result<Self> {
+        let (half, prefix) = (config.width / config.heads / 2, config.prefix());
+        let Angles { cos, sin } = Angles::new(config.frame_grid(), 2 * half);
+        let all = |still: f32, patches: Vec<f32>| {
+            let values = [vec![still; prefix * half], patches].concat();
+            Tensor::from_vec(values, (config.tokens(), half), vb.device())
+        };
+        Ok(Self { cos: all(1.0, cos)?, sin: all(0.0, sin)? })
+    }
+
+    fn in_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { cos: self.cos.to_dtype(dtype)?, sin: self.sin.to_dtype(dtype)? })
     }
 }
 
@@ -130,8 +169,9 @@ fn scaled(y: Tensor, scales: Option<&Tensor>) -> Result<Tensor> {
 pub struct Vit {
     config: VitConfig,
     patch_embed: Linear,
-    /// The position table at the frame's grid, `(1, grid², D)`.
-    pos_embed: Tensor,
+    /// The position table at the frame's grid, `(1, grid², D)`, if there is one.
+    pos_embed: Option<Tensor>,
+    turns: Option<Turns>,
     /// The class token, with its position where it has one, and the registers, `(1, 1 + R, D)`; none without a class token.
     prefix: Option<Tensor>,
     /// Before the first block.
@@ -156,17 +196,27 @@ impl Vit {
             true => vb.get(d, "patch_embed.proj.bias")?,
             false => Tensor::zeros(d, kernel.dtype(), kernel.device())?,
         };
-        let rows = config.positions();
-        let all = vb.get((1, rows, d), "pos_embed")?;
-        let before = rows - grid * grid;
-        let table = all.narrow(1, before, grid * grid)?;
-        let to = config.frame_grid();
-        let pos_embed = positions::resample(&table.flatten_all()?.to_vec1::<f32>()?, d, grid, to);
-        let pos_embed = Tensor::from_vec(pos_embed, (1, to * to, d), table.device())?;
+        let (mut pos_embed, mut turns, mut class_position) = (None, None, None);
+        match options.positions {
+            Positions::Rotary => turns = Some(Turns::new(&config, vb)?),
+            Positions::Table { class, resampling } => {
+                let all = vb.get((1, config.positions(), d), "pos_embed")?;
+                let before = usize::from(class);
+                class_position = class.then(|| all.narrow(1, 0, before)).transpose()?;
+                let table = all.narrow(1, before, grid * grid)?;
+                let to = config.frame_grid();
+                let table = table.flatten_all()?.to_vec1::<f32>()?;
+                let fitted = positions::resample(&table, d, grid, to, resampling);
+                pos_embed = Some(Tensor::from_vec(fitted, (1, to * to, d), all.device())?);
+            }
+        }
         let mut prefix = Vec::new();
         if options.class_token {
             let class = vb.get((1, 1, d), "cls_token")?;
-            prefix.push(if before > 0 { (class + all.narrow(1, 0, before)?)? } else { class });
+            prefix.push(match class_position {
+                Some(position) => (class + position)?,
+                None => class,
+            });
         }
         if registers > 0 {
             prefix.push(vb.get((1, registers, d), "reg_token")?);
@@ -182,6 +232,7 @@ impl Vit {
         Ok(Self {
             patch_embed: Linear::new(kernel, bias),
             pos_embed,
+            turns,
             prefix,
             norm_pre,
             blocks,
@@ -197,29 +248,32 @@ impl Vit {
         &self.config
     }
 
-    /// The position table at the frame's grid, `(1, grid², D)`.
-    pub fn pos_embed(&self) -> &Tensor {
-        &self.pos_embed
+    /// The position table at the frame's grid, `(1, grid², D)`, if there is one.
+    pub fn pos_embed(&self) -> Option<&Tensor> {
+        self.pos_embed.as_ref()
     }
 
-    /// Patches of normalised pixels `(B, 3, 224, 224)` as `(B, grid², D)`, positions not yet added.
+    /// Patches of normalised pixels `(B, 3, side, side)` as `(B, grid², D)`, positions not yet added.
     ///
     /// # Errors
-    /// If the pictures are not 224 x 224 with three channels.
+    /// If the pictures are not [`VitConfig::side`] pixels wide and high, with three channels.
     pub fn patches(&self, pixels: &Tensor) -> Result<Tensor> {
         let (b, c, _, _) = pixels.dims4()?;
         let (g, p) = (self.config.frame_grid(), self.config.patch);
+        let pixels = pixels.narrow(2, 0, g * p)?.narrow(3, 0, g * p)?.contiguous()?;
         let cut = pixels.reshape(&[b, c, g, p, g, p][..])?.permute(vec![0, 2, 4, 1, 3, 5])?;
         self.patch_embed.forward(&cut.contiguous()?.reshape((b, g * g, c * p * p))?)
     }
 
-    /// The tokens that enter the first block, `(B, N, D)`, from normalised pixels `(B, 3, 224, 224)`.
+    /// The tokens that enter the first block, `(B, N, D)`, from normalised pixels `(B, 3, side, side)`.
     ///
     /// # Errors
-    /// If the pictures are not 224 x 224 with three channels.
+    /// If the pictures are not [`VitConfig::side`] pixels wide and high, with three channels.
     pub fn tokens(&self, pixels: &Tensor) -> Result<Tensor> {
-        let patches = self.patches(pixels)?.to_dtype(self.pos_embed.dtype())?;
-        let mut tokens = patches.broadcast_add(&self.pos_embed)?;
+        let mut tokens = self.patches(pixels)?.to_dtype(DType::F32)?;
+        if let Some(pos_embed) = &self.pos_embed {
+            tokens = tokens.broadcast_add(pos_embed)?;
+        }
         if let Some(prefix) = &self.prefix {
             let (b, _, d) = tokens.dims3()?;
             tokens = Tensor::cat(&[&prefix.broadcast_as((b, self.config.prefix(), d))?, &tokens], 1)?;
@@ -230,31 +284,31 @@ impl Vit {
         }
     }
 
-    /// Every stage from normalised pixels `(B, 3, 224, 224)`: the tokens, each block's output and the final norm's,
+    /// Every stage from normalised pixels `(B, 3, side, side)`: the tokens, each block's output and the final norm's,
     /// `depth + 2` tensors of `(B, N, D)`.
     ///
     /// # Errors
-    /// If the pictures are not 224 x 224 with three channels.
+    /// If the pictures are not [`VitConfig::side`] pixels wide and high, with three channels.
     pub fn stages(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
         let mut stages = vec![self.tokens(pixels)?];
         for block in &self.blocks {
             let last = &stages[stages.len() - 1];
-            stages.push(block.forward(last, last.dim(1)?)?);
+            stages.push(block.forward(last, last.dim(1)?, self.turns.as_ref())?);
         }
         stages.push(self.norm.forward(&stages[stages.len() - 1])?);
         Ok(stages)
     }
 
-    /// Features `(B, output)` of normalised pixels `(B, 3, 224, 224)`. Where a class token makes the feature, of the last block
+    /// Features `(B, output)` of normalised pixels `(B, 3, side, side)`. Where a class token makes the feature, of the last block
     /// only that token is computed.
     ///
     /// # Errors
-    /// If the pictures are not 224 x 224 with three channels.
+    /// If the pictures are not [`VitConfig::side`] pixels wide and high, with three channels.
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = self.tokens(pixels)?;
         for (i, block) in self.blocks.iter().enumerate() {
             let last = i + 1 == self.blocks.len() && self.config.options.class_token;
-            x = block.forward(&x, if last { 1 } else { x.dim(1)? })?;
+            x = block.forward(&x, if last { 1 } else { x.dim(1)? }, self.turns.as_ref())?;
         }
         self.head.forward(&self.norm.forward(&x)?, self.dtype)
     }
@@ -269,6 +323,7 @@ impl Vit {
             config: self.config.clone(),
             patch_embed: self.patch_embed.to_dtype(dtype)?,
             pos_embed: self.pos_embed.clone(),
+            turns: self.turns.clone(),
             prefix: self.prefix.clone(),
             norm_pre: self.norm_pre.clone(),
             blocks: self.blocks.iter().map(|b| b.folded(dtype)).collect::<Result<_>>()?,

@@ -46,8 +46,8 @@ pub enum QueryError {
     },
     /// The collection was made by other models.
     #[error(
-        "it was made with the {name} of {from} (SHA-256 {digest:.12}...), and the flags name another: choose the same with \
-         --model, --dinov2, --encoder or --lift"
+        "it was made with the {name} of {from} (SHA-256 {digest:.12}...), and the flags name another, or its settings say \
+         something else now: choose the same with --model, --dinov2, --encoder or --lift"
     )]
     Models {
         /// The network.
@@ -129,8 +129,10 @@ impl VideoQueries {
         if let Some(made) = collection.provenance() {
             let fixed = if let Sampling::Count(frames) = request.sampling { Some(frames) } else { None };
             let (_, models) = choice.describe(&parts, fixed)?;
-            let other = |(name, model): &(&String, &ModelDigest)| {
-                models.get(*name).is_some_and(|now| now.sha256 != model.sha256)
+            let other = |(name, made): &(&String, &ModelDigest)| {
+                let differs =
+                    |model: &ModelDigest| model.sha256 != made.sha256 || model.settings != made.settings;
+                models.get(*name).is_some_and(differs)
             };
             let missing = |(name, _): &(&String, &ModelDigest)| {
                 // LiFT is not read where frame features alone are compared.

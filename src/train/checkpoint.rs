@@ -14,6 +14,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, AtomicFile};
+use crate::weights::ENCODER_KEY;
 
 use super::{Adam, LossValues, Params, Plateau, TrainError, TrainSettings, exact};
 
@@ -85,7 +86,7 @@ impl LossSums {
     }
 }
 
-/// Writes the weights, with `facts` (epoch, losses) in the metadata.
+/// Writes the weights, with `facts` (epoch, losses) in the metadata, and the frame encoder that the features are of.
 ///
 /// # Errors
 /// If the file cannot be written; a file that was there before stays.
@@ -94,15 +95,19 @@ pub fn write_weights(
     params: &Params,
     progress: &TrainProgress,
     facts: &serde_json::Value,
+    encoder: Option<&str>,
 ) -> Result<(), TrainError> {
     let json = |value| serde_json::to_string(&value).unwrap_or_default();
-    let metadata = BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         ("format", "pt".to_string()),
         ("num_heads", params.config().heads.to_string()),
         ("training", facts.to_string()),
         ("settings", json(&progress.settings)),
         ("data_digest", progress.data.clone()),
     ]);
+    if let Some(encoder) = encoder {
+        metadata.insert(ENCODER_KEY, encoder.into());
+    }
     write(path, &metadata, &params.tensors())
 }
 

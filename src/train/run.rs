@@ -54,6 +54,8 @@ pub struct Run<'a> {
     pub log_every: u64,
     /// The flags in force, by their names: the log begins with them.
     pub flags: BTreeMap<String, serde_json::Value>,
+    /// The frame encoder that the features are of, in JSON, if it is known: the weights' metadata says it.
+    pub encoder: Option<String>,
     /// The device that computes.
     pub device: Device,
     /// Once true, the run ends after the current step.
@@ -300,7 +302,7 @@ impl Run<'_> {
         progress: &TrainProgress,
         facts: &serde_json::Value,
     ) -> Result<(), TrainError> {
-        write_weights(&self.folder.join(name), params, progress, facts)
+        write_weights(&self.folder.join(name), params, progress, facts, self.encoder.as_deref())
     }
 }
 

@@ -55,7 +55,7 @@ pub struct ClipInfo {
 pub struct Clip {
     /// What was read.
     pub info: ClipInfo,
-    /// Each slot's picture, resized and cropped: [`super::transform::FRAME_BYTES`] bytes of RGB, row by row.
+    /// Each slot's picture, resized and cropped: 224 x 224 pixels of RGB, row by row.
     pub frames: Vec<Vec<u8>>,
 }
 

@@ -1,6 +1,7 @@
 //! A frame encoder's checked tensors. They are found by timm's names, whatever names the file has.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Store;
@@ -11,8 +12,8 @@ use crate::model::vit;
 pub(super) enum Location {
     /// In this tensor.
     Whole(String),
-    /// In these tensors, one after the other.
-    Stacked([String; 3]),
+    /// In these tensors of one size, one after the other; zeros where there is none.
+    Stacked(Vec<Option<String>>),
     /// In these thirds of that tensor's rows.
     Thirds(String, Range<usize>),
 }
@@ -39,11 +40,6 @@ impl EncoderWeights {
         Self { store, config, locate, prefix, settings }
     }
 
-    /// The tensors of a file that has timm's names and needs no settings.
-    pub(super) fn by_timms_names(store: Store, config: vit::VitConfig) -> Self {
-        Self::new(store, config, |name, _| Location::Whole(name.into()), "", None)
-    }
-
     /// The tensors as they are in the file.
     pub fn store(&self) -> &Store {
         &self.store
@@ -65,16 +61,46 @@ impl EncoderWeights {
     }
 }
 
+/// Names and shapes of a network's tensors as a file has them. `spare` says how many of the first axes, of size 1, a file leaves
+/// out of a tensor that timm names.
+pub(super) fn expected(
+    config: &vit::VitConfig,
+    locate: impl Fn(&str) -> Location,
+    spare: impl Fn(&str) -> usize,
+) -> Vec<(String, Vec<usize>)> {
+    let mut all = BTreeMap::new();
+    for (name, mut shape) in config.tensors() {
+        let rows = shape[0];
+        match locate(&name) {
+            Location::Whole(place) => {
+                all.insert(place, shape.split_off(spare(&name)));
+            }
+            Location::Stacked(places) => {
+                shape[0] = rows / places.len();
+                all.extend(places.into_iter().flatten().map(|place| (place, shape.clone())));
+            }
+            Location::Thirds(place, thirds) => {
+                shape[0] = rows / thirds.len() * 3;
+                all.insert(place, shape);
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
 impl Tensors for EncoderWeights {
     fn values(&self, name: &str) -> candle_core::Result<Cow<'_, [f32]>> {
         match (self.locate)(name, self.prefix) {
             Location::Whole(place) => self.store.values(&place),
             Location::Stacked(places) => {
-                let mut all = Vec::new();
-                for place in places {
-                    all.extend_from_slice(&self.store.values(&place)?);
+                let mut parts = Vec::new();
+                for place in &places {
+                    parts.push(place.as_ref().map(|place| self.store.values(place)).transpose()?);
                 }
-                Ok(Cow::Owned(all))
+                let size = parts.iter().flatten().map(|part| part.len()).next().unwrap_or(0);
+                let part =
+                    |part: Option<Cow<'_, [f32]>>| part.map_or_else(|| vec![0.0; size], Cow::into_owned);
+                Ok(Cow::Owned(parts.into_iter().flat_map(part).collect()))
             }
             Location::Thirds(place, thirds) => {
                 let all = self.store.values(&place)?;

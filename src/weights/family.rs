@@ -6,7 +6,9 @@ use std::path::Path;
 use super::source::HubId;
 use super::{EncoderWeights, Store, WeightsError};
 use crate::kernels::Activation;
+use crate::model::Pictures;
 use crate::model::text::TextKind;
+use crate::model::vit::VitConfig;
 
 /// A family of frame encoders, by the name of its publication. [`FAMILIES`](super::FAMILIES) has them all.
 pub struct Family {
@@ -22,8 +24,16 @@ pub struct Family {
     pub(super) repo: &'static str,
     /// A branch, tag or commit of that repository.
     pub(super) revision: &'static str,
+    /// Why the published weights are not for everybody, if they are not: a sentence without its full stop.
+    pub(super) gate: Option<&'static str>,
     /// The file beside the weights with the settings that do not follow from the tensors, if there are such settings.
     pub(super) settings_file: Option<&'static str>,
+    /// The file that a repository on the hub may have beside a model's weights, and that says how its pictures are made.
+    pub(super) pictures_file: fn(&Store) -> Option<&'static str>,
+    /// How the published weights want their pictures.
+    pub pictures: Pictures,
+    /// The network of the published weights.
+    pub network: fn() -> VitConfig,
     /// The small model inside the program, with its name in messages.
     pub(super) bundled: Option<(&'static str, &'static [u8])>,
     /// The text tower beside the vision tower, if there is one.
@@ -42,6 +52,8 @@ pub struct Family {
 pub(super) struct TextFamily {
     /// How tokens become a feature.
     pub(super) kind: TextKind,
+    /// transformers' `model_type` of the whole model.
+    pub(super) model_type: &'static str,
     /// What a file should be, in messages: with an article.
     pub(super) model: &'static str,
     /// Attention heads, if the settings do not say.

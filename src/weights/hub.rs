@@ -17,7 +17,7 @@ use super::net::{
     write_whole,
 };
 use super::source::{HubId, plain};
-use super::{FAMILIES, HUB_FILE, Store, WeightsError};
+use super::{FAMILIES, Family, HUB_FILE, Store, WeightsError};
 
 pub(super) fn cache() -> Cache {
     Cache::new(cache_folder(&setting))
@@ -58,6 +58,10 @@ fn token() -> Option<String> {
     Some(token.trim().to_string()).filter(|token| !token.is_empty())
 }
 
+/// Where [`token`] looks, for messages.
+const TOKEN: &str =
+    "HF_TOKEN (or HF_TOKEN_PATH, or the file token in HF_HOME, which the hub's own login writes)";
+
 fn endpoint() -> String {
     let endpoint = setting("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
     endpoint.trim_end_matches('/').to_string()
@@ -93,6 +97,26 @@ impl CachedRepo {
     pub(super) fn get(&self, file: &str) -> Option<PathBuf> {
         let path = self.folder.join("snapshots").join(self.commit()?).join(file);
         path.is_file().then_some(path)
+    }
+
+    /// The note that the commit has no such file.
+    fn absent(&self, file: &str) -> Option<PathBuf> {
+        Some(self.folder.join(".no_exist").join(self.commit()?).join(file))
+    }
+
+    fn is_known_absent(&self, file: &str) -> bool {
+        self.absent(file).is_some_and(|note| note.is_file())
+    }
+
+    fn note_absent(&self, file: &str) -> Result<(), NetError> {
+        match self.absent(file) {
+            Some(note) => {
+                let folder = note.parent().unwrap_or(&note);
+                fs::create_dir_all(folder).map_err(|e| NetError::write(folder, e))?;
+                write_whole(&note, &mut &[][..])
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
@@ -171,7 +195,59 @@ pub(super) fn fetch(
         endpoint(),
         id.repo
     );
+    // Without a token the hub would only refuse.
+    let cached = CachedRepo::of(id, RepoType::Model).get(file).is_some();
+    if let Some(gate) = family.and_then(|family| family.gate).filter(|_| !cached && token().is_none()) {
+        let page = page(id, RepoType::Model);
+        return Err(WeightsError::Absent(format!(
+            "{file} of {id} is not in the hub's cache. {gate}: accept it at {page}, make a token there and set {TOKEN}; \
+             nothing was fetched. Or {remedy}"
+        )));
+    }
     fetch_file(id, RepoType::Model, file, offline, &remedy, &|path| check(file, path))
+}
+
+/// Brings the file that says how a model's pictures are made beside its weights, which are here, if its repository has one. That
+/// it has none is noted in the cache, as by the hub's Python library.
+///
+/// # Errors
+/// As [`fetch`], but that the repository has no such file is none.
+pub(super) fn fetch_pictures(
+    id: &HubId,
+    family: &Family,
+    store: &Store,
+    offline: bool,
+) -> Result<(), WeightsError> {
+    let Some(file) = (family.pictures_file)(store) else { return Ok(()) };
+    let cached = CachedRepo::of(id, RepoType::Model);
+    if cached.get(file).is_some() || cached.is_known_absent(file) {
+        return Ok(());
+    }
+    let (hub, tree) = (endpoint(), tree(id));
+    let remedy = format!(
+        "it says how the model's pictures are made; bring {HUB_FILE} and {file} of {hub}/{}{tree} here in one folder and pass it with \
+         {} FOLDER",
+        id.repo, family.flag
+    );
+    if let Some(switch) = forbidden(offline) {
+        let cache = cache();
+        return Err(WeightsError::Absent(format!(
+            "{file} of {id} is not in the hub's cache ({}), and the network is switched off ({switch}): {remedy}",
+            cache.path().display()
+        )));
+    }
+    match bring(&cached, &url(id, RepoType::Model, file), &format!("{file} of {id}"), file, &|_| Ok(())) {
+        Ok(_) => Ok(()),
+        Err(NetError::Status { status: StatusCode::NOT_FOUND, .. }) => {
+            // A folder that cannot be written costs a question at each run.
+            let _ = cached.note_absent(file);
+            Ok(())
+        }
+        Err(error) => {
+            let page = page(id, RepoType::Model);
+            Err(explain(error, &page).into_weights(&format!("{file} of {id}"), &remedy))
+        }
+    }
 }
 
 /// As [`fetch`], for a model whose text tower is needed: `files` are needed beside each other.
@@ -244,16 +320,24 @@ fn fetch_file(
             cache.path().display()
         )));
     }
+    let what = format!("{file} of {id}");
+    bring(&cached, &url(id, kind, file), &what, file, check)
+        .map_err(|error| explain(error, &page(id, kind)).into_weights(&what, remedy))
+}
+
+/// The page of a repository.
+fn page(id: &HubId, kind: RepoType) -> String {
     let prefix = match kind {
         RepoType::Model => "",
         RepoType::Dataset => "datasets/",
         RepoType::Space => "spaces/",
     };
-    let page = format!("{}/{prefix}{}", endpoint(), id.repo);
-    let url = format!("{page}/resolve/{}/{file}", id.revision.replace('/', "%2F"));
-    let what = format!("{file} of {id}");
-    bring(&cached, &url, &what, file, check)
-        .map_err(|error| explain(error, &page).into_weights(&what, remedy))
+    format!("{}/{prefix}{}", endpoint(), id.repo)
+}
+
+/// Where a file of a repository is.
+fn url(id: &HubId, kind: RepoType, file: &str) -> String {
+    format!("{}/resolve/{}/{file}", page(id, kind), id.revision.replace('/', "%2F"))
 }
 
 /// What the hub says of a file before it sends the file.
@@ -326,7 +410,7 @@ fn explain(error: NetError, page: &str) -> NetError {
     let NetError::Status { host, status, detail, page: body } = error else { return error };
     let detail = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("{detail}: not public, or not there; accept its terms at {page} and set HF_TOKEN")
+            format!("{detail}: not public, or not there; accept its terms at {page} and set {TOKEN}")
         }
         StatusCode::NOT_FOUND => format!("{detail}: no such repository, revision or file; see {page}"),
         _ => detail,

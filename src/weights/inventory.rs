@@ -14,6 +14,7 @@ use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
 use crate::weights::hub::{CachedRepo, cache};
 use crate::weights::{
     FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord,
+    open,
 };
 
 /// What weights are called on the command line.
@@ -34,7 +35,7 @@ pub enum WeightsName {
 impl FromStr for WeightsName {
     type Err = String;
 
-    /// `dinov2`, `clip`, `siglip`, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
+    /// A family's name, `lift`, a URL, `downloads/...` as [`list`] gives it, or `owner/name[@revision]`.
     fn from_str(s: &str) -> Result<Self, String> {
         let kept = || {
             let path = Path::new(s);
@@ -118,6 +119,8 @@ pub struct WeightsState {
     pub source: String,
     /// SHA-256 as the server or the record gives it; [`super::verify`] recomputes it.
     pub sha256: Option<String>,
+    /// How a frame encoder's pictures are made; none for LiFT, and for what cannot be read.
+    pub pictures: Option<String>,
 }
 
 /// The paper's two models, here or not, and whatever else is here that can serve.
@@ -188,6 +191,7 @@ pub fn state(item: &WeightsName) -> WeightsState {
         path: Some(path),
         source,
         sha256,
+        pictures: None,
     };
     let missing = |source: String| WeightsState {
         name: item.to_string(),
@@ -196,6 +200,7 @@ pub fn state(item: &WeightsName) -> WeightsState {
         size: 0,
         source,
         sha256: None,
+        pictures: None,
     };
     let recorded = |path: PathBuf, otherwise: &str| {
         let record = WeightsRecord::of(&path);
@@ -228,7 +233,7 @@ pub fn state(item: &WeightsName) -> WeightsState {
             missing(source.into())
         }
     };
-    match item {
+    let mut state = match item {
         WeightsName::Encoder(family) => {
             let copied = home.join(encoder_file(family));
             if copied.is_file() { recorded(copied, "put there by hand") } else { in_hub(&family.published()) }
@@ -249,7 +254,22 @@ pub fn state(item: &WeightsName) -> WeightsState {
         WeightsName::Hub(id) => in_hub(id),
         WeightsName::Url(url) => by_url(place_of(url), &super::net::host(url)),
         WeightsName::Download(path) => by_url(home.join(path), "a URL"),
-    }
+    };
+    state.pictures = pictures(item, &state);
+    state
+}
+
+/// How the pictures of a frame encoder are made.
+fn pictures(item: &WeightsName, state: &WeightsState) -> Option<String> {
+    let named = if let WeightsName::Encoder(family) = item { Some(*family) } else { None };
+    let (Presence::Here, Some(path)) = (state.presence, &state.path) else {
+        return named.map(|family| family.pictures.to_string());
+    };
+    let store = open(path).ok()?;
+    let family = named.or_else(|| Family::of(&store))?;
+    // The number of heads, which may be unknown, does not matter.
+    let model = (family.load)(store, path, Some(1)).ok()?;
+    Some(model.config().pictures.to_string())
 }
 
 /// The SHA-256 that the hub names a large file by: its blob's name.
@@ -267,8 +287,10 @@ mod tests {
     fn names_of_weights_are_read_as_they_are_written() {
         for name in [
             "dinov2",
+            "dinov3",
             "clip",
             "siglip",
+            "siglip2",
             "lift",
             "timm/vit",
             "timm/vit@v1",

@@ -24,7 +24,7 @@ pub fn load_encoder(
 ) -> Result<EncoderWeights, WeightsError> {
     let (store, file) = encoder_store(family, source, offline)?;
     match Family::of(&store) {
-        Some(other) if other != family => Err(WeightsError::Tensors {
+        Some(other) if !(family.recognises)(&store) => Err(WeightsError::Tensors {
             origin: store.origin().into(),
             model: family.model,
             differences: format!("those of a {other} instead"),
@@ -47,7 +47,12 @@ fn encoder_store(
             hub::fetch(id, settings, flag, family.settings_file, offline)?;
         }
         let path = hub::fetch(id, HUB_FILE, flag, family.settings_file, offline)?;
-        Ok((Store::map(&path)?, path))
+        let store = Store::map(&path)?;
+        // How the published weights want their pictures is known.
+        if *id != family.published() {
+            hub::fetch_pictures(id, family, &store, offline)?;
+        }
+        Ok((store, path))
     };
     match source {
         WeightsSource::Mini => match family.bundled {

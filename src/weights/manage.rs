@@ -15,7 +15,7 @@ use crate::weights::inventory::{ModelKind, Presence, WeightsName, kind_of, names
 use crate::weights::net::{Lock, NetError, write_whole};
 use crate::weights::{
     HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Store, WeightsError, WeightsRecord, check, home, hub, load,
-    open,
+    open, pictures,
 };
 
 /// Fetches what is missing of an item; where it is then.
@@ -31,10 +31,12 @@ pub fn pull(item: &WeightsName) -> Result<PathBuf, WeightsError> {
         WeightsName::Lift => Ok(home::published_lift(false)?.origin().into()),
         WeightsName::Hub(id) => {
             let path = hub::fetch(id, HUB_FILE, "--dinov2", None, false)?;
-            if let Some(family) = Family::of(&Store::map(&path)?)
-                && let Some(settings) = family.settings_file
-            {
-                hub::fetch(id, settings, family.flag, Some(settings), false)?;
+            let store = Store::map(&path)?;
+            if let Some(family) = Family::of(&store) {
+                if let Some(settings) = family.settings_file {
+                    hub::fetch(id, settings, family.flag, Some(settings), false)?;
+                }
+                hub::fetch_pictures(id, family, &store, false)?;
             }
             Ok(path)
         }
@@ -68,9 +70,20 @@ pub fn copy_to(item: &WeightsName, folder: &Path) -> Result<PathBuf, WeightsErro
     let target = folder.join(name);
     let write = |e: NetError| e.into_weights("", "");
     let store = open(&path)?;
-    if Family::of(&store).is_some_and(|family| family.settings_file.is_some()) {
+    let family = match item {
+        WeightsName::Encoder(family) => Some(*family),
+        _ => Family::of(&store),
+    };
+    let beside = |file: &str| path.with_file_name(file).is_file();
+    let has_settings = |family: &Family| {
+        family.settings_file.is_some() || (family.pictures_file)(&store).is_some_and(beside)
+    };
+    if let Some(family) = family.filter(|family| has_settings(family)) {
         fs::create_dir_all(folder).map_err(|e| write(NetError::write(folder, e)))?;
-        let tower = model_in(store, &path)?;
+        let mut tower = (family.extract)(store, &path)?;
+        if matches!(item, WeightsName::Encoder(_)) {
+            tower = pictures::with_usual(tower, &family.pictures);
+        }
         let done = convert(&tower, &target, Storage::F32, true).map_err(|error| match error {
             ConvertError::Weights(error) => error,
             ConvertError::Rows(FileError::Write { cause, .. }) => write(NetError::write(&target, cause)),
@@ -151,8 +164,8 @@ pub fn model_in(store: Store, file: &Path) -> Result<Store, WeightsError> {
         Some(ModelKind::Lift) => check::check_lift(&store).map(|_| store),
         None => Err(WeightsError::Unclear {
             origin: store.origin().into(),
-            cause: "holds no model that is known here: a DINOv2 with registers by timm's names, a CLIP or SigLIP by \
-                    transformers', or a LiFT"
+            cause: "holds no model that is known here: a DINOv2, DINOv3, CLIP or SigLIP by the names that \
+                    `lift help encoders` lists, or a LiFT"
                 .into(),
         }),
     }

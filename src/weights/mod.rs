@@ -7,6 +7,7 @@
 mod check;
 mod checkpoint;
 mod convert;
+mod dino;
 mod drive;
 mod encoder;
 mod families;
@@ -20,11 +21,13 @@ mod mini;
 mod net;
 mod open;
 mod pickle;
+mod pictures;
 mod progress;
 mod source;
 mod store;
 mod text;
 mod tokens;
+mod trained_on;
 mod transformers;
 
 pub use convert::{ConvertError, Converted, Storage, convert};
@@ -45,3 +48,4 @@ pub use source::{
 };
 pub use store::{Store, WeightsError};
 pub use text::TextEncoder;
+pub use trained_on::{ENCODER_KEY, EncoderRecord};

@@ -79,7 +79,7 @@ impl TextEncoder {
                  {ENCODER_FLAG}"
             )));
         }
-        let settings = settings(family, &store, &file)?;
+        let settings = settings(text, &store, &file)?;
         let config = config(text, &store, &settings)?;
         let end = match settings.eos_token_id {
             Some(2) => EndToken::Largest,
@@ -194,14 +194,15 @@ fn beside(store: &Store, file: &Path, name: &str, what: &str) -> Result<Vec<u8>,
     })
 }
 
-fn settings(family: &Family, store: &Store, file: &Path) -> Result<TextSettings, WeightsError> {
+fn settings(text: &TextFamily, store: &Store, file: &Path) -> Result<TextSettings, WeightsError> {
     let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
     let bytes = beside(store, file, CONFIG_FILE, "the number of its text tower's attention heads")?;
     let whole: WholeSettings = serde_json::from_slice(&bytes)
         .map_err(|e| unclear(format!("the {CONFIG_FILE} beside it is no model's settings: {e}")))?;
-    if let Some(told) = whole.model_type.filter(|told| told != family.name) {
+    if let Some(told) = whole.model_type.filter(|told| told != text.model_type) {
         return Err(unclear(format!(
-            "the {CONFIG_FILE} beside it is that of a model of type {told}, not {family}"
+            "the {CONFIG_FILE} beside it is that of a model of type {told}, not {}",
+            text.model_type
         )));
     }
     let none = || {

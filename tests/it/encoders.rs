@@ -1,4 +1,4 @@
-//! CLIP and SigLIP: held against transformers' numbers, and used where DINOv2 is.
+//! The frame encoders: held against the numbers of their makers' code, and used where LiFT's own is.
 
 use std::path::PathBuf;
 
@@ -10,21 +10,48 @@ use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
 use lift::video::RgbFrame;
 use lift::video::transform::{Framing, Transform};
-use lift::weights::{Family, WeightsSource, load_encoder};
+use lift::weights::{EncoderWeights, Family, WeightsSource, load_encoder};
 
 use crate::common::{close, cosine, data, numbers, tensors};
 use crate::env::TestEnv;
 use crate::server::{Reply, Server};
 use crate::weights_world::{COMMIT, told};
 
-const OTHERS: [(&str, Framing); 2] = [("clip", Framing::ShorterTo224), ("siglip", Framing::Squeezed)];
+/// The families whose small models have their family's name.
+const OTHERS: [&str; 2] = ["clip", "siglip"];
 
-/// The folder of a family's small model.
-fn model(family: &str) -> PathBuf {
-    data(&format!("encoders/{family}"))
+/// Every small model with its family and, where its file does not say them, its heads.
+const MODELS: [(&str, &str, Option<usize>); 18] = [
+    ("clip", "clip", None),
+    ("siglip", "siglip", None),
+    ("siglip2_p16_224", "siglip2", None),
+    ("siglip2_p16_256", "siglip2", None),
+    ("siglip2_p14_224", "siglip2", None),
+    ("siglip2_p14_384", "siglip2", None),
+    ("dinov2_facebook_plain", "dinov2", Some(3)),
+    ("dinov2_facebook_registers", "dinov2", Some(3)),
+    ("dinov2_facebook_gated", "dinov2", Some(3)),
+    ("dinov2_timm_plain", "dinov2", Some(3)),
+    ("dinov2_timm_gated", "dinov2", Some(3)),
+    ("dinov2_transformers_plain", "dinov2", None),
+    ("dinov2_transformers_registers", "dinov2", None),
+    ("dinov2_transformers_gated", "dinov2", None),
+    ("dinov3_transformers_plain", "dinov3", None),
+    ("dinov3_transformers_gated", "dinov3", None),
+    ("dinov3_timm_plain", "dinov3", Some(3)),
+    ("dinov3_timm_gated", "dinov3", Some(3)),
+];
+
+/// The folder of a small model.
+fn model(name: &str) -> PathBuf {
+    data(&format!("encoders/{name}"))
 }
 
-/// The pictures of the goldens' script, as the family's encoder wants them.
+fn load(name: &str, family: &str, heads: Option<usize>) -> EncoderWeights {
+    load_encoder(Family::named(family).unwrap(), &WeightsSource::File(model(name)), heads, true).unwrap()
+}
+
+/// The pictures of the goldens' script, as the encoder wants them.
 fn pictures(framing: Framing) -> Vec<Vec<u8>> {
     let noise = |width: usize, height: usize| -> Vec<u8> {
         let value = |i: usize| {
@@ -42,17 +69,15 @@ fn pictures(framing: Framing) -> Vec<Vec<u8>> {
         .into()
 }
 
-fn golden(family: &str) -> Vec<f32> {
-    numbers(&tensors(model(family).join("features.safetensors"))["features"])
+fn golden(name: &str) -> Vec<f32> {
+    numbers(&tensors(model(name).join("features.safetensors"))["features"])
 }
 
 #[test]
-fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
-    for (family, framing) in OTHERS {
-        let weights =
-            load_encoder(Family::named(family).unwrap(), &WeightsSource::File(model(family)), None, true)
-                .unwrap();
-        let (pictures, golden) = (pictures(framing), golden(family));
+fn features_are_those_of_the_makers_code_by_the_kernels_and_in_batches() {
+    for (name, family, heads) in MODELS {
+        let weights = load(name, family, heads);
+        let (pictures, golden) = (pictures(weights.config().pictures.framing), golden(name));
         let fast = |backend| {
             let encoder = FrameEncoder::new(&weights, weights.config(), backend, 1).unwrap();
             pictures.iter().flat_map(|picture| encoder.encode(picture).unwrap()).collect::<Vec<_>>()
@@ -62,17 +87,64 @@ fn features_are_those_of_transformers_by_the_kernels_and_in_batches() {
             let encoder = FrameEncoder::in_batches(&weights, weights.config(), how).unwrap();
             encode_clip(encoder.batched().unwrap(), &pictures).unwrap()
         };
-        close(&format!("{family} by the kernels"), &fast(Backend::best()), &golden, 2e-5);
-        close(&format!("{family} in batches"), &batched(DType::F32), &golden, 2e-5);
+        close(&format!("{name} by the kernels"), &fast(Backend::best()), &golden, 2e-5);
+        close(&format!("{name} in batches"), &batched(DType::F32), &golden, 2e-5);
         let mut narrow =
             vec![("batches of bf16", batched(DType::BF16)), ("batches of f16", batched(DType::F16))];
         narrow.extend(Backend::best_in(Precision::Bf16).ok().map(|backend| ("bf16 kernels", fast(backend))));
         for (what, features) in narrow {
             let cosine = cosine(&features, &golden);
-            println!("{family} in {what}: cosine {cosine:.6}");
-            assert!(cosine > 0.999, "{family} in {what}: {cosine}");
+            println!("{name} in {what}: cosine {cosine:.6}");
+            assert!(cosine > 0.999, "{name} in {what}: {cosine}");
         }
     }
+}
+
+#[test]
+fn pictures_are_those_that_the_settings_ask_for_and_others_without_them() {
+    let bicubic = |name: &str| load(name, "dinov3", Some(3)).config().pictures.framing;
+    assert_eq!(
+        bicubic("dinov3_timm_plain").to_string(),
+        "the shorter side to 256 px, bicubic, then the middle 256 x 256"
+    );
+    assert_eq!(bicubic("dinov3_transformers_plain").to_string(), "both sides to 224 px, bilinear");
+    // SigLIP 2's settings are obeyed under SigLIP's name; without them the name decides.
+    let env = TestEnv::new();
+    let weights = std::fs::read(model("siglip2_p16_224").join("model.safetensors")).unwrap();
+    let file = env.write("alone/model.safetensors", &weights);
+    let config = std::fs::read(model("siglip2_p16_224").join("config.json")).unwrap();
+    env.write("alone/config.json", &config);
+    let of = |family: &str, file: &PathBuf| {
+        let source = WeightsSource::File(file.clone());
+        load_encoder(Family::named(family).unwrap(), &source, None, true)
+            .map(|weights| weights.config().pictures.framing.to_string())
+            .map_err(|error| error.to_string())
+    };
+    let beside = model("siglip2_p16_224").join("model.safetensors");
+    assert_eq!(of("siglip", &beside).unwrap(), "both sides to 224 px, bilinear");
+    assert_eq!(of("siglip", &file).unwrap(), "both sides to 224 px, bicubic");
+    assert_eq!(of("siglip2", &file).unwrap(), "both sides to 224 px, bilinear");
+    // What is not supported, and what the positions do not fit, is refused by name.
+    for (settings, said) in [
+        (r#"{"image_processor_type": "SiglipImageProcessor", "resample": 1}"#, "resample 1 (lanczos)"),
+        (r#"{"image_processor_type": "SiglipImageProcessor", "do_pad": true}"#, "do_pad"),
+        (r#"{"image_processor_type": "SiglipImageProcessor", "size": 256}"#, "pictures are 256 x 256 px"),
+        ("{", "does not say how pictures are made"),
+    ] {
+        env.write("alone/preprocessor_config.json", settings.as_bytes());
+        let error = of("siglip2", &file).unwrap_err();
+        assert!(error.contains("model.safetensors") && error.contains(said), "{error}");
+    }
+    // DINOv2's positions are resampled.
+    let weights = std::fs::read(model("dinov2_transformers_plain").join("model.safetensors")).unwrap();
+    let file = env.write("dinov2/model.safetensors", &weights);
+    let settings =
+        br#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 280}, "crop_size": 252}"#;
+    env.write("dinov2/preprocessor_config.json", settings);
+    let source = WeightsSource::File(file);
+    let weights = load_encoder(Family::named("dinov2").unwrap(), &source, Some(3), true).unwrap();
+    assert_eq!((weights.config().side(), weights.config().tokens()), (252, 1 + 18 * 18));
+    assert!(weights.settings().unwrap().contains("252"));
 }
 
 #[test]
@@ -122,7 +194,7 @@ fn embedded(env: &TestEnv, name: &str, flags: &[&str]) -> Vec<u8> {
 fn a_converted_tower_stands_by_itself_and_gives_the_same_bits() {
     let env = TestEnv::new();
     env.clip("door_opening.mp4", "clip.mp4");
-    for (family, _) in OTHERS {
+    for family in OTHERS {
         let folder = model(family).display().to_string();
         let whole =
             embedded(&env, "whole.npy", &["--encoder", family, "--encoder-weights", &folder, "--overwrite"]);
@@ -240,4 +312,136 @@ fn pull_brings_weights_and_settings_and_carries_the_tower_alone() {
     );
     env.lift(&["weights", "rm", "clip"]).code(0);
     assert_eq!(env.lift(&["embed", "clip.mp4", "--encoder", "clip", "--parts", "frames"]).code, 3);
+}
+
+#[test]
+fn a_lift_is_refused_with_another_encoder_than_it_was_trained_on() {
+    let env = TestEnv::new();
+    let few = ["--groups", "1", "--per-class", "2", "--valid-per-class", "1"];
+    env.lift(&[&["synth", "-o", "set", "-q"][..], &few].concat()).code(0);
+    let folder = |name: &str| model(name).display().to_string();
+    let (plain, gated) = (folder("dinov3_transformers_plain"), folder("dinov3_transformers_gated"));
+    let dinov3 = |weights: &str| ["--encoder", "dinov3", "--encoder-weights", weights].map(str::to_string);
+    let with = |command: &[&str], flags: [String; 4]| {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        env.lift(&[command, &flags].concat())
+    };
+    let train = |output: &str, input: &str, flags| {
+        with(&["train", input, "-o", output, "--epochs", "1", "--batch-size", "2", "-q"], flags).code(0);
+    };
+    train("run", "set/clips", dinov3(&plain));
+    let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "out/", "-q"];
+    with(&embed, dinov3(&plain)).code(0);
+    // The same numbers in another file are the same encoder, rounded ones too.
+    let file = format!("{plain}/model.safetensors");
+    env.lift(&["weights", "convert", &file, "half.safetensors", "--dtype", "bf16"]).code(0);
+    let embed = ["embed", "set/clips", "--lift", "run/best.safetensors", "-o", "half.npy", "-q"];
+    with(&embed, dinov3("half.safetensors")).code(0);
+    // Other weights of the same family and width are another one, and so are other pictures.
+    let clip = env.path("set/clips").read_dir().unwrap().flatten().next().unwrap().path();
+    let clip = clip.display().to_string();
+    let bytes = std::fs::read(model("dinov3_transformers_plain").join("model.safetensors")).unwrap();
+    env.write("other/model.safetensors", &bytes);
+    let config = std::fs::read(model("dinov3_transformers_plain").join("config.json")).unwrap();
+    env.write("other/config.json", &config);
+    env.write(
+        "other/preprocessor_config.json",
+        br#"{"image_processor_type": "DINOv3ViTImageProcessor", "resample": 3}"#,
+    );
+    for (flags, said) in [(dinov3(&gated), "dinov3_transformers_gated"), (dinov3("other"), "bicubic")] {
+        for command in [
+            &["embed", &clip, "--lift", "run/best.safetensors", "-o", "no.npy"][..],
+            &["plot", &clip, "--lift", "run/best.safetensors", "-o", "no.png"],
+            &["search", "out/", "--like", &clip, "--lift", "run/best.safetensors"],
+        ] {
+            let ran = with(command, flags.clone());
+            assert_eq!(ran.code, 3, "{command:?}: {}", ran.stderr);
+            if command[0] == "search" {
+                continue;
+            }
+            let named = ran.stderr.contains("was trained on the features of dinov3")
+                && ran.stderr.contains("dinov3_transformers_plain")
+                && ran.stderr.contains(said);
+            assert!(named, "{command:?}: {}", ran.stderr);
+        }
+    }
+    // A LiFT that is trained on a data set of features takes the encoder from its manifest.
+    let features = ["embed", "set/clips", "--parts", "frames", "-o", "features/", "-q"];
+    with(&features, dinov3(&plain)).code(0);
+    train("again", "features/", dinov3(&plain));
+    let embed = ["embed", &clip, "--lift", "again/best.safetensors", "-o", "again.npy"];
+    with(&embed, dinov3(&plain)).code(0);
+    let ran = with(&["embed", &clip, "--lift", "again/best.safetensors", "-o", "no.npy"], dinov3(&gated));
+    assert!(ran.code == 3 && ran.stderr.contains("was trained on"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_model_of_the_hub_is_asked_once_how_its_pictures_are_made_and_a_gated_one_not_without_a_token() {
+    let bytes = |name: &str| std::fs::read(model("dinov3_timm_plain").join(name)).unwrap();
+    let (weights, config) = (bytes("model.safetensors"), bytes("config.json"));
+    let small = |body: &[u8], request: &_| {
+        Reply::file(body, request)
+            .header("X-Repo-Commit", COMMIT)
+            .header("ETag", format!("\"{}\"", "ab".repeat(20)))
+    };
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/a/told/resolve/main/config.json" => small(&config, request),
+        "/a/told/resolve/main/model.safetensors" | "/a/untold/resolve/main/model.safetensors" => {
+            told(&weights, "/cdn/weights")
+        }
+        "/cdn/weights" => Reply::file(&weights, request),
+        _ => Reply::new(404),
+    });
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    let embed = |id: &str, more: &[&str]| {
+        let flags = ["embed", "clip.mp4", "--encoder", "dinov3", "--encoder-weights", id, "--heads", "3"];
+        env.pull(
+            &server.url,
+            &[&flags[..], &["--parts", "frames", "-o", "x.npy", "--overwrite", "-v"], more].concat(),
+        )
+    };
+    let ran = embed("a/told", &[]).code(0);
+    assert!(ran.stderr.contains("config.json beside it asks for pictures"), "{}", ran.stderr);
+    let ran = embed("a/untold", &[]).code(0);
+    assert!(ran.stderr.contains("its pictures are made as dinov3 usually are"), "{}", ran.stderr);
+    // Both need no network any more.
+    embed("a/told", &["--offline"]).code(0);
+    embed("a/untold", &["--offline"]).code(0);
+    let listed = env.lift(&["weights", "list"]).code(0).stdout;
+    assert!(
+        listed.contains("a/told") && listed.contains("frames  the shorter side to 256 px, bicubic"),
+        "{listed}"
+    );
+    assert!(listed.contains("frames  both sides to 224 px, bilinear"), "{listed}");
+    let ran = env.pull(&server.url, &["embed", "clip.mp4", "--encoder", "dinov3", "--parts", "frames"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    for said in
+        ["DINOv3 License", "HF_TOKEN", "facebook/dinov3-vits16-pretrain-lvd1689m", "nothing was fetched"]
+    {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_published_lift_reads_dinov2_with_registers_alone() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "clip.mp4");
+    let lift = std::fs::read(data("golden/lift_tiny.safetensors")).unwrap();
+    env.write("home/lift/lift.safetensors", &lift);
+    let registers = data("golden/dinov2_tiny_random.safetensors").display().to_string();
+    let embed = ["embed", "clip.mp4", "--dinov2", &registers, "--heads", "3", "-o", "x.npy"];
+    env.lift(&embed).code(0);
+    let tensors = tensors(registers.clone().into());
+    let without: std::collections::HashMap<_, _> =
+        tensors.into_iter().filter(|(name, _)| name != "reg_token").collect();
+    candle_core::safetensors::save(&without, env.path("plain.safetensors")).unwrap();
+    let ran =
+        env.lift(&["embed", "clip.mp4", "--dinov2", "plain.safetensors", "--heads", "3", "-o", "y.npy"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("with 4 registers") && ran.stderr.contains("with 0 registers"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -340,7 +340,7 @@ fn convert_keeps_the_model_and_tells_what_narrow_numbers_cost() {
     let other = data("golden/tiny_76198_8.safetensors");
     env.lift(&["weights", "convert", other.to_str().unwrap(), "y.safetensors"])
         .code(3)
-        .says(&["holds no model that is known here: a DINOv2 with registers"]);
+        .says(&["holds no model that is known here: a DINOv2, DINOv3, CLIP or SigLIP"]);
     assert!(!env.path("y.safetensors").exists());
 }
 

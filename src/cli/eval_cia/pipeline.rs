@@ -107,9 +107,9 @@ impl Embedder for Pipeline<'_> {
         };
         if choice.has_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
-            parts.own.insert("concat".into(), self.lift(&frames, &ids, None)?);
+            parts.own.insert("concat".into(), features::lift(&choice, &frames, &ids, true)?);
             if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
-                parts.own.insert("reversed".into(), self.lift(&mirrored, &ids, None)?);
+                parts.own.insert("reversed".into(), features::lift(&choice, &mirrored, &ids, true)?);
             }
         }
         Ok(parts)
@@ -118,6 +118,6 @@ impl Embedder for Pipeline<'_> {
     fn lift(&mut self, frames: &Matrix, ids: &[&str], made: Option<&Provenance>) -> Result<Matrix, Fatal> {
         let choice = self.choice()?;
         features::same_lift(&choice, made, &frames.origin)?;
-        features::lift(&choice, frames, ids)
+        features::lift(&choice, frames, ids, false)
     }
 }

@@ -15,6 +15,7 @@ use crate::inputs;
 use crate::rows;
 use crate::rows::{Part, StoredTable};
 use crate::train::Clips;
+use crate::weights::EncoderRecord;
 
 /// The array of a file that training reads: `frames`, else the only one with frames, whatever its name.
 fn part(file: &Path) -> Result<String, Fatal> {
@@ -43,28 +44,31 @@ fn part(file: &Path) -> Result<String, Fatal> {
     }
 }
 
-/// The clips of the inputs (files and datasets of features, or videos), and how many videos were left out.
+/// The clips of the inputs (files and datasets of features, or videos), how many videos were left out, and the frame encoder that
+/// the features are of, if it is known.
 pub(super) fn read(
     args: &TrainArgs,
     compute: &Compute,
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<(Clips, usize), Fatal> {
+) -> Result<(Clips, usize, Option<EncoderRecord>), Fatal> {
     args.inputs.iter().try_for_each(|path| rows::check_not_foreign(path))?;
     let features: Vec<_> = args.inputs.iter().filter(|path| rows::is_features(path)).collect();
     // The ids belong to the features that the probe is scored on: these ones, unless --probe-features names others.
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, compute, scratch, signals, quiet),
-        ([one], _) => Ok((file(one, ids, scratch)?, 0)),
+        ([one], _) => Ok((file(one, ids, scratch)?, 0, features::encoder_of(one))),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
             for path in all {
                 files.extend(rows::files(path)?);
             }
+            let encoders: Vec<_> = all.iter().map(|path| features::encoder_of(path)).collect();
+            let encoder = encoders[0].clone().filter(|_| encoders.iter().all(|other| *other == encoders[0]));
             let part = part(&files[0])?;
-            Ok((opened(rows::open_all(&all[0], &files, ids, Some(&part), scratch)?)?, 0))
+            Ok((opened(rows::open_all(&all[0], &files, ids, Some(&part), scratch)?)?, 0, encoder))
         }
         _ => Err(Fatal::usage(anyhow!(
             "{} holds features and other inputs are videos; give features only, or videos only",
@@ -90,7 +94,7 @@ fn videos(
     scratch: &Path,
     signals: &Signals,
     quiet: bool,
-) -> Result<(Clips, usize), Fatal> {
+) -> Result<(Clips, usize, Option<EncoderRecord>), Fatal> {
     let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
@@ -119,5 +123,5 @@ fn videos(
         return Err(Fatal::input(anyhow!("none of {} videos could be embedded", inputs.len())));
     }
     let clips = opened(rows::open_all(&folder, &cached.files, None, Some(Part::Frames.name()), scratch)?)?;
-    Ok((clips, cached.failures.len()))
+    Ok((clips, cached.failures.len(), Some(choice.encoder_record()?)))
 }

@@ -26,8 +26,10 @@ fn tiny() -> (HashMap<String, Tensor>, VitConfig, HashMap<String, Tensor>) {
 fn bytes(input: &Tensor) -> Vec<u8> {
     let values: Vec<f32> = input.flatten_all().and_then(|t| t.to_vec1()).expect("a picture");
     let Pictures { mean, std, .. } = VitConfig::vit_small().pictures;
-    (0..FRAME_BYTES)
-        .map(|i| ((values[i % 3 * SIDE * SIDE + i / 3] * std[i % 3] + mean[i % 3]) * 255.0).round() as u8)
+    (0..values.len())
+        .map(|i| {
+            ((values[i % 3 * values.len() / 3 + i / 3] * std[i % 3] + mean[i % 3]) * 255.0).round() as u8
+        })
         .collect()
 }
 

@@ -1,8 +1,8 @@
 //! The shape of a frame encoder: its numbers, and the tensors that follow from them.
 
 use crate::kernels::Activation;
-use crate::model::{IMAGE_SIZE, Pictures};
-use crate::video::transform::Framing;
+use crate::model::Pictures;
+use crate::model::positions::Resampling;
 
 /// What makes a feature of the normed tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +15,35 @@ pub enum HeadKind {
     AttentionPool,
 }
 
+/// How a token knows where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// A table with a row for each patch is added to the patches.
+    Table {
+        /// It has a row for the class token.
+        class: bool,
+        /// How it is fitted to another grid of patches.
+        resampling: Resampling,
+    },
+    /// In every block the queries and the keys of the patches are turned by angles ([`crate::model::rotary`]).
+    Rotary,
+}
+
 /// The options of the network in which the families of frame encoders differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VitOptions {
     /// A class token comes before the patches, and the feature is made of it. Of the last block only that token is then
     /// computed.
     pub class_token: bool,
-    /// The position table has a row for the class token.
-    pub class_position: bool,
+    /// How a token knows where it is.
+    pub positions: Positions,
     /// The patch embedding has a bias.
     pub patch_bias: bool,
+    /// The layer before attention has a bias.
+    pub qkv_bias: bool,
+    /// The first layer of each block's MLP gives two halves; the activation of the first is multiplied with the second (SwiGLU,
+    /// Shazeer 2020, arXiv 2002.05202).
+    pub gated: bool,
     /// A norm comes before the first block (timm's `norm_pre`).
     pub norm_pre: bool,
     /// Each block scales what it adds (LayerScale, timm's `ls1` and `ls2`).
@@ -48,7 +67,7 @@ pub struct VitConfig {
     pub depth: usize,
     /// Attention heads per block.
     pub heads: usize,
-    /// Hidden width of the MLP.
+    /// Hidden width of the MLP: what its second layer reads.
     pub hidden: usize,
     /// Between the layers of the MLP.
     pub activation: Activation,
@@ -56,7 +75,7 @@ pub struct VitConfig {
     pub norm_eps: f64,
     /// Side of a patch in pixels.
     pub patch: usize,
-    /// Side of the position table the file carries, in patches.
+    /// Side of the position table the file carries, in patches; 0 without a table.
     pub grid: usize,
     /// Register tokens.
     pub registers: usize,
@@ -68,18 +87,15 @@ impl VitConfig {
         Self {
             options: VitOptions {
                 class_token: true,
-                class_position: false,
+                positions: Positions::Table { class: false, resampling: Resampling::Antialiased },
                 patch_bias: true,
+                qkv_bias: true,
+                gated: false,
                 norm_pre: false,
                 layer_scale: true,
                 head: HeadKind::Token,
             },
-            pictures: Pictures {
-                framing: Framing::ShorterTo256,
-                // ImageNet's.
-                mean: [0.485, 0.456, 0.406],
-                std: [0.229, 0.224, 0.225],
-            },
+            pictures: Pictures::LIFT,
             width,
             output: width,
             depth: 12,
@@ -98,14 +114,27 @@ impl VitConfig {
         Self::dinov2(384)
     }
 
-    /// Side of the grid of patches of one frame.
-    pub fn frame_grid(&self) -> usize {
-        IMAGE_SIZE / self.patch
+    /// Side of the square that a frame is, in pixels.
+    pub fn side(&self) -> usize {
+        self.pictures.framing.side
     }
 
-    /// Rows of the position table.
+    /// Side of the grid of patches of one frame. What is left of a frame at its right and its bottom is not seen.
+    pub fn frame_grid(&self) -> usize {
+        self.side() / self.patch
+    }
+
+    /// Rows of the position table; none without a table.
     pub(in crate::model) fn positions(&self) -> usize {
-        self.grid * self.grid + usize::from(self.options.class_position)
+        match self.options.positions {
+            Positions::Table { class, .. } => self.grid * self.grid + usize::from(class),
+            Positions::Rotary => 0,
+        }
+    }
+
+    /// Outputs of the first layer of a block's MLP.
+    pub(in crate::model) fn fc1_outputs(&self) -> usize {
+        self.hidden * if self.options.gated { 2 } else { 1 }
     }
 
     /// Tokens before the patches: the class token and the registers.
@@ -127,7 +156,7 @@ impl VitConfig {
     pub fn multiply_adds(&self) -> usize {
         let Self { width: d, depth, hidden, patch, .. } = *self;
         let n = self.tokens();
-        let block = n * (4 * d * d + 2 * d * hidden) + 2 * n * n * d;
+        let block = n * (4 * d * d + d * (self.fc1_outputs() + hidden)) + 2 * n * n * d;
         let pool = match self.options.head {
             HeadKind::Token => 0,
             HeadKind::Projection => d * self.output,
@@ -139,6 +168,7 @@ impl VitConfig {
     /// Every tensor a network of this shape has, by timm's names, each with its shape.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let Self { options, width: d, output, hidden, patch, registers, .. } = *self;
+        let fc1 = self.fc1_outputs();
         let mut all = Vec::new();
         let mut put = |name: String, shape: Vec<usize>| all.push((name, shape));
         let linear = |name: &str, inputs, outputs| {
@@ -148,7 +178,9 @@ impl VitConfig {
         if options.class_token {
             put("cls_token".into(), vec![1, 1, d]);
         }
-        put("pos_embed".into(), vec![1, self.positions(), d]);
+        if self.positions() > 0 {
+            put("pos_embed".into(), vec![1, self.positions(), d]);
+        }
         put("patch_embed.proj.weight".into(), vec![d, 3, patch, patch]);
         if registers > 0 {
             put("reg_token".into(), vec![1, registers, d]);
@@ -182,9 +214,13 @@ impl VitConfig {
         for i in 0..self.depth {
             let block = |name: &str| format!("blocks.{i}.{name}");
             let layers =
-                [("attn.qkv", d, 3 * d), ("attn.proj", d, d), ("mlp.fc1", d, hidden), ("mlp.fc2", hidden, d)];
+                [("attn.qkv", d, 3 * d), ("attn.proj", d, d), ("mlp.fc1", d, fc1), ("mlp.fc2", hidden, d)];
             for (name, inputs, outputs) in layers {
-                linear(&block(name), inputs, outputs).into_iter().for_each(|(name, shape)| put(name, shape));
+                let [weight, bias] = linear(&block(name), inputs, outputs);
+                put(weight.0, weight.1);
+                if options.qkv_bias || name != "attn.qkv" {
+                    put(bias.0, bias.1);
+                }
             }
             for name in ["norm1", "norm2"] {
                 norm(&block(name)).into_iter().for_each(|(name, shape)| put(name, shape));

@@ -38,8 +38,7 @@ impl Head {
             HeadKind::Token => Ok(Self::Token),
             HeadKind::Projection => {
                 let weight = vb.get((output, d), "head.weight")?;
-                let bias = Tensor::zeros(output, weight.dtype(), weight.device())?;
-                Ok(Self::Projection(Linear::new(weight, bias)))
+                Ok(Self::Projection(Linear::without_bias(weight)?))
             }
             HeadKind::AttentionPool => {
                 let vb = vb.pp("attn_pool");

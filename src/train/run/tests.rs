@@ -58,6 +58,7 @@ fn run<'a>(folder: &'a Path, data: &'a Clips, rows: &'a [Vec<usize>; 2], stop: &
         save_every: None,
         log_every: 1,
         flags: BTreeMap::new(),
+        encoder: None,
         device: Device::Cpu,
         stop,
     }

@@ -5,13 +5,15 @@
 
 use crate::kernels::Activation;
 use crate::model::Pictures;
+use crate::model::positions::Resampling;
 use crate::model::text::TextKind;
-use crate::model::vit::{HeadKind, VitOptions};
-use crate::video::transform::Framing;
-use crate::weights::EncoderWeights;
+use crate::model::vit::{HeadKind, Positions, VitOptions};
+use crate::video::transform::{Centre, Filter, Framing, Resize};
 use crate::weights::encoder::Location;
 use crate::weights::family::{Family, TextFamily};
+use crate::weights::pictures::{CLIP_STATISTICS, PREPROCESSOR_FILE};
 use crate::weights::source::{CONFIG_FILE, ENCODER_FLAG};
+use crate::weights::trained_on::with_numbers;
 use crate::weights::transformers::{self, Tower};
 
 pub(super) static FAMILY: Family = Family {
@@ -22,10 +24,15 @@ pub(super) static FAMILY: Family = Family {
     repo: "openai/clip-vit-base-patch32",
     // OpenAI's own branch has no safetensors; the hub's conversion is in this one.
     revision: "refs/pr/15",
+    gate: None,
     settings_file: Some(CONFIG_FILE),
+    pictures_file: |_| Some(PREPROCESSOR_FILE),
+    pictures: PICTURES,
+    network: || TOWER.network(12, 768, 512, 32),
     bundled: None,
     text: Some(TextFamily {
         kind: TextKind::Clip,
+        model_type: "clip",
         model: "the text tower of a CLIP with its projection, as transformers names its tensors",
         heads: 8,
         activation: Activation::QuickGelu,
@@ -34,7 +41,7 @@ pub(super) static FAMILY: Family = Family {
     flag: ENCODER_FLAG,
     recognises: |store| TOWER.recognises(store),
     load: |store, file, heads| TOWER.load(store, file, heads),
-    extract: |store, file| TOWER.load(store, file, None).map(EncoderWeights::into_store),
+    extract: |store, file| TOWER.load(store, file, None).map(with_numbers),
 };
 
 /// The projection, which is outside the tower.
@@ -42,6 +49,18 @@ const PROJECTION: &str = "visual_projection.weight";
 
 /// What a file should be, in messages.
 const MODEL: &str = "the vision tower of a CLIP with its projection, as transformers names its tensors";
+
+/// As transformers' `CLIPImageProcessorPil` makes them.
+const PICTURES: Pictures = Pictures {
+    framing: Framing {
+        resize: Resize::Shorter(224),
+        side: 224,
+        filter: Filter::Bicubic,
+        centre: Centre::Down,
+    },
+    mean: CLIP_STATISTICS.0,
+    std: CLIP_STATISTICS.1,
+};
 
 static TOWER: Tower = Tower {
     family: "clip",
@@ -51,18 +70,15 @@ static TOWER: Tower = Tower {
     locate,
     options: VitOptions {
         class_token: true,
-        class_position: true,
+        positions: Positions::Table { class: true, resampling: Resampling::Antialiased },
         patch_bias: false,
+        qkv_bias: true,
+        gated: false,
         norm_pre: true,
         layer_scale: false,
         head: HeadKind::Projection,
     },
-    pictures: Pictures {
-        framing: Framing::ShorterTo224,
-        // Of CLIP's own training pictures.
-        mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-        std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
-    },
+    pictures: PICTURES,
     activation: Activation::QuickGelu,
     norm_eps: 1e-5,
 };

@@ -1,81 +1,151 @@
-//! DINOv2 with registers, LiFT's frame encoder (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv 2309.16588).
+//! DINOv2, LiFT's frame encoder, with registers or without (Oquab et al. 2023, arXiv 2304.07193; Darcet et al. 2023, arXiv 2309.16588).
 //!
-//! As timm's `vit_*_patch14_reg4_dinov2`: the feature is the class token after the final norm. The network's options and its
-//! pictures are those of [`vit::VitConfig::dinov2`].
+//! As timm's `vit_*_patch14_dinov2` and `vit_*_patch14_reg4_dinov2`, `dinov2_vit*14` of facebookresearch, and transformers'
+//! `Dinov2Model` and `Dinov2WithRegistersModel`: the feature is the class token after the final norm. The three resample positions in
+//! different ways where there are no registers, and each file is computed as by those who named it.
+//!
+//! Pictures are LiFT's, of 224 x 224. timm's `config.json` asks for 518 x 518, which the published LiFT was not trained on; it is
+//! not read. A `preprocessor_config.json` is.
 
-use crate::model::{IMAGE_SIZE, vit};
-use crate::weights::check::{dims, divides, layers, metadata_heads};
+use crate::model::positions::Resampling;
+use crate::model::{Pictures, vit};
+use crate::weights::dino::{Dino, Naming, as_timm, of_block};
+use crate::weights::encoder::Location;
 use crate::weights::family::Family;
 use crate::weights::mini::MINI_DINOV2;
+use crate::weights::pictures::{OF_TRANSFORMERS, SettingsForm};
 use crate::weights::source::DINOV2_REPO;
-use crate::weights::{EncoderWeights, Store, WeightsError};
+use crate::weights::trained_on::with_numbers;
 
 pub(super) static FAMILY: Family = Family {
     name: "dinov2",
-    summary: "DINOv2 with registers, by timm's names; 384 numbers a frame",
+    summary: "DINOv2 with registers or without, by the names of timm, facebookresearch or transformers; 384 numbers a frame",
     model: MODEL,
     licence: "Apache-2.0",
     repo: DINOV2_REPO,
     revision: "main",
+    gate: None,
     settings_file: None,
+    pictures_file: |store| DINO.pictures_file(store),
+    pictures: Pictures::LIFT,
+    network: vit::VitConfig::vit_small,
     bundled: Some(("bundled mini DINOv2", MINI_DINOV2)),
     text: None,
     flag: FLAG,
-    recognises: |store| {
-        store.shape("reg_token").is_some() && store.shape("patch_embed.proj.weight").is_some()
-    },
-    load: |store, _, heads| {
-        let config = check(&store, heads)?;
-        Ok(EncoderWeights::by_timms_names(store, config))
-    },
+    recognises: |store| DINO.recognises(store),
+    load: |store, file, heads| DINO.load(store, file, heads),
     // The file may lack the number of heads, which changes no shape.
-    extract: |store, _| check(&store, Some(1)).map(|_| store),
+    extract: |store, file| DINO.load(store, file, Some(1)).map(with_numbers),
 };
 
 /// What a file should be, in messages.
-const MODEL: &str = "a DINOv2 with registers";
+const MODEL: &str = "a DINOv2";
 
 /// The flag that names a file.
 const FLAG: &str = "--dinov2";
 
-/// The head width of every published DINOv2: heads are `width / 64`.
-const PUBLISHED_HEAD_WIDTH: usize = 64;
+static DINO: Dino = Dino {
+    family: "dinov2",
+    model: MODEL,
+    flag: FLAG,
+    namings: &NAMINGS,
+    // S, B, L and giant.
+    widths: &[384, 768, 1024, 1536],
+    network: vit::VitConfig::dinov2,
+    table: true,
+};
 
-/// The widths of the published sizes S, B, L.
-const PUBLISHED_WIDTHS: [usize; 3] = [384, 768, 1024];
+/// In the order of recognition: timm's names are also among facebookresearch's.
+static NAMINGS: [Naming; 6] = [
+    Naming { marks: &["pos_embed", "mask_token", "blocks.0.mlp.w12.weight"], ..of_facebook(facebook_gated) },
+    Naming { marks: &["pos_embed", "mask_token", "patch_embed.proj.weight"], ..of_facebook(facebook) },
+    Naming {
+        marks: &[POSITIONS, "encoder.layer.0.mlp.weights_in.weight"],
+        ..of_transformers(transformers_gated)
+    },
+    Naming { marks: &[POSITIONS, "encoder.layer.0.layer_scale1.lambda1"], ..of_transformers(transformers) },
+    Naming { marks: &["patch_embed.proj.weight", "reg_token", "pos_embed"], ..of_timm() },
+    Naming { marks: &["patch_embed.proj.weight", "blocks.0.ls1.gamma", "pos_embed"], ..of_timm() },
+];
 
-/// Compares names and shapes with those of a DINOv2 with registers.
-fn check(store: &Store, heads: Option<usize>) -> Result<vit::VitConfig, WeightsError> {
-    let config = config(store, heads)?;
-    store.check(&config.tensors(), |_| true, MODEL, FLAG)?;
-    Ok(config)
+/// What says how pictures are made.
+static FORMS: [&SettingsForm; 1] = [&OF_TRANSFORMERS];
+
+/// A mark of transformers' names.
+const POSITIONS: &str = "embeddings.position_embeddings";
+
+const fn of_timm() -> Naming {
+    Naming {
+        prefix: "",
+        marks: &[],
+        locate: as_timm,
+        unused: &[],
+        resampling: Resampling::Antialiased,
+        types: &[],
+        pictures: &FORMS,
+        published_pictures: None,
+    }
 }
 
-fn config(store: &Store, heads: Option<usize>) -> Result<vit::VitConfig, WeightsError> {
-    let (model, flag) = (MODEL, FLAG);
-    let unclear = |cause: String| WeightsError::Unclear { origin: store.origin().into(), cause };
-    let [_, positions, width] = dims(store, "pos_embed", model, flag)?;
-    let [_, registers, _] = dims(store, "reg_token", model, flag)?;
-    let [_, _, patch, _] = dims(store, "patch_embed.proj.weight", model, flag)?;
-    let [hidden, _] = dims(store, "blocks.0.mlp.fc1.weight", model, flag)?;
-    let grid = positions.isqrt();
-    if grid * grid != positions {
-        return Err(unclear(format!("pos_embed has {positions} rows, which is no square grid of patches")));
+const fn of_facebook(locate: fn(&str, &str) -> Location) -> Naming {
+    Naming { locate, unused: &["mask_token"], resampling: Resampling::PlainByFactor, ..of_timm() }
+}
+
+const fn of_transformers(locate: fn(&str, &str) -> Location) -> Naming {
+    Naming {
+        locate,
+        unused: &["embeddings.mask_token"],
+        resampling: Resampling::Plain,
+        types: &["dinov2", "dinov2_with_registers"],
+        published_pictures: Some(&OF_TRANSFORMERS),
+        ..of_timm()
     }
-    if patch == 0 || !IMAGE_SIZE.is_multiple_of(patch) {
-        return Err(unclear(format!("patches of {patch} px do not tile the frame of 224 px")));
+}
+
+fn facebook(name: &str, _: &str) -> Location {
+    Location::Whole(if name == "reg_token" { "register_tokens" } else { name }.into())
+}
+
+fn facebook_gated(name: &str, prefix: &str) -> Location {
+    match of_block(name) {
+        Some((index, "mlp.fc1", part)) => Location::Whole(format!("blocks.{index}.mlp.w12.{part}")),
+        Some((index, "mlp.fc2", part)) => Location::Whole(format!("blocks.{index}.mlp.w3.{part}")),
+        _ => facebook(name, prefix),
     }
-    let heads = match heads.map_or_else(|| metadata_heads(store), |h| Ok(Some(h)))? {
-        Some(heads) => heads,
-        None if PUBLISHED_WIDTHS.contains(&width) => width / PUBLISHED_HEAD_WIDTH,
-        None => {
-            return Err(unclear(format!(
-                "a width of {width} is none of the published sizes, so the number of attention heads must be told: \
-                 --heads N, or num_heads in the file's metadata"
-            )));
+}
+
+fn transformers(name: &str, _: &str) -> Location {
+    let whole = |place: String| Location::Whole(place);
+    if let Some((index, layer, part)) = of_block(name) {
+        let named = |layer: &str| format!("encoder.layer.{index}.{layer}.{part}");
+        return match layer {
+            "attn.qkv" => {
+                let part = |x| Some(named(&format!("attention.attention.{x}")));
+                Location::Stacked(["query", "key", "value"].map(part).into())
+            }
+            "attn.proj" => whole(named("attention.output.dense")),
+            "ls1" => whole(format!("encoder.layer.{index}.layer_scale1.lambda1")),
+            "ls2" => whole(format!("encoder.layer.{index}.layer_scale2.lambda1")),
+            other => whole(named(other)),
+        };
+    }
+    whole(match name.rsplit_once('.').unwrap_or((name, "")) {
+        ("cls_token", _) => "embeddings.cls_token".into(),
+        ("reg_token", _) => "embeddings.register_tokens".into(),
+        ("pos_embed", _) => POSITIONS.into(),
+        ("patch_embed.proj", part) => format!("embeddings.patch_embeddings.projection.{part}"),
+        (_, part) => format!("layernorm.{part}"),
+    })
+}
+
+fn transformers_gated(name: &str, prefix: &str) -> Location {
+    match of_block(name) {
+        Some((index, "mlp.fc1", part)) => {
+            Location::Whole(format!("encoder.layer.{index}.mlp.weights_in.{part}"))
         }
-    };
-    divides(store, heads, width, "check --heads")?;
-    let depth = layers(store, "blocks.");
-    Ok(vit::VitConfig { depth, heads, hidden, patch, grid, registers, ..vit::VitConfig::dinov2(width) })
+        Some((index, "mlp.fc2", part)) => {
+            Location::Whole(format!("encoder.layer.{index}.mlp.weights_out.{part}"))
+        }
+        _ => transformers(name, prefix),
+    }
 }

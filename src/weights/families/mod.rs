@@ -2,7 +2,9 @@
 
 mod clip;
 mod dinov2;
+mod dinov3;
 mod siglip;
+mod siglip2;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -11,7 +13,8 @@ use super::Store;
 use super::family::Family;
 
 /// Every family of frame encoders; the first is the one that LiFT was published with.
-pub static FAMILIES: [&Family; 3] = [&dinov2::FAMILY, &clip::FAMILY, &siglip::FAMILY];
+pub static FAMILIES: [&Family; 5] =
+    [&dinov2::FAMILY, &dinov3::FAMILY, &clip::FAMILY, &siglip::FAMILY, &siglip2::FAMILY];
 
 /// The family whose features the published LiFT reads: DINOv2.
 pub static LIFT_FAMILY: &Family = &dinov2::FAMILY;
@@ -22,7 +25,7 @@ impl Family {
         FAMILIES.into_iter().find(|family| family.name == name)
     }
 
-    /// The family of the model in a file, by the names of its tensors.
+    /// The family of the model in a file, by the names of its tensors; a SigLIP 2 counts as a SigLIP, whose names it has.
     pub(super) fn of(store: &Store) -> Option<&'static Self> {
         FAMILIES.into_iter().find(|family| (family.recognises)(store))
     }
