@@ -48,7 +48,7 @@ pub enum TaskInputs {
 }
 
 impl DatasetPlan {
-    /// Compares the dataset with `members`, the index and file of each of its inputs in order.
+    /// Compares the dataset with `members`, the index and file of each of its inputs in order. A file that is gone keeps its rows.
     ///
     /// # Errors
     /// `Read` if a part is damaged or another run's.
@@ -56,6 +56,27 @@ impl DatasetPlan {
         dataset: &Dataset,
         members: impl Iterator<Item = (usize, PathBuf)>,
         retry_failed: bool,
+    ) -> Result<Self, FileError> {
+        Self::compared(dataset, members, retry_failed, true)
+    }
+
+    /// As [`new`](Self::new), for rows that stand for the files as they are now: a file that is gone fails, and loses its rows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_present_files(
+        dataset: &Dataset,
+        members: impl Iterator<Item = (usize, PathBuf)>,
+        retry_failed: bool,
+    ) -> Result<Self, FileError> {
+        Self::compared(dataset, members, retry_failed, false)
+    }
+
+    fn compared(
+        dataset: &Dataset,
+        members: impl Iterator<Item = (usize, PathBuf)>,
+        retry_failed: bool,
+        keep_absent: bool,
     ) -> Result<Self, FileError> {
         let size = dataset.manifest().shard_size.max(1);
         let mut plan = Self { base_size: size, ..Self::default() };
@@ -79,7 +100,7 @@ impl DatasetPlan {
                 };
                 let stamp = Stamp::of(path);
                 // A file that is gone tells nothing new: a disk may be away, or the videos removed after their run.
-                let absent = stamp.is_none() && entry.stamp.is_some();
+                let absent = keep_absent && stamp.is_none() && entry.stamp.is_some();
                 plan.absent += usize::from(absent);
                 if entry.stamp != stamp && !absent {
                     plan.changed += 1;

@@ -69,7 +69,11 @@ pub fn features<E: From<FileError> + From<WeightsError>>(
     // Another limit of time, or a machine that is less busy, may read what was not read in time.
     let timeout = VideoError::TimedOut { seconds: 0.0 }.stage();
     let retry = failures(&dataset)?.iter().any(|failed| failed.stage == timeout);
-    let plan = DatasetPlan::new(&dataset, members.clone().map(|input| (input.index, input.path)), retry)?;
+    let plan = DatasetPlan::of_present_files(
+        &dataset,
+        members.clone().map(|input| (input.index, input.path)),
+        retry,
+    )?;
     let wanted = plan.wanted;
     let selected = plan.select(members, |input| input.index);
     let mut writer = DatasetWriter::new(dataset, plan)?;

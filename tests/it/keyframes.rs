@@ -45,7 +45,9 @@ fn every_output_tells_how_many_different_key_frames_a_row_is_made_of() {
     env.embed(&["in/one_key.mp4", "-o", "plain.npy"]).code(0);
     fs::write(env.path("ids.csv"), "path,id\nin/many_keys.mp4,other\n").unwrap();
     env.embed(&["--list", "ids.csv", "-o", "other.npy"]).code(0);
-    env.lift(&["merge", "joined.parquet", "other.npy", "keys.npy"]).code(0);
+    let merge = ["merge", "joined.parquet", "other.npy", "keys.npy"];
+    env.lift(&merge).code(3).says(&["settings.keyframes: nothing there, true here"]);
+    env.lift(&[&merge[..], &["--unchecked"]].concat()).code(0);
     assert_eq!(told(&companion(&env, "joined.parquet")), [&[("other", None)], &TOLD[..]].concat());
     // A stream's answers have it too.
     let line = env.path("in/b_frames.mp4").to_str().unwrap().to_owned();

@@ -19,8 +19,12 @@ use crate::weights::EncoderRecord;
 
 /// The array of a file that training reads: `frames`, else the only one with frames, whatever its name.
 fn part(file: &Path) -> Result<String, Fatal> {
-    let there = rows::shapes::shapes(file)?;
     let own = Part::Frames.name();
+    if !file.is_file() {
+        // The reader says what is wrong with it.
+        return Ok(own.to_owned());
+    }
+    let there = rows::shapes::shapes(file)?;
     let of_frames: Vec<&String> =
         there.iter().filter(|(_, shape)| shape.len() == 2).map(|(name, _)| name).collect();
     match of_frames[..] {
