@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::signals::Signals;
 use crate::cia::representations::Matrix;
 use crate::cia::stored;
-use crate::dataset::{MANIFEST, Manifest};
+use crate::dataset;
 use crate::embed::cache::{self, Cached};
 use crate::embed::{Engine, ModelChoice, Outcome};
 use crate::exit::Fatal;
@@ -65,7 +65,7 @@ pub(super) fn same_lift(choice: &ModelChoice, made: Option<&Provenance>, origin:
 }
 
 /// LiFT's embedding `[static, dynamic]` of stored frame features `(T, D)`, for the videos named. If they are the `choice`'s own, from
-/// the cache, or a data set that says which encoder made them, LiFT must have been trained on that encoder.
+/// the cache, or say which encoder made them, LiFT must have been trained on that encoder.
 ///
 /// # Errors
 /// If the model cannot be loaded or does not fit the features.
@@ -76,7 +76,7 @@ pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str], own: boo
     };
     let made_by = match own {
         true => Some(choice.encoder_record()?),
-        false => encoder_of(Path::new(&frames.origin)),
+        false => encoder_of(Path::new(&frames.origin))?,
     };
     let lift = Engine::load_lift_alone(choice, width, made_by.as_ref())?;
     let mut values = Vec::new();
@@ -93,13 +93,16 @@ pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str], own: boo
     Ok(Matrix { origin, index: Arc::new(index), shape, source: Arc::new(values) })
 }
 
-/// The frame encoder that made the features of a data set; none where they are no data set's.
-pub(super) fn encoder_of(features: &Path) -> Option<EncoderRecord> {
-    let manifest = Manifest::read(&features.join(MANIFEST)).ok()?;
+/// The frame encoder that made stored features; none where they do not say.
+///
+/// # Errors
+/// If what they say cannot be read.
+pub(super) fn encoder_of(features: &Path) -> Result<Option<EncoderRecord>, Fatal> {
+    let Some(made) = dataset::provenance(features)? else { return Ok(None) };
     let record = |(name, model): (&String, &ModelDigest)| {
-        EncoderRecord::of_dataset(name, &model.from, &model.sha256, model.settings.as_deref())
+        EncoderRecord::of_output(name, &model.from, &model.sha256, model.settings.as_deref())
     };
-    manifest.models.iter().find_map(record)
+    Ok(made.models.iter().find_map(record))
 }
 
 /// The file of ids, of `--ids [NAME=]FILE`, for the embeddings, or for the features of `--features NAME=FILE` with the name `of`.

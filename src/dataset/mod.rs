@@ -38,7 +38,7 @@ pub use verify::{verify_dataset, verify_file};
 pub use writer::DatasetWriter;
 
 use crate::files::{AtomicFile, FileError, display_path};
-use crate::rows::{Dims, Format, Part};
+use crate::rows::{Dims, Format, Part, Provenance};
 
 /// The manifest's name.
 pub const MANIFEST: &str = "_manifest.json";
@@ -186,6 +186,17 @@ impl Dataset {
         all.sort_unstable();
         all.dedup();
         Ok(all)
+    }
+}
+
+/// What made the rows of a file, or of a dataset's folder; `None` if it does not say.
+///
+/// # Errors
+/// If a manifest or a file is damaged.
+pub fn provenance(path: &Path) -> Result<Option<Provenance>, FileError> {
+    match Dataset::is_at(path) {
+        true => Ok(Some(Dataset::read(path)?.manifest().provenance())),
+        false => Provenance::of(path),
     }
 }
 

@@ -9,7 +9,7 @@ use super::scan::SearchRows;
 use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
-use crate::dataset::Dataset;
+use crate::dataset;
 use crate::rows::{self, ClipMeta, Provenance};
 
 /// A representation of a collection, ready to be compared.
@@ -53,10 +53,7 @@ impl Collection {
         ids: Option<&Path>,
         prepared: Option<PreparedRows>,
     ) -> Result<Self, SearchError> {
-        let provenance = match Dataset::is_at(path) {
-            true => Some(Dataset::read(path)?.manifest().provenance()),
-            false => Provenance::of(path)?,
-        };
+        let provenance = dataset::provenance(path)?;
         let parts = OnceLock::new();
         let source = match prepared {
             Some(prepared) => Source::Prepared(prepared),

@@ -65,9 +65,9 @@ impl EncoderRecord {
         })
     }
 
-    /// Of what the manifest of a data set says of a model: its name, where it came from, its file's digest, its settings. None for a
+    /// Of what an output says of a model that made it: its name, where it came from, its file's digest, its settings. None for a
     /// model that is no frame encoder.
-    pub fn of_dataset(name: &str, from: &str, sha256: &str, settings: Option<&str>) -> Option<Self> {
+    pub fn of_output(name: &str, from: &str, sha256: &str, settings: Option<&str>) -> Option<Self> {
         #[derive(Deserialize)]
         struct Told {
             pictures: Option<Pictures>,

@@ -63,13 +63,14 @@ pub(super) fn read(
     let ids = args.probe.ids.as_deref().filter(|_| args.probe.probe_features.is_none());
     match (&args.inputs[..], features.len()) {
         (_, 0) => videos(args, compute, scratch, signals, quiet),
-        ([one], _) => Ok((file(one, ids, scratch)?, 0, features::encoder_of(one))),
+        ([one], _) => Ok((file(one, ids, scratch)?, 0, features::encoder_of(one)?)),
         (all, count) if count == all.len() => {
             let mut files = Vec::new();
             for path in all {
                 files.extend(rows::files(path)?);
             }
-            let encoders: Vec<_> = all.iter().map(|path| features::encoder_of(path)).collect();
+            let encoders: Vec<_> =
+                all.iter().map(|path| features::encoder_of(path)).collect::<Result<_, _>>()?;
             let encoder = encoders[0].clone().filter(|_| encoders.iter().all(|other| *other == encoders[0]));
             let part = part(&files[0])?;
             Ok((opened(rows::open_all(&all[0], &files, ids, Some(&part), scratch)?)?, 0, encoder))
