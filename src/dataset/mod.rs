@@ -38,7 +38,7 @@ pub use verify::{verify_dataset, verify_file};
 pub use writer::DatasetWriter;
 
 use crate::files::{AtomicFile, FileError, display_path};
-use crate::rows::{Dims, Format, Part, Provenance};
+use crate::rows::{self, Dims, Format, Part, Provenance};
 
 /// The manifest's name.
 pub const MANIFEST: &str = "_manifest.json";
@@ -189,15 +189,16 @@ impl Dataset {
     }
 }
 
-/// What made the rows of a file, or of a dataset's folder; `None` if it does not say.
+/// What made the rows of a file, of a dataset, or of a folder of parts (its first one says it: parts that were made otherwise
+/// are not read together); `None` if nothing says it.
 ///
 /// # Errors
-/// If a manifest or a file is damaged.
+/// If a manifest or a file is damaged, or a folder holds no part.
 pub fn provenance(path: &Path) -> Result<Option<Provenance>, FileError> {
-    match Dataset::is_at(path) {
-        true => Ok(Some(Dataset::read(path)?.manifest().provenance())),
-        false => Provenance::of(path),
+    if Dataset::is_at(path) {
+        return Ok(Some(Dataset::read(path)?.manifest().provenance()));
     }
+    rows::files(path)?.first().map_or(Ok(None), |file| Provenance::of(file))
 }
 
 /// The manifest of a folder, by its name or its older name; the former if there is none.
