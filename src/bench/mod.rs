@@ -86,14 +86,18 @@ fn on_the_cpu(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>]) -> Resul
     })
 }
 
+/// The frames that a clip is measured by.
+fn request(plan: &BenchPlan) -> Request {
+    Request { sampling: Sampling::Count(plan.frames), keyframes: plan.keyframes, ..Request::default() }
+}
+
 /// Decoding, colour conversion and transform of the clip's frames.
 fn reading(
     plan: &BenchPlan,
     framing: Framing,
     path: &Path,
 ) -> Result<(Vec<Vec<u8>>, Vec<StageReport>, Decoding)> {
-    let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
-    let request = Request { sampling, keyframes, ..Request::default() };
+    let request = request(plan);
     let mut frames = vec![Vec::new(); plan.frames];
     let (mut decode, mut convert, mut transformed) = (vec![], vec![], vec![]);
     let (mut one, mut all, mut processor) = (vec![], vec![], vec![]);
@@ -139,8 +143,7 @@ fn reading(
 
 /// The frames of the clip alone.
 fn read_frames(plan: &BenchPlan, framing: Framing, path: &Path) -> Result<Vec<Vec<u8>>> {
-    let (sampling, keyframes) = (Sampling::Count(plan.frames), plan.keyframes);
-    let request = Request { sampling, keyframes, ..Request::default() };
+    let request = request(plan);
     let mut transform = Transform::new(framing);
     let mut frames = vec![Vec::new(); plan.frames];
     let read = Video::open(path)

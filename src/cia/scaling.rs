@@ -7,14 +7,16 @@ use super::linalg::FeatureRows;
 use crate::vector::scale_to_unit;
 
 /// How each part is scaled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scaling {
-    /// Not at all, as in the paper.
+    /// Not at all
+    // As in the paper.
     #[default]
     None,
-    /// Every number to mean 0 and standard deviation 1 over the training rows, as scikit-learn's `StandardScaler`.
+    /// Every number to mean 0 and standard deviation 1 over the training videos
+    // As scikit-learn's `StandardScaler`.
     Standardize,
-    /// The part of every row to length 1.
+    /// The part of every video to length 1
     Unit,
 }
 

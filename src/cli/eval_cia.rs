@@ -96,7 +96,7 @@ fn run(
         complete &= result.complete;
         results.extend(result.outcomes);
     }
-    let scaled = args.probe.scale.scaling().named().map(|how| format!(", --scale {how}")).unwrap_or_default();
+    let scaled = args.probe.scale.scale.named().map(|how| format!(", --scale {how}")).unwrap_or_default();
     let described = protocol.probe.describe() + &scaled;
     let mut report = BenchmarkReport::new(described, protocol.draws.seed, settings, results);
     if args.report.published {
@@ -221,7 +221,7 @@ fn parts(
         }
     };
     parts.external = features::external(&args.features, &args.ids)?;
-    parts.scaling = args.probe.scale.scaling();
+    parts.scaling = args.probe.scale.scale;
     Ok(parts)
 }
 

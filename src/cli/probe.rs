@@ -92,7 +92,7 @@ fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
         None => StoredParts::default(),
     };
     parts.external = features::external(&args.features, &args.ids)?;
-    parts.scaling = args.scale.scaling();
+    parts.scaling = args.scale.scale;
     Ok(parts)
 }
 

@@ -59,6 +59,8 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
     const REMEDY: &str = "join files that were made alike, or pass --unchecked to join them all the same";
     let mut joined: Option<(&Path, Provenance)> = None;
     let mut found = Vec::new();
+    // Of rows whose making is unknown, no setting is known to be common.
+    let mut unknown = false;
     for path in files {
         let shown = display_path(path);
         if !path.is_file() {
@@ -71,6 +73,7 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
                 return Err(FileError::read(path, format!("{reason}; {REMEDY}")));
             }
             found.push(format!("{shown} does not say what made it"));
+            unknown = true;
             continue;
         };
         if !made.unchecked.is_empty() && !unchecked {
@@ -99,7 +102,7 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
     }
     let silent = || Provenance::new(&[], BTreeMap::new(), BTreeMap::new());
     let mut made = joined.map_or_else(silent, |(_, made)| made);
-    if found.iter().any(|difference| difference.ends_with("does not say what made it")) {
+    if unknown {
         (made.settings, made.models) = (BTreeMap::new(), BTreeMap::new());
     }
     found.dedup();

@@ -133,8 +133,9 @@ pub(super) struct Walk {
     without_picture: bool,
     /// The stream may refer to pictures from before the start, or before a join: at a key frame, and for so many packets.
     cut: Option<usize>,
-    /// The address of the picture that came out last, and whether the decoder has been told that no packet follows.
+    /// The address of the picture that came out last.
     last_picture: *const u8,
+    /// The decoder has been told that no packet follows.
     draining: bool,
     /// A packet held several pictures: the decoder gives them out with later packets, so all of these are needed.
     packed: bool,
@@ -500,9 +501,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Whether the decoder gives out the last picture of MPEG-4 Part 2 once more. FFmpeg 7 does so at the end if the last
-/// frame is not coded; the frame on screen is the one that came out already. Every picture has memory of its own until the next one
-/// is decoded, so the address tells.
+/// Whether this picture is the one before once more. At the end of MPEG-4 Part 2, FFmpeg 7 gives out the last picture a second time
+/// if the last frame is not coded. The decoder keeps that picture, so another one cannot have its address.
 fn repeats_last(picture: &frame::Video, walk: &mut Walk) -> bool {
     let address = picture.data(0).as_ptr();
     let repeated = walk.draining && walk.codec == "mpeg4" && address == walk.last_picture;

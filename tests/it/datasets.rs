@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lift::rows::{Table, read};
@@ -291,17 +291,21 @@ fn pictures_beyond_the_limit_are_refused() {
         .says(&["over the limit of 100 pixels"]);
 }
 
-#[test]
-fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
-    let env = TestEnv::new();
-    env.clip("ball_rising.mp4", "a.mp4");
-    let mut child = env
-        .command(&["embed", "--model", "mini", "--stream", "-q"])
+/// Starts a run that answers requests, with pipes to and from it.
+fn stream(env: &TestEnv) -> Child {
+    env.command(&["embed", "--model", "mini", "--stream", "-q"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    let mut child = stream(&env);
     let mut stdin = child.stdin.take().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut ask = |line: &str| {
@@ -499,13 +503,7 @@ fn a_source_is_known_by_any_of_its_names_and_its_absence_is_called_so() {
 #[test]
 fn a_stream_that_says_nothing_of_failures_does_not_wait_for_a_reader_of_its_errors() {
     let env = TestEnv::new();
-    let mut child = env
-        .command(&["embed", "--model", "mini", "--stream", "-q"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = stream(&env);
     let mut stdin = child.stdin.take().unwrap();
     // More than a pipe holds, if each had a line on standard error.
     let asked = 3000;

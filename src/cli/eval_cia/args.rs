@@ -15,7 +15,7 @@ use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
-use crate::cli::scale::ScaleKind;
+use crate::cli::scale::ScaleArgs;
 use crate::exit::Fatal;
 use crate::threads;
 
@@ -132,15 +132,8 @@ pub(super) struct ProbeArgs {
     /// Example: --representation lift,frames-mean,lift+clip
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     representation: Vec<String>,
-    /// How each part of a representation is scaled before the probe: none (the paper's way), standardize or unit
-    ///
-    /// a+b joins parts as they are: a part of large numbers decides alone, one of small numbers counts for nothing. standardize
-    /// gives every number mean 0 and standard deviation 1 over the training videos alone; unit gives each part of every
-    /// video length 1.
-    ///
-    /// Example: --representation lift+clip --scale standardize
-    #[arg(long, value_enum, default_value = "none")]
-    pub(super) scale: ScaleKind,
+    #[command(flatten)]
+    pub(super) scale: ScaleArgs,
     /// Classifier
     ///
     /// Example: --probe svm

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::compute::ComputeArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
-use crate::cli::scale::ScaleKind;
+use crate::cli::scale::ScaleArgs;
 use crate::probe::labels::LabelFiles;
 use crate::probe::run::{Classifier, ProbePlan};
 
@@ -74,15 +74,8 @@ pub struct ProbeArgs {
     /// Example: --representation vjepa,vjepa+lift
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Probe")]
     pub(super) representation: Vec<String>,
-    /// How each part of a representation is scaled before the probe: none (the paper's way), standardize or unit
-    ///
-    /// a+b joins parts as they are: a part of large numbers decides alone, one of small numbers counts for nothing. standardize
-    /// gives every number mean 0 and standard deviation 1 over the training videos alone; unit gives each part of every
-    /// video length 1.
-    ///
-    /// Example: --representation lift+clip --scale standardize
-    #[arg(long, value_enum, default_value = "none", help_heading = "Probe")]
-    pub(super) scale: ScaleKind,
+    #[command(flatten, next_help_heading = "Probe")]
+    pub(super) scale: ScaleArgs,
     /// Classifier
     ///
     /// Example: --probe logistic
