@@ -42,6 +42,22 @@ offered_ffmpeg() {
     LC_ALL=C apt-cache policy libavcodec-dev | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p'
 }
 
+# Sets LIFT_PYTHON, if it is not set, to a Python with the packages that the tests use, in an environment in the cache folder.
+bring_python() {
+    if [ -n "${LIFT_PYTHON:-}" ]; then return; fi
+    local env="${XDG_CACHE_HOME:-$HOME/.cache}/lift-tests/python"
+    if ! "$env/bin/python" -c 'import numpy, pandas, pyarrow, pytest' 2>/dev/null; then
+        # On Debian and Ubuntu, the module venv is in a package of its own.
+        if ! python3 -c 'import ensurepip' 2>/dev/null && ! bring python3-venv; then
+            echo "the tests need Python 3 with its module venv, or LIFT_PYTHON: a Python with numpy, pandas, pyarrow and pytest" >&2
+            exit 1
+        fi
+        python3 -m venv --clear "$env"
+        "$env/bin/python" -m pip -q install numpy pandas pyarrow pytest
+    fi
+    export LIFT_PYTHON="$env/bin/python"
+}
+
 # Ends the script if this version is older than the least: refuse_old_ffmpeg FOUND LEAST NAME
 refuse_old_ffmpeg() {
     if [ -n "$1" ] && [ "${1%%.*}" -lt "$2" ]; then
