@@ -174,6 +174,11 @@ const HALVES: [&str; 2] = ["static", "dynamic"];
 /// The end of a name that stands for the odd part of features in time.
 const ODD: &str = ":odd";
 
+/// Whether a representation of this name is made by LiFT.
+pub fn reads_lift(name: &str) -> bool {
+    name.split('+').any(|one| ["lift", "odd", "even", "static", "dynamic"].contains(&one.trim()))
+}
+
 /// Whether a representation of this name reads LiFT's embedding of the mirrored videos, unless that is stored.
 pub fn reads_mirror(name: &str) -> bool {
     name.split('+').any(|one| ["odd", "even"].contains(&one.trim()))

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::cia::representations::{
-    Matrix, Representation, RepresentationError, RowSource, StoredParts, reads_mirror,
+    Matrix, Representation, RepresentationError, RowSource, StoredParts, reads_lift, reads_mirror,
 };
 use crate::vector::length;
 
@@ -125,11 +125,6 @@ pub fn parts<E>(
     }
     parts.own.insert("frames".into(), frames.clone());
     Ok(parts)
-}
-
-/// Whether a representation of this name is made by LiFT.
-pub fn reads_lift(name: &str) -> bool {
-    name.split('+').any(|one| ["lift", "odd", "even", "static", "dynamic"].contains(&one.trim()))
 }
 
 /// The mean cosine and the mean distance, as a share of the first's length, of two representations of the same videos.

@@ -1,15 +1,16 @@
 //! The frame encoders: held against the numbers of their makers' code, and used where LiFT's own is.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
 use lift::embed::batch::encode_clip;
 use lift::kernels::{Backend, Precision};
 use lift::model::composed::Batched;
 use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
 use lift::video::RgbFrame;
-use lift::video::transform::{Framing, Transform};
+use lift::video::transform::{Filter, Framing, Transform};
 use lift::weights::{EncoderWeights, Family, WeightsSource, load_encoder};
 
 use crate::common::{close, cosine, data, numbers, tensors};
@@ -145,6 +146,26 @@ fn pictures_are_those_that_the_settings_ask_for_and_others_without_them() {
     let weights = load_encoder(Family::named("dinov2").unwrap(), &source, Some(3), true).unwrap();
     assert_eq!((weights.config().side(), weights.config().tokens()), (252, 1 + 18 * 18));
     assert!(weights.settings().unwrap().contains("252"));
+}
+
+#[test]
+fn a_whole_siglip_2_without_settings_for_pictures_is_known_by_its_table_of_tokens() {
+    let env = TestEnv::new();
+    let file = env.path("model.safetensors");
+    // The settings of the network are there, those of the pictures are not.
+    let config = std::fs::read(model("siglip2_p16_224").join("config.json")).unwrap();
+    env.write("config.json", &config);
+    for (tokens, filter) in [(256_000, Filter::Bilinear), (32_000, Filter::Bicubic)] {
+        let mut all = tensors(model("siglip2_p16_224").join("model.safetensors"));
+        let prefixed = all.drain().map(|(name, tensor)| (format!("vision_model.{name}"), tensor));
+        let mut all: HashMap<_, _> = prefixed.collect();
+        let table = Tensor::zeros((tokens, 1), DType::F16, &Device::Cpu).unwrap();
+        all.insert("text_model.embeddings.token_embedding.weight".into(), table);
+        candle_core::safetensors::save(&all, &file).unwrap();
+        let source = WeightsSource::File(file.clone());
+        let weights = load_encoder(Family::named("siglip").unwrap(), &source, None, true).unwrap();
+        assert_eq!(weights.config().pictures.framing.filter, filter);
+    }
 }
 
 #[test]
@@ -348,11 +369,14 @@ fn a_lift_is_refused_with_another_encoder_than_it_was_trained_on() {
         "other/preprocessor_config.json",
         br#"{"image_processor_type": "DINOv3ViTImageProcessor", "resample": 3}"#,
     );
+    let benchmark =
+        ["eval-cia", "--train", "set/cia-synth-train.csv", "--valid", "set/cia-synth-validation.csv"];
     for (flags, said) in [(dinov3(&gated), "dinov3_transformers_gated"), (dinov3("other"), "bicubic")] {
         for command in [
             &["embed", &clip, "--lift", "run/best.safetensors", "-o", "no.npy"][..],
             &["plot", &clip, "--lift", "run/best.safetensors", "-o", "no.png"],
             &["search", "out/", "--like", &clip, "--lift", "run/best.safetensors"],
+            &[&benchmark[..], &["--videos", "set/clips", "--lift", "run/best.safetensors"]].concat(),
         ] {
             let ran = with(command, flags.clone());
             assert_eq!(ran.code, 3, "{command:?}: {}", ran.stderr);
@@ -365,6 +389,11 @@ fn a_lift_is_refused_with_another_encoder_than_it_was_trained_on() {
             assert!(named, "{command:?}: {}", ran.stderr);
         }
     }
+    // Stored features say which encoder made them.
+    let frames = ["embed", "set/clips", "--parts", "frames", "-o", "set.npz", "-q"];
+    with(&frames, dinov3(&gated)).code(0);
+    let ran = env.lift(&["probe", "--order", "--embeddings", "set.npz", "--lift", "run/best.safetensors"]);
+    ran.code(3).says(&["was trained on the features of dinov3", "dinov3_transformers_gated"]);
     // A LiFT that is trained on a data set of features takes the encoder from its manifest.
     let features = ["embed", "set/clips", "--parts", "frames", "-o", "features/", "-q"];
     with(&features, dinov3(&plain)).code(0);
@@ -373,6 +402,20 @@ fn a_lift_is_refused_with_another_encoder_than_it_was_trained_on() {
     with(&embed, dinov3(&plain)).code(0);
     let ran = with(&["embed", &clip, "--lift", "again/best.safetensors", "-o", "no.npy"], dinov3(&gated));
     assert!(ran.code == 3 && ran.stderr.contains("was trained on"), "{}", ran.stderr);
+}
+
+/// The bundled LiFT does not fit, and the published one is not there.
+#[test]
+fn a_benchmark_of_frames_alone_needs_no_lift() {
+    let env = TestEnv::new();
+    let few = ["--groups", "1", "--per-class", "2", "--valid-per-class", "1"];
+    env.lift(&[&["synth", "-o", "set", "-q"][..], &few].concat()).code(0);
+    let folder = model("dinov2_transformers_registers").display().to_string();
+    let csv = ["--train", "set/cia-synth-train.csv", "--valid", "set/cia-synth-validation.csv"];
+    let flags = ["--videos", "set/clips", "--dinov2", &folder, "--offline"];
+    let run = |names: &str| env.lift(&[&["eval-cia", "--representation", names][..], &csv, &flags].concat());
+    run("frames-mean,frames-concat").code(0);
+    run("lift").code(3).says(&["the LiFT checkpoint"]);
 }
 
 #[test]
@@ -433,8 +476,7 @@ fn the_published_lift_reads_dinov2_with_registers_alone() {
     let embed = ["embed", "clip.mp4", "--dinov2", &registers, "--heads", "3", "-o", "x.npy"];
     env.lift(&embed).code(0);
     let tensors = tensors(registers.clone().into());
-    let without: std::collections::HashMap<_, _> =
-        tensors.into_iter().filter(|(name, _)| name != "reg_token").collect();
+    let without: HashMap<_, _> = tensors.into_iter().filter(|(name, _)| name != "reg_token").collect();
     candle_core::safetensors::save(&without, env.path("plain.safetensors")).unwrap();
     let ran =
         env.lift(&["embed", "clip.mp4", "--dinov2", "plain.safetensors", "--heads", "3", "-o", "y.npy"]);

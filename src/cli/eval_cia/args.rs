@@ -9,7 +9,7 @@ use crate::cia::benchmark::Protocol;
 use crate::cia::clips::Columns;
 use crate::cia::datasets::BenchmarkDataset;
 use crate::cia::probe::ProbeMethod;
-use crate::cia::representations::reads_mirror;
+use crate::cia::representations::{reads_lift, reads_mirror};
 use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
 use crate::cli::limits::LimitArgs;
@@ -238,6 +238,12 @@ impl VideoArgs {
 }
 
 impl ProbeArgs {
+    /// Whether anything reads LiFT's embedding of the videos.
+    pub(super) fn reads_lift(&self) -> bool {
+        let names = &self.representation;
+        self.reverse_control || names.is_empty() || names.iter().any(|name| reads_lift(name))
+    }
+
     /// Whether anything reads LiFT's embedding of the mirrored videos.
     pub(super) fn reads_mirror(&self) -> bool {
         let names = &self.representation;

@@ -105,7 +105,7 @@ impl Embedder for Pipeline<'_> {
         let Some(frames) = parts.own.get("frames").cloned() else {
             return fail("the cache holds no frame features".to_owned());
         };
-        if choice.has_lift() {
+        if choice.has_lift() && self.args.probe.reads_lift() {
             let ids: Vec<&str> = frames.index.keys().map(String::as_str).collect();
             parts.own.insert("concat".into(), features::lift(&choice, &frames, &ids, true)?);
             if let (true, Some(mirrored)) = (self.args.probe.reads_mirror(), frames.reversed()) {
