@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Opens a page of `lift plot VIDEO -o page.html` (of one video) in a headless Chromium, uses it, and takes screenshots.
+"""Opens a page of `lift plot VIDEO -o page.html` (of one video) or `lift search -o page.html` in a headless Chromium, uses it, and
+takes screenshots.
 
 usage: check_page.py PAGE.html [FOLDER]
 
-Checks that the script runs, that hovering a point, the slider, the keys and the choices show the right frame, that
-nothing is wider than a phone, and that the page asks the network for nothing. Screenshots at phone and desktop width
-are written into FOLDER (default: the working directory), so that someone can look at them. It needs Python and a Chromium on the PATH.
+Checks that the script runs, that nothing is wider than a phone, and that the page asks the network for nothing. Of a plot: that
+hovering a point, the slider, the keys and the choices show the right frame. Of a search: that a clip plays when it is pointed at,
+touched or reached by the keyboard, and stops afterwards, that the arrow keys move among the hits, and that both filters hide
+hits. Screenshots at phone and desktop width are written into FOLDER (default: the working directory), so that someone can look at
+them. It needs Python and a Chromium on the PATH.
 """
 
 import html
@@ -17,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 
-# Runs inside the page, after its own script, and leaves what it saw in an attribute.
-PROBE = """
+# What follows runs inside the page, after its own script, and leaves what it saw in an attribute.
+PLOT_PROBE = """
 <script>
 addEventListener("load", () => {
   const seen = {};
@@ -61,6 +64,56 @@ addEventListener("load", () => {
 </script>
 """
 
+SEARCH_PROBE = """
+<script>
+addEventListener("load", async () => {
+  const seen = {};
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const shown = () => [...document.getElementById("hits").children].filter((item) => !item.hidden);
+  const picture = (item) => item.querySelector("canvas").toDataURL();
+  const type = (id, value) => { const field = document.getElementById(id); field.value = value; field.dispatchEvent(new Event("input")); };
+  // Whether the clip shows another frame within its turn, and its first frame again after the second event.
+  const plays = async (item, start, stop) => {
+    const first = picture(item);
+    start(item);
+    const frames = new Set();
+    for (let turn = 0; turn < 16; turn++) { await wait(150); frames.add(picture(item)); }
+    stop(item);
+    await wait(150);
+    return [frames.size > 1, picture(item) === first];
+  };
+  const point = (name, pointerType) => (item) => item.dispatchEvent(new PointerEvent(name, { pointerType }));
+  try {
+    await wait(300);
+    const items = shown();
+    seen.hits = items.length;
+    seen.mouse = await plays(items[0], point("pointerenter", "mouse"), point("pointerleave", "mouse"));
+    seen.touch = await plays(items[0], point("pointerenter", "touch"), point("pointerleave", "touch"));
+    seen.keyboard = await plays(items[0], (item) => item.focus(), (item) => item.blur());
+    items[0].focus();
+    const press = (key) => {
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+      return items.indexOf(document.activeElement);
+    };
+    seen.keys = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowUp"].map(press);
+    type("name", data.queries[0].hits.at(-1).id.toUpperCase());
+    seen.named = shown().length;
+    type("name", "no such name");
+    seen.none = [shown().length, document.getElementById("count").textContent];
+    type("name", "");
+    const least = document.getElementById("least");
+    type("least", least.max);
+    seen.best = shown().length;
+    type("least", least.min);
+    seen.all = shown().length;
+    seen.wide = [document.documentElement.scrollWidth, innerWidth];
+    seen.requests = performance.getEntriesByType("resource").filter((entry) => !entry.name.startsWith("data:")).map((entry) => entry.name);
+  } catch (error) { seen.error = String(error); }
+  parent.document.body.setAttribute("data-seen", JSON.stringify(seen));
+});
+</script>
+"""
+
 
 def chromium():
     for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
@@ -90,12 +143,12 @@ def open_framed(page, size, *arguments, probe=""):
         copy = pathlib.Path(folder, "framed.html")
         copy.write_text(framed(page, size, probe), encoding="utf-8")
         window = f"--window-size={max(size[0], 500)},{size[1]}"
-        return run("--virtual-time-budget=4000", window, *arguments, copy.as_uri())
+        return run("--virtual-time-budget=20000", window, *arguments, copy.as_uri())
 
 
-def work(page, size):
+def work(page, size, probe):
     """What the probe saw at that size."""
-    dom = open_framed(page, size, "--dump-dom", probe=PROBE)
+    dom = open_framed(page, size, "--dump-dom", probe=probe)
     found = re.search(r'<body[^>]* data-seen="([^"]*)"', dom)
     assert found, "the page's script did not run"
     return json.loads(html.unescape(found.group(1)))
@@ -103,6 +156,21 @@ def work(page, size):
 
 def check(seen):
     assert "error" not in seen, seen["error"]
+    assert seen["requests"] == [], f"the page asked for {seen['requests']}"
+    assert seen["wide"][0] <= seen["wide"][1], f"the page is {seen['wide'][0]} wide in a window of {seen['wide'][1]}"
+
+
+def check_search(seen):
+    assert seen["hits"] >= 3, "the page needs at least three hits"
+    for way in ("mouse", "touch", "keyboard"):
+        assert seen[way] == [True, True], f"{way}: a clip plays, and shows its first frame afterwards: {seen[way]}"
+    assert seen["keys"] == [1, 2, 1, 0, 0], f"the arrow keys lead to the hits {seen['keys']}"
+    assert 1 <= seen["named"] <= seen["hits"], f"{seen['named']} hits of the last one's name"
+    assert seen["none"] == [0, f"0 of {seen['hits']} hits"], seen["none"]
+    assert seen["best"] < seen["hits"] and seen["all"] == seen["hits"], f"the least score shows {seen['best']} and {seen['all']}"
+
+
+def check_plot(seen):
     count = seen["frames"]
     assert count >= 2, "no path was drawn"
     expected = {"start": 1, "right": 2, "leftStops": 1, "end": count, "home": 1, "scrub": 2}
@@ -118,8 +186,6 @@ def check(seen):
     assert half * 2 == full, f"{half} of {full} points without the reconstruction"
     if "withMirror" in seen:
         assert seen["withMirror"][1] != seen["withMirror"][0], "the second clip was not switched"
-    assert seen["requests"] == [], f"the page asked for {seen['requests']}"
-    assert seen["wide"][0] <= seen["wide"][1], f"the page is {seen['wide'][0]} wide in a window of {seen['wide'][1]}"
 
 
 def main():
@@ -128,8 +194,12 @@ def main():
     page = pathlib.Path(sys.argv[1]).resolve()
     folder = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else ".")
     folder.mkdir(parents=True, exist_ok=True)
+    of_search = 'id="hits"' in page.read_text(encoding="utf-8")
+    probe, check_more = (SEARCH_PROBE, check_search) if of_search else (PLOT_PROBE, check_plot)
     for name, size in (("phone", (390, 1350)), ("desktop", (1280, 1000))):
-        check(work(page, size))
+        seen = work(page, size, probe)
+        check(seen)
+        check_more(seen)
         shot = folder / f"{page.stem}-{name}.png"
         open_framed(page, size, f"--screenshot={shot.resolve()}")
         print(f"{page.name}: works at {size[0]} pixels; look at {shot}")
