@@ -41,8 +41,13 @@ fn pattern(arg: &Path) -> Option<&str> {
 
 /// Whether an argument is no pattern, and nothing has its name.
 pub(crate) fn is_missing(arg: &Path) -> bool {
-    let absent = |e: std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-    pattern(arg).is_none() && arg.metadata().is_err_and(absent)
+    pattern(arg).is_none() && is_absent(arg)
+}
+
+/// Whether nothing has this name. What is there and cannot be reached (a link to itself, a folder without permission) is not absent:
+/// reading it tells the cause.
+pub(crate) fn is_absent(path: &Path) -> bool {
+    path.metadata().is_err_and(|e| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 /// A file or a folder, taken literally.

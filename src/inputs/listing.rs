@@ -13,6 +13,7 @@ use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 use super::error::InputsError;
+use super::expand::is_absent;
 use super::input::{Found, Input, Range, Sink};
 use super::list::{bytes_of, path_of};
 use crate::files::display_path;
@@ -57,7 +58,7 @@ impl InputList {
 
     /// Whether any of the files is there.
     pub fn any_exists(&self) -> bool {
-        self.iter().any(|input| input.path.exists())
+        self.iter().any(|input| !is_absent(&input.path))
     }
 
     /// The inputs in order.

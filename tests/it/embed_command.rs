@@ -262,6 +262,9 @@ fn a_mistyped_input_ends_the_run_before_anything_else() {
     let ran = env.lift(&["embed", "empty", "-o", "x.npy"]).code(3).says(&["empty: no video in this folder"]);
     assert!(!ran.stderr.contains("weights"), "{}", ran.stderr);
     assert_eq!(env.names(), ["empty", "in"]);
+    // A link to itself is there, and cannot be read: its cause is told.
+    std::os::unix::fs::symlink("loop.mp4", env.path("loop.mp4")).unwrap();
+    env.embed(&["loop.mp4", "-o", "x.npy"]).code(1).says(&["loop.mp4", "symbolic links"]);
 }
 
 #[test]
