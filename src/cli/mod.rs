@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod compute;
 mod config;
+mod diff;
 mod duplicates;
 mod embed;
 mod eval_cia;
@@ -72,6 +73,7 @@ enum Command {
     Synth(synth::SynthArgs),
     Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
+    Diff(diff::DiffArgs),
     Bench(bench::BenchArgs),
     Weights(weights::WeightsArgs),
     Completions(completions::CompletionsArgs),
@@ -155,6 +157,7 @@ pub fn main() -> Exit {
         Command::Man(args) => man::run(&args, command),
         Command::Merge(args) => merge::run(&args, &cli.verbosity),
         Command::Verify(args) => verify::run(&args, &cli.verbosity),
+        Command::Diff(args) => diff::run(&args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
         Command::Weights(args) => weights::run(args, &cli.verbosity),
     };

@@ -8,6 +8,7 @@
 mod array;
 mod clips;
 mod companion;
+mod compare;
 mod copied;
 pub(crate) mod file_format;
 mod files;
@@ -32,6 +33,7 @@ pub(crate) use array::UNNAMED;
 pub use array::{Array, NamedArray, StoredArray, Values};
 pub use clips::{bare_clips, clips};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
+pub use compare::{Apart, Comparison, PartDifference, Side, compare};
 pub use file_format::Format;
 pub use files::{check_not_foreign, files, is_features};
 pub use format::Destination;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "embed",
     "info",
     "plot",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 15] = [
     "synth",
     "merge",
     "verify",
+    "diff",
     "bench",
     "weights",
     "completions",

@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that the dependencies are linked once.
 
 mod candle_towers;
+mod collections;
 mod command_line;
 mod common;
 mod datasets;
