@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::companion::{companion_ids, companion_path};
-use crate::rows::formats::npy;
+use crate::rows::formats::id_array::ids_of_file;
 use crate::rows::{Format, Wanted};
 
 /// What to do about a file whose rows have no ids.
@@ -77,7 +77,7 @@ pub(crate) fn index_of(path: &Path, ids: &[String]) -> Result<HashMap<String, us
 /// `Read` if the file cannot be read, is a damaged CSV, or lacks the column named.
 pub fn read_ids(path: &Path, named: Option<&str>) -> Result<Vec<String>, FileError> {
     if Format::of(path) == Some(Format::NPY) {
-        return npy::ids_of_file(path).map_err(|reason| FileError::read(path, reason));
+        return ids_of_file(path).map_err(|reason| FileError::read(path, reason));
     }
     let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');

@@ -142,6 +142,34 @@ mod tests {
     }
 
     #[test]
+    fn a_column_of_ids_is_read_from_disk_as_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        for (format, column) in [
+            (Format::NPY, "path"),
+            (Format::NPZ, "ids"),
+            (Format::SAFETENSORS, "ids"),
+            (Format::PARQUET, "path"),
+            (Format::JSONL, "path"),
+        ] {
+            let path = written(dir.path(), &format!("x{format}"), 0, 3);
+            let wanted = Wanted { array: Some("frames"), id_column: Some(column), ids: None };
+            let ids = |scratch| {
+                join(&path, from_ref(&path), wanted, scratch).map(|table| table.ids().unwrap().to_vec())
+            };
+            let small = ids(None).unwrap();
+            assert_eq!(small, ids(Some(dir.path())).unwrap(), "{format}");
+            let clip = row(2, 3, &[]).clip;
+            let expected = if column == "path" { clip.path_text().into_owned() } else { clip.id };
+            assert_eq!(small[2], expected, "{format}");
+            let none = Wanted { id_column: Some("none"), ..wanted };
+            for scratch in [None, Some(dir.path())] {
+                let error = join(&path, from_ref(&path), none, scratch).unwrap_err().to_string();
+                assert!(error.contains("'none'"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn a_dataset_is_its_parts_in_order_shards_included() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_features(dir.path()));

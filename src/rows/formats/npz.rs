@@ -16,6 +16,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use crate::files::{AtomicFile, FileError, display_text};
 use crate::rows::array::{Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, RowWriter};
+use crate::rows::formats::id_array::read_ids;
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spools};
@@ -125,7 +126,7 @@ fn read(path: &Path, wanted: Wanted) -> Result<Raw, String> {
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && (header.shape.len() < 2 || wanted.id_column.is_some()) {
-            raw.ids = Some(npy::read_ids(&mut entry, &header, rest).map_err(in_entry)?);
+            raw.ids = Some(read_ids(&mut entry, &header, rest).map_err(in_entry)?);
         } else if header.shape.len() >= 2 || wanted.array.is_some() {
             there.push(name.clone());
             raw.arrays.push(npy::read_array(&mut entry, &name, header, rest).map_err(in_entry)?);
@@ -157,7 +158,7 @@ fn note(path: &Path, key: &str) -> Result<Option<String>, String> {
         return Err(in_entry("one text is needed".into()));
     }
     let rest = size.saturating_sub(header.len as u64);
-    Ok(npy::read_ids(&mut entry, &header, rest).map_err(in_entry)?.pop())
+    Ok(read_ids(&mut entry, &header, rest).map_err(in_entry)?.pop())
 }
 
 /// Opens the arrays that [`read`] gives; `None` if one is compressed or of another type than f32 and must be read.
@@ -179,7 +180,7 @@ fn open(path: &Path, wanted: Wanted) -> Result<Option<StoredArrays>, String> {
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
         if ids && (header.shape.len() < 2 || wanted.id_column.is_some()) {
-            own = Some(npy::read_ids(&mut entry, &header, rest).map_err(in_entry)?);
+            own = Some(read_ids(&mut entry, &header, rest).map_err(in_entry)?);
             continue;
         }
         there.push(name.clone());

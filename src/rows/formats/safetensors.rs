@@ -17,7 +17,7 @@ use crate::files::{AtomicFile, FileError};
 use crate::inputs::Id;
 use crate::rows::array::{Array, Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter};
-use crate::rows::formats::npy;
+use crate::rows::formats::id_array::integer;
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spools, count, read_values};
 use crate::rows::{ClipMeta, IdForm, Part, Row, Wanted};
@@ -249,7 +249,7 @@ fn ids(head: &Head, file: &mut File, wanted: Wanted) -> Result<Option<Vec<String
         .and_then(|_| file.read_exact(&mut bytes))
         .map_err(|e| e.to_string())?;
     let size = bytes.len() / info.shape[0].max(1);
-    Ok(Some(bytes.chunks_exact(size.max(1)).map(|one| npy::integer(one, signed).to_string()).collect()))
+    Ok(Some(bytes.chunks_exact(size.max(1)).map(|one| integer(one, signed).to_string()).collect()))
 }
 
 /// Reads the floating-point tensors of two dimensions and more, or the one wanted, and the ids if the file has them.
