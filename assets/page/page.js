@@ -223,7 +223,7 @@
       show();
     });
   }
-  for (const [half, label] of [["features", "frame features"], ["reconstructed", "LiFT reconstruction"]]) {
+  for (const [half, label] of [["features", "frame features (circles)"], ["reconstructed", "LiFT reconstruction (squares)"]]) {
     choice("halves", "checkbox", half, state.halves[half], label, lone ? [data.clips[0].colours[half]] : [], (on) => {
       state.halves[half] = on;
       drawPlane();

@@ -13,6 +13,7 @@ use super::report::{Coverage, RepresentationScore};
 use super::representations::{Matrix, Representation, RepresentationError, StoredParts};
 use super::shots::{self, ShotDraws, ShotPoint};
 use super::splits::Splits;
+use crate::rows::likely_cause;
 
 /// Video ids in one line of a message.
 const IDS_PER_LINE: usize = 10;
@@ -149,13 +150,21 @@ impl Protocol {
         };
         let some = missing[..missing.len().min(IDS_PER_LINE)].join(", ");
         let lacking = representations.iter().filter(|one| !ids.iter().all(|id| one.has(id)));
-        let lacking: Vec<&str> = lacking.map(|one| one.name.as_str()).collect();
+        let lacking: Vec<&Representation> = lacking.collect();
+        let cause = lacking.first().map(|one| {
+            let missing: Vec<&str> = missing.iter().copied().filter(|id| !one.has(id)).collect();
+            let mut there = one.ids();
+            there.sort_unstable();
+            likely_cause(&missing, &one.origin(), &there)
+        });
+        let lacking: Vec<&str> = lacking.iter().map(|one| one.name.as_str()).collect();
         let of = match lacking.len() < representations.len() {
             true => format!(" ({})", lacking.join(", ")),
             false => String::new(),
         };
         let what =
             format!("{name}: {} of {} videos have no embedding{of}: {some}{more}", missing.len(), ids.len());
+        let what = what + &cause.unwrap_or_default();
         if !more.is_empty() {
             let lines = missing.chunks(IDS_PER_LINE);
             lines.for_each(|ids| note(&format!("{name}: no embedding of {}", ids.join(", "))));

@@ -8,7 +8,7 @@ use super::report::{BenchmarkReport, RepresentationScore};
 use crate::plot::palette::{GREY, GRID, INK, RULE, Rgb, clip_colour};
 use crate::plot::picture::{PictureError, PictureFormat};
 use crate::plot::scene::{Area, Scene};
-use crate::plot::sheet::{BODY, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH};
+use crate::plot::sheet::{BODY, INNER, MARGIN, Marker, SMALL, SUBTITLE, TITLE, WIDTH, heading};
 use crate::plot::text::{self, Anchor, Font};
 
 /// Width of the column of names.
@@ -28,11 +28,19 @@ const BAND: Rgb = [246, 247, 248];
 pub fn draw(report: &BenchmarkReport, format: PictureFormat) -> Result<Vec<u8>, PictureError> {
     let mut scene = Scene::new(WIDTH, MARGIN, "accuracy per group");
     let mut y = MARGIN - 6.0;
+    if let Some(title) = &report.title {
+        y = heading(&mut scene, title, y);
+    }
     for panel in Panel::all(report) {
-        y = panel.draw(&mut scene, y) + MARGIN / 2.0;
+        y = panel.draw(&mut scene, y, panel_title(report)) + MARGIN / 2.0;
     }
     scene.cut(y);
     format.bytes(&scene)
+}
+
+/// The font of a panel's title: that of a title, unless the sheet has one of its own.
+pub(super) fn panel_title(report: &BenchmarkReport) -> Font {
+    if report.title.is_some() { SUBTITLE } else { TITLE }
 }
 
 /// One data set.
@@ -78,11 +86,11 @@ impl<'a> Panel<'a> {
     }
 
     /// Draws the panel from `y` down; returns where it ends.
-    fn draw(&self, scene: &mut Scene, mut y: f64) -> f64 {
+    fn draw(&self, scene: &mut Scene, mut y: f64, font: Font) -> f64 {
         y += 26.0;
         let title = format!("{}: accuracy per group, percent", self.outcomes[0].dataset);
-        let title = text::shorten(&text::clean(&title), TITLE, INNER);
-        scene.text(&title, [MARGIN, y], Anchor::Start, TITLE);
+        let title = text::shorten(&text::clean(&title), font, INNER);
+        scene.text(&title, [MARGIN, y], Anchor::Start, font);
         y = self.legend(scene, y + 12.0) + 16.0;
 
         let row = STEP * self.outcomes.len() as f64 + PADDING;

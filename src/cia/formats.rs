@@ -6,6 +6,7 @@ use std::path::Path;
 use super::published::Published;
 use super::report::{BenchmarkReport, Overall};
 use super::table::{Table, csv, latex, markdown};
+use crate::plot::text::clean;
 
 /// A file format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,10 @@ impl ReportFormat {
             Self::Json => serde_json::to_string_pretty(report)? + "\n",
             Self::Csv if per_group => csv(&both(&summary(report), &groups(report))),
             Self::Csv => csv(&summary(report)),
-            Self::Markdown => tables(report, per_group).iter().map(markdown).collect(),
+            Self::Markdown => {
+                let title = report.title.iter().map(|title| format!("# {}\n\n", clean(title)));
+                title.chain(tables(report, per_group).iter().map(markdown)).collect()
+            }
             Self::Latex => tables(report, per_group).iter().map(latex).collect(),
         })
     }

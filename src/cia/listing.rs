@@ -48,8 +48,11 @@ pub struct ListedVideo {
     pub triplet: String,
     /// The video.
     pub id: String,
-    /// The direction: forward is the probe's class 1.
+    /// The direction: forward is the probe's class 1. Of the per-video form, [`Splits::read`](super::splits::Splits::read) decides it by
+    /// the labels of both files.
     pub forward: bool,
+    /// The label of the per-video form.
+    pub label: Option<String>,
     /// The verb of that direction; empty if the file has none.
     pub verb: String,
     /// The group's noun; empty if the file has none.
@@ -76,8 +79,8 @@ const VIDEO_FORM: [&str; 3] = ["id", "chiral_triplet_id", "chiral_label"];
 /// Reads one file; its columns decide the form.
 ///
 /// # Errors
-/// [`SplitError`] if the file cannot be read or misses a column, or if a line has no id, no group, a label other than 1
-/// and 0, or a time that cannot be read.
+/// [`SplitError`] if the file cannot be read or misses a column, or if a line has no id, no group, no label, or a time that cannot
+/// be read.
 pub fn read(path: &Path, columns: &Columns) -> Result<SplitFile, SplitError> {
     let csv_error = |cause| SplitError::Csv { path: path.to_owned(), cause };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(csv_error)?;
@@ -186,6 +189,7 @@ impl File<'_> {
                     triplet: triplet.to_owned(),
                     id: id.to_owned(),
                     forward,
+                    label: None,
                     verb: self.cell(record, verb).to_owned(),
                     noun: self.noun(record),
                     source: None,
@@ -205,20 +209,13 @@ impl File<'_> {
         }
         let mut entries = Vec::with_capacity(self.records.len());
         for (line, record) in &self.records {
-            let forward = match self.needed(*line, record, "chiral_label")?.parse() {
-                Ok(1.0) => true,
-                Ok(0.0) => false,
-                _ => {
-                    let label = self.cell(record, "chiral_label");
-                    return Err(self
-                        .wrong_at(*line, format!("label `{label}` is neither 1 (forward) nor 0 (reverse)")));
-                }
-            };
+            let label = self.needed(*line, record, "chiral_label")?.to_owned();
             entries.push(ListedVideo {
                 line: *line,
                 triplet: self.needed(*line, record, "chiral_triplet_id")?.to_owned(),
                 id: self.needed(*line, record, "id")?.to_owned(),
-                forward,
+                forward: true,
+                label: Some(label),
                 verb: self.cell(record, "verb").to_owned(),
                 noun: self.noun(record),
                 source: self.source(*line, record, columns)?,
@@ -278,7 +275,12 @@ mod tests {
         let videos = "noun,extra,chiral_label,id,chiral_triplet_id,verb\n\
                       door,?,1.0,007,t1,open\ndoor,?,1,8,t1,open\ndoor,?,0.0,9,t1,close\n";
         let strip = |listing: SplitFile| {
-            let entries = listing.entries.into_iter().map(|entry| ListedVideo { line: 0, ..entry });
+            let entries = listing.entries.into_iter().map(|entry| ListedVideo {
+                line: 0,
+                label: None,
+                forward: true,
+                ..entry
+            });
             entries.collect::<Vec<_>>()
         };
         let groups = strip(parse(groups, &Columns::default()).unwrap());
@@ -291,8 +293,8 @@ mod tests {
         let none = Columns::default();
         let fault = |text| parse(text, &none).unwrap_err();
         assert_eq!(
-            fault("id,chiral_triplet_id,chiral_label\na,t,1\nb,t,2.0\n"),
-            "list.csv:3: label `2.0` is neither 1 (forward) nor 0 (reverse)"
+            fault("id,chiral_triplet_id,chiral_label\na,t,\n"),
+            "list.csv:2: column `chiral_label` is empty"
         );
         assert_eq!(fault("id,chiral_triplet_id,chiral_label\n,t,1\n"), "list.csv:2: column `id` is empty");
         assert!(

@@ -18,6 +18,7 @@ pub mod benchmark;
 pub mod bootstrap;
 pub mod clips;
 pub mod datasets;
+mod directions;
 pub mod evaluate;
 pub mod figure;
 pub mod formats;

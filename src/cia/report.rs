@@ -78,6 +78,9 @@ pub struct BenchmarkReport {
     pub probe: String,
     /// The seed of the interval and of the draws.
     pub seed: u64,
+    /// The title of figures and of tables for reading; none for the tables' own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The flags in force, by their names.
     pub settings: FlagValues,
     /// Per data set, and within it per representation.
@@ -158,7 +161,7 @@ impl BenchmarkReport {
             })
         };
         let overall = names.iter().filter_map(over).collect();
-        Self { probe, seed, settings, results, overall, published: Vec::new() }
+        Self { probe, seed, title: None, settings, results, overall, published: Vec::new() }
     }
 
     /// The report with the paper's results.

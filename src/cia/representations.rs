@@ -346,6 +346,11 @@ impl Representation {
         self.scaling
     }
 
+    /// The file of its first part, for messages.
+    pub fn origin(&self) -> String {
+        self.pieces.first().map_or_else(String::new, |piece| piece.matrix.origin.clone())
+    }
+
     /// The ids of the videos that every piece has a row for, in the order of the first piece's rows.
     pub fn ids(&self) -> Vec<&str> {
         let Some(first) = self.pieces.first() else { return vec![] };

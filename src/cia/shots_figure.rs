@@ -2,12 +2,13 @@
 //!
 //! The last point of a curve is the accuracy with all training videos. The thin bars are 95 % intervals over groups.
 
+use super::figure::panel_title;
 use super::report::{BenchmarkReport, RepresentationScore};
 use crate::plot::palette::{GREY, GRID, INK, RULE, WHITE, clip_colour, mix};
 use crate::plot::picture::{PictureError, PictureFormat};
 use crate::plot::scene::{Area, Scene};
-use crate::plot::sheet::{BODY, Entry, INNER, MARGIN, Marker, SMALL, TITLE, WIDTH, legend};
-use crate::plot::text::{self, Anchor};
+use crate::plot::sheet::{BODY, Entry, INNER, MARGIN, Marker, SMALL, WIDTH, heading, legend};
+use crate::plot::text::{self, Anchor, Font};
 
 /// Height of a panel.
 const HEIGHT: f64 = 300.0;
@@ -24,11 +25,14 @@ type Point = (usize, f64, [f64; 2]);
 pub fn draw(report: &BenchmarkReport, format: PictureFormat) -> Result<Vec<u8>, PictureError> {
     let mut scene = Scene::new(WIDTH, MARGIN, "accuracy against training videos per class");
     let mut y = MARGIN - 6.0;
+    if let Some(title) = &report.title {
+        y = heading(&mut scene, title, y);
+    }
     let mut datasets: Vec<&str> = report.results.iter().map(|outcome| outcome.dataset.as_str()).collect();
     datasets.dedup();
     for dataset in datasets {
         let outcomes: Vec<_> = report.results.iter().filter(|outcome| outcome.dataset == dataset).collect();
-        y = panel(&mut scene, dataset, &outcomes, y)
+        y = panel(&mut scene, (dataset, panel_title(report)), &outcomes, y)
             .ok_or_else(|| PictureError::Draw("no curve was measured".into()))?;
     }
     scene.cut(y);
@@ -36,7 +40,12 @@ pub fn draw(report: &BenchmarkReport, format: PictureFormat) -> Result<Vec<u8>, 
 }
 
 /// Draws the curves of one data set from `y` down; returns where the panel ends, or nothing if there is no curve.
-fn panel(scene: &mut Scene, dataset: &str, outcomes: &[&RepresentationScore], mut y: f64) -> Option<f64> {
+fn panel(
+    scene: &mut Scene,
+    (dataset, font): (&str, Font),
+    outcomes: &[&RepresentationScore],
+    mut y: f64,
+) -> Option<f64> {
     let mut ticks: Vec<String> =
         outcomes.first()?.shots.iter().map(|point| point.shots.to_string()).collect();
     if ticks.is_empty() {
@@ -47,7 +56,7 @@ fn panel(scene: &mut Scene, dataset: &str, outcomes: &[&RepresentationScore], mu
 
     y += 26.0;
     let title = format!("{dataset}: accuracy, percent, against training videos per class");
-    scene.text(&text::shorten(&text::clean(&title), TITLE, INNER), [MARGIN, y], Anchor::Start, TITLE);
+    scene.text(&text::shorten(&text::clean(&title), font, INNER), [MARGIN, y], Anchor::Start, font);
     let entries = outcomes.iter().enumerate().map(|(number, outcome)| Entry {
         fills: vec![clip_colour(number)],
         rim: INK,

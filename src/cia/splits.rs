@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::clips::{ClipSource, Columns};
+use super::directions;
 use super::listing::{self, ListedVideo, SplitError, SplitFile};
 
 /// The videos of one group on one side of the split, each direction sorted by id.
@@ -92,7 +93,25 @@ impl Splits {
         columns: &Columns,
         allow_missing: bool,
     ) -> Result<Self, SplitError> {
-        pair(listing::read(train, columns)?, listing::read(valid, columns)?, allow_missing)
+        Self::read_directed(train, valid, columns, &[], allow_missing)
+    }
+
+    /// As [`read`](Self::read); labels that are texts are forward where they are among `forward`.
+    ///
+    /// # Errors
+    /// As there, and for a group with other than two labels.
+    pub fn read_directed(
+        train: &Path,
+        valid: &Path,
+        columns: &Columns,
+        forward: &[String],
+        allow_missing: bool,
+    ) -> Result<Self, SplitError> {
+        let (mut train, mut valid) = (listing::read(train, columns)?, listing::read(valid, columns)?);
+        let told = directions::set([&mut train, &mut valid], forward)?;
+        let mut splits = pair(train, valid, allow_missing)?;
+        splits.warnings.extend(told);
+        Ok(splits)
     }
 
     /// The ids of the videos of all groups, each once, sorted.
@@ -265,13 +284,22 @@ mod tests {
     const HEAD: &str = "id,chiral_triplet_id,chiral_label,verb\n";
 
     fn splits(train: &str, valid: &str, allow_missing: bool) -> Result<Splits, String> {
+        read(train, valid, &[], allow_missing)
+    }
+
+    fn directed(train: &str, valid: &str, forward: &[&str]) -> Result<Splits, String> {
+        read(train, valid, forward, false)
+    }
+
+    fn read(train: &str, valid: &str, forward: &[&str], allow_missing: bool) -> Result<Splits, String> {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["train.csv", "valid.csv"].map(|name| folder.path().join(name));
         for (path, rows) in paths.iter().zip([train, valid]) {
             std::fs::write(path, format!("{HEAD}{rows}")).unwrap();
         }
         let prefix = format!("{}/", folder.path().display());
-        let read = Splits::read(&paths[0], &paths[1], &Columns::default(), allow_missing);
+        let forward: Vec<String> = forward.iter().map(ToString::to_string).collect();
+        let read = Splits::read_directed(&paths[0], &paths[1], &Columns::default(), &forward, allow_missing);
         read.map_err(|error| error.to_string().replace(&prefix, "")).map(|mut splits| {
             splits.warnings.iter_mut().for_each(|text| *text = text.replace(&prefix, ""));
             splits
@@ -288,6 +316,40 @@ mod tests {
         assert_eq!(group.train.ids().collect::<Vec<_>>(), ["x", "z", "y"]);
         assert_eq!(group.train.labels(), [true, true, false]);
         assert!(read.warnings.is_empty());
+    }
+
+    #[test]
+    fn labels_may_be_two_texts_of_a_group() {
+        let train = "a,door,open,\nb,door,close,\nc,paper,fold,\nd,paper,unfold,\n";
+        let valid = "e,door,open,\nf,paper,unfold,\n";
+        let read = splits(train, valid, false).unwrap();
+        let verbs = |splits: &Splits| {
+            let of = |group: &ChiralGroup| format!("{}/{}", group.verb_forward, group.verb_reverse);
+            splits.groups.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(verbs(&read), ["close/open", "fold/unfold"]);
+        assert_eq!(
+            (&read.groups[0].valid.forward[..], &read.groups[0].valid.reverse[..]),
+            (&[][..], &["e".to_owned()][..])
+        );
+        assert!(read.warnings[0].contains("door: close / open, paper: fold / unfold"), "{:?}", read.warnings);
+        let read = directed(train, valid, &["open", "fold"]).unwrap();
+        assert_eq!((verbs(&read), read.warnings.len()), (vec!["open/close".into(), "fold/unfold".into()], 0));
+        for (train, forward, said) in [
+            ("a,t,up,\nb,t,down,\nc,t,left,\n", &[][..], "train.csv:4: label `left` is the third of group t"),
+            (
+                "a,t,1,\nb,t,0.0,\nc,t,2.0,\n",
+                &[],
+                "train.csv:4: label `2.0` is the third of group t beside `1` and `0`",
+            ),
+            ("a,t,up,\nb,t,down,\n", &["left"], "no video has the label `left`"),
+            ("a,t,up,\nb,t,down,\n", &["up", "down"], "--forward names both labels of group t"),
+            ("a,t,up,\nb,t,up,\n", &[], "group t has no reverse videos"),
+        ] {
+            let valid = if train.contains(",1,") { "z,t,1,\n" } else { "z,t,up,\n" };
+            let error = directed(train, valid, forward).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use super::representations::{Matrix, RowSource, StoredParts};
 use crate::files::{FileError, display_path, display_text};
 use crate::rows;
-use crate::rows::{Format, NamedArray, Part, StoredArray, StoredTable, UNNAMED};
+use crate::rows::{Format, NamedArray, Part, StoredArray, StoredTable, UNNAMED, Wanted};
 
 /// Opens the embeddings of `lift embed`: a file, or the folder of a dataset.
 ///
 /// # Errors
 /// As [`rows::open()`], and `Read` if no array is a part of `lift embed`: features of other programs have names of their own
 /// (`--features`), so that no report calls them LiFT's.
-pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
-    let opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+pub fn embeddings(named: &Path, wanted: Wanted) -> Result<StoredParts, FileError> {
+    let (path, opened) = open(named, wanted)?;
     let names: Vec<String> =
         opened.arrays.iter().filter(|array| !is_part(&opened, array)).map(said).collect();
     if !names.is_empty() && names.len() == opened.arrays.len() {
@@ -31,7 +31,13 @@ pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileEr
         );
         return Err(FileError::read(path, reason));
     }
-    named(opened)
+    parts_of(opened)
+}
+
+/// Opens what is wanted of a file that may be named as `PATH#ARRAY`; its path alone, and the table.
+fn open<'a>(named: &'a Path, wanted: Wanted) -> Result<(&'a Path, StoredTable), FileError> {
+    let (path, array) = rows::split_array(named);
+    Ok((path, rows::open(path, wanted.or_array(array), &std::env::temp_dir())?))
 }
 
 /// Opens a collection to be compared row by row: the embeddings of `lift embed`, or one array of another name, which is then `lift` as a
@@ -39,8 +45,8 @@ pub fn embeddings(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileEr
 ///
 /// # Errors
 /// As [`rows::open()`].
-pub fn collection(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileError> {
-    let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+pub fn collection(named: &Path, wanted: Wanted) -> Result<StoredParts, FileError> {
+    let (_, mut opened) = open(named, wanted)?;
     let foreign = |array: &StoredArray| opened.arrays.len() == 1 && !is_part(&opened, array);
     match opened.arrays.first().filter(|array| foreign(array)).map(|array| array.shape.len()) {
         Some(1) => {
@@ -51,9 +57,9 @@ pub fn collection(path: &Path, ids: Option<&Path>) -> Result<StoredParts, FileEr
         }
         Some(2) => {
             opened.arrays[0].rename(Part::Frames.name());
-            named(opened)
+            parts_of(opened)
         }
-        _ => named(opened),
+        _ => parts_of(opened),
     }
 }
 
@@ -77,10 +83,10 @@ fn said(array: &StoredArray) -> String {
 /// # Errors
 /// As [`rows::open_all`].
 pub fn several(origin: &Path, files: &[PathBuf]) -> Result<StoredParts, FileError> {
-    named(rows::open_all(origin, files, None, None, &std::env::temp_dir())?)
+    parts_of(rows::open_all(origin, files, Wanted::default(), &std::env::temp_dir())?)
 }
 
-fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
+fn parts_of(opened: StoredTable) -> Result<StoredParts, FileError> {
     let index = Arc::new(opened.index()?);
     let mut parts = StoredParts { provenance: opened.provenance.clone(), ..StoredParts::default() };
     for array in opened.arrays {
@@ -94,26 +100,34 @@ fn named(opened: StoredTable) -> Result<StoredParts, FileError> {
     Ok(parts)
 }
 
-/// Opens features from elsewhere, which the command line calls `name`: the only array of their file.
+/// Opens features from elsewhere, which the command line calls `name`: the only array of their file, or the one it names.
 ///
 /// # Errors
 /// As [`rows::open()`], and if the file holds several arrays.
-pub fn external(name: &str, path: &Path, ids: Option<&Path>) -> Result<Matrix, FileError> {
-    let mut opened = rows::open(path, ids, None, &std::env::temp_dir())?;
+pub fn external(name: &str, named: &Path, wanted: Wanted) -> Result<Matrix, FileError> {
+    let (path, mut opened) = open(named, wanted)?;
     if opened.ids().is_err() {
         let reason = format!(
-            "its rows have no ids: name a list of them, one per line, with --ids {name}=FILE, or put its companion {} beside it",
+            "its rows have no ids: name a list of them, one per line, with --ids {name}=FILE, or the column that holds them with \
+             --id-column {name}=COLUMN, or put its companion {} beside it",
             display_path(&rows::companion_path(path))
         );
         return Err(FileError::read(path, reason));
     }
     let index = Arc::new(opened.index()?);
-    match (opened.arrays.pop(), opened.arrays.len()) {
-        (Some(array), 0) => Ok(matrix(path, array, &index)),
-        (_, more) => {
-            let reason = format!("it holds {} arrays; a file for --features has one", more + 1);
-            Err(FileError::read(path, reason))
-        }
+    if let [_, second, ..] = &opened.arrays[..] {
+        let all: Vec<String> = opened.arrays.iter().map(said).collect();
+        let reason = format!(
+            "it holds {}; say which is to be read, as in --features {name}={}#{}",
+            all.join(" and "),
+            display_path(path),
+            display_text(&second.name)
+        );
+        return Err(FileError::read(path, reason));
+    }
+    match opened.arrays.pop() {
+        Some(array) => Ok(matrix(path, array, &index)),
+        None => Err(FileError::read(path, "it holds no array of numbers with a row per video")),
     }
 }
 
@@ -143,7 +157,7 @@ mod tests {
 
     /// An `.npy` with the fixture's numbers and its companion.
     fn as_npy(folder: &Path) -> PathBuf {
-        let table = rows::read(&fixture(), None, None).unwrap();
+        let table = rows::read(&fixture(), Wanted::default()).unwrap();
         let path = folder.join("concat.npy");
         let mut bytes = npy::header(&table.arrays[0].shape);
         table.arrays[0].data.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
@@ -170,19 +184,19 @@ mod tests {
         };
         save("shard-0/part-00000.safetensors", ["a", "b"], [1.0, 2.0, 3.0, 4.0]);
         save("shard-1/part-00000.safetensors", ["c", "d"], [5.0, 6.0, 7.0, 8.0]);
-        let lift = embeddings(folder.path(), None).unwrap().representation("lift").unwrap();
+        let lift = embeddings(folder.path(), Wanted::default()).unwrap().representation("lift").unwrap();
         assert_eq!(lift.rows(["d", "a"].into_iter()).unwrap(), [7.0, 8.0, 1.0, 2.0]);
         save("shard-1/part-00001.safetensors", ["e", "a"], [0.0; 4]);
-        let error = embeddings(folder.path(), None).err().unwrap().to_string();
+        let error = embeddings(folder.path(), Wanted::default()).err().unwrap().to_string();
         assert!(error.contains("the id 'a' stands in row 0 and in row 5"), "{error}");
     }
 
     #[test]
     fn an_npy_of_an_older_version_is_the_embedding() {
         let folder = tempfile::tempdir().unwrap();
-        let parts = embeddings(&as_npy(folder.path()), None).unwrap();
+        let parts = embeddings(&as_npy(folder.path()), Wanted::default()).unwrap();
         assert_eq!(parts.own.keys().collect::<Vec<_>>(), ["concat"]);
-        let matrix = external("m", &fixture(), None).unwrap();
+        let matrix = external("m", &fixture(), Wanted::default()).unwrap();
         assert_eq!(matrix.width(), 256);
     }
 
@@ -194,10 +208,10 @@ mod tests {
         let view = safetensors::tensor::TensorView::new(Dtype::F32, vec![2, 2], &bytes).unwrap();
         let ids = HashMap::from([("ids".to_owned(), "[\"a\",\"b\"]".to_owned())]);
         safetensors::serialize_to_file([("clip", view)], Some(ids), &path).unwrap();
-        let error = embeddings(&path, None).err().unwrap().to_string();
+        let error = embeddings(&path, Wanted::default()).err().unwrap().to_string();
         assert!(error.contains("clip (2 numbers a video)") && error.contains("--features NAME="), "{error}");
         // It can be searched as a whole, and has no halves.
-        let parts = collection(&path, None).unwrap();
+        let parts = collection(&path, Wanted::default()).unwrap();
         let all = parts.representation("lift").unwrap();
         assert_eq!((parts.ids(), all.width()), (vec!["a".to_owned(), "b".to_owned()], 2));
         assert!(parts.representation("static").is_err());
@@ -205,7 +219,8 @@ mod tests {
         let npy = as_npy(folder.path());
         let ids = folder.path().join("ids.csv");
         std::fs::rename(rows::companion_path(&npy), &ids).unwrap();
-        let error = embeddings(&npy, Some(&ids)).err().unwrap().to_string();
+        let error =
+            embeddings(&npy, Wanted { ids: Some(&ids), ..Wanted::default() }).err().unwrap().to_string();
         assert!(error.contains("without a name (256 numbers"), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -25,9 +25,26 @@ pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches
     // The first pass finds the file and ignores what is missing, because the file may give it.
     let look = command.clone().ignore_errors(true).try_get_matches_from(&args)?;
     let chosen = ChosenCommand::of(command, &look);
-    let Some(file) = chosen.given.try_get_one::<PathBuf>("config").ok().flatten() else {
-        return command.clone().try_get_matches_from(args);
+    let args = match chosen.given.try_get_one::<PathBuf>("config").ok().flatten() {
+        Some(file) => with_more(args, of_file(command, &chosen, file)?),
+        None => args,
     };
+    let args = match of_resumed_run(command, &args)? {
+        Some(more) => with_more(args, more),
+        None => args,
+    };
+    command.clone().try_get_matches_from(args)
+}
+
+/// The arguments with more of them, before `--`: behind it they would be read as inputs.
+fn with_more(mut args: Vec<OsString>, more: Vec<OsString>) -> Vec<OsString> {
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    args.splice(end..end, more);
+    args
+}
+
+/// The settings of a file as arguments, without those that the command line gives.
+fn of_file(command: &Command, chosen: &ChosenCommand<'_>, file: &Path) -> Result<Vec<OsString>, clap::Error> {
     let fail = |kind, what: String| command.clone().error(kind, format!("{}: {what}", file.display()));
     let text = std::fs::read_to_string(file)
         .map_err(|e| fail(ErrorKind::Io, format!("the settings cannot be read: {e}")))?;
@@ -35,11 +52,28 @@ pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<ArgMatches
         text.parse().map_err(|e| fail(ErrorKind::ValueValidation, format!("not TOML: {e}")))?;
     let unknown = |what| fail(ErrorKind::UnknownArgument, what);
     let settings = chosen.settings(command, tables).map_err(unknown)?;
-    let more = arguments(&chosen, &settings).map_err(unknown)?;
-    // After `--` they would be read as inputs.
-    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
-    let (before, behind) = args.split_at(end);
-    command.clone().try_get_matches_from(before.iter().cloned().chain(more).chain(behind.iter().cloned()))
+    arguments(chosen, &settings).map_err(unknown)
+}
+
+/// The flags of the run that `lift train --resume` continues as arguments, without those that the command line gives; `None` for any
+/// other command.
+fn of_resumed_run(command: &Command, args: &[OsString]) -> Result<Option<Vec<OsString>>, clap::Error> {
+    let look = command.clone().ignore_errors(true).try_get_matches_from(args)?;
+    let chosen = ChosenCommand::of(command, &look);
+    if chosen.names != ["train"] || !chosen.given.get_flag("resume") {
+        return Ok(None);
+    }
+    let Some(folder) = chosen.given.try_get_one::<PathBuf>("output").ok().flatten() else { return Ok(None) };
+    let fail = |what| command.clone().error(ErrorKind::ArgumentConflict, what);
+    let in_force = SettingsInForce::of(&chosen);
+    let names = in_force.given();
+    let mut given = in_force.values();
+    given.retain(|name, _| names.contains(name));
+    let mut flags = super::train::flags_of_run(folder, &given).map_err(fail)?;
+    // A run of another version may have flags that there are no more.
+    flags.retain(|name, _| chosen.command.get_arguments().any(|arg| name_of(arg) == *name));
+    let flags = Table::try_from(flags).map_err(|e| fail(format!("{}: {e}", folder.display())))?;
+    arguments(&chosen, &flags).map(Some).map_err(fail)
 }
 
 /// The command that a command line names.
@@ -92,7 +126,13 @@ fn arguments(chosen: &ChosenCommand<'_>, settings: &Table) -> Result<Vec<OsStrin
     for (key, value) in settings {
         let arg = chosen.command.get_arguments().find(|arg| name_of(arg) == *key).ok_or_else(|| {
             let names: Vec<String> = chosen.command.get_arguments().map(name_of).collect();
-            format!("lift {} has no setting '{key}'; it has {}", chosen.names.join(" "), names.join(", "))
+            let command = chosen.names.join(" ");
+            match names.iter().find(|name| **name == key.replace('_', "-").to_ascii_lowercase()) {
+                Some(name) => {
+                    format!("lift {command} has no setting '{key}'; write '{name}', as the flag is called")
+                }
+                None => format!("lift {command} has no setting '{key}'; it has {}", names.join(", ")),
+            }
         })?;
         if chosen.given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
@@ -193,6 +233,11 @@ impl SettingsInForce {
         table.and_then(|table| serde_json::from_value(serde_json::json!(table)).ok()).unwrap_or_default()
     }
 
+    /// The names of the flags that the command line or its file gives.
+    pub(super) fn given(&self) -> Vec<String> {
+        self.settings.iter().filter(|setting| setting.given).map(|setting| setting.name.clone()).collect()
+    }
+
     fn set(&self) -> impl Iterator<Item = String> {
         self.settings.iter().filter_map(|s| Some(format!("{} = {}", s.name, s.value.as_ref()?)))
     }
@@ -284,6 +329,7 @@ mod tests {
     fn what_is_wrong_in_a_file_is_named() {
         for (file, said) in [
             ("[embed]\nframse = 8\n", "no setting 'framse'"),
+            ("[embed]\nshard_size = 8\n", "no setting 'shard_size'; write 'shard-size'"),
             ("frames = 8\n", "write [embed] above"),
             ("[embed]\nreverse = 3\n", "'reverse' is true or false"),
             ("[embed]\nframes = 1\n", "at least 2"),

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::ids::IdArgs;
 use super::numbers::real;
 use super::signals::Signals;
 use super::{Verbosity, progress, report};
@@ -43,11 +44,8 @@ pub(super) struct DuplicatesArgs {
     /// Replace an existing file
     #[arg(long, requires = "output")]
     overwrite: bool,
-    /// The ids of the collection's rows, one per line, if it does not have them itself [default: its own]
-    ///
-    /// Example: --ids ids.txt
-    #[arg(long, value_name = "FILE")]
-    ids: Option<PathBuf>,
+    #[command(flatten)]
+    ids: IdArgs,
     /// Threads that compare [default: one per core]
     ///
     /// Example: --threads 8
@@ -71,7 +69,7 @@ pub(super) fn run(args: &DuplicatesArgs, verbosity: &Verbosity) -> Result<Exit, 
         SearchError::File(error) => Fatal::from(error),
         error => Fatal::input(anyhow!("{}: {error}", display_path(&args.collection))),
     };
-    let pairs = ComparedRows::open(&args.collection, args.ids.as_deref()).map_err(fail)?;
+    let pairs = ComparedRows::open(&args.collection, args.ids.wanted()).map_err(fail)?;
     if !pairs.tells_mirrors() && !verbosity.quiet {
         report::note(&format!(
             "{} has no embeddings of the mirrored clips, so a clip and its mirror may be taken for the same; embed with --parts \

@@ -2,6 +2,7 @@
 
 mod args;
 mod dataset;
+mod own;
 mod run_report;
 mod single;
 mod stream;
@@ -23,12 +24,30 @@ use crate::video::{Sampling, VideoError};
 pub(super) use args::EmbedArgs;
 
 /// Runs the form of the command that the flags ask for: answers on a stream, a dataset in a folder, or one file.
-pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
+///
+/// `given` has the names of the flags that the command line, or its file of settings, gives.
+pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity, given: &[String]) -> Result<Exit, Fatal> {
     if let Some(format) = args.runs.stream {
         return stream::run(args, format, verbosity);
     }
+    if let Some(features) = own::named(args) {
+        return own::run(args, features, given, verbosity);
+    }
+    let for_features = ["ids", "id-column"].into_iter().find(|flag| given.iter().any(|name| name == flag));
+    if let Some(flag) = for_features {
+        return Err(Fatal::usage(anyhow!(
+            "--{flag} is for a file of features; the ids of videos are their names, or those of --list"
+        )));
+    }
     if let Some(folder) = dataset_folder(args) {
         return dataset::run(args, &folder, verbosity);
+    }
+    // These two have defaults, so that only the command line tells whether they were asked for.
+    let no_effect = ["shard-size", "format"].into_iter().find(|flag| given.iter().any(|name| name == flag));
+    if let Some(flag) = no_effect {
+        return Err(Fatal::usage(anyhow!(
+            "--{flag} is for the parts of a dataset and does nothing for one file; name a folder with -o DIR/, or leave it out"
+        )));
     }
     let wants_dataset = [(args.runs.shard.is_some(), "--shard"), (args.runs.retry_failed, "--retry-failed")];
     if let Some((_, flag)) = wants_dataset.into_iter().find(|(given, _)| *given) {
@@ -54,7 +73,7 @@ fn check_any_exists(inputs: &InputList) -> Result<(), Fatal> {
     }
     let first = inputs.iter().next().map(|input| display_path(&input.path)).unwrap_or_default();
     Err(Fatal::input(anyhow!(
-        "no file of {} is there; the first is {first} (relative paths start at the working directory); is a disk not mounted?",
+        "no file of {} is there; the first is {first} (relative paths start at the working directory, those of a list also at its folder); is a disk not mounted?",
         report::count(inputs.len(), "input")
     )))
 }

@@ -82,9 +82,10 @@ fn run(
     let mut made = None;
     let mut results = Vec::new();
     for benchmark in benchmarks(args, embedder)? {
-        let splits =
-            Splits::read(&benchmark.train, &benchmark.valid, &args.videos.columns(), args.allow_missing)
-                .map_err(Fatal::input)?;
+        let columns = args.videos.columns();
+        let (train, valid) = (&benchmark.train, &benchmark.valid);
+        let splits = Splits::read_directed(train, valid, &columns, &args.forward, args.allow_missing);
+        let splits = splits.map_err(Fatal::input)?;
         splits.warnings.iter().for_each(|warning| note(warning));
         let parts = parts(args, &benchmark, &template, &splits, embedder)?;
         alike(&mut made, &benchmark.name, &parts, note)?;
@@ -99,6 +100,7 @@ fn run(
     let scaled = args.probe.scale.scale.named().map(|how| format!(", --scale {how}")).unwrap_or_default();
     let described = protocol.probe.describe() + &scaled;
     let mut report = BenchmarkReport::new(described, protocol.draws.seed, settings, results);
+    report.title.clone_from(&args.report.title);
     if args.report.published {
         report = report.with_published();
     }
@@ -149,7 +151,8 @@ fn benchmarks(args: &EvalCiaArgs, embedder: &mut dyn Embedder) -> Result<Vec<Ben
     if let (Some(train), Some(valid)) = (&args.train, &args.valid) {
         let stem = train.file_stem().unwrap_or_default().to_string_lossy();
         let stem = stem.trim_end_matches("-train").trim_end_matches("_train");
-        let name = stem.trim_start_matches("chiral_groups-").trim_start_matches("cia-").to_owned();
+        let name = stem.trim_start_matches("chiral_groups-").trim_start_matches("cia-");
+        let name = args.name.clone().unwrap_or_else(|| name.to_owned());
         return Ok(vec![Benchmark { name, train: train.clone(), valid: valid.clone(), extension: "mp4" }]);
     }
     let columns = args.videos.columns();
@@ -194,7 +197,7 @@ fn parts(
 ) -> Result<StoredParts, Fatal> {
     let stored = given(&args.embeddings, &benchmark.name);
     let folder = given(&args.videos.videos, &benchmark.name);
-    features::check_ids(&args.ids, &args.features, stored.is_some())?;
+    args.ids.check(&args.features, stored.is_some())?;
     let mut parts = match (stored, folder) {
         (Some(_), Some(_)) => {
             let name = &benchmark.name;
@@ -203,9 +206,7 @@ fn parts(
                  as in --videos {name}=DIR"
             )));
         }
-        (Some(path), None) => {
-            stored::embeddings(Path::new(path), features::ids_of(&args.ids, &args.features, None))?
-        }
+        (Some(path), None) => stored::embeddings(Path::new(path), args.ids.wanted(&args.features, None))?,
         (None, Some(folder)) => {
             let clip = |(index, id)| {
                 let source = splits.sources.get(id);

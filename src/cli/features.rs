@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
+use super::ids::NamedIdArgs;
 use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::Signals;
@@ -105,60 +106,11 @@ pub(super) fn encoder_of(features: &Path) -> Result<Option<EncoderRecord>, Fatal
     Ok(made.models.iter().find_map(record))
 }
 
-/// The file of ids, of `--ids [NAME=]FILE`, for the embeddings, or for the features of `--features NAME=FILE` with the name `of`.
-pub(super) fn ids_of<'a>(ids: &'a [String], features: &[String], of: Option<&str>) -> Option<&'a Path> {
-    let names: Vec<&str> = features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
-    let named = |value: &'a String| {
-        let (name, file) = value.split_once('=')?;
-        names.contains(&name).then_some((name, file))
-    };
-    let found = ids.iter().find_map(|value| match (named(value), of) {
-        (Some((name, file)), Some(of)) => (name == of).then_some(file),
-        (None, None) => Some(value.as_str()),
-        _ => None,
-    });
-    found.map(Path::new)
-}
-
-/// Refuses `--ids` that would be read by nothing; `embeddings`: whether there are embeddings that they may be of.
-///
-/// # Errors
-/// `Usage`, with the form that is read.
-pub(super) fn check_ids(ids: &[String], features: &[String], embeddings: bool) -> Result<(), Fatal> {
-    let names: Vec<&str> = features.iter().filter_map(|value| Some(value.split_once('=')?.0)).collect();
-    let mut given: Vec<Option<&str>> = Vec::new();
-    for value in ids {
-        let name = match value.split_once('=') {
-            Some((name, _)) if names.contains(&name) => Some(name),
-            Some((name, _)) if !Path::new(value).exists() => {
-                let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-                return Err(Fatal::usage(anyhow!(
-                    "--ids {value}: --features names no {name}; it names {known}"
-                )));
-            }
-            _ if embeddings => None,
-            _ => {
-                let name = names.first().unwrap_or(&"NAME");
-                return Err(Fatal::usage(anyhow!(
-                    "--ids {value}: ids without a name are those of --embeddings, which is not given; for features write \
-                     --ids {name}={value}"
-                )));
-            }
-        };
-        if given.contains(&name) {
-            let of = name.unwrap_or("--embeddings");
-            return Err(Fatal::usage(anyhow!("--ids {value}: the ids of {of} are given twice")));
-        }
-        given.push(name);
-    }
-    Ok(())
-}
-
-/// The matrices of `--features NAME=FILE`, by their names.
+/// The matrices of `--features NAME=FILE[#ARRAY]`, by their names.
 ///
 /// # Errors
 /// For a value of another form, and if a file cannot be read.
-pub(super) fn external(features: &[String], ids: &[String]) -> Result<BTreeMap<String, Matrix>, Fatal> {
+pub(super) fn external(features: &[String], ids: &NamedIdArgs) -> Result<BTreeMap<String, Matrix>, Fatal> {
     let mut external = BTreeMap::new();
     for value in features {
         let Some((name, file)) = value.split_once('=').filter(|(name, _)| !name.contains('+')) else {
@@ -166,7 +118,7 @@ pub(super) fn external(features: &[String], ids: &[String]) -> Result<BTreeMap<S
                 "--features {value}: expected NAME=FILE, the name without `+`"
             )));
         };
-        let matrix = stored::external(name, Path::new(file), ids_of(ids, features, Some(name)))?;
+        let matrix = stored::external(name, Path::new(file), ids.wanted(features, Some(name)))?;
         external.insert(name.to_owned(), matrix);
     }
     Ok(external)

@@ -53,7 +53,7 @@ pub(super) fn run(args: InfoArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> 
     for (i, input) in inputs.iter().enumerate() {
         let seen = look(&input.path, args.key.keyframes);
         if let Err(error) = &seen {
-            report::error(&format!("{}: {error}", display_path(&input.path)));
+            report::failed_file(&input.path, &error.to_string());
             exit = Exit::SomeFailed;
         }
         let text = if args.json {

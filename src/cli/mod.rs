@@ -15,8 +15,10 @@ mod examples;
 mod fatal_signals;
 mod features;
 mod help;
+mod ids;
 mod info;
 mod limits;
+mod log_lines;
 mod man;
 mod merge;
 mod models;
@@ -92,7 +94,8 @@ pub(crate) struct Verbosity {
     verbose: u8,
     /// Format of the messages on standard error: text, or one JSON object per line
     ///
-    /// A wrong command line is always reported as text.
+    /// The objects have time, level, event and message; a failed input also path, id, stage and cause (lift help settings). A wrong
+    /// command line is always reported as text.
     ///
     /// Example: --log-format json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = report::LogFormat::Text)]
@@ -144,7 +147,7 @@ pub fn main() -> Exit {
     crate::weights::set_download_listener(Box::new(weights::downloads::Downloads::new(cli.verbosity.quiet)));
     crate::threads::limit_global_pool();
     let done = match cli.command {
-        Command::Embed(args) => embed::run(&args, &cli.verbosity),
+        Command::Embed(args) => embed::run(&args, &cli.verbosity, &settings.given()),
         Command::Plot(args) => plot::run(args, &cli.verbosity),
         Command::Search(args) => search::run(&args, &cli.verbosity),
         Command::Duplicates(args) => duplicates::run(&args, &cli.verbosity),
@@ -172,7 +175,7 @@ fn print(text: &[u8]) -> Exit {
 /// Prints the error that ended a run, if there is one, and returns the exit code.
 fn ended(Fatal { exit, error }: Fatal) -> Exit {
     if let Some(error) = error {
-        report::fatal(&error);
+        report::fatal(&error, exit);
     }
     exit
 }
@@ -205,7 +208,7 @@ fn start_log(verbosity: &Verbosity) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     match verbosity.log_format {
         report::LogFormat::Text => log.with_ansi(report::colour_on_stderr()).init(),
-        report::LogFormat::Json => log.json().flatten_event(true).init(),
+        report::LogFormat::Json => log.with_ansi(false).event_format(log_lines::LogLines).init(),
     }
 }
 

@@ -82,9 +82,9 @@ pub(super) fn run(args: &ProbeArgs, verbosity: &Verbosity, mut settings: FlagVal
 }
 
 fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
-    features::check_ids(&args.ids, &args.features, args.embeddings.is_some())?;
+    args.ids.check(&args.features, args.embeddings.is_some())?;
     let mut parts = match &args.embeddings {
-        Some(path) => stored::embeddings(path, features::ids_of(&args.ids, &args.features, None))?,
+        Some(path) => stored::embeddings(path, args.ids.wanted(&args.features, None))?,
         None if args.features.is_empty() => {
             return Err(Fatal::usage(anyhow!("give --embeddings, what lift embed wrote, or --features")));
         }

@@ -6,12 +6,44 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use serde_json::json;
 
-use super::report;
+use super::report::{self, Level};
 use crate::guard::lock;
 
 /// The time between two lines if there is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// The time between two objects where standard error is for programs.
+const EVERY_OBJECT: Duration = Duration::from_secs(5);
+
+/// The time between two lines.
+pub(super) fn every() -> Duration {
+    if report::is_for_programs() { EVERY_OBJECT } else { EVERY }
+}
+
+/// How fast a run is, per second, and the seconds that are left.
+struct Pace {
+    rate: f64,
+    left: f64,
+}
+
+impl Pace {
+    fn of(done: u64, total: u64, started: Instant) -> Self {
+        let rate = done as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        let left = if done == 0 { f64::NAN } else { total.saturating_sub(done) as f64 / rate };
+        Self { rate, left }
+    }
+}
+
+/// Prints how far a run is: for people `line`, for programs the event `progress`.
+pub(super) fn event((done, total): (u64, u64), failed: Option<usize>, started: Instant, line: &str) {
+    let Pace { rate, left } = Pace::of(done, total, started);
+    // A number that is not known (no step is done) is null, and left out.
+    let fields =
+        json!({ "done": done, "failed": failed, "total": total, "rate": rate, "seconds_left": left });
+    report::event(Level::Info, "progress", line, fields);
+}
 
 /// A bar by indicatif's `template`, with `{wide_bar}` in colour if the terminal shows colours, and with a key `{rate}`. `None`
 /// if standard error is not a terminal, or is for programs.
@@ -62,16 +94,22 @@ impl Progress {
                 bar.set_message(format!(" ({} failed)", self.failed));
             }
             bar.inc(1);
-        } else if !self.quiet && self.done < self.total && self.told.elapsed() >= EVERY {
+        } else if !self.quiet && self.done < self.total && self.told.elapsed() >= every() {
             self.told = Instant::now();
-            let rate = self.done as f64 / self.started.elapsed().as_secs_f64();
-            let left = (self.total - self.done) as f64 / rate;
-            let failed = if self.failed > 0 { format!(" ({} failed)", self.failed) } else { String::new() };
-            report::say(&format!(
-                "{}/{}{failed}, {rate:.2} clips/s, {left:.0} s left",
-                self.done, self.total
-            ));
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        let failed = if self.failed > 0 { format!(" ({} failed)", self.failed) } else { String::new() };
+        let Pace { rate, left } = Pace::of(self.done as u64, self.total as u64, self.started);
+        let line = format!("{}/{}{failed}, {rate:.2} clips/s, {left:.0} s left", self.done, self.total);
+        event((self.done as u64, self.total as u64), Some(self.failed), self.started, &line);
+    }
+
+    /// Videos so far.
+    pub(super) fn done(&self) -> usize {
+        self.done
     }
 
     /// Prints lines above the bar.
@@ -84,6 +122,9 @@ impl Progress {
 
     /// Removes the bar; returns how long the run took.
     pub(super) fn finish(self) -> Duration {
+        if report::is_for_programs() && !self.quiet && self.total > 0 {
+            self.tell();
+        }
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
@@ -100,7 +141,8 @@ pub(super) fn watch<T>(total: usize, quiet: bool, done: &AtomicUsize, work: impl
     let wake = Condvar::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut shown = None;
+            let (mut shown, started) = (None, Instant::now());
+            let mut told = started;
             let mut wait = Duration::from_secs(1);
             let mut guard = lock(&ended);
             while !*guard {
@@ -112,6 +154,10 @@ pub(super) fn watch<T>(total: usize, quiet: bool, done: &AtomicUsize, work: impl
                 let show = || bar(Some(total as u64), "{wide_bar} {percent}%, {eta} left");
                 if let Some(bar) = shown.get_or_insert_with(show) {
                     bar.set_position(done.load(Ordering::Relaxed) as u64);
+                } else if report::is_for_programs() && told.elapsed() >= EVERY_OBJECT {
+                    told = Instant::now();
+                    let at = (done.load(Ordering::Relaxed) as u64, total as u64);
+                    event(at, None, started, &format!("{} of {}", at.0, at.1));
                 }
             }
             if let Some(Some(bar)) = shown {

@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use clap::{ArgGroup, Args};
 
 use super::compute::ComputeArgs;
+use super::ids::IdArgs;
 use super::limits::LimitArgs;
 use super::models::ModelArgs;
 use super::numbers::real;
@@ -18,6 +19,7 @@ use super::signals::Signals;
 use super::{Verbosity, progress, report};
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, display_path};
+use crate::rows::{Wanted, split_array};
 use crate::search::{
     self, Collection, Limits, Moment, MomentLimits, Query, QueryError, SearchError, TableFormat,
 };
@@ -127,13 +129,10 @@ pub(super) struct SearchArgs {
     /// Write a file beside the collection that makes later searches by the same part fast
     ///
     /// It has 5 bytes per number, and is made anew where the collection has changed. A query may be given with it.
-    #[arg(long, conflicts_with = "ids", help_heading = "Answer")]
+    #[arg(long, conflicts_with_all = ["ids", "id_column"], help_heading = "Answer")]
     prepare: bool,
-    /// The ids of the collection's rows, one per line, if it does not have them itself [default: its own]
-    ///
-    /// Example: --ids ids.txt
-    #[arg(long, value_name = "FILE", help_heading = "Answer")]
-    ids: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Answer")]
+    ids: IdArgs,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -220,7 +219,7 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
             return Ok(Exit::Success);
         }
     }
-    let opened = Collection::open(&args.collection, by, args.ids.as_deref());
+    let opened = Collection::open(&args.collection, by, args.ids.wanted());
     let collection = opened.map_err(|error| wrong(&args.collection, error))?;
     if let Some(made) = collection.provenance().filter(|made| !made.unchecked.is_empty() && !verbosity.quiet)
     {
@@ -240,7 +239,8 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
     let found = match &args.also {
         None => watched(&|| search::find(&collection, &asked, limits, &done))?,
         Some(also) => {
-            let words = Collection::open(also, "mean", None).map_err(|error| wrong(also, error))?;
+            let words =
+                Collection::open(also, "mean", Wanted::default()).map_err(|error| wrong(also, error))?;
             let text = search::unit_mean(&queries::words(args, &words, verbosity.quiet)?);
             let beside = (&words, text.as_slice(), args.weight);
             watched(&|| search::find_beside_words(&collection, &asked, beside, limits, &done))?
@@ -278,7 +278,13 @@ fn wrong(collection: &Path, error: SearchError) -> Fatal {
 /// Writes the file that makes searches fast.
 fn prepare(args: &SearchArgs, by: &str, quiet: bool) -> Result<(), Fatal> {
     let fail = |error| wrong(&args.collection, error);
-    let stored = Collection::open_stored(&args.collection, by, None).map_err(fail)?;
+    if let (file, Some(array)) = split_array(&args.collection) {
+        return Err(Fatal::usage(anyhow!(
+            "--prepare: one array of a file (#{array}) cannot be prepared; copy it into a file of its own, or search {} without it",
+            display_path(file)
+        )));
+    }
+    let stored = Collection::open_stored(&args.collection, by, Wanted::default()).map_err(fail)?;
     let rows = stored.rows();
     if !quiet {
         let bytes = search::bytes_per_row(rows.width());

@@ -3,21 +3,25 @@
 mod args;
 mod data;
 mod probe;
+mod resume;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use candle_core::Device;
 use indicatif::ProgressBar;
 
+use super::report::{self, Level};
 use super::signals::Signals;
-use super::{Verbosity, progress, report};
+use super::{Verbosity, progress};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{AtomicFile, FileError, display_path};
 use crate::plot::picture::PictureFormat;
+use crate::rows::Wanted;
 use crate::threads;
 use crate::train::{
     BEST, ClipSubset, Clips, End, LAST, LOG, LogRecord, LossValues, Params, Run, STATE, TrainError,
@@ -26,6 +30,7 @@ use crate::train::{
 use crate::weights;
 
 pub(super) use args::TrainArgs;
+pub(super) use resume::flags_of_run;
 
 /// Reads the features, trains, writes the curves.
 pub(super) fn run(
@@ -36,29 +41,32 @@ pub(super) fn run(
     if let Some(log) = &args.plot {
         return plot(log, args.output.as_deref(), args.overwrite);
     }
-    let (Some(output), false) = (args.output.as_deref(), args.inputs.is_empty()) else {
-        return Err(Fatal::usage(anyhow!(
-            "give the features or videos to train on, and -o DIR for the trained weights"
-        )));
-    };
-    let signals = Signals::listen()?;
-    let compute = args.compute.settle(verbosity.quiet)?;
-    // The state to resume is looked for before any work. Files that must be copied are copied into the output folder.
-    if args.resume && !output.join(STATE).exists() {
+    // The state to resume is looked for before any work.
+    if let Some(output) = args.output.as_deref().filter(|output| args.resume && !output.join(STATE).exists())
+    {
         let folder = display_path(output);
         return Err(Fatal::input(anyhow!(
             "{folder}: there is no run to resume; leave out --resume to start one there"
         )));
     }
+    let (Some(output), false) = (args.output.as_deref(), args.inputs.is_empty()) else {
+        return Err(Fatal::usage(anyhow!(
+            "give the features or videos to train on, and -o DIR for the trained weights (with --resume, -o DIR alone)"
+        )));
+    };
+    let signals = Signals::listen()?;
+    let compute = args.compute.settle(verbosity.quiet)?;
+    // Files that must be copied are copied into the output folder.
     let new = !output.exists();
     std::fs::create_dir_all(output)
         .map_err(|cause| Fatal::from(FileError::Write { path: output.into(), cause }))?;
     // Computing the features of videos may take hours, so every file that the command line names is read before.
     let read = || -> Result<_, Fatal> {
-        let file = |path: Option<&Path>, ids| path.map(|path| data::file(path, ids, output)).transpose();
+        let file =
+            |path: Option<&Path>, wanted| path.map(|path| data::file(path, wanted, output)).transpose();
         let splits = args.probe.splits()?;
-        let held_out = file(args.validation.as_deref(), None)?;
-        let probed = file(args.probe.probe_features.as_deref(), args.probe.ids.as_deref())?;
+        let held_out = file(args.validation.as_deref(), Wanted::default())?;
+        let probed = file(args.probe.probe_features.as_deref(), args.probe.wanted())?;
         let (clips, left_out, encoder) = data::read(args, &compute, output, &signals, verbosity.quiet)?;
         Ok((splits, held_out, probed, clips, left_out, encoder))
     };
@@ -121,7 +129,7 @@ fn finish(
     let folder = display_path(output);
     if ended == End::Stopped {
         let exit = signals.received().unwrap_or(Exit::Interrupted);
-        let error = anyhow!("stopped; run the same command with --resume to continue the run in {folder}");
+        let error = anyhow!("stopped; lift train --resume -o {folder} continues the run");
         return Err(Fatal { exit, error: Some(error) });
     }
     let log = read_log(&output.join(LOG)).map_err(fatal)?;
@@ -219,6 +227,8 @@ struct Bar {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: u64,
+    started: Instant,
+    told: Instant,
 }
 
 impl Bar {
@@ -227,7 +237,7 @@ impl Bar {
             true => None,
             false => progress::bar(None, "{wide_bar} {pos}/{len}{msg}, {eta} left"),
         };
-        Self { bar, quiet, epochs }
+        Self { bar, quiet, epochs, started: Instant::now(), told: Instant::now() }
     }
 
     fn finish(self) {
@@ -243,6 +253,10 @@ impl Watcher for Bar {
             bar.set_length(all);
             bar.set_position(done);
             bar.set_message(format!(", loss {:.4}, rate {lr:.1e}", loss.total));
+        } else if report::is_for_programs() && !self.quiet && self.told.elapsed() >= progress::every() {
+            self.told = Instant::now();
+            let line = format!("step {done}/{all}, loss {:.4}", loss.total);
+            progress::event((done, all), None, self.started, &line);
         }
     }
 
@@ -255,9 +269,11 @@ impl Watcher for Bar {
             "epoch {epoch}/{}: loss {:.5}{validation}{probe}, rate {lr:.1e}, {seconds:.0} s",
             self.epochs, train.total
         );
+        let fields = serde_json::json!(record);
+        let say = || report::event(Level::Info, "epoch", &line, fields);
         match &self.bar {
-            Some(bar) => bar.suspend(|| report::say(&line)),
-            None if !self.quiet => report::say(&line),
+            Some(bar) => bar.suspend(say),
+            None if !self.quiet => say(),
             None => {}
         }
     }

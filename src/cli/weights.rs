@@ -14,8 +14,9 @@ use super::{Verbosity, report};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::display_path;
+use crate::files::size_text;
 use crate::weights::{
-    self, ConvertError, LIFT_FAMILY, Presence, Storage, Verification, WeightsName, WeightsState, size_text,
+    self, ConvertError, LIFT_FAMILY, Presence, Storage, Verification, WeightsName, WeightsState,
 };
 
 /// Download, list, check, convert and remove the weights

@@ -233,7 +233,10 @@ mod tests {
             let bytes = std::fs::read(&path).unwrap();
             part(&path, &rows);
             assert!(std::fs::read(&path).unwrap() == bytes, "equal rows make equal files");
-            assert_eq!(crate::rows::read(&path, None, None).unwrap().ids().unwrap().len(), 2);
+            assert_eq!(
+                crate::rows::read(&path, crate::rows::Wanted::default()).unwrap().ids().unwrap().len(),
+                2
+            );
         }
     }
 

@@ -36,7 +36,7 @@ const UNIT: f64 = 1e-5;
 /// `Read` if the file is damaged, a value is not finite, an id stands twice, the companion says something else, or the rows are not
 /// those of what made them.
 pub fn verify_file(path: &Path) -> Result<(DatasetCounts, Option<Provenance>), FileError> {
-    let table = rows::read(path, None, None)?;
+    let table = rows::read(path, rows::Wanted::default())?;
     table.index()?;
     if let Some(made) = &table.provenance {
         check_made(&table, made).map_err(|reason| FileError::read(path, reason))?;

@@ -74,7 +74,16 @@ impl ModelChoice {
     /// # Errors
     /// If the file is absent or wrong.
     pub fn lift_digest(&self) -> Result<String, WeightsError> {
-        Ok(weights::load_lift(&self.lift, self.offline)?.0.digest())
+        Ok(self.lift_model()?.sha256)
+    }
+
+    /// LiFT's file as outputs name it.
+    ///
+    /// # Errors
+    /// If the file is absent or wrong.
+    pub fn lift_model(&self) -> Result<ModelDigest, WeightsError> {
+        let (store, _) = weights::load_lift(&self.lift, self.offline)?;
+        Ok(ModelDigest { from: store.origin().into(), sha256: store.digest(), settings: None })
     }
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.
@@ -205,35 +214,46 @@ impl Engine {
         parts: &[Part],
         normalize: bool,
     ) -> Result<Embedding, StageError> {
-        let d = self.encoder.width();
-        let frames = features.len() / d;
-        let codes = self.lift.as_ref().map(|lift| LiftCodes::new(lift, &features, d, parts)).transpose();
-        let codes = codes.map_err(lift_failed)?;
-        let part = |part: Part| -> Result<Vec<f32>, StageError> {
-            match (part, &codes) {
-                (Part::Mean, _) => Ok(mean(&features, d)),
-                (Part::Frames, _) => Ok(features.clone()),
-                (_, None) => Err(StageError { stage: "lift", cause: format!("the part {part} needs LiFT") }),
-                (part, Some(codes)) => codes.part(part, frames).map_err(lift_failed),
-            }
-        };
-        let dims = self.dims(Some(frames));
-        parts
-            .iter()
-            .map(|&p| {
-                let mut values = part(p)?;
-                if values.iter().any(|v| !v.is_finite()) {
-                    let cause = format!("the part {p} is not finite; check the weights");
-                    return Err(StageError { stage: "lift", cause });
-                }
-                if normalize {
-                    let width = p.shape(frames, dims).last().copied().unwrap_or(1);
-                    values.chunks_exact_mut(width).for_each(scale_to_unit);
-                }
-                Ok((p, values))
-            })
-            .collect()
+        parts_of(self.lift.as_ref(), features, self.encoder.width(), parts, normalize)
     }
+}
+
+/// The parts of one clip from its features `(T, width)`, row-major.
+fn parts_of(
+    lift: Option<&Lift>,
+    features: Vec<f32>,
+    width: usize,
+    parts: &[Part],
+    normalize: bool,
+) -> Result<Embedding, StageError> {
+    let frames = features.len() / width;
+    let codes = lift.filter(|_| needs_lift(parts)).map(|lift| LiftCodes::new(lift, &features, width, parts));
+    let codes = codes.transpose().map_err(lift_failed)?;
+    let part = |part: Part| -> Result<Vec<f32>, StageError> {
+        match (part, &codes) {
+            (Part::Mean, _) => Ok(mean(&features, width)),
+            (Part::Frames, _) => Ok(features.clone()),
+            (_, None) => Err(StageError { stage: "lift", cause: format!("the part {part} needs LiFT") }),
+            (part, Some(codes)) => codes.part(part, frames).map_err(lift_failed),
+        }
+    };
+    let latent = lift.map_or(0, |lift| lift.config().latent);
+    let dims = Dims { frames: Some(frames), width: latent, features: width, ..Dims::default() };
+    parts
+        .iter()
+        .map(|&p| {
+            let mut values = part(p)?;
+            if values.iter().any(|v| !v.is_finite()) {
+                let cause = format!("the part {p} is not finite; check the weights");
+                return Err(StageError { stage: "lift", cause });
+            }
+            if normalize {
+                let width = p.shape(frames, dims).last().copied().unwrap_or(1);
+                values.chunks_exact_mut(width).for_each(scale_to_unit);
+            }
+            Ok((p, values))
+        })
+        .collect()
 }
 
 /// What LiFT says of one clip.
@@ -317,6 +337,30 @@ fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
 pub struct LiftAlone(Lift);
 
 impl LiftAlone {
+    /// `W`: the width of each of the two codes.
+    pub fn width(&self) -> usize {
+        self.0.config().latent
+    }
+
+    /// The most frames of a clip that it can read.
+    pub fn max_frames(&self) -> usize {
+        self.0.config().max_len
+    }
+
+    /// The parts of one clip from its features `(T, width)`, row-major.
+    ///
+    /// # Errors
+    /// If LiFT cannot read so many frames, or a value is not finite.
+    pub fn finish(
+        &self,
+        features: Vec<f32>,
+        width: usize,
+        parts: &[Part],
+        normalize: bool,
+    ) -> Result<Embedding, StageError> {
+        parts_of(Some(&self.0), features, width, parts, normalize)
+    }
+
     /// The embedding `(2W)` of a clip's features `(T, D)`, row-major.
     ///
     /// # Errors
@@ -339,11 +383,18 @@ fn lift_store(
 ) -> Result<(Store, LiftConfig), WeightsError> {
     let (store, config) = weights::load_lift(&choice.lift, choice.offline)?;
     if config.feature != width {
-        let cause = format!(
-            "LiFT reads features of width {}, the frame encoder ({}) gives {width}; pass a LiFT that fits with --lift, train \
-             one with `lift train`, or take the features alone with `lift embed --parts frames`",
-            config.feature, choice.family
-        );
+        let cause = match encoder {
+            Some(_) => format!(
+                "LiFT reads features of width {}, the frame encoder ({}) gives {width}; pass a LiFT that fits with --lift, train \
+                 one with `lift train`, or take the features alone with `lift embed --parts frames`",
+                config.feature, choice.family
+            ),
+            None => format!(
+                "LiFT reads features of width {}, and these have width {width}; pass a LiFT that fits with --lift, or train one \
+                 on them with `lift train`",
+                config.feature
+            ),
+        };
         return Err(WeightsError::Unclear { origin: store.origin().into(), cause });
     }
     if let Some(encoder) = encoder {

@@ -5,19 +5,19 @@ use std::collections::HashSet;
 
 use image::RgbImage;
 
-use super::{EmbedSettings, Embedded, Engine, StageError};
+use super::{Embedded, Engine, StageError};
 use crate::guard::guarded;
 use crate::inputs::Input;
-use crate::rows::{ClipMeta, Failure, Row};
+use crate::rows::{ClipMeta, Failure, Part, Row};
 use crate::video::{ClipInfo, Span, VideoInfo};
 
-/// Runs LiFT on the features `(T, D)` of a clip, whose frames are all encoded.
+/// Runs LiFT on the features `(T, D)` of a clip, whose frames are all encoded, for the parts of `how`, scaled to unit length or not.
 ///
 /// # Errors
 /// The failure of the clip: LiFT cannot read it, a value is not finite, or LiFT panics.
 pub(super) fn finish(
     engine: &Engine,
-    settings: &EmbedSettings,
+    how: (&[Part], bool),
     input: &Input,
     info: ClipInfo,
     mut features: Vec<f32>,
@@ -27,7 +27,7 @@ pub(super) fn finish(
     features.truncate(info.indices.len() * engine.encoder().width());
     pictures.truncate(info.indices.len());
     let failed = |stage: &str, cause| Box::new(failure(input, Some(&info.video), stage, cause));
-    match guarded(|| rows(engine, settings, input, &info, features)) {
+    match guarded(|| rows(engine, how, input, &info, features)) {
         Ok(Ok(rows)) => {
             let ClipInfo { video, seconds, .. } = info;
             Ok(Embedded { rows, notes: video.notes, seconds, pictures })
@@ -40,7 +40,7 @@ pub(super) fn finish(
 /// The row of a clip, or one per window.
 fn rows(
     engine: &Engine,
-    settings: &EmbedSettings,
+    (parts, normalize): (&[Part], bool),
     input: &Input,
     info: &ClipInfo,
     features: Vec<f32>,
@@ -49,7 +49,7 @@ fn rows(
         let clip = ClipMeta::new(input, Some(info.video.fps), Some(info.video.duration));
         let distinct_frames = Some(taken.iter().collect::<HashSet<_>>().len());
         let clip = ClipMeta { distinct_frames, key_frames: info.key_frames.first().copied(), ..clip };
-        let parts = engine.finish(features, &settings.parts, settings.normalize)?;
+        let parts = engine.finish(features, parts, normalize)?;
         Ok(Row { clip, window: None, frames: taken.len(), parts })
     };
     if info.windows.is_empty() {

@@ -11,6 +11,7 @@ mod engine;
 mod filmstrip;
 mod finish;
 mod lanes;
+mod own;
 mod picture;
 mod pipeline;
 mod settings;
@@ -22,10 +23,11 @@ mod worker;
 use image::RgbImage;
 
 pub use clip::{EmbeddedClip, clip, reconstruct};
-pub use engine::{Embedding, Engine, ModelChoice};
+pub use engine::{Embedding, Engine, LiftAlone, ModelChoice};
 pub use filmstrip::filmstrip;
+pub use own::{OwnFeatures, OwnParts};
 pub use pipeline::run;
-pub use settings::EmbedSettings;
+pub use settings::{EmbedSettings, OwnSettings};
 pub use words::{WordVectors, word_vectors};
 
 use crate::dataset::DatasetWriter;
@@ -96,6 +98,8 @@ impl Embedded {
 pub enum Next {
     /// The next input.
     Input(Input),
+    /// The next input, with settings of its own.
+    Own(Input, OwnSettings),
     /// No input yet: ask again.
     Later,
     /// No more inputs.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::rows::Part;
-use crate::video::Request;
+use crate::video::{Request, Sampling};
 
 /// What a run does with every input.
 #[derive(Debug, Clone)]
@@ -21,4 +21,13 @@ pub struct EmbedSettings {
     pub timeout: Option<Duration>,
     /// Keep the frames as pictures whose sides are at most this many pixels; none if absent.
     pub pictures: Option<u32>,
+}
+
+/// What one input asks for instead of what the run does.
+#[derive(Debug, Clone, Default)]
+pub struct OwnSettings {
+    /// How many frames.
+    pub sampling: Option<Sampling>,
+    /// The parts to compute; LiFT's only if the run's own have one of LiFT's.
+    pub parts: Option<Vec<Part>>,
 }

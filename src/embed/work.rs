@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
 
+use super::OwnSettings;
 use crate::files::Stamp;
 use crate::guard::lock;
 use crate::inputs::Input;
@@ -20,6 +21,8 @@ pub(super) struct Job {
     pub position: usize,
     /// What was asked for.
     pub input: Input,
+    /// What it asks for instead of what the run does.
+    pub own: OwnSettings,
     /// The file as it was before it was read.
     pub stamp: Option<Stamp>,
     /// What was read; absent until the video is read to the end.
@@ -30,8 +33,8 @@ pub(super) struct Job {
 
 impl Job {
     /// A clip of which nothing is read yet.
-    pub fn new(position: usize, input: Input, stamp: Option<Stamp>) -> Self {
-        Self { position, input, stamp, info: Mutex::default(), pictures: Mutex::default() }
+    pub fn new(position: usize, input: Input, own: OwnSettings, stamp: Option<Stamp>) -> Self {
+        Self { position, input, own, stamp, info: Mutex::default(), pictures: Mutex::default() }
     }
 }
 

@@ -12,7 +12,7 @@ use super::finish::{failure, finish};
 use super::picture::picture;
 use super::slot::WorkerSlot;
 use super::work::{ClipWork, FrameWork, Job, Queue};
-use super::{EmbedSettings, Embedded, Engine, InputSource, Next, Outcome};
+use super::{EmbedSettings, Embedded, Engine, InputSource, Next, Outcome, OwnSettings};
 use crate::files::{Stamp, display_path};
 use crate::guard::{guarded, lock};
 use crate::inputs::Input;
@@ -91,7 +91,7 @@ pub(super) struct Shared {
 
 /// What a worker without a frame to encode does next.
 enum Claim {
-    Clip(usize, Input),
+    Clip(usize, Input, OwnSettings),
     Wait,
     Done,
 }
@@ -169,9 +169,9 @@ impl Shared {
                 continue;
             }
             match self.claim() {
-                Claim::Clip(position, input) => {
+                Claim::Clip(position, input, own) => {
                     let stamp = Stamp::of(&input.path);
-                    self.read(Job::new(position, input, stamp), slot);
+                    self.read(Job::new(position, input, own, stamp), slot);
                     if lock(slot).is_abandoned() {
                         return;
                     }
@@ -205,16 +205,16 @@ impl Shared {
             return Claim::Wait;
         }
         let next = if self.stop.load(Ordering::Relaxed) { Next::End } else { items.next() };
-        match next {
-            Next::Input(input) => {
-                *taken += 1;
-                // Counted under the lock, so that a worker that finds no more input sees that frames may still come.
-                self.busy.fetch_add(1, Ordering::SeqCst);
-                Claim::Clip(*taken - 1, input)
-            }
-            Next::End if self.busy.load(Ordering::SeqCst) == 0 => Claim::Done,
-            Next::End | Next::Later => Claim::Wait,
-        }
+        let (input, own) = match next {
+            Next::Input(input) => (input, OwnSettings::default()),
+            Next::Own(input, own) => (input, own),
+            Next::End if self.busy.load(Ordering::SeqCst) == 0 => return Claim::Done,
+            Next::End | Next::Later => return Claim::Wait,
+        };
+        *taken += 1;
+        // Counted under the lock, so that a worker that finds no more input sees that frames may still come.
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Claim::Clip(*taken - 1, input, own)
     }
 
     /// Reads a video and queues its frames.
@@ -228,6 +228,7 @@ impl Shared {
             tracing::debug!("{}: {:?}", display_path(&job.input.path), video.info());
             let mut request = self.settings.request.clone();
             (request.start, request.end) = (job.input.start, job.input.end);
+            request.sampling = job.own.sampling.unwrap_or(request.sampling);
             let mut transform = Transform::new(self.engine.framing());
             video.read_once(&request, Strategy::Auto, |slots, frame| {
                 if clip.over() {
@@ -311,7 +312,9 @@ impl Shared {
     pub(super) fn finish(&self, job: &Job, features: Vec<f32>) {
         let Some(info) = lock(&job.info).take() else { return };
         let pictures = std::mem::take(&mut *lock(&job.pictures));
-        let result = finish(&self.engine, &self.settings, &job.input, info, features, pictures);
+        let parts = job.own.parts.as_deref().unwrap_or(&self.settings.parts);
+        let how = (parts, self.settings.normalize);
+        let result = finish(&self.engine, how, &job.input, info, features, pictures);
         self.done(job, result.map_err(|failure| *failure));
     }
 

@@ -29,6 +29,28 @@ pub enum InputsError {
         /// The second file, for display.
         second: String,
     },
+    /// One clip is named twice.
+    #[error(
+        "{path} stands twice among the inputs{}; leave one out", range_text(*.start, *.end)
+    )]
+    Twice {
+        /// The file, for display.
+        path: String,
+        /// Seconds.
+        start: Option<f64>,
+        /// Seconds.
+        end: Option<f64>,
+    },
+    /// Two clips of one file have one id.
+    #[error(
+        "two clips of {path} have the id '{}'; give each an id of its own in the list (--list, column id)", display_text(.id)
+    )]
+    SameIdOfClips {
+        /// The id.
+        id: String,
+        /// The file, for display.
+        path: String,
+    },
     /// A list that cannot be used, with the line that is wrong, if it is one.
     #[error("{list}{}: {reason}", .line.map(|l| format!(", line {l}")).unwrap_or_default())]
     List {
@@ -57,6 +79,15 @@ pub enum InputsError {
     Spool(std::io::Error),
 }
 
+/// The range of a clip for a message, in brackets; nothing for a whole file.
+fn range_text(start: Option<f64>, end: Option<f64>) -> String {
+    match (start, end) {
+        (None, None) => String::new(),
+        (start, None) => format!(" (from {} s)", start.unwrap_or(0.0)),
+        (start, Some(end)) => format!(" (from {} s to {end} s)", start.unwrap_or(0.0)),
+    }
+}
+
 impl InputsError {
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
@@ -67,6 +98,8 @@ impl InputsError {
             | Self::Missing(_)
             | Self::Empty(_)
             | Self::SameId { .. }
+            | Self::Twice { .. }
+            | Self::SameIdOfClips { .. }
             | Self::List { .. }
             | Self::StdinTwice => ErrorKind::Read,
         }

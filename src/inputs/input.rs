@@ -12,7 +12,8 @@ pub struct Input {
     /// where two files of a folder differ in the extension alone); else the file's stem. Bytes that are not UTF-8 are
     /// percent-encoded.
     pub id: String,
-    /// The file as given: relative paths, in lists too, are relative to the working directory.
+    /// The file as given: relative paths start at the working directory. Those of a list that are not there start at the list's
+    /// folder, which is put in front of them.
     pub path: PathBuf,
     /// Where the clip starts, in seconds, at least 0; `None` for the beginning.
     pub start: Option<f64>,

@@ -3,7 +3,8 @@
 //! Plain text is one path per line, nothing else: no comments, no trimming, because `#` and spaces may begin a name; only
 //! empty lines are skipped. A first line with a field `path` makes it a table, and the header tells the delimiter; a file named
 //! `.csv` or `.tsv` must be one. A table's paths are taken literally (a folder in it fails as a video); plain lines may
-//! be folders. Relative paths are relative to the working directory, as in the shell, wherever the list is.
+//! be folders. Relative paths are relative to the working directory, as in the shell; those that are not there are looked for from the
+//! list's folder.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -88,17 +89,61 @@ impl List {
     }
 }
 
+/// Paths looked at before a list counts as one whose paths do not start at its folder: a look at a file on a slow disk takes time.
+const LOOKED_AT: usize = 1000;
+
+/// Finds the files of relative paths: from the working directory, else from the list's folder.
+struct Places {
+    /// The list's folder; `None` where it is the working directory, or there is none.
+    folder: Option<PathBuf>,
+    looked_at: usize,
+    found: usize,
+    first: Option<PathBuf>,
+}
+
+impl Places {
+    fn of(list: &Path) -> Self {
+        let folder = list.parent().filter(|folder| !is_stdin(list) && !folder.as_os_str().is_empty());
+        Self { folder: folder.map(Path::to_path_buf), looked_at: 0, found: 0, first: None }
+    }
+
+    fn find(&mut self, path: PathBuf) -> PathBuf {
+        let Some(folder) = self.folder.as_ref().filter(|_| path.is_relative()) else { return path };
+        if self.found == 0 && self.looked_at == LOOKED_AT {
+            return path;
+        }
+        self.looked_at += 1;
+        if path.exists() {
+            return path;
+        }
+        let beside = folder.join(&path);
+        if !beside.exists() {
+            return path;
+        }
+        self.found += 1;
+        self.first.get_or_insert(path);
+        beside
+    }
+
+    /// What is said of the paths that were found from the list's folder.
+    fn note(self, list: &str) -> Option<String> {
+        let (folder, first) = (self.folder?, display_path(&self.first?));
+        let paths = if self.found == 1 { "path is" } else { "paths are" };
+        Some(format!(
+            "{list}: {} relative {paths} not in the working directory and taken from the list's folder {} ({first}{})",
+            self.found,
+            display_path(&folder),
+            if self.found == 1 { "" } else { ", ..." }
+        ))
+    }
+}
+
 /// The bytes of a stream in a file without a name.
 fn copied(from: &mut dyn Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(from, &mut file)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
-}
-
-/// Hands on the paths on standard input, one per line or separated by NUL.
-pub(crate) fn stdin_paths(stdin: &mut dyn Read, each: impl FnMut(PathBuf)) -> Result<(), InputsError> {
-    List::open(Path::new("-"), stdin)?.paths(each)
 }
 
 /// A path from its bytes.
@@ -139,8 +184,9 @@ pub(crate) fn gather(
         return Err(unusable(&list.name, None, "the list is UTF-16; save it as UTF-8"));
     }
     let before = found.count();
+    let mut places = Places::of(file);
     if let Some(delimiter) = delimiter(&list.head) {
-        table(&list, delimiter, found)?;
+        table(&list, delimiter, &mut places, found)?;
     } else if is_table_by_name(file) {
         let header = list.head.split(|b| *b == b'\n').next().unwrap_or_default();
         let header = display_text(String::from_utf8_lossy(header).trim_end());
@@ -150,8 +196,9 @@ pub(crate) fn gather(
             format!("the header has no column 'path'; it is: {header}"),
         ));
     } else {
-        list.paths(|path| expand::path(&path, found, notes))?;
+        list.paths(|path| expand::path(&places.find(path), found, notes))?;
     }
+    notes.extend(places.note(&list.name));
     if found.count() == before {
         notes.push(format!("{}: no path in this list", list.name));
     }
@@ -179,7 +226,7 @@ fn column(header: &csv::ByteRecord, name: &str) -> Option<usize> {
 }
 
 /// Reads a table's rows.
-fn table(list: &List, delimiter: u8, found: &mut dyn Sink) -> Result<(), InputsError> {
+fn table(list: &List, delimiter: u8, places: &mut Places, found: &mut dyn Sink) -> Result<(), InputsError> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
@@ -219,7 +266,7 @@ fn table(list: &List, delimiter: u8, found: &mut dyn Sink) -> Result<(), InputsE
         {
             return Err(fail(format!("the clip ends at {end} s, before its start at {start} s")));
         }
-        found.take(Found { id, path, start, end });
+        found.take(Found { id, path: places.find(path), start, end });
     }
     Ok(())
 }
@@ -256,6 +303,29 @@ mod tests {
         let list = read("l.txt", b"\xef\xbb\xbfa.mp4\n\n#b.mp4\r\n c, d.mp4").unwrap();
         let paths: Vec<_> = list.iter().map(|f| f.path.to_str().unwrap()).collect();
         assert_eq!(paths, ["a.mp4", "#b.mp4", " c, d.mp4"]);
+    }
+
+    #[test]
+    fn paths_that_are_not_in_the_working_directory_start_at_the_list() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("sub/a.mp4"), "").unwrap();
+        for (name, text) in [
+            ("l.csv", "path\nsub/a.mp4\ngone.mp4\nCargo.toml\n"),
+            ("l.txt", "sub/a.mp4\ngone.mp4\nCargo.toml\n"),
+        ] {
+            let file = dir.path().join(name);
+            fs::write(&file, text).unwrap();
+            let (mut found, mut notes) = (Vec::<Found>::new(), Vec::new());
+            gather(&file, &mut &b""[..], &mut found, &mut notes).unwrap();
+            let paths: Vec<_> = found.iter().map(|f| f.path.clone()).collect();
+            // The tests run in the crate's folder, where Cargo.toml is.
+            assert_eq!(paths, [dir.path().join("sub/a.mp4"), "gone.mp4".into(), "Cargo.toml".into()]);
+            assert!(
+                notes.len() == 1 && notes[0].contains("1 relative path is not in the working directory"),
+                "{notes:?}"
+            );
+        }
     }
 
     #[test]

@@ -230,6 +230,16 @@ fn repeated(mut ids: File, count: usize) -> io::Result<Option<IdDigest>> {
 fn same_id(listing: &InputList, digest: IdDigest) -> InputsError {
     let mut twins = listing.iter().filter(|input| id_digest(&input.id) == digest);
     let (first, second) = (twins.next(), twins.next());
+    if let (Some(first), Some(second)) = (&first, &second)
+        && first.path == second.path
+    {
+        let path = display_path(&first.path);
+        let Input { start, end, .. } = *first;
+        return match (start, end) == (second.start, second.end) {
+            true => InputsError::Twice { path, start, end },
+            false => InputsError::SameIdOfClips { id: first.id.clone(), path },
+        };
+    }
     let shown = |input: &Option<Input>| input.as_ref().map_or(String::new(), |i| display_path(&i.path));
     InputsError::SameId {
         first: shown(&first),
@@ -305,6 +315,20 @@ mod tests {
         assert_eq!(base, digest(&[found("a", None), found("b", None)]));
         assert_ne!(base, digest(&[found("b", None), found("a", None)]));
         assert_ne!(base, digest(&[found("a", Some(0.0)), found("b", None)]));
+    }
+
+    #[test]
+    fn one_clip_twice_and_two_clips_of_one_file_have_advice_of_their_own() {
+        let said = |items: &[Found]| listing(items).unwrap_err().to_string();
+        let twice = said(&[found("a", None), found("b", None), found("a", None)]);
+        assert_eq!(twice, "a.mp4 stands twice among the inputs; leave one out");
+        let twice = said(&[found("a", Some(1.5)), found("a", Some(1.5))]);
+        assert_eq!(twice, "a.mp4 stands twice among the inputs (from 1.5 s); leave one out");
+        let clips = said(&[found("a", Some(1.5)), found("a", Some(2.5))]);
+        assert!(
+            clips.starts_with("two clips of a.mp4 have the id 'a'; give each an id of its own"),
+            "{clips}"
+        );
     }
 
     #[test]

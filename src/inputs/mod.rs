@@ -6,6 +6,7 @@
 
 mod error;
 mod expand;
+mod id;
 mod input;
 mod list;
 mod listing;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use crate::files::display_path;
 
 pub use error::InputsError;
+pub use id::Id;
 pub(crate) use input::stem;
 pub use input::{Input, Range};
 pub use listing::{InputIter, InputList};
@@ -28,8 +30,8 @@ use listing::Collector;
 /// Turns the arguments, then the lists, into the inputs of a run.
 ///
 /// An argument is a file, a folder (searched, sorted), a pattern the shell left alone (if nothing of that name exists), or
-/// `-`: paths on standard input, one per line, or separated by NUL if there is one. A list is a file of paths, one per line, or
-/// CSV or TSV with a column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it. Clips
+/// `-`: a list on standard input. A list is a file of paths, one per line, or separated by NUL if there is one, or CSV or TSV with a
+/// column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it. Clips
 /// without a range of their own take `range`.
 ///
 /// # Errors
@@ -85,7 +87,7 @@ fn collect(
     for arg in args {
         let before = (found.count(), notes.len());
         if is_stdin(arg) {
-            list::stdin_paths(stdin, |path| expand::path(&path, &mut found, &mut notes))?;
+            list::gather(arg, stdin, &mut found, &mut notes)?;
         } else {
             expand::argument(arg, &mut found, &mut notes);
             if found.count() == before.0 {
@@ -220,6 +222,14 @@ mod tests {
         assert_eq!(gather_files(&args, &mut &b""[..]).unwrap().len(), 2);
         let error = all(&args, b"").unwrap_err().to_string();
         assert!(error.contains("x/a.mp4") && error.contains("y/a.webm") && error.contains("'a'"), "{error}");
+    }
+
+    #[test]
+    fn a_header_on_standard_input_makes_it_a_table() {
+        let table = "id,path,start\nx,a.mp4,1\n,b.mp4,\n";
+        assert_eq!(ids(&["-".into()], table), ["x", "b"]);
+        let inputs = gather(&[], &["-".into()], &mut table.as_bytes(), Range::default()).unwrap();
+        assert_eq!(inputs.iter().next().unwrap().start, Some(1.0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::error::DrawError;
 use super::figure::{Figure, FigureDraw};
 use super::page::{PageClip, page};
 use super::project::Method;
-use super::{compare, gif, moving, mp4, raster, svg, trajectory};
+use super::{compare, gif, moving, mp4, pdf, raster, svg, trajectory};
 
 /// Dots per inch of a still picture: sharp on most screens, and wide enough for a printed page.
 const STILL_DPI: f64 = 144.0;
@@ -19,6 +19,8 @@ pub enum FigureFormat {
     Png,
     /// A still picture of shapes and text.
     Svg,
+    /// The same on a page for print.
+    Pdf,
     /// An animation.
     Gif,
     /// An animation as a video.
@@ -33,6 +35,7 @@ impl FigureFormat {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "png" => Some(Self::Png),
             "svg" => Some(Self::Svg),
+            "pdf" => Some(Self::Pdf),
             "gif" => Some(Self::Gif),
             "mp4" => Some(Self::Mp4),
             "html" | "htm" => Some(Self::Html),
@@ -50,8 +53,8 @@ impl FigureFormat {
         match self {
             Self::Html => None,
             Self::Gif | Self::Mp4 => Some(&moving::FIGURE),
-            Self::Png | Self::Svg if clips > 1 => Some(&compare::FIGURE),
-            Self::Png | Self::Svg => Some(&trajectory::FIGURE),
+            Self::Png | Self::Svg | Self::Pdf if clips > 1 => Some(&compare::FIGURE),
+            Self::Png | Self::Svg | Self::Pdf => Some(&trajectory::FIGURE),
         }
     }
 
@@ -62,9 +65,9 @@ impl FigureFormat {
     pub fn check(self, figure: &Figure) -> Result<(), DrawError> {
         match (self, figure.moves()) {
             (Self::Html, _) => Err(DrawError::Page),
-            (Self::Png | Self::Svg, true) => Err(DrawError::NotStill),
+            (Self::Png | Self::Svg | Self::Pdf, true) => Err(DrawError::NotStill),
             (Self::Gif | Self::Mp4, false) => Err(DrawError::NotMoving),
-            (Self::Png | Self::Svg, false) | (Self::Gif | Self::Mp4, true) => Ok(()),
+            (Self::Png | Self::Svg | Self::Pdf, false) | (Self::Gif | Self::Mp4, true) => Ok(()),
         }
     }
 }
@@ -83,6 +86,7 @@ pub fn draw(
     };
     format.check(figure)?;
     match (figure.draw, format) {
+        (FigureDraw::Still(draw), FigureFormat::Pdf) => Ok(pdf::pdf(&draw(drawing)?)?),
         (FigureDraw::Still(draw), FigureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
         (FigureDraw::Still(draw), _) => {
             Ok(raster::png(&draw(drawing)?, drawing.look.dpi.unwrap_or(STILL_DPI))?)

@@ -60,9 +60,11 @@ impl<'a> Drawing<'a> {
     }
 
     /// The method: the one asked for, else t-SNE for one clip, as in the authors' figure, and principal components for
-    /// several, because clips are compared by the directions of their paths.
+    /// several, because clips are compared by the directions of their paths. The mirror that a page has of its clip does not count, so
+    /// that the page and the picture of one clip open alike.
     pub fn method(&self) -> Method {
-        let default = if self.clips.len() > 1 { Method::Pca } else { Method::Tsne };
+        let clips = self.clips.iter().filter(|clip| !clip.mirror).count();
+        let default = if clips > 1 { Method::Pca } else { Method::Tsne };
         self.look.method.unwrap_or(default)
     }
 

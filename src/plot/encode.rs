@@ -12,9 +12,17 @@ use std::fmt::Write as _;
 /// # Errors
 /// The encoder's own, which a picture in memory does not cause.
 pub fn data_address(image: &RgbImage, most: u32) -> Result<String, image::ImageError> {
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, 85).encode_image(&reduced(image, most))?;
-    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(&jpeg)))
+    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg(image, most)?.0)))
+}
+
+/// `image` as the bytes of a JPEG, reduced so that no side exceeds `most` pixels, and its width and height.
+///
+/// # Errors
+/// The encoder's own, which a picture in memory does not cause.
+pub fn jpeg(image: &RgbImage, most: u32) -> Result<(Vec<u8>, [u32; 2]), image::ImageError> {
+    let (mut bytes, image) = (Vec::new(), reduced(image, most));
+    JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(&image)?;
+    Ok((bytes, [image.width(), image.height()]))
 }
 
 fn reduced(image: &RgbImage, most: u32) -> RgbImage {

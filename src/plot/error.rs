@@ -3,13 +3,14 @@
 use super::mp4::Mp4Error;
 use super::page::PageError;
 use super::pca::NoConvergence;
+use super::pdf::PdfError;
 
 /// Why a figure cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
     /// The figure shows one clip.
     #[error(
-        "the {figure} figure shows one clip, not {count}; draw them one by one, or write a .png or .svg with --figure compare"
+        "the {figure} figure shows one clip, not {count}; draw them one by one, or write a .png, .svg or .pdf with --figure compare"
     )]
     SeveralClips {
         /// The figure's name.
@@ -24,7 +25,7 @@ pub enum DrawError {
     #[error("an animation is written to .gif or .mp4")]
     NotStill,
     /// The format holds an animation, and the figure is a still picture.
-    #[error(".gif and .mp4 hold animations; use .png or .svg")]
+    #[error(".gif and .mp4 hold animations; use .png, .svg or .pdf")]
     NotMoving,
     /// The paths could not be projected.
     #[error(transparent)]
@@ -32,6 +33,9 @@ pub enum DrawError {
     /// A picture could not be encoded.
     #[error(transparent)]
     Picture(#[from] image::ImageError),
+    /// The PDF could not be written.
+    #[error(transparent)]
+    Pdf(#[from] PdfError),
     /// The GIF could not be encoded.
     #[error(transparent)]
     Gif(#[from] ::gif::EncodingError),

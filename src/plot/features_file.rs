@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{ClipPaths, Features};
-use crate::files::FileError;
-use crate::rows::{self, Part, StoredArray};
+use crate::files::{FileError, display_text};
+use crate::rows::{self, Part, StoredArray, likely_cause};
 
 /// How a file is written that can be drawn.
 const REMEDY: &str = "write it with lift embed --parts frames,reconstructed";
@@ -14,7 +14,7 @@ const REMEDY: &str = "write it with lift embed --parts frames,reconstructed";
 /// # Errors
 /// If a file cannot be read, lacks a part or an id, or there are more clips than `most`.
 pub fn read_clips(path: &Path, ids: &[String], most: usize) -> Result<Vec<ClipPaths>, FileError> {
-    let stored = rows::open(path, None, None, &std::env::temp_dir())?;
+    let stored = rows::open(path, rows::Wanted::default(), &std::env::temp_dir())?;
     let part = |part: Part| {
         stored.array(part.name()).map_err(|error| match error {
             FileError::Read { path, reason } => {
@@ -32,7 +32,12 @@ pub fn read_clips(path: &Path, ids: &[String], most: usize) -> Result<Vec<ClipPa
         let index = stored.index()?;
         let row = |id: &String| {
             let row = index.get(id.as_str()).map(|row| (*row, id.clone()));
-            row.ok_or_else(|| FileError::read(path, format!("it has no id '{id}'")))
+            row.ok_or_else(|| {
+                let mut there: Vec<&str> = index.keys().map(String::as_str).collect();
+                there.sort_unstable();
+                let cause = likely_cause(&[id], "it", &there);
+                FileError::read(path, format!("it has no id '{}'{cause}", display_text(id)))
+            })
         };
         ids.iter().map(row).collect::<Result<_, _>>()?
     };

@@ -28,6 +28,7 @@ pub mod mp4;
 pub mod page;
 pub mod palette;
 pub mod pca;
+mod pdf;
 pub mod picture;
 mod plane;
 mod project;

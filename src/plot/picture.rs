@@ -1,9 +1,9 @@
-//! A scene as the bytes of a picture file: PNG or SVG, by the extension of the file's name.
+//! A scene as the bytes of a picture file: PNG, SVG or PDF, by the extension of the file's name.
 
 use std::path::{Path, PathBuf};
 
 use super::scene::Scene;
-use super::{raster, svg};
+use super::{pdf, raster, svg};
 
 /// Dots per inch of a PNG: one and a half pixels per CSS pixel, which is sharp on most screens.
 const DPI: f64 = 144.0;
@@ -12,7 +12,7 @@ const DPI: f64 = 144.0;
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     /// The extension stands for no picture.
-    #[error("{0}: a figure is written as .png or .svg")]
+    #[error("{0}: a figure is written as .png, .svg or .pdf")]
     Extension(PathBuf),
     /// Drawing failed.
     #[error("the figure cannot be drawn: {0}")]
@@ -26,6 +26,8 @@ pub enum PictureFormat {
     Png,
     /// Lines.
     Svg,
+    /// Lines, on a page for print.
+    Pdf,
 }
 
 impl PictureFormat {
@@ -37,6 +39,7 @@ impl PictureFormat {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => Ok(Self::Png),
             Some("svg") => Ok(Self::Svg),
+            Some("pdf") => Ok(Self::Pdf),
             _ => Err(PictureError::Extension(path.to_owned())),
         }
     }
@@ -46,11 +49,12 @@ impl PictureFormat {
     /// # Errors
     /// [`PictureError::Draw`] with what the picture encoder says.
     pub fn bytes(self, scene: &Scene) -> Result<Vec<u8>, PictureError> {
-        let bytes = match self {
-            Self::Png => raster::png(scene, DPI),
-            Self::Svg => svg::svg(scene).map(String::into_bytes),
-        };
-        bytes.map_err(|error| PictureError::Draw(error.to_string()))
+        let drawn = |error: &dyn std::fmt::Display| PictureError::Draw(error.to_string());
+        match self {
+            Self::Png => raster::png(scene, DPI).map_err(|e| drawn(&e)),
+            Self::Svg => svg::svg(scene).map(String::into_bytes).map_err(|e| drawn(&e)),
+            Self::Pdf => pdf::pdf(scene).map_err(|e| drawn(&e)),
+        }
     }
 }
 
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn another_extension_is_refused() {
-        let error = PictureFormat::of(Path::new("cia.pdf")).unwrap_err().to_string();
-        assert_eq!(error, "cia.pdf: a figure is written as .png or .svg");
+        let error = PictureFormat::of(Path::new("cia.jpg")).unwrap_err().to_string();
+        assert_eq!(error, "cia.jpg: a figure is written as .png, .svg or .pdf");
     }
 }

@@ -19,6 +19,8 @@ pub const STRIP: usize = 8;
 
 /// A sheet's title.
 pub const TITLE: Font = Font { size: 23.0, bold: true, colour: INK };
+/// A panel's title under the title of a sheet.
+pub const SUBTITLE: Font = Font { size: 16.0, bold: true, colour: INK };
 /// Ordinary text.
 pub const BODY: Font = Font { size: 14.0, bold: false, colour: INK };
 /// Captions, ticks.
@@ -29,14 +31,19 @@ const GAP: f64 = 6.0;
 pub fn header(title: &str, caption: &str) -> (Scene, f64) {
     let mut scene = Scene::new(WIDTH, 100.0, title);
     let mut y = MARGIN - 6.0;
+    y = heading(&mut scene, title, y) + 11.0;
+    scene.text(&text::shorten(caption, SMALL, INNER), [MARGIN, y], Anchor::Start, SMALL);
+    (scene, y + 18.0)
+}
+
+/// Draws a title of at most two lines from `y` down; returns where it ends.
+pub fn heading(scene: &mut Scene, title: &str, mut y: f64) -> f64 {
     for line in text::wrap(title, TITLE, INNER, 2) {
         y += 26.0;
         scene.text(&line, [MARGIN, y], Anchor::Start, TITLE);
         y += 4.0;
     }
-    y += 17.0;
-    scene.text(&text::shorten(caption, SMALL, INNER), [MARGIN, y], Anchor::Start, SMALL);
-    (scene, y + 18.0)
+    y + 6.0
 }
 
 /// Which frames a strip of at most `count` shows of `frames`: `trunc(linspace(0, frames - 1, count))`.

@@ -79,6 +79,71 @@ fn layout(face: &FontRef<'_>, text: &str, em: f64) -> (Vec<(ab_glyph::GlyphId, f
     (glyphs, x)
 }
 
+/// One of the two fonts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Face {
+    /// DejaVu Sans.
+    Regular,
+    /// DejaVu Sans Bold.
+    Bold,
+}
+
+impl Face {
+    /// Its name in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regular => "DejaVuSans",
+            Self::Bold => "DejaVuSans-Bold",
+        }
+    }
+
+    /// The bytes of its file.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Regular => dejavu::sans::regular(),
+            Self::Bold => dejavu::sans::bold(),
+        }
+    }
+
+    /// How far it reaches above and below the baseline, in thousandths of the em.
+    pub fn extent(self) -> (f32, f32) {
+        let of = |face: &FontRef<'_>| {
+            let units = face.units_per_em().unwrap_or(2048.0) / 1000.0;
+            (face.ascent_unscaled() / units, face.descent_unscaled() / units)
+        };
+        face(self == Self::Bold).map_or((0.0, 0.0), of)
+    }
+}
+
+/// A glyph of a line of text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Glyph {
+    /// Its number in the font's file.
+    pub id: u16,
+    /// Where it begins, in CSS pixels from the start of the text.
+    pub x: f32,
+    /// Its own width, without kerning.
+    pub advance: f32,
+    /// What it stands for: the box stands for itself.
+    pub character: char,
+}
+
+/// The font of a line of text, its glyphs, and its width.
+pub fn glyphs(text: &str, font: Font) -> (Face, Vec<Glyph>, f32) {
+    let which = if font.bold { Face::Bold } else { Face::Regular };
+    let Some(face) = face(font.bold) else { return (which, vec![], 0.0) };
+    let (all, width) = layout(face, text, font.size);
+    let scaled = face.as_scaled(scale(face, font.size));
+    let missing = scaled.glyph_id(MISSING);
+    let glyph = |((id, x), c): ((ab_glyph::GlyphId, f32), char)| Glyph {
+        id: id.0,
+        x,
+        advance: scaled.h_advance(id),
+        character: if id == missing { MISSING } else { c },
+    };
+    (which, all.into_iter().zip(text.chars()).map(glyph).collect(), width)
+}
+
 /// Width of one line of `text` in CSS pixels.
 pub fn width(text: &str, font: Font) -> f64 {
     face(font.bold).map_or(0.0, |face| f64::from(layout(face, text, font.size).1))

@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 
 use super::labels::LabelledVideo;
-
-/// The longest extension that is taken off a name.
-const EXTENSION: usize = 5;
+use crate::rows::{base, stem};
 
 /// How many names were found in which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,28 +49,6 @@ pub enum MatchError {
         /// Another video.
         second: String,
     },
-}
-
-/// A name without its extension, if it has one: up to five letters and digits, at least one letter.
-fn stem(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((stem, end))
-            if !stem.is_empty()
-                && !stem.ends_with('/')
-                && (1..=EXTENSION).contains(&end.len())
-                && end.chars().all(|c| c.is_ascii_alphanumeric())
-                && end.chars().any(|c| c.is_ascii_alphabetic()) =>
-        {
-            stem
-        }
-        _ => name,
-    }
-}
-
-/// A name without folder and extension.
-fn base(name: &str) -> &str {
-    let name = stem(name);
-    name.rsplit_once('/').map_or(name, |(_, base)| base)
 }
 
 /// The row of each video among `rows`, the ids of a representation's rows.
@@ -146,7 +122,6 @@ mod tests {
             [Some("a/one"), Some("two.v2.mp4"), Some("c/three.avi"), Some("abc_000001_000011"), None];
         assert_eq!(matched, expected);
         assert_eq!(counts, MatchCounts { exact: 2, stem: 1, base: 1 });
-        assert_eq!((stem("clip.2020"), stem("a/.mp4"), base("a/b.mp4")), ("clip.2020", "a/.mp4", "b"));
     }
 
     #[test]

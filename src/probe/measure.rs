@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 
 use super::compare::Comparison;
 use super::features::Features;
-use super::labels::{LabelSet, Side};
+use super::labels::{LabelSet, LabelledVideo, Side};
 use super::linear::FitError;
 use super::matching::{MatchCounts, MatchError, rows_of};
 use super::order::{Change, OrderScore, apart, changed, parts};
@@ -20,6 +20,7 @@ use super::scores::ProbeScore;
 use crate::cia::probe::percent;
 use crate::cia::representations::{Matrix, Representation, RepresentationError, StoredParts};
 use crate::cia::scaling::Scaling;
+use crate::rows::likely_cause;
 
 /// Names in one message.
 const SHOWN: usize = 5;
@@ -70,11 +71,11 @@ pub fn matched(
         let (ids, MatchCounts { exact, stem, base }) =
             matched.map_err(|error| MeasureError::Match(representation.name.clone(), error))?;
         if exact + stem + base == 0 {
+            let names: Vec<&str> = labels.videos.iter().map(LabelledVideo::name).collect();
             let what = format!(
-                "{}: no video of the labels has a row: the labels have `{}`, the rows `{}`",
+                "{}: no video of the labels has a row{}",
                 representation.name,
-                labels.videos.first().map_or("", |video| video.name()),
-                rows.first().unwrap_or(&"")
+                likely_cause(&names, &representation.origin(), &rows)
             );
             return Err(MeasureError::Labels(what));
         }
@@ -88,7 +89,18 @@ pub fn matched(
     let has = |at: usize| found.iter().all(|ids| ids[at].is_some());
     let missing: Vec<&str> = (0..listed).filter(|at| !has(*at)).map(|at| labels.videos[at].name()).collect();
     if !missing.is_empty() {
-        let what = format!("{} of {listed} videos have no row: {}", missing.len(), some(&missing));
+        let lacking = (0..listed).find_map(|at| found.iter().position(|ids| ids[at].is_none()));
+        let cause = lacking.and_then(|at| representations.get(at)).map(|one| {
+            let mut there = one.ids();
+            there.sort_unstable();
+            likely_cause(&missing, &one.origin(), &there)
+        });
+        let what = format!(
+            "{} of {listed} videos have no row: {}{}",
+            missing.len(),
+            some(&missing),
+            cause.unwrap_or_default()
+        );
         if !allow_missing {
             return Err(MeasureError::Labels(format!(
                 "{what}; a score on fewer videos is not comparable: embed them, or leave them out with --allow-missing"

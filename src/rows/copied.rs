@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use crate::files::{FileError, display_text};
+use crate::rows::Wanted;
 use crate::rows::array::{Array, Raw, StoredArray, StoredArrays, Values};
 use crate::rows::file_format::FileFormat;
 use crate::rows::values::Spool;
 
-/// The arrays of a file that is read in batches, copied into the folder `scratch`, and the ids the file has; `None` for
+/// What is `wanted` of a file that is read in batches, copied into the folder `scratch`, and the ids the file has; `None` for
 /// other formats.
 ///
 /// # Errors
@@ -18,11 +19,11 @@ use crate::rows::values::Spool;
 pub(super) fn copied(
     path: &Path,
     format: &dyn FileFormat,
-    only: Option<&str>,
+    wanted: Wanted,
     scratch: &Path,
 ) -> Result<Option<StoredArrays>, FileError> {
     let mut copy = Copy { scratch, spools: Vec::new(), rows: Vec::new(), failed: None };
-    let Some(read) = format.read_batches(path, only, &mut |arrays| copy.take(arrays)) else {
+    let Some(read) = format.read_batches(path, wanted, &mut |arrays| copy.take(arrays)) else {
         return Ok(None);
     };
     if let Some(failed) = copy.failed {

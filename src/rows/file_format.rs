@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::files::{AtomicFile, FileError};
 use crate::rows::array::{Array, Raw, StoredArrays};
 use crate::rows::layout::Layout;
-use crate::rows::{Part, Row};
+use crate::rows::{Part, Row, Wanted};
 
 /// Takes the values that have been read out of the arrays, after each batch.
 pub(crate) type TakeBatch<'a> = &'a mut dyn FnMut(&mut [Array]) -> Result<(), String>;
@@ -51,28 +51,23 @@ pub(crate) trait FileFormat: Sync {
     /// `Write` if the disk refuses.
     fn writer(&self, file: AtomicFile, layout: &Layout) -> Result<Box<dyn RowWriter>, FileError>;
 
-    /// Reads all arrays that have a row per video, or the one named `only`, and the ids that the file itself holds.
+    /// Reads all arrays that have a row per video, or the one `wanted`, and the ids that the file itself holds.
     ///
     /// # Errors
     /// If the file is damaged, or not of this format.
-    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String>;
+    fn read(&self, path: &Path, wanted: Wanted) -> Result<Raw, String>;
 
     /// Opens the arrays that [`read`](Self::read) gives without reading their values; `None` if that cannot be done with
     /// this file.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    fn open(&self, _path: &Path, _only: Option<&str>) -> Result<Option<StoredArrays>, String> {
+    fn open(&self, _path: &Path, _wanted: Wanted) -> Result<Option<StoredArrays>, String> {
         Ok(None)
     }
 
     /// As [`read`](Self::read), with `take` called after every batch of rows; `None` if the format is not read in batches.
-    fn read_batches(
-        &self,
-        _path: &Path,
-        _only: Option<&str>,
-        _take: TakeBatch,
-    ) -> Option<Result<Raw, String>> {
+    fn read_batches(&self, _path: &Path, _wanted: Wanted, _take: TakeBatch) -> Option<Result<Raw, String>> {
         None
     }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::files::{FileError, display_path};
 use crate::rows::Format;
 
-/// Whether a path names features rather than videos: by its extension, or as the folder of a dataset.
+/// Whether a path (or `PATH#ARRAY`) names features rather than videos: by its extension, or as the folder of a dataset.
 pub fn is_features(path: &Path) -> bool {
+    let (path, _) = split_array(path);
     match path.is_dir() {
         true => parts(path).is_ok_and(|parts| !parts.is_empty()),
         false => Format::of(path).is_some(),
@@ -69,4 +70,37 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
         return Err(FileError::read(path, reason));
     }
     Ok(parts)
+}
+
+/// Takes `PATH#ARRAY`, as the command line names one array of a file, apart. A name that is a file as it stands, and one whose path
+/// is neither features nor a folder, is a path alone.
+pub fn split_array(named: &Path) -> (&Path, Option<&str>) {
+    let parts = named.to_str().filter(|_| !named.exists()).and_then(|text| text.rsplit_once('#'));
+    match parts {
+        Some((path, array)) if !array.is_empty() => {
+            let path = Path::new(path);
+            if Format::of(path).is_some() || path.is_dir() { (path, Some(array)) } else { (named, None) }
+        }
+        _ => (named, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_named_behind_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = dir.path().join("a#b.npy");
+        std::fs::write(&whole, "").unwrap();
+        let split = |text: &'static str| split_array(Path::new(text));
+        assert_eq!(split("x/own.npz#clip"), (Path::new("x/own.npz"), Some("clip")));
+        assert_eq!(split("own.npz"), (Path::new("own.npz"), None));
+        assert_eq!(split("own.npz#"), (Path::new("own.npz#"), None));
+        assert_eq!(split("film#2.mp4"), (Path::new("film#2.mp4"), None));
+        assert_eq!(split_array(&whole), (whole.as_path(), None));
+        let folder = format!("{}#clip", dir.path().display());
+        assert_eq!(split_array(Path::new(&folder)), (dir.path(), Some("clip")));
+    }
 }

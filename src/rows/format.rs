@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::file_format::Format;
 use crate::rows::formats::FORMATS;
+use crate::rows::{Dims, Part};
 
 impl Format {
     /// Every format.
@@ -59,6 +60,23 @@ impl Destination {
                 )))
             }
         }
+    }
+
+    /// Refuses a file of `rows` rows of these parts for which the disk has too little space. Only formats whose size follows from the
+    /// shapes are looked at, and only rows of one shape.
+    ///
+    /// # Errors
+    /// `Write`, with both numbers.
+    pub fn check_space(&self, rows: usize, parts: &[Part], dims: Dims) -> Result<(), FileError> {
+        let Self::File(path, format) = self else { return Ok(()) };
+        let exact = [Format::NPY, Format::NPZ, Format::SAFETENSORS].contains(format);
+        let Some(row) = dims.row_bytes(parts).filter(|_| exact) else { return Ok(()) };
+        // A part is copied from its spool into the file, and the spool is gone after that.
+        let spool = match format.0.holds_one_part() {
+            true => 0,
+            false => parts.iter().filter_map(|part| dims.row_bytes(&[*part])).max().unwrap_or(0),
+        };
+        crate::files::check_space(path, (row + spool).saturating_mul(rows as u64))
     }
 
     pub(crate) fn format(&self) -> Format {

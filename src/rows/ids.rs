@@ -6,30 +6,43 @@ use std::path::Path;
 
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::companion::{companion_ids, companion_path};
+use crate::rows::formats::id_array::ids_of_file;
+use crate::rows::{Format, Wanted};
 
 /// What to do about a file whose rows have no ids.
 pub(crate) fn without_ids(path: &Path) -> FileError {
     let companion = display_path(&companion_path(path));
     let reason = format!(
-        "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line)"
+        "its rows have no ids: put its companion {companion} beside it, or name the ids with --ids FILE (one per line), or the \
+         column or array that holds them with --id-column"
     );
     FileError::read(path, reason)
 }
 
-/// The ids of a file's `rows` rows: of the list `given`, else the file's `own`, else its companion's; `None` if it has none.
+/// The ids of a file's `rows` rows: of the list that is `wanted`, else the file's `own`, else its companion's; `None` if it has none.
 ///
 /// # Errors
-/// `Read` if a list of ids cannot be read, or holds another number of ids.
+/// `Read` if a list of ids cannot be read, lacks the column that is wanted, or holds another number of ids.
 pub(crate) fn ids_of(
     path: &Path,
     rows: usize,
-    given: Option<&Path>,
+    wanted: Wanted,
     own: Option<Vec<String>>,
 ) -> Result<Option<Vec<String>>, FileError> {
-    let (ids, from) = match (given, own) {
-        (Some(list), _) => (Some(read_ids(list)?), display_path(list)),
-        (None, Some(own)) => (Some(own), "its own list of ids".into()),
-        (None, None) => (companion_ids(path)?, display_path(&companion_path(path))),
+    let companion = companion_path(path);
+    let (ids, from) = match (wanted.ids, own, wanted.id_column) {
+        (Some(list), _, column) => (Some(read_ids(list, column)?), display_path(list)),
+        (None, Some(own), _) => (Some(own), "its own list of ids".into()),
+        (None, None, Some(column)) if companion.is_file() => {
+            (Some(read_ids(&companion, Some(column))?), display_path(&companion))
+        }
+        (None, None, Some(column)) => {
+            let reason = format!(
+                "it has no columns, so '{column}' cannot be read; name a list of the ids, one per line, with --ids"
+            );
+            return Err(FileError::read(path, reason));
+        }
+        (None, None, None) => (companion_ids(path)?, display_path(&companion)),
     };
     match ids {
         Some(ids) if ids.len() != rows => {
@@ -57,11 +70,15 @@ pub(crate) fn index_of(path: &Path, ids: &[String]) -> Result<HashMap<String, us
     Ok(index)
 }
 
-/// Reads ids: one per line, or the column `id` of a CSV or TSV (of a companion: the rows that have data, in its order).
+/// Reads ids: one per line, or the column `id`, or the one named, of a CSV or TSV (of a companion: the rows that have data, in its
+/// order); an `.npy` holds texts or integers.
 ///
 /// # Errors
-/// `Read` if the file cannot be read, or is a damaged CSV.
-pub fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
+/// `Read` if the file cannot be read, is a damaged CSV, or lacks the column named.
+pub fn read_ids(path: &Path, named: Option<&str>) -> Result<Vec<String>, FileError> {
+    if Format::of(path) == Some(Format::NPY) {
+        return ids_of_file(path).map_err(|reason| FileError::read(path, reason));
+    }
     let text = fs::read_to_string(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
     let header = text.lines().next().unwrap_or_default();
@@ -70,7 +87,11 @@ pub fn read_ids(path: &Path) -> Result<Vec<String>, FileError> {
     let fail = |e: csv::Error| FileError::read(path, e.to_string());
     let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h.trim() == name);
     let headers = reader.headers().map_err(fail)?.clone();
-    let Some(id) = column("id", &headers) else {
+    let id = column(named.unwrap_or("id"), &headers);
+    Wanted { id_column: named, ..Wanted::default() }
+        .check_ids_found(id.is_some(), headers.iter())
+        .map_err(|reason| FileError::read(path, reason))?;
+    let Some(id) = id else {
         return Ok(text.lines().filter(|l| !l.is_empty()).map(str::to_string).collect());
     };
     let row = column("row", &headers);

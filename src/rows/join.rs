@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::{
     ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Provenance, Row,
-    Status, Table, Written, read, read_companion,
+    Status, Table, Wanted, Written, read, read_companion,
 };
 
 /// The parts of a file and their sizes.
@@ -28,7 +28,7 @@ pub fn join(
         return Err(FileError::Usage("nothing to join: name files of rows".into()));
     };
     let made = joined_provenance(files, unchecked)?;
-    let mut table = read(first, None, None)?;
+    let mut table = read(first, Wanted::default())?;
     let mut layout = layout(&table)?;
     layout.1.key_frames = tell_key_frames(files)?;
     let mut output = Prepared::new(destination, &layout.0, overwrite)?.start(layout.1)?;
@@ -37,7 +37,7 @@ pub fn join(
     let mut index = 0;
     for (at, path) in files.iter().enumerate() {
         if at > 0 {
-            table = read(path, None, None)?;
+            table = read(path, Wanted::default())?;
             check_layout(first, &layout, &table)?;
         }
         for line in lines(path, &table)? {
@@ -65,7 +65,7 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
         let shown = display_path(path);
         if !path.is_file() {
             // The reader says what is wrong with it.
-            read(path, None, None)?;
+            read(path, Wanted::default())?;
         }
         let Some(made) = Provenance::of(path)? else {
             let reason = "it does not say what made it (it is of another program, or of an older lift)";

@@ -5,6 +5,7 @@
 //! arrays on disk. A video that failed has no row in the data (never a row of NaN); the companion `FILE.ext.rows.csv` lists
 //! all inputs. A format is one file in `formats/`.
 
+mod apart;
 mod array;
 mod clips;
 mod companion;
@@ -27,15 +28,18 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+mod wanted;
 mod write;
 
+pub use apart::likely_cause;
+pub(crate) use apart::{base, stem};
 pub(crate) use array::UNNAMED;
 pub use array::{Array, NamedArray, StoredArray, Values};
 pub use clips::{bare_clips, clips};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
 pub use compare::{Apart, Comparison, PartDifference, Side, compare};
 pub use file_format::Format;
-pub use files::{check_not_foreign, files, is_features};
+pub use files::{check_not_foreign, files, is_features, split_array};
 pub use format::Destination;
 pub use ids::read_ids;
 pub use join::join;
@@ -43,7 +47,8 @@ pub use open::{open, open_all};
 pub use provenance::{ModelDigest, Provenance};
 pub use read::read;
 pub(crate) use row::RowOrFailure;
-pub use row::{ClipMeta, Dims, Failure, Part, Row};
+pub use row::{ClipMeta, Dims, Failure, IdForm, Part, Row};
 pub use stream::Answers;
 pub use table::{StoredTable, Table};
+pub use wanted::Wanted;
 pub use write::{Output, Prepared, Written};

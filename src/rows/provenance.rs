@@ -169,6 +169,7 @@ fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Wanted;
     use crate::rows::testing::{DIMS, made, row};
     use crate::rows::{Destination, Prepared};
 
@@ -187,7 +188,7 @@ mod tests {
             output.made_by(&made()).unwrap();
             output.finish().unwrap();
             assert_eq!(Provenance::of(&path).unwrap(), Some(made()), "{format}");
-            let table = crate::rows::read(&path, None, None).unwrap();
+            let table = crate::rows::read(&path, Wanted::default()).unwrap();
             assert_eq!(table.arrays.len(), 1, "{format}");
             assert_eq!(table.provenance, Some(made()), "{format}");
         }

@@ -8,17 +8,17 @@ use std::path::Path;
 
 use crate::files::{FileError, display_text};
 use crate::rows::array::{Array, Raw};
-use crate::rows::{Format, Table};
+use crate::rows::{Format, Table, Wanted};
 
 /// Reads a file of rows.
 ///
-/// Ids come from `ids` if given (text, one per line, or CSV with a column `id`), else from the file itself (metadata, a
-/// column, or a text array `ids` in an `.npz`), else from its companion. `only` reads one array and leaves the others on disk.
+/// Ids come from the list that is `wanted` if there is one (text, one per line, or CSV with a column `id`), else from the file itself
+/// (metadata, a column, or an array `ids` in an `.npz`), else from its companion.
 ///
 /// # Errors
 /// `Read` if the file is missing, damaged, not of the format its extension names, has arrays of different lengths, values
 /// that are not finite, or another number of ids than rows.
-pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table, FileError> {
+pub fn read(path: &Path, wanted: Wanted) -> Result<Table, FileError> {
     let fail = |reason: String| FileError::read(path, reason);
     let Some(format) = Format::of(path) else {
         if !path.exists() {
@@ -31,8 +31,8 @@ pub fn read(path: &Path, ids: Option<&Path>, only: Option<&str>) -> Result<Table
         let what = if path.is_dir() { "it is a folder" } else { "no such file" };
         return Err(fail(format!("{what}; a file of features is needed")));
     }
-    let Raw { arrays, ids: own } = format.0.read(path, only).map_err(fail)?;
-    let table = Table::checked(path, format, (arrays, own), ids, only)?;
+    let Raw { arrays, ids: own } = format.0.read(path, wanted.of_file()).map_err(fail)?;
+    let table = Table::checked(path, format, (arrays, own), wanted)?;
     table.arrays.iter().try_for_each(|array| check_finite(array, table.ids().ok())).map_err(fail)?;
     Ok(table)
 }
@@ -72,7 +72,7 @@ mod tests {
     fn without_ids_the_arrays_are_there_and_asking_for_ids_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let path = npy_file(dir.path(), &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
-        let table = read(&path, None, Some("concat")).unwrap();
+        let table = read(&path, Wanted::one("concat")).unwrap();
         assert_eq!(table.array("concat").unwrap().row(1), [3.0, 4.0]);
         let error = table.ids().unwrap_err().to_string();
         assert!(error.contains("x.npy.rows.csv") && error.contains("--ids"), "{error}");
@@ -91,26 +91,26 @@ mod tests {
             "index,row,id\n0,0,001\n1,,lost\n2,1,b c\n",
         ] {
             fs::write(&ids, text).unwrap();
-            let table = read(&path, Some(&ids), None).unwrap();
+            let table = read(&path, Wanted { ids: Some(&ids), ..Wanted::default() }).unwrap();
             assert_eq!(table.ids().unwrap(), ["001", "b c"], "{text:?}");
             assert_eq!(table.index().unwrap()["b c"], 1);
         }
         fs::write(&ids, "a\n").unwrap();
-        let error = read(&path, Some(&ids), None).unwrap_err().to_string();
+        let error = read(&path, Wanted { ids: Some(&ids), ..Wanted::default() }).unwrap_err().to_string();
         assert!(error.contains("has 2 rows") && error.contains("has 1 ids"), "{error}");
         fs::write(&ids, "a\na\n").unwrap();
-        assert!(read(&path, Some(&ids), None).unwrap().index().is_err());
+        assert!(read(&path, Wanted { ids: Some(&ids), ..Wanted::default() }).unwrap().index().is_err());
     }
 
     #[test]
     fn values_that_are_not_finite_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = npy_file(dir.path(), &[2, 2], &[1.0, 2.0, 3.0, f32::NAN]);
-        let error = read(&path, None, None).unwrap_err().to_string();
+        let error = read(&path, Wanted::default()).unwrap_err().to_string();
         assert!(error.contains("row 1 of 'array' holds NaN"), "{error}");
         let ids = dir.path().join("ids");
         fs::write(&ids, "a\nb\n").unwrap();
-        let error = read(&path, Some(&ids), None).unwrap_err().to_string();
+        let error = read(&path, Wanted { ids: Some(&ids), ..Wanted::default() }).unwrap_err().to_string();
         assert!(error.contains("row 1 of 'array', the id 'b', holds NaN"), "{error}");
     }
 
@@ -120,16 +120,16 @@ mod tests {
         fs::write(dir.path().join("x.csv"), "a,b\n").unwrap();
         for (name, reason) in [("x.csv", ".npy .npz"), ("gone", "no such file"), ("gone.npy", "no such file")]
         {
-            let error = read(&dir.path().join(name), None, None).unwrap_err().to_string();
+            let error = read(&dir.path().join(name), Wanted::default()).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(reason), "{error}");
         }
         for format in Format::ALL {
             let path = dir.path().join(format!("bad{format}"));
             fs::write(&path, "not rows").unwrap();
-            let error = read(&path, None, None).unwrap_err().to_string();
+            let error = read(&path, Wanted::default()).unwrap_err().to_string();
             assert!(error.contains("bad."), "{error}");
         }
         let wide = npy_file(dir.path(), &[1 << 60, 0], &[]);
-        assert!(read(&wide, None, None).is_err(), "rows without values");
+        assert!(read(&wide, Wanted::default()).is_err(), "rows without values");
     }
 }

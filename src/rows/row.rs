@@ -143,6 +143,16 @@ pub struct Dims {
 }
 
 impl Dims {
+    /// The bytes of the values of one row of these parts; `None` where rows differ.
+    pub fn row_bytes(&self, parts: &[Part]) -> Option<u64> {
+        let frames = match (self.frames, parts.iter().any(|part| part.per_frame())) {
+            (None, true) => return None,
+            (frames, _) => frames.unwrap_or(0),
+        };
+        let values = |part: &Part| part.shape(frames, *self).iter().map(|size| *size as u64).product::<u64>();
+        Some(size_of::<f32>() as u64 * parts.iter().map(values).sum::<u64>())
+    }
+
     /// Takes what the shape of a part in one row tells of the sizes.
     ///
     /// # Errors
@@ -190,6 +200,18 @@ pub struct ClipMeta {
     pub key_frames: Option<usize>,
 }
 
+/// How a JSON object has the id of its clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdForm {
+    /// Elsewhere.
+    Absent,
+    /// As a text.
+    #[default]
+    Text,
+    /// As an integer, where it is one: whoever asked with an integer reads it back as one.
+    Integer,
+}
+
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
@@ -206,18 +228,21 @@ impl ClipMeta {
         self.path.to_string_lossy()
     }
 
-    /// Writes the entries of a JSON object in the order that all outputs share. `id`: whether the id is one of them;
+    /// Writes the entries of a JSON object in the order that all outputs share. `id`: whether the id is one of them, and how;
     /// `status` and `frames`: only where they are given.
     pub(crate) fn serialize_entries<M: SerializeMap>(
         &self,
         map: &mut M,
-        id: bool,
+        id: IdForm,
         status: Option<&str>,
         frames: Option<usize>,
     ) -> Result<(), M::Error> {
         map.serialize_entry("index", &self.index)?;
-        if id {
-            map.serialize_entry("id", &self.id)?;
+        match (id, self.id.parse::<i64>(), self.id.parse::<u64>()) {
+            (IdForm::Absent, ..) => {}
+            (IdForm::Integer, Ok(number), _) => map.serialize_entry("id", &number)?,
+            (IdForm::Integer, _, Ok(number)) => map.serialize_entry("id", &number)?,
+            _ => map.serialize_entry("id", &self.id)?,
         }
         map.serialize_entry("path", &self.path_text())?;
         if let Some(status) = status {

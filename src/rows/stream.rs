@@ -10,7 +10,7 @@ use crate::files::{FileError, print, stdout_error};
 use crate::rows::formats::jsonl::Line;
 use crate::rows::formats::record_batch::{record_batch, schema};
 use crate::rows::layout::Layout;
-use crate::rows::{Dims, Failure, Part, Row, RowOrFailure};
+use crate::rows::{Dims, Failure, IdForm, Part, Row, RowOrFailure};
 
 /// The columns of an Arrow answer before those of the parts.
 const COLUMNS: [&str; 11] =
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 11] =
 /// The answers of a run.
 pub struct Answers {
     layout: Layout,
+    dims: Dims,
     form: Form,
 }
 
@@ -32,7 +33,7 @@ enum Form {
 impl Answers {
     /// Answers as JSON lines.
     pub fn jsonl(parts: &[Part], dims: Dims) -> Self {
-        Self { layout: Layout::new(parts.to_vec(), dims, None), form: Form::Jsonl(Vec::new()) }
+        Self { layout: Layout::new(parts.to_vec(), dims, None), dims, form: Form::Jsonl(Vec::new()) }
     }
 
     /// Answers as an Arrow IPC stream.
@@ -49,31 +50,33 @@ impl Answers {
         let layout = Layout::new(parts.to_vec(), dims, Some("an Arrow column"));
         let schema = schema(&COLUMNS, &layout, true).map_err(FileError::Usage)?;
         let writer = StreamWriter::try_new(io::stdout(), &schema).map_err(arrow_error)?;
-        Ok(Self { layout, form: Form::Arrow(Box::new(writer), schema) })
+        Ok(Self { layout, dims, form: Form::Arrow(Box::new(writer), schema) })
     }
 
-    /// Answers with a row.
+    /// Answers with a row, or with one per window. A request for JSON lines may have asked for `parts` of its own.
     ///
     /// # Errors
     /// `Row` if it does not fit: the caller answers with a failure. `Closed` and `Write` end the run.
-    pub fn rows(&mut self, rows: &[Row]) -> Result<(), FileError> {
-        self.layout.check_all(rows)?;
-        rows.iter().try_for_each(|row| self.answer(Ok(row)))
+    pub fn rows(&mut self, rows: &[Row], parts: Option<&[Part]>, id: IdForm) -> Result<(), FileError> {
+        let mut own = parts.map(|parts| Layout::new(parts.to_vec(), self.dims, None));
+        own.as_mut().unwrap_or(&mut self.layout).check_all(rows)?;
+        rows.iter().try_for_each(|row| self.answer(Ok(row), parts, id))
     }
 
     /// Answers with a failure.
     ///
     /// # Errors
     /// `Closed` and `Write` end the run.
-    pub fn failure(&mut self, failure: &Failure) -> Result<(), FileError> {
-        self.answer(Err(failure))
+    pub fn failure(&mut self, failure: &Failure, id: IdForm) -> Result<(), FileError> {
+        self.answer(Err(failure), None, id)
     }
 
-    fn answer(&mut self, clip: RowOrFailure) -> Result<(), FileError> {
+    fn answer(&mut self, clip: RowOrFailure, parts: Option<&[Part]>, id: IdForm) -> Result<(), FileError> {
         match &mut self.form {
             Form::Jsonl(line) => {
                 line.clear();
-                let object = Line { clip, parts: &self.layout.parts, with_status: true };
+                let parts = parts.unwrap_or(&self.layout.parts);
+                let object = Line { clip, parts, with_status: true, id };
                 serde_json::to_writer(&mut *line, &object).map_err(|e| stdout_error(e.into()))?;
                 line.push(b'\n');
                 print(line)

@@ -7,7 +7,7 @@ use crate::files::{FileError, display_text};
 use crate::rows::array::{Array, NamedArray, StoredArray, UNNAMED, common_rows};
 use crate::rows::ids::{ids_of, index_of, without_ids};
 use crate::rows::shapes::{said, shapes};
-use crate::rows::{Format, Provenance};
+use crate::rows::{Format, Provenance, Wanted};
 
 /// Arrays with a row per video: all have the same number of rows, and there are as many ids if there are any.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,7 @@ impl<A: NamedArray> Table<A> {
         Self { path, arrays, ids, provenance: None }
     }
 
-    /// Takes what was read of a file, with the ids `own` that it holds itself. `ids` and `only` as for
-    /// [`read`](crate::rows::read()).
+    /// Takes what was read of a file, with the ids `own` that it holds itself, as far as it is `wanted`.
     ///
     /// # Errors
     /// `Read` if there is no array, the arrays have other shapes than a row of numbers per video or different numbers of
@@ -40,18 +39,18 @@ impl<A: NamedArray> Table<A> {
         path: &Path,
         format: Format,
         (arrays, own): (Vec<A>, Option<Vec<String>>),
-        ids: Option<&Path>,
-        only: Option<&str>,
+        wanted: Wanted,
     ) -> Result<Self, FileError> {
         let mut table = Self::new(path.to_owned(), arrays, None);
         // A file of JSON lines without a line cannot say which arrays it has.
         let no_lines = format.one_shape().is_none() && own.as_ref().is_some_and(Vec::is_empty);
         if table.arrays.is_empty() && !no_lines {
-            return Err(match only {
+            return Err(match wanted.array {
                 // The file was read for this array alone.
                 Some(name) => match shapes(path) {
                     Ok(there) => {
-                        let reason = format!("it has no array '{name}'; it has {}", said(&there));
+                        let reason =
+                            format!("it has no array '{}'; it has {}", display_text(name), said(&there));
                         FileError::read(path, reason)
                     }
                     Err(_) => table.missing(name),
@@ -60,7 +59,7 @@ impl<A: NamedArray> Table<A> {
             });
         }
         let rows = common_rows(&table.arrays).map_err(|reason| FileError::read(path, reason))?;
-        table.ids = ids_of(path, rows, ids, own)?;
+        table.ids = ids_of(path, rows, wanted, own)?;
         table.provenance = Provenance::of(path)?;
         // An .npy has no name for its array, but what made it says which part it is.
         if let (true, Some(made), [array]) =
@@ -172,8 +171,8 @@ impl StoredTable {
     ///
     /// # Errors
     /// `Read` if the list cannot be read, or holds another number of ids.
-    pub(crate) fn take_ids(&mut self, list: &Path) -> Result<(), FileError> {
-        self.ids = ids_of(&self.path, self.rows(), Some(list), None)?;
+    pub(crate) fn take_ids(&mut self, wanted: Wanted) -> Result<(), FileError> {
+        self.ids = ids_of(&self.path, self.rows(), wanted, None)?;
         Ok(())
     }
 }

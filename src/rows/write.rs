@@ -195,6 +195,7 @@ impl Output {
 mod tests {
     use super::*;
     use crate::files::ErrorKind;
+    use crate::rows::Wanted;
     use crate::rows::read;
     use crate::rows::testing::{DIMS, failure, row};
     use std::fs;
@@ -244,7 +245,7 @@ mod tests {
             let written = output.finish().unwrap();
             assert_eq!((written.rows, written.failed), (2, 1));
             assert_eq!(count(dir.path()), 2, "{format}");
-            let table = read(&path, None, None).unwrap();
+            let table = read(&path, Wanted::default()).unwrap();
             assert_eq!(table.ids().unwrap(), [rows[0].clip.id.clone(), rows[1].clip.id.clone()]);
             assert_eq!(table.arrays.len(), parts.len());
             for &part in parts {
@@ -268,7 +269,7 @@ mod tests {
                 let mut output = prepared(&path, &[Part::Frames], false).unwrap().start(dims).unwrap();
                 output.fail(&failure(0)).unwrap();
                 output.finish().unwrap();
-                let table = read(&path, None, None).unwrap();
+                let table = read(&path, Wanted::default()).unwrap();
                 assert_eq!(table.rows(), 0, "{format}");
                 assert_eq!(table.ids().unwrap(), Vec::<String>::new(), "{format}");
             }
@@ -300,7 +301,7 @@ mod tests {
             output.push(&row(1, 3, &[Part::Static])).unwrap();
             assert!(output.fail(&failure(1)).is_err(), "an index twice");
             output.finish().unwrap();
-            let table = read(&path, None, None).unwrap();
+            let table = read(&path, Wanted::default()).unwrap();
             assert_eq!(table.rows(), 1, "{format}");
             assert_eq!(table.ids().unwrap(), [row(1, 3, &[]).clip.id]);
         }
@@ -316,7 +317,7 @@ mod tests {
                 output.push(&row(i, 3, &[Part::Concat])).unwrap();
             }
             output.finish().unwrap();
-            assert_eq!(read(&path, None, None).unwrap().ids().unwrap().len(), rows);
+            assert_eq!(read(&path, Wanted::default()).unwrap().ids().unwrap().len(), rows);
         }
         assert_eq!(prepared(&path, &[Part::Concat], false).err().unwrap().kind(), ErrorKind::Usage);
         assert_eq!(count(dir.path()), 2);

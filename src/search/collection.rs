@@ -10,11 +10,13 @@ use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
 use crate::dataset;
-use crate::rows::{self, ClipMeta, Provenance};
+use crate::rows::{self, ClipMeta, Provenance, Wanted};
 
 /// A representation of a collection, ready to be compared.
 pub struct Collection {
     path: PathBuf,
+    array: Option<String>,
+    id_column: Option<String>,
     ids: Option<PathBuf>,
     by: String,
     provenance: Option<Provenance>,
@@ -29,43 +31,65 @@ enum Source {
 }
 
 impl Collection {
-    /// Opens a file of rows or a dataset's folder, to compare the representation `by` of it; `ids` is a list of ids for rows that
-    /// have none themselves. The prepared file is read where there is one.
+    /// Opens a file of rows (or `PATH#ARRAY`) or a dataset's folder, to compare the representation `by` of it; of `wanted`, where the
+    /// ids are counts. The prepared file is read where there is one.
     ///
     /// # Errors
     /// If the collection cannot be read or does not give the representation, or the prepared file is damaged or out of date.
-    pub fn open(path: &Path, by: &str, ids: Option<&Path>) -> Result<Self, SearchError> {
-        let prepared = if ids.is_none() { PreparedRows::open(path, by)? } else { None };
-        Self::new(path, by, ids, prepared)
+    pub fn open(path: &Path, by: &str, wanted: Wanted) -> Result<Self, SearchError> {
+        // A prepared file is of all arrays, with the ids of the collection itself.
+        let whole = rows::split_array(path).1.is_none() && wanted.ids.is_none() && wanted.id_column.is_none();
+        let prepared = if whole { PreparedRows::open(path, by)? } else { None };
+        Self::new(path, by, wanted, prepared)
     }
 
     /// As [`open`](Self::open), without the prepared file.
     ///
     /// # Errors
     /// As there.
-    pub fn open_stored(path: &Path, by: &str, ids: Option<&Path>) -> Result<Self, SearchError> {
-        Self::new(path, by, ids, None)
+    pub fn open_stored(path: &Path, by: &str, wanted: Wanted) -> Result<Self, SearchError> {
+        Self::new(path, by, wanted, None)
     }
 
     fn new(
         path: &Path,
         by: &str,
-        ids: Option<&Path>,
+        wanted: Wanted,
         prepared: Option<PreparedRows>,
     ) -> Result<Self, SearchError> {
+        let (path, array) = rows::split_array(path);
+        let wanted = wanted.or_array(array);
         let provenance = dataset::provenance(path)?;
         let parts = OnceLock::new();
         let source = match prepared {
             Some(prepared) => Source::Prepared(prepared),
             None => {
-                let opened = stored::collection(path, ids)?;
+                let opened = stored::collection(path, wanted)?;
                 let rows = StoredRows::new(opened.representation(by)?, opened.ids());
                 parts.get_or_init(|| opened);
                 Source::Stored(rows, OnceLock::new())
             }
         };
-        let (path, ids, by) = (path.to_owned(), ids.map(Path::to_owned), by.to_owned());
-        Ok(Self { path, ids, by, provenance, source, parts, index: OnceLock::new() })
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Self {
+            path: path.to_owned(),
+            array: own(wanted.array),
+            id_column: own(wanted.id_column),
+            ids: wanted.ids.map(Path::to_owned),
+            by: by.to_owned(),
+            provenance,
+            source,
+            parts,
+            index: OnceLock::new(),
+        })
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            array: self.array.as_deref(),
+            id_column: self.id_column.as_deref(),
+            ids: self.ids.as_deref(),
+        }
     }
 
     /// The file or the folder.
@@ -104,7 +128,7 @@ impl Collection {
     /// # Errors
     /// If the collection cannot be read.
     pub fn parts(&self) -> Result<&StoredParts, SearchError> {
-        once(&self.parts, || Ok(stored::collection(&self.path, self.ids.as_deref())?))
+        once(&self.parts, || Ok(stored::collection(&self.path, self.wanted())?))
     }
 
     /// The row of an id.
@@ -147,9 +171,9 @@ impl Collection {
     /// The clips of all rows of a collection that is not prepared.
     fn clips(&self) -> Result<&[ClipMeta], SearchError> {
         let Source::Stored(rows, clips) = &self.source else { return Ok(&[]) };
-        once(clips, || match &self.ids {
-            None => Ok(rows::clips(&self.path, rows.ids())?),
-            Some(_) => Ok(rows::bare_clips(rows.ids())),
+        once(clips, || match (&self.ids, &self.id_column) {
+            (None, None) => Ok(rows::clips(&self.path, rows.ids())?),
+            _ => Ok(rows::bare_clips(rows.ids())),
         })
         .map(Vec::as_slice)
     }

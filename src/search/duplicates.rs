@@ -18,7 +18,7 @@ use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
 use crate::kernels::{Backend, PackedLinear, linear};
-use crate::rows::{ClipMeta, Part, bare_clips, clips};
+use crate::rows::{ClipMeta, Part, Wanted, bare_clips, clips, split_array};
 use crate::vector::cosine;
 
 /// Rows that are compared with one another at a time: the product of two blocks stays in the cache.
@@ -117,8 +117,8 @@ impl ComparedRows {
     ///
     /// # Errors
     /// If it cannot be read, or has no embeddings.
-    pub fn open(path: &Path, ids: Option<&Path>) -> Result<Self, SearchError> {
-        let parts = stored::collection(path, ids)?;
+    pub fn open(path: &Path, wanted: Wanted) -> Result<Self, SearchError> {
+        let parts = stored::collection(path, wanted)?;
         let all = parts.ids();
         let rows = |parts: &StoredParts| -> Result<_, SearchError> {
             Ok(StoredRows::new(parts.representation("lift")?, all.clone()))
@@ -126,7 +126,10 @@ impl ComparedRows {
         let straight = rows(&parts)?;
         let mirrored = parts.own.get(Part::Reversed.name()).cloned();
         let mirrored = mirrored.map(|reversed| rows(&parts.reversed(Some(reversed)))).transpose()?;
-        let clips = if ids.is_some() { bare_clips(&all) } else { clips(path, &all)? };
+        let clips = match (wanted.ids, wanted.id_column) {
+            (None, None) => clips(split_array(path).0, &all)?,
+            _ => bare_clips(&all),
+        };
         Ok(Self { straight, mirrored, clips })
     }
 

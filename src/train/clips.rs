@@ -208,7 +208,7 @@ mod tests {
             let mut bytes = rows::formats::npy::header(shape);
             bytes.resize(bytes.len() + 4 * shape.iter().product::<usize>(), 0);
             std::fs::write(&path, bytes).unwrap();
-            let opened = rows::open(&path, None, Some("frames"), folder.path()).unwrap();
+            let opened = rows::open(&path, rows::Wanted::one("frames"), folder.path()).unwrap();
             let error = Clips::opened(opened).err().unwrap().to_string();
             assert!(error.contains(reason) && error.contains("x.npy"), "{error}");
         }

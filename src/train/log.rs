@@ -27,6 +27,11 @@ pub enum LogRecord {
         /// The flags in force, by their names.
         flags: BTreeMap<String, serde_json::Value>,
     },
+    /// Where the run was resumed with other flags, a larger number of epochs for example.
+    Resume {
+        /// The flags in force from there on, by their names.
+        flags: BTreeMap<String, serde_json::Value>,
+    },
     /// After every `--log-every` steps.
     Step {
         /// Steps done.
@@ -61,7 +66,7 @@ impl LogRecord {
     /// Whether a run at `progress` has done the step or epoch of this line.
     fn is_before(&self, progress: &TrainProgress) -> bool {
         match self {
-            Self::Begin { .. } => true,
+            Self::Begin { .. } | Self::Resume { .. } => true,
             Self::Step { step, .. } => *step <= progress.steps,
             Self::Epoch { epoch, .. } => *epoch <= progress.epochs,
         }
@@ -109,6 +114,15 @@ impl Log {
         line.push(b'\n');
         self.file.write_all(&line).map_err(TrainError::write(&self.path))
     }
+}
+
+/// The flags that are in force at the end of a log, by their names; none of a log without its first line.
+pub fn flags_in_force(log: &[LogRecord]) -> BTreeMap<String, serde_json::Value> {
+    let flags = log.iter().rev().find_map(|record| match record {
+        LogRecord::Begin { flags, .. } | LogRecord::Resume { flags } => Some(flags.clone()),
+        _ => None,
+    });
+    flags.unwrap_or_default()
 }
 
 /// Reads a log; an incomplete last line is left out.

@@ -24,7 +24,7 @@ pub use adam::AdamConfig;
 pub use checkpoint::{BEST, LAST, STATE};
 pub use clips::{Clips, split};
 pub use error::TrainError;
-pub use log::{LOG, LogRecord, read as read_log};
+pub use log::{LOG, LogRecord, flags_in_force, read as read_log};
 pub use loss::{LossValues, LossWeights};
 pub use params::Params;
 pub use run::{ClipSubset, EmbedFn, End, ProbeFn, Run, Watcher};

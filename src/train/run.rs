@@ -11,7 +11,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 
 use super::checkpoint::{BEST, LAST, LossSums, STATE, TrainProgress, read_state, write_state, write_weights};
-use super::log::{LOG, Log, LogRecord};
+use super::log::{LOG, Log, LogRecord, flags_in_force, read as read_log};
 use super::random::{Purpose, Stream};
 use super::step::{evaluate, step};
 use super::{Adam, Clips, LossValues, Params, Plateau, TrainError, TrainSettings};
@@ -130,7 +130,16 @@ impl Run<'_> {
             return Err(TrainError::Settings(format!("{}: {cause}", path.display())));
         }
         self.check_data()?;
-        let log = Log::resume(&self.folder.join(LOG), &progress)?;
+        let path = self.folder.join(LOG);
+        let mut log = Log::resume(&path, &progress)?;
+        // Another resumed run takes them from there.
+        let without = |mut flags: BTreeMap<String, serde_json::Value>| {
+            flags.remove("resume");
+            flags
+        };
+        if without(flags_in_force(&read_log(&path)?)) != without(self.flags.clone()) {
+            log.add(&LogRecord::Resume { flags: self.flags.clone() })?;
+        }
         self.go(params, adam, progress, log, watcher)
     }
 

@@ -15,7 +15,8 @@ use super::family::Family;
 use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, write_whole};
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, check, drive, open};
 use crate::files::beside;
-use crate::weights::progress::{listener, size_text};
+use crate::files::size_text;
+use crate::weights::progress::listener;
 
 /// The converted LiFT.
 pub const LIFT_FILE: &str = "lift.safetensors";

@@ -42,7 +42,7 @@ pub use manage::{Verification, copy_to, model_in, pull, remove, verify};
 pub use mini::{MINI_DINOV2, MINI_LIFT, MINI_NOTE};
 pub use net::stop_downloads_on;
 pub use open::open;
-pub use progress::{DownloadListener, set_download_listener, size_text};
+pub use progress::{DownloadListener, set_download_listener};
 pub use source::{
     DINOV2_REPO, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, TOKENIZER_FILE, WeightsSource,
 };

@@ -36,12 +36,3 @@ pub fn set_download_listener(listener: Box<dyn DownloadListener>) {
 pub(super) fn listener() -> &'static dyn DownloadListener {
     LISTENER.get().map_or(&Silent, |listener| &**listener)
 }
-
-/// `"88.2 MB"`, `"12.0 kB"`.
-pub fn size_text(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
-}

@@ -41,12 +41,13 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
         "npy" | "npz" | "safetensors" | "parquet" | "jsonl" => {
             let file = write(folder, &format!("x.{target}"), bytes);
             let only = (variant % 4 == 1).then_some("concat");
-            look(rows::read(&file, None, only).map(|table| look(table.index().map(drop))));
+            let wanted = rows::Wanted { array: only, ..rows::Wanted::default() };
+            look(rows::read(&file, wanted).map(|table| look(table.index().map(drop))));
             if variant % 4 == 2 {
-                look(rows::open(&file, None, only, folder).map(|opened| {
+                look(rows::open(&file, wanted, folder).map(|opened| {
                     look(train::Clips::opened(opened).map(|clips| clips.digest()));
                 }));
-                look(cia::stored::embeddings(&file, None).map(drop));
+                look(cia::stored::embeddings(&file, wanted).map(drop));
             }
         }
         "csv" => {
@@ -60,8 +61,8 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
             // The same bytes as the companion of rows, and as a list of their ids.
             let data = write(folder, "y.npy", NPY);
             fs::write(rows::companion_path(&data), bytes).expect("the companion can be written");
-            look(rows::read(&data, None, None).map(drop));
-            look(rows::read(&data, Some(&file), None).map(drop));
+            look(rows::read(&data, rows::Wanted::default()).map(drop));
+            look(rows::read(&data, rows::Wanted { ids: Some(&file), ..rows::Wanted::default() }).map(drop));
         }
         "list" => {
             // A folder in a list is searched, and the whole machine is no place to fuzz in.

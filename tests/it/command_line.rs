@@ -102,8 +102,14 @@ fn settings_come_from_a_file_and_the_command_line_holds_over_it() {
         b"[embed]\nmodel = \"mini\"\nframes = 8\nparts = [\"frames\"]\ninputs = [\"a.mp4\"]\n",
     );
     env.lift(&["embed", "--config", "run.toml", "-o", "x.npy"]).code(0);
-    let shape =
-        |name: &str| lift::rows::read(&env.path(name), None, None).unwrap().only().unwrap().shape.clone();
+    let shape = |name: &str| {
+        lift::rows::read(&env.path(name), lift::rows::Wanted::default())
+            .unwrap()
+            .only()
+            .unwrap()
+            .shape
+            .clone()
+    };
     assert_eq!(shape("x.npy")[..2], [1, 8]);
     env.lift(&["embed", "--config", "run.toml", "-o", "y.npy", "--frames", "4"]).code(0);
     assert_eq!(shape("y.npy")[..2], [1, 4]);
@@ -125,16 +131,48 @@ fn messages_are_objects_on_request() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .collect();
-    let of = |level: &str| {
+    let of = |event: &str| {
+        lines.iter().find(|l| l["event"] == event).unwrap_or_else(|| panic!("{event}: {lines:?}"))
+    };
+    for line in &lines {
+        let time = line["time"].as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z') && &time[10..11] == "T", "{time}");
+        assert!(["error", "warn", "info"].contains(&line["level"].as_str().unwrap()), "{line}");
+        assert!(line["message"].is_string(), "{line}");
+    }
+    let failed = of("failed");
+    let text = |name: &str| failed[name].as_str().unwrap_or_default();
+    assert_eq!(
+        (text("level"), text("path"), text("id"), text("stage")),
+        ("error", "gone.mp4", "gone", "open")
+    );
+    assert!(
+        text("message") == format!("gone.mp4: {}", text("cause"))
+            && text("cause").starts_with("cannot be opened")
+    );
+    let progress = of("progress");
+    assert_eq!(
+        (&progress["done"], &progress["failed"], &progress["total"]),
+        (&2.into(), &1.into(), &2.into())
+    );
+    assert!(progress["rate"].as_f64().unwrap() > 0.0 && progress["seconds_left"] == 0.0, "{progress}");
+    let finished = of("finished");
+    assert!(
+        finished["message"].as_str().unwrap().contains("1 embedded, 1 failed")
+            && finished["seconds"].is_number()
+    );
+    assert!(
         lines
             .iter()
-            .filter(|l| l["level"] == level)
-            .map(|l| l["message"].as_str().unwrap_or_default())
-            .collect::<Vec<_>>()
-    };
-    assert!(of("error").iter().any(|m| m.starts_with("gone.mp4: cannot be opened")), "{lines:?}");
-    assert!(of("info").iter().any(|m| m.contains("1 embedded, 1 failed")), "{lines:?}");
-    assert!(of("INFO").iter().any(|m| m.contains("settings: [embed]")), "{lines:?}");
+            .any(|l| l["event"] == "log" && l["message"].as_str().unwrap().contains("settings: [embed]"))
+    );
+    let ended = env.embed(&["no.mp4", "-o", "y.npy", "--log-format", "json"]).code(3).stderr;
+    let ended: serde_json::Value = serde_json::from_str(ended.trim_end()).unwrap();
+    assert_eq!(
+        (&ended["event"], &ended["level"], &ended["exit"]),
+        (&"ended".into(), &"error".into(), &3.into())
+    );
+    assert!(ended["cause"].as_str().unwrap().starts_with("no.mp4: no such file"));
 }
 
 #[test]

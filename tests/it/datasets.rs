@@ -161,7 +161,7 @@ fn an_interrupted_run_keeps_what_it_did_and_goes_on() {
     let dry = env.lift(&[&args[..], &["--dry-run"]].concat()).code(0).stdout;
     assert!(dry.starts_with(&format!("{} to embed", 400 - kept)), "{dry} after {kept}");
     env.lift(&args).code(0);
-    let table = read(&env.path("out/part-00000.parquet"), None, None).unwrap();
+    let table = read(&env.path("out/part-00000.parquet"), lift::rows::Wanted::default()).unwrap();
     assert_eq!(ids(&table), (0..300).map(|i| i.to_string()).collect::<Vec<_>>());
     assert!(!env.path("out/_partial-00000.parquet").exists());
 }
@@ -229,7 +229,7 @@ fn failed_inputs_are_tried_again_only_on_request() {
     let ran = env.embed(&args).code(0);
     assert!(ran.stderr.contains("2 embedded"), "{}", ran.stderr);
     env.lift(&["merge", "all.npy", "out"]).code(0);
-    assert_eq!(ids(&read(&env.path("all.npy"), None, None).unwrap()), ["a", "gone"]);
+    assert_eq!(ids(&read(&env.path("all.npy"), lift::rows::Wanted::default()).unwrap()), ["a", "gone"]);
     assert_eq!(fs::read_to_string(env.path("out/_failures.csv")).unwrap().lines().count(), 1);
 }
 
@@ -249,14 +249,14 @@ fn windows_are_rows_of_their_own_and_equal_the_clip_cut_there() {
     env.clip("door_opening.mp4", "a.mp4");
     env.embed(&["a.mp4", "-o", "w.npz", "--window", "0.8", "--stride", "0.4", "--parts", "concat,frames"])
         .code(0);
-    let windows = read(&env.path("w.npz"), None, None).unwrap();
+    let windows = read(&env.path("w.npz"), lift::rows::Wanted::default()).unwrap();
     assert!(windows.rows() > 2);
     assert_eq!(windows.ids().unwrap()[1], "a#1");
     let companion = fs::read_to_string(env.path("w.npz.rows.csv")).unwrap();
     assert!(companion.lines().nth(2).unwrap().starts_with("0,1,a#1,a.mp4,ok,16,25.0,"), "{companion}");
     let cut = ["a.mp4", "-o", "c.npz", "--start", "0.4", "--end", "1.2", "--parts", "concat,frames"];
     env.embed(&cut).code(0);
-    let cut = read(&env.path("c.npz"), None, None).unwrap();
+    let cut = read(&env.path("c.npz"), lift::rows::Wanted::default()).unwrap();
     for part in ["concat", "frames"] {
         assert_eq!(windows.array(part).unwrap().row(1), cut.array(part).unwrap().row(0), "{part}");
     }
@@ -327,10 +327,34 @@ fn a_stream_answers_each_request_in_order_and_a_bad_one_too() {
     // With -q, the answers alone tell of failures.
     assert_eq!(ended.stderr, "", "{}", ended.stderr);
     env.embed(&["a.mp4", "-o", "a.npy"]).code(0);
-    let file = read(&env.path("a.npy"), None, None).unwrap();
+    let file = read(&env.path("a.npy"), lift::rows::Wanted::default()).unwrap();
     let streamed: Vec<f32> =
         first["concat"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
     assert_eq!(streamed, file.only().unwrap().row(0));
+}
+
+#[test]
+fn requests_have_ids_frames_and_parts_of_their_own() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "a.mp4");
+    env.write(
+        "asked.jsonl",
+        b"{\"path\": \"a.mp4\", \"id\": 7, \"frames\": 8, \"parts\": [\"mean\", \"frames\"]}\n\n\
+          {\"path\": \"a.mp4\", \"id\": \"8\"}\n{\"id\": 9, \"file\": \"a.mp4\"}\n{\"path\": \"gone.mp4\", \"id\": 10}\n",
+    );
+    let asked = fs::File::open(env.path("asked.jsonl")).unwrap();
+    let ran = env.command(&["embed", "--model", "mini", "--stream"]).stdin(asked).output().unwrap();
+    let ran = Ran::from(ran).code(1).says(&["request 2: not a request", "request 3 (gone.mp4): "]);
+    let answers: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<_> = answers.iter().map(|answer| (answer["index"].clone(), answer["id"].clone())).collect();
+    let expected: [(u64, serde_json::Value); 4] =
+        [(0, 7.into()), (1, "8".into()), (2, 9.into()), (3, 10.into())];
+    assert_eq!(ids, expected.map(|(index, id)| (index.into(), id)));
+    assert_eq!(answers[0]["frames"], 8);
+    assert_eq!(answers[0]["frame_features"].as_array().unwrap().len(), 8);
+    assert!(answers[0].get("concat").is_none() && answers[0].get("mean").is_some());
+    assert_eq!((&answers[1]["frames"], answers[1]["concat"].as_array().unwrap().len()), (&16.into(), 256));
 }
 
 #[test]
@@ -411,7 +435,10 @@ fn a_video_that_hangs_is_given_up_and_the_others_are_embedded() {
     let ran =
         Ran::from(out).code(1).says(&["was not read within 0.5 s", "--timeout", "3 embedded, 3 failed"]);
     assert_eq!(ran.stderr.matches("was not read").count(), 3, "{}", ran.stderr);
-    assert_eq!(ids(&read(&env.path("x.npy"), None, None).unwrap()), ["good1", "good3", "good5"]);
+    assert_eq!(
+        ids(&read(&env.path("x.npy"), lift::rows::Wanted::default()).unwrap()),
+        ["good1", "good3", "good5"]
+    );
     // Each command that reads videos has the same watchdog; a busy machine reads the good videos in 5 s.
     let late = ["was not read within 5 s"];
     let plot = ["plot", "--model", "mini", "in/hang0.mp4", "in/good1.mp4", "-o", "x.svg", "--timeout", "5"];

@@ -9,11 +9,11 @@ use lift::rows::{Part, Table, read};
 
 use crate::common::{close, data, full_weights, numbers, shared, tensors};
 #[cfg(target_os = "linux")]
-use crate::env::{Ran, send};
-use crate::env::{TestEnv, clip};
+use crate::env::send;
+use crate::env::{Ran, TestEnv, clip};
 
 fn table(path: &Path) -> Table {
-    read(path, None, None).unwrap()
+    read(path, lift::rows::Wanted::default()).unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -241,6 +241,58 @@ fn a_list_gives_ids_and_ranges() {
     env.write("twice.csv", b"id,path\nx,w.webm\nx,v.webm\n");
     env.embed(&["--list", "twice.csv", "-o", "bad.npy"]).code(3).says(&["w.webm", "v.webm", "'x'"]);
     assert!(!env.path("bad.npy").exists());
+}
+
+#[test]
+fn a_list_may_lie_beside_its_videos_and_come_on_standard_input() {
+    let env = TestEnv::new();
+    env.clip("wheel_turning.webm", "set/clips/w.webm");
+    env.write("set/list.csv", b"id,path\nfirst,clips/w.webm\n");
+    env.embed(&["--list", "set/list.csv", "-o", "out.npz"])
+        .code(0)
+        .says(&["set/list.csv: 1 relative path is not in the working directory", "list's folder set"]);
+    assert_eq!(table(&env.path("out.npz")).ids().unwrap(), ["first"]);
+    for (name, args) in [("a.npz", &["-"][..]), ("b.npz", &["--list", "-"])] {
+        let list = fs::File::open(env.write("piped.csv", b"id,path\nfirst,set/clips/w.webm\n")).unwrap();
+        let mut command = env.command(&["embed", "--model", "mini", "-o", name]);
+        let ran = Ran::from(command.args(args).stdin(list).output().unwrap()).code(0);
+        assert_eq!(table(&env.path(name)).ids().unwrap(), ["first"], "{}", ran.stderr);
+    }
+    env.write("twice.csv", b"path\nset/clips/w.webm\nset/clips/w.webm\n");
+    env.embed(&["--list", "twice.csv", "-o", "x.npy"])
+        .code(3)
+        .says(&["w.webm stands twice", "leave one out"]);
+}
+
+#[test]
+fn flags_without_effect_are_refused() {
+    let env = TestEnv::new();
+    env.clip("wheel_turning.webm", "w.webm");
+    for flag in [&["--format", "parquet"][..], &["--shard-size", "10"]] {
+        let args = [&["w.webm", "-o", "x.npy"], flag].concat();
+        env.embed(&args).code(2).says(&[flag[0], "-o DIR/"]);
+    }
+    env.write("run.toml", b"[embed]\nshard_size = 10\n");
+    env.embed(&["w.webm", "-o", "x/", "--config", "run.toml"]).code(2).says(&["write 'shard-size'"]);
+    assert!(!env.path("x.npy").exists() && !env.path("x").exists());
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_foreseen() {
+    let env = TestEnv::new();
+    env.clip("wheel_turning.webm", "w.webm");
+    let lines: String = (0..100_000).map(|at| format!("{at},w.webm\n")).collect();
+    env.write("list.csv", format!("id,path\n{lines}").as_bytes());
+    // 100,000 x 1,000,000 x 128 numbers are 51 TB.
+    let many = ["--list", "list.csv", "--parts", "frames", "--frames", "1000000", "-o"];
+    env.embed(&[&many[..], &["x.npy"]].concat())
+        .code(4)
+        .says(&["x.npy", "it needs 51.2 TB, and the disk has"]);
+    assert!(!env.path("x.npy").exists());
+    // A dataset keeps what fits, so it is told and not refused.
+    env.write("w.webm", b"no video");
+    let ran = env.embed(&[&many[..], &["x/", "--max-failures", "0"]].concat()).code(1);
+    ran.says(&["x: the rows need about 51.2 TB, and the disk has", "what fits is kept"]);
 }
 
 #[test]

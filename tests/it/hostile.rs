@@ -217,7 +217,10 @@ fn names_that_would_have_one_id_are_told_apart() {
     for _ in 0..2 {
         let args = ["in", "-o", "x.npy", "--overwrite"];
         env.embed(&args).code(0).says(&["2 of its files differ from another one in the extension alone"]);
-        assert_eq!(lift::rows::read(&env.path("x.npy"), None, None).unwrap().ids().unwrap(), expected);
+        assert_eq!(
+            lift::rows::read(&env.path("x.npy"), lift::rows::Wanted::default()).unwrap().ids().unwrap(),
+            expected
+        );
     }
     // Two files that are named have their stems as ids; the advice is to name their folder, which helps.
     env.embed(&["in/a.mp4", "in/a.webm", "-o", "y.npy"]).code(3).says(&["name a folder that holds both"]);
@@ -247,7 +250,7 @@ fn a_name_never_acts_on_the_terminal_and_never_decides_what_is_read() {
         .code(1)
         .says(&["7 embedded, 6 failed", "bad \\u{1b}]0;title\\u{7}.mp4: "]);
     assert!(ran.stderr.chars().all(|c| !c.is_control() || c == '\n'), "{:?}", ran.stderr);
-    let table = lift::rows::read(&env.path("x.npy"), None, None).unwrap();
+    let table = lift::rows::read(&env.path("x.npy"), lift::rows::Wanted::default()).unwrap();
     let rows = table.only().unwrap();
     assert!((1..rows.rows()).all(|at| rows.row(at) == rows.row(0)));
 }

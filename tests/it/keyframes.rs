@@ -37,7 +37,8 @@ fn every_output_tells_how_many_different_key_frames_a_row_is_made_of() {
     assert_eq!(told(&companion(&env, "keys.npy")), TOLD);
     env.embed(&["in", "-o", "exact.npy"]).code(0);
     assert!(!fs::read_to_string(env.path("exact.npy.rows.csv")).unwrap().contains("key_frames"));
-    let [keys, exact] = ["keys.npy", "exact.npy"].map(|name| read(&env.path(name), None, None).unwrap());
+    let [keys, exact] =
+        ["keys.npy", "exact.npy"].map(|name| read(&env.path(name), lift::rows::Wanted::default()).unwrap());
     let row = |table: &lift::rows::Table, at| table.arrays[0].row(at).to_vec();
     assert!(row(&keys, 0) != row(&exact, 0) && row(&keys, 1) != row(&exact, 1));
     assert_eq!(row(&keys, 2), row(&exact, 2), "one_key keeps its exact frames");

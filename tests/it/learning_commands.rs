@@ -218,6 +218,40 @@ fn a_killed_run_resumes_to_the_same_bits() {
 }
 
 #[test]
+fn a_resumed_run_takes_its_flags_from_its_folder() {
+    let env = TestEnv::new();
+    let numbers: Vec<String> =
+        (0..48).map(|at| format!("{}", (at * at * 7 % 31) as f32 / 16.0 - 1.0)).collect();
+    let line = |at: usize| {
+        let frames: Vec<String> =
+            numbers[(at % 4) * 12..][..12].chunks(4).map(|frame| format!("[{}]", frame.join(","))).collect();
+        format!("{{\"id\":{at},\"frame_features\":[{}]}}\n", frames.join(","))
+    };
+    env.write("own.jsonl", (0..8).map(line).collect::<String>().as_bytes());
+    let flags = ["--layers", "1", "--lift-heads", "2", "--lr", "1e-3", "--batch-size", "4", "--seed", "3"];
+    let begin = |folder: &str, epochs: &str| {
+        let args = [&["train", "own.jsonl", "-o", folder, "--epochs", epochs][..], &flags].concat();
+        env.lift(&args).code(0);
+    };
+    begin("whole", "3");
+    begin("run", "1");
+    let resume = |more: &[&str]| env.lift(&[&["train", "--resume", "-o", "run"], more].concat());
+    resume(&["--lr", "0.01"])
+        .code(2)
+        .says(&["--lr 0.01: the run in run was started with --lr 0.001", "leave it out"]);
+    resume(&["--lift-heads", "4", "--lr", "1e-3"]).code(2).says(&["--lift-heads 4", "--lift-heads 2"]);
+    resume(&["--lr", "0.001", "--epochs", "3"]).code(0);
+    for name in ["best.safetensors", "last.safetensors", "state.safetensors"] {
+        assert!(bytes(&env, &format!("whole/{name}")) == bytes(&env, &format!("run/{name}")), "{name}");
+    }
+    // The larger number of epochs is the run's from now on.
+    resume(&[]).code(0).says(&["after 3 epochs"]);
+    let log = fs::read_to_string(env.path("run/log.jsonl")).unwrap();
+    assert_eq!(log.matches("\"what\":\"resume\"").count(), 1, "{log}");
+    env.lift(&["train", "--resume"]).code(2).says(&["-o DIR alone"]);
+}
+
+#[test]
 fn a_benchmark_from_videos_uses_the_cache_the_second_time() {
     let env = TestEnv::new();
     env.lift(&[
@@ -321,7 +355,7 @@ fn the_bundled_model_reads_time_where_the_average_frame_cannot() {
     .code(0);
     env.embed(&["set/clips", "--parts", "concat,frames,reconstructed", "-o", "z.npz"]).code(0);
     // The line is nearer to the frames than their mean is: half the squared error at most.
-    let table = lift::rows::read(&env.path("z.npz"), None, None).unwrap();
+    let table = lift::rows::read(&env.path("z.npz"), lift::rows::Wanted::default()).unwrap();
     let (frames, lines) = (table.array("frames").unwrap(), table.array("reconstructed").unwrap());
     let (mut of_line, mut of_mean) = (0.0, 0.0);
     for clip in 0..table.rows() {

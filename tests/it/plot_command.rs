@@ -31,6 +31,25 @@ fn each_extension_gives_a_file_of_its_kind_and_nothing_else() {
 }
 
 #[test]
+fn a_page_opens_on_the_projection_of_the_picture_and_tells_its_marks() {
+    let env = TestEnv::new();
+    env.clip("door_opening.mp4", "door.mp4");
+    for (flags, picture, page) in [
+        (&[][..], "t-SNE", "\"projections\":[{\"method\":\"tsne\""),
+        (&["--with-reverse"], "PCA", "\"projections\":[{\"method\":\"pca\""),
+    ] {
+        let draw = |name: &str| {
+            plot(&env, &[&["door.mp4", "-o", name, "--overwrite"], flags].concat()).code(0);
+            fs::read_to_string(env.path(name)).unwrap()
+        };
+        let (svg, html) = (draw("x.svg"), draw("x.html"));
+        assert!(svg.contains(picture), "{flags:?}: {svg}");
+        assert!(html.contains(page), "{flags:?}");
+        assert!(html.contains("frame features (circles)") && html.contains("LiFT reconstruction (squares)"));
+    }
+}
+
+#[test]
 fn one_seed_is_one_picture_whatever_the_threads() {
     let env = TestEnv::new();
     env.clip("wheel_turning.webm", "wheel.webm");

@@ -75,7 +75,9 @@ fn what_cannot_be_probed_is_refused_with_its_remedy() {
     run("sides.csv", &[]).code(3).says(&["c3 (no training video)", "c2 (no test video)", "--allow-missing"]);
     run("sides.csv", &["--allow-missing"]).code(0);
     run("one.csv", &[]).code(3).says(&["all videos are of one class, `a`"]);
-    run("other.csv", &[]).code(3).says(&["the labels have `a`, the rows `set/v0`"]);
+    run("other.csv", &[])
+        .code(3)
+        .says(&["no video of the labels has a row; 'a' is wanted and", "has 'set/v0'"]);
     run("absent.csv", &[]).code(3).says(&["absent.csv: no such file"]);
     run("folds.csv", &["--groups", "scene", "--folds", "11"])
         .code(3)

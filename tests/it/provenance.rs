@@ -42,8 +42,11 @@ fn every_output_carries_its_settings_its_models_and_the_version() {
     assert_eq!(made(&env, "merged.npy"), same);
     // The part of an .npy is known by what made it.
     env.embed(&["a", "-o", "half.npy", "--parts", "static"]).code(0);
-    assert_eq!(read(&env.path("half.npy"), None, None).unwrap().only().unwrap().name, "static");
-    assert_eq!(read(&env.path("x.npz"), None, None).unwrap().ids().unwrap(), ["one"]);
+    assert_eq!(
+        read(&env.path("half.npy"), lift::rows::Wanted::default()).unwrap().only().unwrap().name,
+        "static"
+    );
+    assert_eq!(read(&env.path("x.npz"), lift::rows::Wanted::default()).unwrap().ids().unwrap(), ["one"]);
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn embeddings_that_were_made_otherwise_are_not_averaged_by_eval_cia() {
         .code(3)
         .says(&["plain.npz: it was made with the LiFT", "--lift"]);
     // Features of another program are not LiFT's.
-    let table = read(&env.path("plain.npz"), None, None).unwrap();
+    let table = read(&env.path("plain.npz"), lift::rows::Wanted::default()).unwrap();
     let values: Vec<u8> = table.array("concat").unwrap().data.iter().flat_map(|x| x.to_le_bytes()).collect();
     let shape = table.array("concat").unwrap().shape.clone();
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &values).unwrap();

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::ids::IdArgs;
 use crate::cli::limits::{LimitArgs, length};
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
@@ -23,16 +24,22 @@ use crate::video::{Request, Sampling, Window};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES)]
 pub(in crate::cli) struct EmbedArgs {
-    /// Videos, folders (searched), patterns, or - for paths on standard input
+    /// Videos, folders (searched), patterns, or - for a list on standard input; or one file of frame features
+    ///
+    /// Of frame features (B, T, D) in .npy, .npz, .safetensors, .parquet or .jsonl, or in the folder of a dataset, LiFT computes the
+    /// parts, and no video is read. FILE#ARRAY names one array of several.
     #[arg(value_name = "INPUT", required_unless_present_any = ["list", "stream"])]
     pub(super) inputs: Vec<PathBuf>,
     /// A list of videos: one path per line, or CSV/TSV with the column path [default: the INPUTs alone]
     ///
-    /// Optional columns: id, and start and end in seconds. Relative paths are relative to the working directory.
+    /// Optional columns: id, and start and end in seconds. Relative paths start at the working directory; those that are not there
+    /// start at the list's folder. - reads the list from standard input.
     ///
     /// Example: --list clips.csv
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub(super) list: Vec<PathBuf>,
+    #[command(flatten, next_help_heading = "Inputs")]
+    pub(super) ids: IdArgs,
     #[command(flatten)]
     pub(super) sampling: SamplingArgs,
     #[command(flatten)]
@@ -153,13 +160,16 @@ pub(super) struct RunArgs {
     pub(super) dry_run: bool,
     /// Serve requests: JSON lines on standard input, one answer each on standard output [default: embed INPUTs]
     ///
-    /// A request is {"path": ...}, optionally with "id", "start" and "end". The models are loaded once, and answers come in the
+    /// A request is {"path": ...}, optionally with "id", "start", "end", "frames" and "parts". The models are loaded once, and answers come in the
     /// order of the requests. A failed input is an answer with its error. arrow answers in an Arrow IPC stream.
     ///
     /// Example: lift embed --stream < requests.jsonl > answers.jsonl
     #[arg(
         long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "jsonl",
-        conflicts_with_all = ["inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures"]
+        conflicts_with_all = [
+            "inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures", "shard_size", "format",
+            "ids", "id_column"
+        ]
     )]
     pub(super) stream: Option<StreamFormat>,
 }
@@ -241,7 +251,7 @@ impl SamplingArgs {
     }
 }
 
-fn parse_frames(text: &str) -> Result<Sampling, String> {
+pub(super) fn parse_frames(text: &str) -> Result<Sampling, String> {
     match text.parse() {
         _ if text == "all" => Ok(Sampling::All),
         Ok(n) if n >= 2 => Ok(Sampling::Count(n)),

@@ -9,7 +9,7 @@ use super::args::{PartFormat, ShardArg};
 use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
-use crate::cli::report::count;
+use crate::cli::report::{self, count};
 use crate::cli::signals::Signals;
 use crate::dataset::{
     Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest, ShardOf,
@@ -63,6 +63,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         let engine = Arc::new(Engine::load(&choice, &args.output.parts)?);
         check_length(&engine, args)?;
         let settings = settings(args, &compute, engine.max_frames());
+        note_space(args, wanted, &engine, &folder, quiet);
         let limit = args.runs.max_failures;
         ended = embed::run(selected, &engine, &settings, &signals.stop, |outcome| {
             take(&mut writer, &mut report, outcome)?;
@@ -89,6 +90,23 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         return Err(Fatal { exit, error: Some(error) });
     }
     Ok(if counts.failed > 0 { Exit::SomeFailed } else { Exit::Success })
+}
+
+/// Says so where the rows will not fit on the disk: the finished parts are kept, so it is no reason to refuse.
+fn note_space(args: &EmbedArgs, wanted: usize, engine: &Engine, folder: &Path, quiet: bool) {
+    let row = args.sampling.dims(engine).row_bytes(&args.output.parts);
+    let needed =
+        row.filter(|_| args.sampling.window.is_none() && !quiet).map(|row| row.saturating_mul(wanted as u64));
+    if let (Some(needed), Some(free)) = (needed, files::free_space(folder))
+        && free < needed
+    {
+        report::note(&format!(
+            "{}: the rows need about {}, and the disk has {} free; what fits is kept, and the same command goes on when there is space",
+            display_path(folder),
+            files::size_text(needed),
+            files::size_text(free)
+        ));
+    }
 }
 
 fn take(writer: &mut DatasetWriter, report: &mut RunReport, outcome: Outcome) -> Result<(), FileError> {

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::cli::progress::Progress;
-use crate::cli::report;
+use crate::cli::report::{self, Level};
 use crate::files::display_path;
 use crate::rows::Failure;
 
@@ -35,7 +37,7 @@ impl RunReport {
         for note in notes {
             if !self.quiet && self.said.insert(note.clone()) {
                 let path = path.map(display_path).unwrap_or_default();
-                self.progress.aside(|| report::note(&format!("{path}: {note} (said once)")));
+                self.progress.aside(|| report::note_of(&path, &format!("{note} (said once)")));
             }
         }
         self.progress.step(true);
@@ -43,13 +45,21 @@ impl RunReport {
 
     /// Counts an input that failed, and prints why.
     pub(super) fn failure(&mut self, failure: &Failure) {
-        // A request on a stream that names no file is identified by its number.
+        self.failure_of(&display_path(&failure.clip.path), failure);
+    }
+
+    /// Counts a request on a stream that failed, and prints why. It is named by its index, which its answer has too.
+    pub(super) fn failed_request(&mut self, failure: &Failure) {
+        let index = failure.clip.index;
         let of = match failure.clip.path.as_os_str().is_empty() {
-            true => format!("request {}", failure.clip.index + 1),
-            false => display_path(&failure.clip.path),
+            true => format!("request {index}"),
+            false => format!("request {index} ({})", display_path(&failure.clip.path)),
         };
-        let line = format!("{of}: {}", failure.error);
-        self.progress.aside(|| report::error(&line));
+        self.failure_of(&of, failure);
+    }
+
+    fn failure_of(&mut self, of: &str, failure: &Failure) {
+        self.progress.aside(|| report::failed(of, failure));
         self.count_failure();
     }
 
@@ -66,9 +76,11 @@ impl RunReport {
 
     /// Prints the last line, which `line` makes from the seconds that the run took.
     pub(super) fn end(self, line: impl FnOnce(f64) -> String) {
+        let (done, failed) = (self.progress.done(), self.failed);
         let seconds = self.progress.finish().as_secs_f64();
         if !self.quiet {
-            report::say(&line(seconds));
+            let fields = json!({ "done": done, "failed": failed, "seconds": seconds });
+            report::event(Level::Info, "finished", &line(seconds), fields);
         }
     }
 }

@@ -17,7 +17,6 @@ use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::files::{FileError, display_path};
-use crate::inputs::InputList;
 use crate::rows::{
     Destination, Failure, Format, ModelDigest, Output, Part, Prepared, Provenance, Row, Written,
 };
@@ -27,7 +26,9 @@ use crate::weights::WeightsError;
 pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     let inputs = gather(args)?;
-    let destination = destination(args, &inputs)?;
+    let mut items = inputs.iter();
+    let lone = items.next().filter(|_| items.next().is_none()).map(|input| input.path);
+    let destination = destination(args, lone.as_deref())?;
     if args.runs.dry_run {
         files::print(format!("{} to embed\n", inputs.len()).as_bytes())?;
         return Ok(Exit::Success);
@@ -47,12 +48,16 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     let making = matches!(destination, Destination::File(..)).then(|| Making::begin(args, &choice));
     let signals = Signals::listen()?;
     let settings = settings(args, &compute, engine.max_frames());
-    let output = prepared.start(args.sampling.dims(&engine))?;
-    let mut run = Run { output, report, embedded: 0 };
+    let dims = args.sampling.dims(&engine);
+    if args.sampling.window.is_none() {
+        destination.check_space(inputs.len(), &args.output.parts, dims)?;
+    }
+    let output = prepared.start(dims)?;
+    let mut run = Run::new(output, report);
     let limit = args.runs.max_failures;
     let ended = embed::run(inputs.iter(), &engine, &settings, &signals.stop, |outcome| {
         run.take(outcome).map_err(Fatal::from)?;
-        match limit.filter(|&limit| run.report.failed() > limit) {
+        match limit.filter(|&limit| run.failed() > limit) {
             Some(limit) => Err(too_many(limit, kept)),
             None => Ok(()),
         }
@@ -62,7 +67,7 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         return Err(Fatal { exit, error: Some(anyhow!("interrupted: {kept}")) });
     }
     if let Some(making) = making {
-        run.output.made_by(&making.end()?)?;
+        run.made_by(&making.end()?)?;
     }
     run.finish()
 }
@@ -90,8 +95,8 @@ impl Making {
     }
 }
 
-/// Where the rows go: what the flags say, else the default.
-fn destination(args: &EmbedArgs, inputs: &InputList) -> Result<Destination, Fatal> {
+/// Where the rows go: what the flags say, else the default, which is named after the only input.
+pub(super) fn destination(args: &EmbedArgs, lone: Option<&Path>) -> Result<Destination, Fatal> {
     let output = &args.output;
     if let Some(path) = &output.output {
         return Ok(Destination::parse(path)?);
@@ -100,15 +105,14 @@ fn destination(args: &EmbedArgs, inputs: &InputList) -> Result<Destination, Fata
         return Ok(Destination::Stdout);
     }
     let format = if output.parts.len() > 1 { Format::NPZ } else { Format::NPY };
-    let mut items = inputs.iter();
-    let name = match (items.next(), items.next()) {
-        (Some(one), None) => {
-            let stem = one.path.file_stem().unwrap_or(one.path.as_os_str());
+    let name = match lone {
+        Some(path) => {
+            let stem = path.file_stem().unwrap_or(path.as_os_str());
             let mut name = stem.to_os_string();
             name.push(".lift");
             name
         }
-        _ => "embeddings".into(),
+        None => "embeddings".into(),
     };
     let mut name = name;
     name.push(format.extension());
@@ -116,7 +120,7 @@ fn destination(args: &EmbedArgs, inputs: &InputList) -> Result<Destination, Fata
 }
 
 /// The state of the run: its output and its report.
-struct Run {
+pub(super) struct Run {
     output: Output,
     report: RunReport,
     /// The number of inputs that gave rows.
@@ -124,28 +128,44 @@ struct Run {
 }
 
 impl Run {
-    fn take(&mut self, outcome: Outcome) -> Result<(), FileError> {
+    pub(super) fn new(output: Output, report: RunReport) -> Self {
+        Self { output, report, embedded: 0 }
+    }
+
+    /// The number of inputs that have failed so far.
+    pub(super) fn failed(&self) -> usize {
+        self.report.failed()
+    }
+
+    /// Says what made the rows.
+    pub(super) fn made_by(&mut self, made: &Provenance) -> Result<(), FileError> {
+        self.output.made_by(made)
+    }
+
+    /// Writes the rows of an input, or records its failure.
+    pub(super) fn take(&mut self, outcome: Outcome) -> Result<(), FileError> {
         match outcome.result {
             Ok(embedded) => {
                 if let Some(failure) = embedded.written(self.output.push_all(&embedded.rows))? {
-                    return self.failed(&failure);
+                    return self.fail(&failure);
                 }
                 let Embedded { rows, notes, .. } = embedded;
                 self.embedded += 1;
                 self.report.embedded(rows.first().map(|row: &Row| row.clip.path.as_path()), &notes);
                 Ok(())
             }
-            Err(failure) => self.failed(&failure),
+            Err(failure) => self.fail(&failure),
         }
     }
 
-    fn failed(&mut self, failure: &Failure) -> Result<(), FileError> {
+    fn fail(&mut self, failure: &Failure) -> Result<(), FileError> {
         self.output.fail(failure)?;
         self.report.failure(failure);
         Ok(())
     }
 
-    fn finish(self) -> Result<Exit, Fatal> {
+    /// Gives the output its name, and reports.
+    pub(super) fn finish(self) -> Result<Exit, Fatal> {
         let Written { data, companion, rows, failed } = self.output.finish()?;
         let embedded = self.embedded;
         let windows = if rows == embedded { String::new() } else { format!(" ({rows} rows)") };

@@ -1,6 +1,7 @@
 //! `lift embed --stream`: reads requests from standard input and writes answers to standard output, in the same order. The
 //! models are loaded once, and a failed input is an answer with its error.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, stdin};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -9,18 +10,19 @@ use std::thread;
 
 use anyhow::anyhow;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::args::StreamFormat;
+use super::args::{StreamFormat, parse_frames};
 use super::{EmbedArgs, check_length, settings};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
 use crate::cli::signals::Signals;
-use crate::embed::{self, Engine, InputSource, Next, Outcome};
+use crate::embed::{self, Engine, InputSource, Next, Outcome, OwnSettings};
 use crate::exit::{Exit, Fatal};
 use crate::files::FileError;
 use crate::guard::lock;
-use crate::inputs::Input;
-use crate::rows::{Answers, Failure};
+use crate::inputs::{Id, Input};
+use crate::rows::{Answers, Failure, IdForm, Part};
 
 /// How many lines are read ahead.
 const AHEAD: usize = 64;
@@ -31,11 +33,59 @@ const AHEAD: usize = 64;
 struct Asked {
     path: PathBuf,
     #[serde(default)]
-    id: Option<String>,
+    id: Option<Id>,
     #[serde(default)]
     start: Option<f64>,
     #[serde(default)]
     end: Option<f64>,
+    #[serde(default)]
+    frames: Option<Frames>,
+    #[serde(default)]
+    parts: Option<Vec<String>>,
+}
+
+/// A number of frames, or `all`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "frames is a number or \"all\"")]
+enum Frames {
+    Count(usize),
+    Text(String),
+}
+
+/// A request that is understood.
+#[derive(Debug)]
+struct Order {
+    path: PathBuf,
+    id: Option<Id>,
+    start: Option<f64>,
+    end: Option<f64>,
+    own: OwnSettings,
+}
+
+/// A line that is no request, with its id if that can be read.
+#[derive(Debug)]
+struct WrongLine {
+    id: Option<Id>,
+    why: String,
+}
+
+/// What is remembered of a request until it is answered.
+#[derive(Debug, Default)]
+struct Pending {
+    wrong: Option<String>,
+    id: IdForm,
+    parts: Option<Vec<Part>>,
+}
+
+/// What the command line fixes for all requests.
+#[derive(Debug, Clone)]
+struct Fixed {
+    start: Option<f64>,
+    end: Option<f64>,
+    /// Whether LiFT is loaded.
+    lift: bool,
+    /// Whether the answers have fixed columns.
+    columns: bool,
 }
 
 /// Answers requests until standard input ends.
@@ -55,11 +105,17 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
     // failures, which the answers tell: a program that never reads standard error would block the run.
     let mut report = RunReport::new(0, true);
     let quiet = verbosity.quiet;
-    let wrong = Arc::new(Mutex::new(Vec::new()));
+    let pending: Pendings = Arc::default();
     let broken = Arc::new(OnceLock::new());
-    let requests = Requests { lines: listen(args, &broken), wrong: wrong.clone(), index: 0 };
+    let fixed = Fixed {
+        start: args.sampling.range.start,
+        end: args.sampling.range.end,
+        lift: args.output.parts.iter().any(|part| part.needs_lift()),
+        columns: format == StreamFormat::Arrow,
+    };
+    let requests = Requests { lines: listen(fixed, &broken), pending: pending.clone(), index: 0 };
     embed::run(requests, &engine, &settings, &signals.stop, |outcome| {
-        answer(&mut answers, &mut report, outcome, &wrong, quiet)
+        answer(&mut answers, &mut report, outcome, &pending, quiet)
     })?;
     answers.finish()?;
     if let Some(cause) = broken.get() {
@@ -77,48 +133,51 @@ pub(super) fn run(args: &EmbedArgs, format: StreamFormat, verbosity: &Verbosity)
     }
 }
 
-/// The requests that cannot be carried out: their index and the reason.
-type Wrong = Arc<Mutex<Vec<(usize, String)>>>;
+/// The requests that are not answered yet, by their index.
+type Pendings = Arc<Mutex<HashMap<usize, Pending>>>;
 
 fn answer(
     answers: &mut Answers,
     report: &mut RunReport,
     outcome: Outcome,
-    wrong: &Wrong,
+    pending: &Pendings,
     quiet: bool,
 ) -> Result<(), FileError> {
+    let index = match &outcome.result {
+        Ok(embedded) => embedded.rows.first().map(|row| row.clip.index),
+        Err(failure) => Some(failure.clip.index),
+    };
+    let Pending { wrong, id, parts } =
+        index.and_then(|index| lock(pending).remove(&index)).unwrap_or_default();
     let failure = match outcome.result {
-        Ok(embedded) => match embedded.written(answers.rows(&embedded.rows))? {
+        Ok(embedded) => match embedded.written(answers.rows(&embedded.rows, parts.as_deref(), id))? {
             Some(failure) => failure,
             None => return Ok(()),
         },
-        Err(failure) => {
-            let mut wrong = lock(wrong);
-            let at = wrong.iter().position(|(index, _)| *index == failure.clip.index);
-            match at.map(|at| wrong.swap_remove(at)) {
-                Some((_, error)) => Failure { stage: "request".into(), error, ..failure },
-                None => failure,
-            }
-        }
+        Err(failure) => match wrong {
+            Some(error) => Failure { stage: "request".into(), error, ..failure },
+            None => failure,
+        },
     };
     match quiet {
         true => report.count_failure(),
-        false => report.failure(&failure),
+        false => report.failed_request(&failure),
     }
-    answers.failure(&failure)
+    answers.failure(&failure, id)
 }
 
 /// Reads lines on a thread of its own, so that no worker waits for them; `broken` is set if standard input fails.
-fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Asked, String>> {
+fn listen(fixed: Fixed, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Order, WrongLine>> {
     let (sender, receiver) = sync_channel(AHEAD);
     let broken = broken.clone();
-    let (start, end) = (args.sampling.range.start, args.sampling.range.end);
     thread::spawn(move || {
         for line in stdin().lock().lines() {
             let asked = match line {
                 Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => parse(&line, start, end),
-                Err(e) if e.kind() == io::ErrorKind::InvalidData => Err("the line is not UTF-8".into()),
+                Ok(line) => parse(&line, &fixed),
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    Err(WrongLine { id: None, why: "the line is not UTF-8".into() })
+                }
                 Err(e) => {
                     // This is set before the channel closes, because it is read after that.
                     let _ = broken.set(e);
@@ -133,21 +192,58 @@ fn listen(args: &EmbedArgs, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Resul
     receiver
 }
 
-fn parse(line: &str, start: Option<f64>, end: Option<f64>) -> Result<Asked, String> {
-    let mut asked: Asked = serde_json::from_str(line)
-        .map_err(|e| format!("not a request: {e}; expected {{\"path\": ..., \"id\", \"start\", \"end\"}}"))?;
-    (asked.start, asked.end) = (asked.start.or(start), asked.end.or(end));
+fn parse(line: &str, fixed: &Fixed) -> Result<Order, WrongLine> {
+    order(line, fixed).map_err(|why| {
+        // The answer of a wrong request has its id too, if there is one in it.
+        let value = serde_json::from_str::<Value>(line).ok();
+        let id = value.and_then(|value| serde_json::from_value(value.get("id")?.clone()).ok());
+        WrongLine { id, why }
+    })
+}
+
+fn order(line: &str, fixed: &Fixed) -> Result<Order, String> {
+    let Asked { path, id, start, end, frames, parts } = serde_json::from_str(line).map_err(|e| {
+        format!("not a request: {e}; expected {{\"path\": ..., \"id\", \"start\", \"end\", \"frames\", \"parts\"}}")
+    })?;
+    let (start, end) = (start.or(fixed.start), end.or(fixed.end));
     let bad = |value: Option<f64>| value.is_some_and(|v| !v.is_finite() || v < 0.0);
-    if bad(asked.start) || bad(asked.end) {
+    if bad(start) || bad(end) {
         return Err("start and end are seconds, 0 or more".into());
     }
-    Ok(asked)
+    let sampling = match frames {
+        None => None,
+        Some(Frames::Count(count)) => Some(parse_frames(&count.to_string())),
+        Some(Frames::Text(text)) => Some(parse_frames(&text)),
+    };
+    let sampling = sampling.transpose().map_err(|e| format!("frames: {e}"))?;
+    let parts = parts.map(|names| own_parts(&names, fixed)).transpose().map_err(|e| format!("parts: {e}"))?;
+    Ok(Order { path, id, start, end, own: OwnSettings { sampling, parts } })
+}
+
+/// The parts that a request names.
+fn own_parts(names: &[String], fixed: &Fixed) -> Result<Vec<Part>, String> {
+    if fixed.columns {
+        return Err(
+            "the columns of an Arrow stream are those of --parts; leave them out, or answer in jsonl".into(),
+        );
+    }
+    let parts: Vec<Part> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    if parts.is_empty() {
+        return Err("name at least one".into());
+    }
+    Part::check_single(&parts).map_err(|e| e.to_string())?;
+    match parts.iter().find(|part| part.needs_lift() && !fixed.lift) {
+        Some(part) => {
+            Err(format!("{part} needs LiFT, which is not loaded; start the stream with it in --parts"))
+        }
+        None => Ok(parts),
+    }
 }
 
 /// The requests as the pipeline takes them.
 struct Requests {
-    lines: Receiver<Result<Asked, String>>,
-    wrong: Wrong,
+    lines: Receiver<Result<Order, WrongLine>>,
+    pending: Pendings,
     index: usize,
 }
 
@@ -160,16 +256,61 @@ impl InputSource for Requests {
         };
         let index = self.index;
         self.index += 1;
-        Next::Input(match asked {
-            Ok(Asked { path, id, start, end }) => {
-                let id = id.unwrap_or_else(|| crate::inputs::stem(&path));
-                Input { index, id, path, start, end }
+        let form = |id: &Option<Id>| match id {
+            Some(Id::Integer(_) | Id::Unsigned(_)) => IdForm::Integer,
+            _ => IdForm::Text,
+        };
+        let (pending, next) = match asked {
+            Ok(Order { path, id, start, end, own }) => {
+                let pending = Pending { wrong: None, id: form(&id), parts: own.parts.clone() };
+                let id = id.map_or_else(|| crate::inputs::stem(&path), Id::text);
+                (pending, Next::Own(Input { index, id, path, start, end }, own))
             }
-            Err(why) => {
+            Err(WrongLine { id, why }) => {
+                let pending = Pending { wrong: Some(why), id: form(&id), parts: None };
                 // It goes through the pipeline like all inputs, so that its answer keeps its place; the empty path fails there.
-                lock(&self.wrong).push((index, why));
-                Input { index, id: String::new(), path: PathBuf::new(), start: None, end: None }
+                let id = id.map(Id::text).unwrap_or_default();
+                (pending, Next::Input(Input { index, id, path: PathBuf::new(), start: None, end: None }))
             }
-        })
+        };
+        lock(&self.pending).insert(index, pending);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_request_keeps_its_id_and_says_what_is_wrong() {
+        let fixed = Fixed { start: None, end: None, lift: false, columns: false };
+        let wrong = |line: &str| parse(line, &fixed).unwrap_err();
+        for (line, id, said) in [
+            (r#"{"id": "a"}"#, Some("a"), "missing field `path`"),
+            (r#"{"path": "x", "id": 7, "strat": 1}"#, Some("7"), "unknown field `strat`"),
+            (
+                r#"{"path": "x", "id": 18446744073709551615, "start": -1}"#,
+                Some("18446744073709551615"),
+                "seconds",
+            ),
+            (r#"{"path": "x", "id": 1.5}"#, None, "a text or an integer is needed"),
+            (r#"{"path": "x", "frames": 1}"#, None, "frames: a clip needs at least 2"),
+            (r#"{"path": "x", "frames": "some"}"#, None, "frames: expected"),
+            (r#"{"path": "x", "frames": -4}"#, None, "frames is a number or"),
+            (r#"{"path": "x", "parts": ["mean", "mean"]}"#, None, "listed twice"),
+            (r#"{"path": "x", "parts": []}"#, None, "at least one"),
+            (r#"{"path": "x", "parts": ["odd"]}"#, None, "odd needs LiFT"),
+            ("{", None, "not a request"),
+        ] {
+            let WrongLine { id: found, why } = wrong(line);
+            assert_eq!(found.map(Id::text).as_deref(), id, "{line}");
+            assert!(why.contains(said), "{line}: {why}");
+        }
+        let arrow = Fixed { columns: true, lift: true, ..fixed.clone() };
+        assert!(parse(r#"{"path": "x", "parts": ["mean"]}"#, &arrow).unwrap_err().why.contains("Arrow"));
+        let order = parse(r#"{"path": "x", "frames": "all", "parts": ["mean", "frames"]}"#, &fixed).unwrap();
+        assert_eq!(order.own.sampling, Some(crate::video::Sampling::All));
+        assert_eq!(order.own.parts, Some(vec![Part::Mean, Part::Frames]));
     }
 }

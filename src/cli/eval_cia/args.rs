@@ -12,6 +12,7 @@ use crate::cia::probe::ProbeMethod;
 use crate::cia::representations::{reads_lift, reads_mirror};
 use crate::cia::shots::ShotDraws;
 use crate::cli::compute::ComputeArgs;
+use crate::cli::ids::NamedIdArgs;
 use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
@@ -32,15 +33,24 @@ pub struct EvalCiaArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present = "train")]
     pub(super) dataset: Vec<BenchmarkDataset>,
     /// Training CSV of a benchmark of your own, one row per group or per video [default: --dataset's]
-    ///
-    /// Example: --train my-train.csv --valid my-valid.csv
-    #[arg(long, value_name = "FILE", requires = "valid", conflicts_with_all = ["dataset", "splits"])]
+    // clap would make one line of the three of the example.
+    #[arg(long, value_name = "FILE", long_help = TRAIN_HELP, requires = "valid", conflicts_with_all = ["dataset", "splits"])]
     pub(super) train: Option<PathBuf>,
     /// Validation CSV of a benchmark of your own [default: --dataset's]
     ///
     /// Example: --train my-train.csv --valid my-valid.csv
     #[arg(long, value_name = "FILE", requires = "train")]
     pub(super) valid: Option<PathBuf>,
+    /// A label that is the forward direction of its group, where labels are texts; repeatable [default: by the alphabet, and told]
+    ///
+    /// Example: --forward open --forward fold
+    #[arg(long, value_name = "LABEL", requires = "train")]
+    pub(super) forward: Vec<String>,
+    /// Name of a benchmark of your own in tables and figures [default: from the name of the training CSV]
+    ///
+    /// Example: --name kitchen
+    #[arg(long, value_name = "NAME", requires = "train")]
+    pub(super) name: Option<String>,
     /// Folder with the benchmark's CSVs [default: downloaded from the hub and cached]
     ///
     /// Example: --splits csvs/
@@ -58,11 +68,8 @@ pub struct EvalCiaArgs {
     /// Example: --features clip=clip.npy
     #[arg(long, value_name = "NAME=FILE", help_heading = "Features")]
     pub(super) features: Vec<String>,
-    /// Ids of the embeddings' rows, one per line, for a file without ids [default: the ids in the file]
-    ///
-    /// NAME=FILE is for the features NAME of --features. Example: --ids clip=clip-ids.txt
-    #[arg(long, value_name = "[NAME=]FILE", help_heading = "Features")]
-    pub(super) ids: Vec<String>,
+    #[command(flatten, next_help_heading = "Features")]
+    pub(super) ids: NamedIdArgs,
     #[command(flatten)]
     pub(super) probe: ProbeArgs,
     #[command(flatten)]
@@ -191,12 +198,17 @@ pub(super) struct ReportArgs {
     /// They are read off the authors' charts. The authors' page says that their mean is over groups.
     #[arg(long)]
     pub(super) published: bool,
-    /// Draw the groups as a dot plot, .png or .svg [default: no picture]
+    /// Title of the figures and of the tables in .md [default: none]
+    ///
+    /// Example: --title "Kitchen actions"
+    #[arg(long, value_name = "TEXT")]
+    pub(super) title: Option<String>,
+    /// Draw the groups as a dot plot, .png, .svg or .pdf [default: no picture]
     ///
     /// Example: --figure cia.png
     #[arg(long, value_name = "FILE")]
     pub(super) figure: Option<PathBuf>,
-    /// Draw the accuracy against the number of training videos per class, .png or .svg; needs --shots [default: no picture]
+    /// Draw the accuracy against the number of training videos per class, .png, .svg or .pdf; needs --shots [default: no picture]
     ///
     /// Example: --shots 2,4,8,16 --shots-figure shots.png
     #[arg(long, value_name = "FILE", requires = "shots")]
@@ -215,6 +227,12 @@ pub(super) enum ProbeKind {
     /// SVM with an RBF kernel
     Svm,
 }
+
+const TRAIN_HELP: &str = "Training CSV of a benchmark of your own, one row per group or per video [default: --dataset's]\n\n\
+    A row per video has the columns id, chiral_triplet_id (the group) and chiral_label: 1 (forward) and 0 (reverse), or two texts per \
+    group. A row per group has triplet_id, id_forward and id_reverse (ids joined by ;). verb and noun may be there.\n\n  \
+    id,chiral_triplet_id,chiral_label\n  clip7,door,open\n  clip9,door,close\n\n\
+    Example: --train my-train.csv --valid my-valid.csv";
 
 const EXAMPLES: &str = "Examples:\n  lift eval-cia --dataset ssv2 --videos ssv2/videos\n  \
     lift eval-cia --train my-train.csv --valid my-valid.csv --embeddings clips.parquet --probe svm\n  \

@@ -93,7 +93,7 @@ impl Embedder for Pipeline<'_> {
             return fail("interrupted".to_owned());
         }
         for failure in &cached.failures {
-            report::error(&format!("{}: {}", display_path(&failure.clip.path), failure.error));
+            report::failed(&display_path(&failure.clip.path), failure);
         }
         if cached.files.is_empty() {
             return fail(format!(

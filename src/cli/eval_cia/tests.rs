@@ -260,7 +260,7 @@ fn wrong_requests_are_refused_before_any_work() {
     assert!(error.contains("taken.md") && asked == 0, "{error}");
     assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
     assert!(stop(&flags(["-o", "r.xlsx"])).0.contains(".json, .csv, .md or .tex"));
-    assert!(stop(&flags(["--figure", "r.pdf"])).0.contains(".png or .svg"));
+    assert!(stop(&flags(["--figure", "r.jpg"])).0.contains(".png, .svg or .pdf"));
     assert!(stop(&flags(["--template", "{dir}/{name}"])).0.contains("`{name}` in the template"));
     assert!(stop(&flags(["--representation", "lift+clip"])).0.contains("`clip` needs a matrix of that name"));
     assert!(stop(&flags(["--features", "a+b=x.npy"])).0.contains("NAME=FILE"));
@@ -280,7 +280,8 @@ fn flags_for_one_data_set_win_over_those_for_all() {
 #[test]
 fn ids_are_named_for_a_matrix_that_has_none() {
     let folder = tempfile::tempdir().unwrap();
-    let table = crate::rows::read(Path::new(&small("features.safetensors")), None, None).unwrap();
+    let table =
+        crate::rows::read(Path::new(&small("features.safetensors")), crate::rows::Wanted::default()).unwrap();
     let bare = folder.path().join("bare.npy").to_string_lossy().into_owned();
     let mut bytes = crate::rows::formats::npy::header(&table.arrays[0].shape);
     bytes.extend(table.arrays[0].data.iter().flat_map(|x| x.to_le_bytes()));

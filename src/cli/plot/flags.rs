@@ -23,7 +23,7 @@ pub(in crate::cli) struct PlotArgs {
     /// Videos, folders (searched), patterns, or features: files (.npz, .safetensors, .parquet, .jsonl) or a dataset's folder
     #[arg(value_name = "INPUT", required = true)]
     pub(super) inputs: Vec<PathBuf>,
-    /// The picture: .png, .svg, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
+    /// The picture: .png, .svg, .pdf, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
     ///
     /// .gif and .mp4 are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
     /// inside lift can write it, else MPEG-4 (`lift synth --help` says why). The .html page is one file that needs no network.

@@ -9,7 +9,7 @@ use crate::embed::EmbedSettings;
 use crate::exit::Fatal;
 use crate::files::{AtomicFile, display_path};
 use crate::inputs::Range;
-use crate::plot::{DrawError, Figure, FigureFormat, Look};
+use crate::plot::{DrawError, Figure, FigureFormat, Look, Method};
 use crate::rows::{Part, is_features};
 use crate::video::{Request, Sampling};
 
@@ -85,7 +85,8 @@ impl PlotPlan {
             look: Look {
                 title: args.look.title.clone(),
                 halves: args.look.halves(),
-                method: args.look.method,
+                // A clip and its mirror are compared, as several clips are.
+                method: args.look.method.or(with_reverse.then_some(Method::Pca)),
                 seed: args.look.seed,
                 perplexity: args.look.perplexity,
                 dpi: args.look.dpi,
@@ -106,7 +107,7 @@ fn output(args: &PlotArgs) -> Result<Option<(FigureFormat, AtomicFile)>, Fatal> 
     let shown = display_path(&path);
     let format = FigureFormat::of(&path).ok_or_else(|| {
         Fatal::usage(anyhow!(
-            "{shown}: its extension names no kind of picture; use .png, .svg, .gif, .mp4 or .html"
+            "{shown}: its extension names no kind of picture; use .png, .svg, .pdf, .gif, .mp4 or .html"
         ))
     })?;
     if let Some(figure) = args.figure {

@@ -63,7 +63,7 @@ pub(super) fn gather(plan: &PlotPlan, args: &PlotArgs, quiet: bool) -> Result<(V
             match clip_and_mirror(&load()?, &input, plan) {
                 Ok(both) => clips.extend(both),
                 Err(error) => {
-                    report::error(&format!("{}: {error}", display_path(&input.path)));
+                    report::failed_file(&input.path, &error);
                     failed = true;
                 }
             }

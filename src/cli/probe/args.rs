@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::ids::NamedIdArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::cli::scale::ScaleArgs;
@@ -61,11 +62,8 @@ pub struct ProbeArgs {
     /// Example: --features vjepa=vjepa.npy
     #[arg(long, value_name = "NAME=FILE", help_heading = "Features")]
     pub(super) features: Vec<String>,
-    /// Ids of the embeddings' rows, one per line, for a file without ids [default: the ids in the file]
-    ///
-    /// NAME=FILE is for the features NAME of --features. Example: --ids vjepa=vjepa-ids.txt
-    #[arg(long, value_name = "[NAME=]FILE", help_heading = "Features")]
-    pub(super) ids: Vec<String>,
+    #[command(flatten, next_help_heading = "Features")]
+    pub(super) ids: NamedIdArgs,
     /// Representations to probe, separated by commas; each is compared with the first [default: see --help]
     ///
     /// lift, odd, even, static, dynamic, mean, frames-mean, frames-concat, a name given with --features, or several joined as a+b.
@@ -117,7 +115,7 @@ pub struct ProbeArgs {
     /// Example: -o probe.md -o probe.json
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub(super) output: Vec<PathBuf>,
-    /// Draw the confusion matrix, or of more than 30 classes those that gain and lose most, .png or .svg [default: no picture]
+    /// Draw the confusion matrix, or of more than 30 classes those that gain and lose most, .png, .svg or .pdf [default: no picture]
     ///
     /// Example: --figure probe.png
     #[arg(long, value_name = "FILE", requires = "labels", help_heading = "Report")]

@@ -153,7 +153,7 @@ pub(super) fn queries(
         all.push(checked(names.join(" + "), &vectors, without, inputs)?);
     }
     if let Some(list) = &args.list {
-        let ids = rows::read_ids(list)?;
+        let ids = rows::read_ids(list, None)?;
         if ids.is_empty() {
             return Err(FileError::read(list, "it has no line").into());
         }
@@ -173,7 +173,8 @@ pub(super) fn queries(
                 "--opposite: vectors of a file cannot be mirrored; leave it out"
             )));
         }
-        let table = rows::read(file, None, None)?;
+        let (file, array) = rows::split_array(file);
+        let table = rows::read(file, rows::Wanted { array, ..rows::Wanted::default() })?;
         let array = table.only()?;
         if let (Some(made), Some(other)) = (collection.provenance(), &table.provenance) {
             let differences = search::differences(made, other);

@@ -13,6 +13,7 @@ use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
 use crate::exit::Fatal;
 use crate::model::lift::{HEADS, LiftConfig};
+use crate::rows::Wanted;
 use crate::train::{AdamConfig, LossWeights, PlateauConfig, TrainSettings};
 use crate::weights::WeightsSource;
 
@@ -25,19 +26,24 @@ use crate::weights::WeightsSource;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lift embed clips/ --parts frames -o frames.npy && lift train frames.npy -o run/\n  \
-    lift train clips/ -o run/ --epochs 50\n  lift train clips/ -o run/ --epochs 50 --resume\n  \
+    lift train clips/ -o run/ --epochs 50\n  lift train --resume -o run/\n  \
     lift train frames.npy -o tuned/ --init lift.safetensors --lr 1e-5\n  lift train --plot run/log.jsonl -o curves.svg"
 )]
 pub(in crate::cli) struct TrainArgs {
     /// Features (.npy, .npz, .safetensors, .parquet, .jsonl, folders of a dataset), or videos and folders of them
+    ///
+    /// FILE#ARRAY names the array or column to read of a file with several.
     #[arg(value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
-    /// Folder for weights, state, log and curves; with --plot the picture, .png or .svg
+    /// Folder for weights, state, log and curves; with --plot the picture, .png, .svg or .pdf
     ///
     /// Default: none, the folder must be given; with --plot the log's name with .png. Example: -o run/
     #[arg(short, long, value_name = "DIR", help_heading = "Run")]
     pub(super) output: Option<PathBuf>,
-    /// Continue the run in the output folder, as if it had never stopped
+    /// Continue the run in the output folder with its flags, as if it had never stopped
+    ///
+    /// Every flag is taken from the run; -o DIR is enough. --epochs, and flags of the machine, may be others. A flag that decides the
+    /// result and differs is refused.
     #[arg(long, conflicts_with = "init", help_heading = "Run")]
     pub(super) resume: bool,
     /// Start from these weights: a .safetensors or the authors' .ckpt [default: random weights]
@@ -118,10 +124,20 @@ pub(super) struct ProbeFiles {
     ///
     /// Example: --ids ids.txt
     #[arg(long, value_name = "FILE", requires = "probe_train")]
-    pub(super) ids: Option<PathBuf>,
+    ids: Option<PathBuf>,
+    /// Column or array that holds these ids, texts or integers: of the file in --ids, else of the features
+    ///
+    /// Default: id, in an .npz also ids. Example: --id-column video_id
+    #[arg(long, value_name = "COLUMN", requires = "probe_train")]
+    id_column: Option<String>,
 }
 
 impl ProbeFiles {
+    /// Where the ids of the probed features are.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted { array: None, id_column: self.id_column.as_deref(), ids: self.ids.as_deref() }
+    }
+
     /// The groups of the training and the validation CSV, if the flags give them.
     ///
     /// # Errors

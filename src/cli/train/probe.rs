@@ -12,6 +12,7 @@ use crate::cia::representations::{Matrix, StoredParts};
 use crate::cia::splits::Splits;
 use crate::exit::Fatal;
 use crate::files::display_path;
+use crate::rows::likely_cause;
 use crate::train::{Clips, EmbedFn};
 
 /// The groups of the CSVs, and the frame features of their videos.
@@ -42,11 +43,14 @@ impl<'a> BenchmarkProbe<'a> {
         let ids = splits.ids();
         let missing: Vec<&str> = ids.iter().copied().filter(|id| !places.contains_key(*id)).collect();
         if let Some(first) = missing.first() {
+            let mut there: Vec<&str> = places.keys().map(String::as_str).collect();
+            there.sort_unstable();
             return Err(Fatal::input(anyhow!(
-                "{origin}: {} of {} videos of the probe's CSVs are not among its ids, {first} first; give the file \
+                "{origin}: {} of {} videos of the probe's CSVs are not among its ids, {first} first{}; give the file \
                  that has them as --probe-features",
                 missing.len(),
-                ids.len()
+                ids.len(),
+                likely_cause(&missing, "it", &there)
             )));
         }
         let rows = ids.iter().map(|id| places[*id]).collect();

@@ -4,10 +4,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use serde_json::json;
 
-use crate::cli::{progress, report};
+use crate::cli::progress;
+use crate::cli::report::{self, Level};
+use crate::files::size_text;
 use crate::guard::lock;
-use crate::weights::{DownloadListener, size_text};
+use crate::weights::DownloadListener;
 
 /// Time between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(15);
@@ -69,10 +72,12 @@ impl DownloadListener for Downloads {
             shown.done += bytes;
             match &shown.bar {
                 Some(bar) => bar.inc(bytes),
-                None if shown.told.elapsed() >= EVERY => {
+                None if shown.told.elapsed() >= EVERY.min(progress::every()) => {
                     shown.told = Instant::now();
                     let of = shown.total.map(|n| format!(" of {}", size_text(n))).unwrap_or_default();
-                    report::note(&format!("{}{of} are here", size_text(shown.done)));
+                    let fields = json!({ "done": shown.done, "total": shown.total });
+                    let line = format!("{}{of} are here", size_text(shown.done));
+                    report::event(Level::Note, "download", &line, fields);
                 }
                 None => {}
             }

@@ -16,7 +16,7 @@ use crate::files::{AtomicFile, FileError, print, stdout_error};
 use crate::rows::array::{Array, Raw, part_name};
 use crate::rows::file_format::{FileFormat, RowWriter, TakeBatch};
 use crate::rows::layout::Layout;
-use crate::rows::{Part, Row, RowOrFailure};
+use crate::rows::{IdForm, Part, Row, RowOrFailure, Wanted};
 
 /// The format.
 pub(crate) struct Jsonl;
@@ -34,12 +34,12 @@ impl FileFormat for Jsonl {
         Ok(Box::new(JsonlWriter::file(file)))
     }
 
-    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
-        read_lines(path, only, &mut |_| Ok(()))
+    fn read(&self, path: &Path, wanted: Wanted) -> Result<Raw, String> {
+        read_lines(path, wanted, &mut |_| Ok(()))
     }
 
-    fn read_batches(&self, path: &Path, only: Option<&str>, take: TakeBatch) -> Option<Result<Raw, String>> {
-        Some(read_lines(path, only, take))
+    fn read_batches(&self, path: &Path, wanted: Wanted, take: TakeBatch) -> Option<Result<Raw, String>> {
+        Some(read_lines(path, wanted, take))
     }
 }
 
@@ -71,7 +71,7 @@ impl RowWriter for JsonlWriter {
         self.line.clear();
         let encoded = serde_json::to_writer(
             &mut self.line,
-            &Line { clip: Ok(row), parts: &layout.parts, with_status: false },
+            &Line { clip: Ok(row), parts: &layout.parts, with_status: false, id: IdForm::Text },
         );
         self.line.push(b'\n');
         match &mut self.target {
@@ -101,6 +101,8 @@ pub(crate) struct Line<'a> {
     pub(crate) parts: &'a [Part],
     /// Whether it says `status`, where failures stand between the rows.
     pub(crate) with_status: bool,
+    /// How it has the id.
+    pub(crate) id: IdForm,
 }
 
 impl Serialize for Line<'_> {
@@ -109,7 +111,7 @@ impl Serialize for Line<'_> {
         let status = |text| self.with_status.then_some(text);
         match self.clip {
             Ok(row) => {
-                row.clip.serialize_entries(&mut map, true, status("ok"), Some(row.frames))?;
+                row.clip.serialize_entries(&mut map, self.id, status("ok"), Some(row.frames))?;
                 for &part in self.parts {
                     let values = row.values(part);
                     if part.per_frame() {
@@ -121,7 +123,7 @@ impl Serialize for Line<'_> {
                 }
             }
             Err(failure) => {
-                failure.clip.serialize_entries(&mut map, true, status("failed"), None)?;
+                failure.clip.serialize_entries(&mut map, self.id, status("failed"), None)?;
                 map.serialize_entry("stage", &failure.stage)?;
                 map.serialize_entry("error", &failure.error)?;
             }
@@ -134,6 +136,7 @@ impl Serialize for Line<'_> {
 #[derive(Debug, PartialEq)]
 enum Field {
     Number(f32),
+    Integer(i128),
     Text(String),
     /// A list of numbers or of equal lists of numbers; `None` if it is neither.
     List(Option<(Vec<usize>, Vec<f32>)>),
@@ -160,11 +163,11 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_i64<E>(self, v: i64) -> Result<Field, E> {
-        Ok(Field::Number(v as f32))
+        Ok(Field::Integer(v.into()))
     }
 
     fn visit_u64<E>(self, v: u64) -> Result<Field, E> {
-        Ok(Field::Number(v as f32))
+        Ok(Field::Integer(v.into()))
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Field, E> {
@@ -196,6 +199,10 @@ impl<'de> Visitor<'de> for FieldVisitor {
                     data.push(v);
                     Some(Vec::new())
                 }
+                Field::Integer(v) => {
+                    data.push(v as f32);
+                    Some(Vec::new())
+                }
                 Field::List(Some((shape, values))) => {
                     data.extend(values);
                     Some(shape)
@@ -213,7 +220,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
 /// Reads every list of numbers, or the one named, as an array; all rows must have the same shape. `take` is called after
 /// every line; it may take the values that have been read out of the arrays.
-fn read_lines(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, String> {
+fn read_lines(path: &Path, wanted: Wanted, take: TakeBatch) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut ids: Option<Vec<String>> = Some(Vec::new());
     let mut arrays: Vec<Array> = Vec::new();
@@ -225,14 +232,16 @@ fn read_lines(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, S
             continue;
         }
         let fields: BTreeMap<String, Field> = serde_json::from_str(&line).map_err(|e| at(&e))?;
+        let names: Vec<String> = wanted.id_column.iter().flat_map(|_| fields.keys().cloned()).collect();
         let mut id = None;
         let mut lists = 0;
         for (key, field) in fields {
             match field {
-                Field::Text(text) if key == "id" => id = Some(text),
+                Field::Text(text) if wanted.holds_ids(&key, &["id"]) => id = Some(text),
+                Field::Integer(number) if wanted.holds_ids(&key, &["id"]) => id = Some(number.to_string()),
                 Field::List(values) => {
                     let name = part_name(&key);
-                    if only.is_some_and(|only| only != name) {
+                    if wanted.array.is_some_and(|only| only != name && only != key) {
                         continue;
                     }
                     let Some((shape, values)) = values else {
@@ -248,6 +257,7 @@ fn read_lines(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, S
             return Err(at(&"it lacks a list that the lines before have"));
         }
         take(&mut arrays).map_err(|e| at(&e))?;
+        wanted.check_ids_found(id.is_some(), names).map_err(|e| at(&e))?;
         ids = ids.zip(id).map(|(mut ids, id)| {
             ids.push(id);
             ids
@@ -296,7 +306,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         std::fs::write(&path, text).unwrap();
-        Jsonl.read(&path, None)
+        Jsonl.read(&path, Wanted::default())
     }
 
     #[test]
@@ -306,7 +316,12 @@ mod tests {
         row.clip.id = "a\n\"".into();
         row.clip.path = "a\n\".mp4".into();
         row.parts = vec![(Part::Static, vec![0.1, -2.0]), (Part::Frames, (0..8).map(|v| v as f32).collect())];
-        let line = Line { clip: Ok(&row), parts: &[Part::Static, Part::Frames], with_status: false };
+        let line = Line {
+            clip: Ok(&row),
+            parts: &[Part::Static, Part::Frames],
+            with_status: false,
+            id: IdForm::Text,
+        };
         assert_eq!(
             serde_json::to_string(&line).unwrap(),
             "{\"index\":4,\"id\":\"a\\n\\\"\",\"path\":\"a\\n\\\".mp4\",\"start\":null,\"end\":1.5,\"frames\":2,\

@@ -1,5 +1,7 @@
-//! A file for each format of rows, and the list of them. `record_batch` is what the formats of Arrow share.
+//! A file for each format of rows, and the list of them. `record_batch` is what the formats of Arrow share, `id_array`
+//! what those of numpy do.
 
+pub(crate) mod id_array;
 pub(crate) mod jsonl;
 pub(crate) mod npy;
 mod npz;

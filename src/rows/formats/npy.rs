@@ -8,11 +8,11 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::files::{AtomicFile, FileError};
-use crate::rows::Row;
 use crate::rows::array::{Array, Raw, StoredArray, StoredArrays, UNNAMED};
 use crate::rows::file_format::{FileFormat, RowWriter};
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, count, read_values, write_f32};
+use crate::rows::{Row, Wanted};
 
 /// The format.
 pub(crate) struct Npy;
@@ -30,12 +30,12 @@ impl FileFormat for Npy {
         Ok(Box::new(NpyWriter::new(file)?))
     }
 
-    fn read(&self, path: &Path, _: Option<&str>) -> Result<Raw, String> {
+    fn read(&self, path: &Path, _: Wanted) -> Result<Raw, String> {
         read(path)
     }
 
     /// The array if it is of f32, and no ids.
-    fn open(&self, path: &Path, _: Option<&str>) -> Result<Option<StoredArrays>, String> {
+    fn open(&self, path: &Path, _: Wanted) -> Result<Option<StoredArrays>, String> {
         let mut file = File::open(path).map_err(|e| e.to_string())?;
         let bytes = file.metadata().map_err(|e| e.to_string())?.len();
         let header = read_header(&mut file)?;

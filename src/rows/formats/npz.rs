@@ -14,12 +14,16 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::files::{AtomicFile, FileError, display_text};
-use crate::rows::Row;
 use crate::rows::array::{Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, RowWriter};
+use crate::rows::formats::id_array::read_ids;
 use crate::rows::formats::npy;
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spools};
+use crate::rows::{Row, Wanted};
+
+/// The names of the array of the ids.
+const IDS: [&str; 2] = ["ids", "id"];
 
 /// The format.
 pub(crate) struct Npz;
@@ -41,13 +45,13 @@ impl FileFormat for Npz {
         Ok(Box::new(NpzWriter::new(file, layout)?))
     }
 
-    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
-        read(path, only)
+    fn read(&self, path: &Path, wanted: Wanted) -> Result<Raw, String> {
+        read(path, wanted)
     }
 
     /// The arrays if all are of f32 and none is compressed.
-    fn open(&self, path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
-        open(path, only)
+    fn open(&self, path: &Path, wanted: Wanted) -> Result<Option<StoredArrays>, String> {
+        open(path, wanted)
     }
 }
 
@@ -103,27 +107,31 @@ impl RowWriter for NpzWriter {
     }
 }
 
-/// Reads the arrays of two dimensions and more, or the one named; a text array `ids` (or `id`) names the rows.
-fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+/// Reads the arrays of two dimensions and more, or the one wanted; an array `ids` (or `id`) of texts or integers names the rows.
+fn read(path: &Path, wanted: Wanted) -> Result<Raw, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
     let mut raw = Raw { ids: None, arrays: Vec::new() };
+    let mut there = Vec::new();
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
         let Some(name) = array_name(&entry)? else { continue };
-        let ids = name == "ids" || name == "id";
-        if !ids && only.is_some_and(|only| only != name) {
+        let ids = wanted.holds_ids(&name, &IDS);
+        if !ids && wanted.array.is_some_and(|only| only != name) {
+            there.push(name);
             continue;
         }
         let size = entry.size();
         let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
-        if ids && header.is_text() {
-            raw.ids = Some(read_texts(&mut entry, &header, rest).map_err(in_entry)?);
-        } else if header.shape.len() >= 2 || only.is_some() {
+        if ids && (header.shape.len() < 2 || wanted.id_column.is_some()) {
+            raw.ids = Some(read_ids(&mut entry, &header, rest).map_err(in_entry)?);
+        } else if header.shape.len() >= 2 || wanted.array.is_some() {
+            there.push(name.clone());
             raw.arrays.push(npy::read_array(&mut entry, &name, header, rest).map_err(in_entry)?);
         } else {
+            there.push(name);
             continue;
         }
         // The checksum is compared when the entry has been read to its end.
@@ -133,6 +141,7 @@ fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
             Err(e) => return Err(in_entry(format!("damaged: {e}"))),
         }
     }
+    wanted.check_ids_found(raw.ids.is_some(), there)?;
     Ok(raw)
 }
 
@@ -149,19 +158,20 @@ fn note(path: &Path, key: &str) -> Result<Option<String>, String> {
         return Err(in_entry("one text is needed".into()));
     }
     let rest = size.saturating_sub(header.len as u64);
-    Ok(read_texts(&mut entry, &header, rest).map_err(in_entry)?.pop())
+    Ok(read_ids(&mut entry, &header, rest).map_err(in_entry)?.pop())
 }
 
 /// Opens the arrays that [`read`] gives; `None` if one is compressed or of another type than f32 and must be read.
-fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
+fn open(path: &Path, wanted: Wanted) -> Result<Option<StoredArrays>, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("not an .npz: {e}"))?;
-    let (mut arrays, mut own) = (Vec::new(), None);
+    let (mut arrays, mut own, mut there) = (Vec::new(), None, Vec::new());
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
         let Some(name) = array_name(&entry)? else { continue };
-        let ids = name == "ids" || name == "id";
-        if !ids && only.is_some_and(|only| only != name) {
+        let ids = wanted.holds_ids(&name, &IDS);
+        if !ids && wanted.array.is_some_and(|only| only != name) {
+            there.push(name);
             continue;
         }
         let (size, start) = (entry.size(), entry.data_start());
@@ -169,9 +179,12 @@ fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String>
         let in_entry = |e: String| format!("array '{}': {e}", display_text(&name));
         let header = npy::read_header(&mut entry).map_err(in_entry)?;
         let rest = size.saturating_sub(header.len as u64);
-        if ids && header.is_text() {
-            own = Some(read_texts(&mut entry, &header, rest).map_err(in_entry)?);
-        } else if header.shape.len() >= 2 || only.is_some() {
+        if ids && (header.shape.len() < 2 || wanted.id_column.is_some()) {
+            own = Some(read_ids(&mut entry, &header, rest).map_err(in_entry)?);
+            continue;
+        }
+        there.push(name.clone());
+        if header.shape.len() >= 2 || wanted.array.is_some() {
             let (true, Ok(Element::F32), Some(start)) = (stored, header.element(), start) else {
                 return Ok(None);
             };
@@ -179,6 +192,7 @@ fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String>
             arrays.push(StoredArray::in_file(path, name, &header.shape, start + header.len as u64)?);
         }
     }
+    wanted.check_ids_found(own.is_some(), there)?;
     Ok(Some((arrays, own)))
 }
 
@@ -186,29 +200,6 @@ fn open(path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String>
 fn array_name(entry: &ZipFile<'_, impl Read>) -> Result<Option<String>, String> {
     let name = entry.name().map_err(|e| e.to_string())?;
     Ok(name.strip_suffix(".npy").map(str::to_string))
-}
-
-/// Reads numpy's fixed-width text (`<U8`: eight UTF-32 code units, filled with zeros).
-fn read_texts(from: &mut impl Read, header: &npy::Header, bytes: u64) -> Result<Vec<String>, String> {
-    let width: usize = header.descr[2..].parse().map_err(|_| format!("its type is {:?}", header.descr))?;
-    let size = width.checked_mul(4).filter(|s| *s > 0).ok_or("its texts have an impossible length")?;
-    let count = npy::check_size(header, size, bytes)?;
-    if header.shape.len() > 1 || (count > 0 && size as u64 > bytes) {
-        return Err(format!("its shape is {:?}; one text per row is needed", header.shape));
-    }
-    if count == 0 {
-        return Ok(vec![]);
-    }
-    let mut texts = Vec::new();
-    let mut units = vec![0u8; size];
-    for _ in 0..count {
-        from.read_exact(&mut units).map_err(|e| e.to_string())?;
-        let text = units.as_chunks::<4>().0.iter().map(|u| char::from_u32(u32::from_le_bytes(*u)));
-        let text: Option<String> = text.collect();
-        let text = text.ok_or("a text is not Unicode")?;
-        texts.push(text.trim_end_matches('\0').to_string());
-    }
-    Ok(texts)
 }
 
 #[cfg(test)]
@@ -237,7 +228,7 @@ mod tests {
     #[test]
     fn one_array_can_be_read_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let table = read_table(&sample(dir.path()), None, Some("frames")).unwrap();
+        let table = read_table(&sample(dir.path()), Wanted::one("frames")).unwrap();
         assert_eq!(table.arrays.len(), 1);
         assert_eq!(table.array("frames").unwrap().shape, [2, 3, 4]);
     }
@@ -258,7 +249,7 @@ mod tests {
         zip.write_all(&npy::header(&[2, 1])).unwrap();
         zip.write_all(&[0; 8]).unwrap();
         zip.finish().unwrap();
-        let table = read_table(&path, None, None).unwrap();
+        let table = read_table(&path, Wanted::default()).unwrap();
         assert_eq!(table.ids().unwrap(), ["aü", "b"]);
         assert_eq!(table.array("features").unwrap().shape, [2, 1]);
     }
@@ -270,7 +261,7 @@ mod tests {
             return;
         };
         let path = Path::new(&shared).join("golden/cia_synth_features.npz");
-        let table = read_table(&path, None, None).unwrap();
+        let table = read_table(&path, Wanted::default()).unwrap();
         assert_eq!(table.only().unwrap().shape, [846, 768]);
         assert_eq!(table.index().unwrap().len(), 846);
         assert_eq!(table.ids().unwrap()[0].len(), "vid00000".len());
@@ -285,11 +276,11 @@ mod tests {
         let good = std::fs::read(&path).unwrap();
         for cut in [0, 3, 40, 300, good.len() - 5] {
             std::fs::write(&path, &good[..cut]).unwrap();
-            assert!(read(&path, None).is_err(), "cut at {cut}");
+            assert!(read(&path, Wanted::default()).is_err(), "cut at {cut}");
         }
         let mut flipped = good.clone();
         flipped[500] ^= 1;
         std::fs::write(&path, &flipped).unwrap();
-        assert!(read(&path, None).is_err(), "the checksum notices");
+        assert!(read(&path, Wanted::default()).is_err(), "the checksum notices");
     }
 }

@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::files::safetensors::{LONGEST_HEADER, header};
 use crate::files::{AtomicFile, FileError};
+use crate::inputs::Id;
 use crate::rows::array::{Array, Raw, StoredArray, StoredArrays};
 use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter};
+use crate::rows::formats::id_array::integer;
 use crate::rows::layout::Layout;
 use crate::rows::values::{Element, Spools, count, read_values};
-use crate::rows::{ClipMeta, Part, Row};
+use crate::rows::{ClipMeta, IdForm, Part, Row, Wanted};
 
 /// The format.
 pub(crate) struct Safetensors;
@@ -40,22 +42,24 @@ impl FileFormat for Safetensors {
         Ok(Box::new(SafetensorsWriter::new(file, layout, None)?))
     }
 
-    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
-        read(path, only)
+    fn read(&self, path: &Path, wanted: Wanted) -> Result<Raw, String> {
+        read(path, wanted)
     }
 
     /// The tensors if all are of f32.
-    fn open(&self, path: &Path, only: Option<&str>) -> Result<Option<StoredArrays>, String> {
-        let head = head(&mut File::open(path).map_err(|e| e.to_string())?)?;
+    fn open(&self, path: &Path, wanted: Wanted) -> Result<Option<StoredArrays>, String> {
+        let mut file = File::open(path).map_err(|e| e.to_string())?;
+        let head = head(&mut file)?;
+        let ids = ids(&head, &mut file, wanted)?;
         let mut arrays = Vec::new();
-        for (name, element, info) in tensors(&head, only)? {
+        for (name, element, info) in tensors(&head, wanted.array)? {
             if element != Element::F32 {
                 return Ok(None);
             }
             let offset = head.start + info.data_offsets.0 as u64;
             arrays.push(StoredArray::in_file(path, name, &info.shape, offset)?);
         }
-        Ok(Some((arrays, head.ids)))
+        Ok(Some((arrays, ids)))
     }
 
     fn dataset_part(&self) -> Option<&dyn PartFile> {
@@ -89,7 +93,7 @@ struct Columns {
 impl Serialize for Columns {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        self.clip.serialize_entries(&mut map, false, None, Some(self.frames))?;
+        self.clip.serialize_entries(&mut map, IdForm::Absent, None, Some(self.frames))?;
         map.end()
     }
 }
@@ -151,7 +155,6 @@ impl RowWriter for SafetensorsWriter {
 /// The header of a file.
 struct Head {
     metadata: Metadata,
-    ids: Option<Vec<String>>,
     /// The first byte of the values.
     start: u64,
 }
@@ -177,14 +180,7 @@ fn head(file: &mut File) -> Result<Head, String> {
             "cut short or damaged: {needed} bytes of values are declared and {there} are there"
         ));
     }
-    let ids = match metadata.metadata().as_ref().and_then(|m| m.get(IDS)) {
-        Some(json) => Some(
-            serde_json::from_str(json)
-                .map_err(|e| format!("its metadata key '{IDS}' is not a list of texts: {e}"))?,
-        ),
-        None => None,
-    };
-    Ok(Head { metadata, ids, start: 8 + length })
+    Ok(Head { metadata, start: 8 + length })
 }
 
 /// The floating-point tensors of two dimensions and more, or the one named, in the file's order.
@@ -217,25 +213,65 @@ fn notes(path: &Path) -> Result<HashMap<String, String>, String> {
     Ok(head.metadata.metadata().clone().unwrap_or_default())
 }
 
-/// Reads the floating-point tensors of two dimensions and more, or the one named, and the ids if the metadata has them.
-fn read(path: &Path, only: Option<&str>) -> Result<Raw, String> {
+/// The ids: of the metadata, or of a tensor of integers, which become their digits.
+fn ids(head: &Head, file: &mut File, wanted: Wanted) -> Result<Option<Vec<String>>, String> {
+    if wanted.ids.is_some() {
+        return Ok(None);
+    }
+    let key = wanted.id_column.unwrap_or(IDS);
+    if let Some(json) = head.metadata.metadata().as_ref().and_then(|metadata| metadata.get(key)) {
+        let wrong = |e| format!("its metadata key '{key}' is not a list of texts or integers: {e}");
+        let ids: Vec<Id> = serde_json::from_str(json).map_err(wrong)?;
+        return Ok(Some(ids.into_iter().map(Id::text).collect()));
+    }
+    let Some(info) =
+        head.metadata.info(key).filter(|info| info.shape.len() == 1 || wanted.id_column.is_some())
+    else {
+        let metadata = head.metadata.metadata().iter().flat_map(|metadata| metadata.keys().cloned());
+        wanted.check_ids_found(false, head.metadata.offset_keys().into_iter().chain(metadata))?;
+        return Ok(None);
+    };
+    let signed = match info.dtype {
+        Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => true,
+        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => false,
+        other => {
+            return Err(format!(
+                "its tensor '{key}' is {other:?}; ids are integers, or a list of texts in the metadata"
+            ));
+        }
+    };
+    if info.shape.len() != 1 {
+        return Err(format!("the shape of its tensor '{key}' is {:?}; one id per row is needed", info.shape));
+    }
+    let (from, to) = info.data_offsets;
+    let mut bytes = vec![0; to - from];
+    file.seek(SeekFrom::Start(head.start + from as u64))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|e| e.to_string())?;
+    let size = bytes.len() / info.shape[0].max(1);
+    Ok(Some(bytes.chunks_exact(size.max(1)).map(|one| integer(one, signed).to_string()).collect()))
+}
+
+/// Reads the floating-point tensors of two dimensions and more, or the one wanted, and the ids if the file has them.
+fn read(path: &Path, wanted: Wanted) -> Result<Raw, String> {
     let text = |e: std::io::Error| e.to_string();
     let mut file = File::open(path).map_err(text)?;
     let head = head(&mut file)?;
+    let ids = ids(&head, &mut file, wanted)?;
     let mut file = BufReader::with_capacity(1 << 16, file);
     let mut arrays = Vec::new();
-    for (name, element, info) in tensors(&head, only)? {
+    for (name, element, info) in tensors(&head, wanted.array)? {
         let values = count(&info.shape, element.size())?;
         file.seek(SeekFrom::Start(head.start + info.data_offsets.0 as u64)).map_err(text)?;
         let data = read_values(&mut file, values, element).map_err(text)?;
         arrays.push(Array { name, shape: info.shape.clone(), data });
     }
-    Ok(Raw { ids: head.ids, arrays })
+    Ok(Raw { ids, arrays })
 }
 
 /// The rows of a dataset's part.
 fn rows(path: &Path, parts: &[Part]) -> Result<Vec<Row>, String> {
-    let raw = read(path, None)?;
+    let raw = read(path, Wanted::default())?;
     let notes = notes(path)?;
     let columns = notes.get(COLUMNS).ok_or("it does not say what its rows are")?;
     let columns: Vec<Columns> = serde_json::from_str(columns).map_err(|e| e.to_string())?;
@@ -307,12 +343,12 @@ mod tests {
             with(&tensor("[1,2]", 8), 7),
             with(&tensor("[1,3]", 8), 8),
             with(&tensor("[4294967296,4294967296,4]", 8), 8),
-            with("{\"__metadata__\":{\"ids\":\"[1]\"}}", 0),
+            with("{\"__metadata__\":{\"ids\":\"[1.5]\"}}", 0),
         ] {
             std::fs::write(&path, &bytes).unwrap();
-            assert!(read(&path, None).is_err(), "{bytes:?}");
+            assert!(read(&path, Wanted::default()).is_err(), "{bytes:?}");
         }
         std::fs::write(&path, with(&tensor("[1,2]", 8), 8)).unwrap();
-        assert_eq!(read(&path, None).unwrap().arrays[0].data, [0.0, 0.0]);
+        assert_eq!(read(&path, Wanted::default()).unwrap().arrays[0].data, [0.0, 0.0]);
     }
 }

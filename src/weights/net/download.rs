@@ -18,7 +18,8 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use super::client::{Answer, page};
 use super::tries::Tries;
 use super::{Client, NetError, go_on, host, text_header};
-use crate::weights::progress::{listener, size_text};
+use crate::files::size_text;
+use crate::weights::progress::listener;
 
 /// What to fetch and where to put it.
 pub(in crate::weights) struct Job<'a> {

@@ -10,10 +10,10 @@ use std::path::Path;
 use self::read::guarded;
 
 use crate::files::{AtomicFile, FileError};
-use crate::rows::Part;
 use crate::rows::array::Raw;
 use crate::rows::file_format::{FileFormat, PartFile, RowIterator, RowWriter, TakeBatch};
 use crate::rows::layout::Layout;
+use crate::rows::{Part, Wanted};
 
 /// The format.
 pub(crate) struct Parquet;
@@ -35,12 +35,12 @@ impl FileFormat for Parquet {
         Ok(Box::new(write::ParquetWriter::new(file)))
     }
 
-    fn read(&self, path: &Path, only: Option<&str>) -> Result<Raw, String> {
-        guarded(|| read::read(path, only, &mut |_| Ok(())))
+    fn read(&self, path: &Path, wanted: Wanted) -> Result<Raw, String> {
+        guarded(|| read::read(path, wanted, &mut |_| Ok(())))
     }
 
-    fn read_batches(&self, path: &Path, only: Option<&str>, take: TakeBatch) -> Option<Result<Raw, String>> {
-        Some(guarded(|| read::read(path, only, take)))
+    fn read_batches(&self, path: &Path, wanted: Wanted, take: TakeBatch) -> Option<Result<Raw, String>> {
+        Some(guarded(|| read::read(path, wanted, take)))
     }
 
     fn dataset_part(&self) -> Option<&dyn PartFile> {

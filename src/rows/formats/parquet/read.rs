@@ -7,12 +7,16 @@ use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::Length as _;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::types::{
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
 use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::{DataType, Field};
 
 use super::source::SizedFile;
 use crate::guard::catch_panic;
+use crate::rows::Wanted;
 use crate::rows::array::{Array, Raw, part_name};
 use crate::rows::file_format::TakeBatch;
 use crate::rows::formats::record_batch::SHAPE;
@@ -35,23 +39,29 @@ pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<SizedF
     Ok(builder)
 }
 
-/// Reads the list columns of floats, or the one named, and the ids of the column `id`. `take` is called after every batch; it
-/// may take the values that have been read out of the arrays.
-pub(super) fn read(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<Raw, String> {
+/// Reads the list columns of floats, or the one wanted, and the ids of the column `id`, or of the one wanted. `take` is called after
+/// every batch; it may take the values that have been read out of the arrays.
+pub(super) fn read(path: &Path, wanted: Wanted, take: TakeBatch) -> Result<Raw, String> {
     let builder = open(path)?;
     let schema = builder.schema().clone();
     let mut raw = Raw { ids: None, arrays: Vec::new() };
     let mut columns = Vec::new();
+    let holds_ids = |field: &Field| wanted.holds_ids(field.name(), &["id"]);
+    let named = |field: &Field| {
+        let column = field.name().as_str();
+        wanted.array.is_none_or(|only| only == part_name(column) || only == column)
+    };
     for (at, field) in schema.fields().iter().enumerate() {
         let name = part_name(field.name());
-        if field.name() == "id" {
+        if holds_ids(field) {
             raw.ids = Some(Vec::new());
             columns.push(at);
-        } else if is_list_of_floats(field.data_type()) && only.is_none_or(|only| only == name) {
+        } else if is_list_of_floats(field.data_type()) && named(field) {
             raw.arrays.push(Array { name: name.to_string(), shape: row_shape(field)?, data: Vec::new() });
             columns.push(at);
         }
     }
+    wanted.check_ids_found(raw.ids.is_some(), schema.fields().iter().map(|field| field.name()))?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
     let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(readable)?;
     let (mut rows, mut widths) = (0, vec![None; raw.arrays.len()]);
@@ -60,8 +70,14 @@ pub(super) fn read(path: &Path, only: Option<&str>, take: TakeBatch) -> Result<R
         rows += batch.num_rows();
         let mut lists = raw.arrays.iter_mut().zip(&mut widths);
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-            if field.name() == "id" {
-                let ids = texts(column).ok_or("its column 'id' is not text without gaps; cast it to text")?;
+            if holds_ids(field) {
+                let ids = texts(column).ok_or_else(|| {
+                    format!(
+                        "its column '{}' holds neither texts nor integers without gaps ({}); cast it to text",
+                        field.name(),
+                        field.data_type()
+                    )
+                })?;
                 raw.ids.get_or_insert_default().extend(ids);
             } else if let Some((array, width)) = lists.next() {
                 floats(column, &mut array.data, width)
@@ -129,10 +145,25 @@ fn row_shape(field: &Field) -> Result<Vec<usize>, String> {
     }
 }
 
+/// The values of a column of texts or of integers, also of one that names each value once (pandas calls it a category); `None` for
+/// other types and for a column with gaps.
 fn texts(column: &ArrayRef) -> Option<Vec<String>> {
     if column.null_count() > 0 {
         return None;
     }
+    if let DataType::Dictionary(_, _) = column.data_type() {
+        let column = column.as_any_dictionary_opt()?;
+        let values = texts(column.values())?;
+        return column.normalized_keys().into_iter().map(|key| values.get(key).cloned()).collect();
+    }
+    macro_rules! integers {
+        ($($kind:ty),*) => {
+            $(if let Some(values) = column.as_primitive_opt::<$kind>() {
+                return Some(values.values().iter().map(ToString::to_string).collect());
+            })*
+        };
+    }
+    integers!(Int64Type, Int32Type, Int16Type, Int8Type, UInt64Type, UInt32Type, UInt16Type, UInt8Type);
     let own = |text: Option<&str>| text.unwrap_or_default().to_string();
     if let Some(texts) = column.as_string_opt::<i32>() {
         Some(texts.iter().map(own).collect())
@@ -189,7 +220,7 @@ mod tests {
     fn more_rows_than_a_batch_come_back_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let rows = BATCH_ROWS + 5;
-        let raw = read(&sample(dir.path(), rows), Some("concat"), &mut |_| Ok(())).unwrap();
+        let raw = read(&sample(dir.path(), rows), Wanted::one("concat"), &mut |_| Ok(())).unwrap();
         assert_eq!(raw.arrays.len(), 1);
         assert_eq!(raw.arrays[0].shape, [rows, 4]);
         let last = row(rows - 1, 3, &[Part::Concat]);
@@ -204,7 +235,7 @@ mod tests {
         let good = std::fs::read(&path).unwrap();
         for cut in [0, 4, 11, good.len() / 2, good.len() - 1] {
             std::fs::write(&path, &good[..cut]).unwrap();
-            assert!(read(&path, None, &mut |_| Ok(())).is_err(), "cut at {cut}");
+            assert!(read(&path, Wanted::default(), &mut |_| Ok(())).is_err(), "cut at {cut}");
         }
         // One byte at a time, in place.
         std::fs::write(&path, &good).unwrap();
@@ -216,12 +247,12 @@ mod tests {
         for (at, &byte) in good.iter().enumerate() {
             for mask in [0x55, 0x80, 0x01] {
                 put(at, byte ^ mask);
-                if let Err(reason) = read(&path, None, &mut |_| Ok(())) {
+                if let Err(reason) = read(&path, Wanted::default(), &mut |_| Ok(())) {
                     assert!(!reason.is_empty());
                 }
             }
             put(at, byte);
         }
-        assert!(read(&path, None, &mut |_| Ok(())).is_ok());
+        assert!(read(&path, Wanted::default(), &mut |_| Ok(())).is_ok());
     }
 }
