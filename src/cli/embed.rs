@@ -30,7 +30,11 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
     if let Some(folder) = dataset_folder(args) {
         return dataset::run(args, &folder, verbosity);
     }
-    let wants_dataset = [(args.runs.shard.is_some(), "--shard"), (args.runs.retry_failed, "--retry-failed")];
+    let wants_dataset = [
+        (args.runs.shard.is_some(), "--shard"),
+        (args.runs.retry_failed, "--retry-failed"),
+        (args.runs.update, "--update"),
+    ];
     if let Some((_, flag)) = wants_dataset.into_iter().find(|(given, _)| *given) {
         return Err(Fatal::usage(anyhow!("{flag} is for datasets; name a folder with -o DIR/")));
     }

@@ -9,11 +9,12 @@ mod stamp;
 mod stdout;
 mod text;
 
+pub(crate) use atomic::sync_folder;
 pub use atomic::{AtomicFile, remove_unfinished};
 pub(crate) use beside::beside;
 pub use error::{ErrorKind, FileError};
 pub(crate) use pair::commit_pair;
-pub use stamp::Stamp;
+pub use stamp::{ContentDigest, Stamp};
 pub use stdout::print;
 pub(crate) use stdout::stdout_error;
 pub(crate) use text::hexadecimal;

@@ -19,6 +19,7 @@ use crate::files::display_path;
 pub use error::InputsError;
 pub(crate) use input::stem;
 pub use input::{Input, Range};
+pub(crate) use listing::{IdDigest, id_digest};
 pub use listing::{InputIter, InputList};
 pub use shard::Shard;
 
