@@ -25,7 +25,7 @@ pub struct DatasetPlan {
     /// How often inputs that are tried again were tried before.
     pub(super) attempts: HashMap<usize, usize>,
     /// Whether the ledgers get the digests of the files that are embedded.
-    pub(super) by_content: bool,
+    pub by_content: bool,
     base_size: usize,
 }
 

@@ -33,7 +33,7 @@ pub struct Update {
     /// Whether the next state is made in a folder of its own.
     apart: bool,
     decisions: Decisions,
-    rules: Rules,
+    retry_failed: bool,
 }
 
 impl Update {
@@ -86,7 +86,7 @@ impl Update {
         if there.inputs.same(&next.inputs) && there.kept == next.kept && decisions.changes.touched == 0 {
             drop(begun);
             let itself = Dataset::read(folder)?;
-            return Ok((Self { dataset, apart: false, decisions, rules }, itself));
+            return Ok((Self { dataset, apart: false, decisions, retry_failed: rules.retry_failed }, itself));
         }
         if begun.as_ref().is_some_and(|begun| !is_of(begun, &next)) {
             drop((begun, dataset));
@@ -100,7 +100,7 @@ impl Update {
         };
         let all = members.chain(decisions.kept.iter().cloned());
         take_over(&work, &sources, &decisions, all)?;
-        Ok((Self { dataset, apart: true, decisions, rules }, work))
+        Ok((Self { dataset, apart: true, decisions, retry_failed: rules.retry_failed }, work))
     }
 
     /// How many inputs are what.
@@ -115,25 +115,28 @@ impl Update {
 
     /// Tells the plan of the dataset to fill what it cannot know.
     pub fn complete(&self, plan: &mut DatasetPlan) {
-        plan.by_content = self.rules.by_content;
         plan.attempts.extend(&self.decisions.attempts);
     }
 
     /// Whether failed inputs of the dataset to fill are to be tried again: in a folder of its own, they are not taken over at all.
     pub fn retries_in_place(&self) -> bool {
-        !self.apart && self.rules.retry_failed
+        !self.apart && self.retry_failed
     }
 
-    /// Makes the next state valid if it is complete.
+    /// Makes the next state valid if it is complete; whether it is.
     ///
     /// # Errors
     /// `Write` if the disk refuses: the dataset is readable, and the next run goes on.
-    pub fn finish(self) -> Result<(), FileError> {
+    pub fn finish(self) -> Result<bool, FileError> {
         let folder = self.dataset.folder();
-        if !self.apart || check_finished(&Dataset::read(&folder.join(UPDATE))?).is_err() {
-            return Ok(());
+        if !self.apart {
+            return Ok(check_finished(&Dataset::read(folder)?).is_ok());
         }
-        commit(folder)
+        let complete = check_finished(&Dataset::read(&folder.join(UPDATE))?).is_ok();
+        if complete {
+            commit(folder)?;
+        }
+        Ok(complete)
     }
 }
 
@@ -304,3 +307,6 @@ fn placed(record: InputRecord, input: &Input, take: &Take, windows: bool) -> Inp
     });
     record
 }
+
+#[cfg(test)]
+mod tests;

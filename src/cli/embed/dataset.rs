@@ -9,7 +9,7 @@ use super::args::{PartFormat, RunArgs, ShardArg};
 use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
-use crate::cli::report::count;
+use crate::cli::report::{self, count};
 use crate::cli::signals::Signals;
 use crate::dataset::{
     Change, Changes, Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest,
@@ -21,13 +21,14 @@ use crate::files;
 use crate::files::{FileError, display_path, display_text};
 use crate::inputs::{Input, InputList, Shard};
 use crate::rows::{Format, Part};
+use crate::search::{self, Collection};
 
 /// Gathers the inputs, compares them with the dataset, embeds those that it lacks, and reports.
 pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     check_parts(args)?;
     if args.output.overwrite {
-        let text = "a dataset is resumed or refused, never overwritten; remove the folder to start again";
+        let text = "a dataset is resumed, updated (--update) or refused, never overwritten; remove the folder to start again";
         return Err(Fatal::usage(anyhow!("{}: {text}", display_path(folder))));
     }
     let shard = shard(args)?;
@@ -56,6 +57,7 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     let members = members.chain(kept);
     let retry = update.as_ref().map_or(args.runs.retry_failed, Update::retries_in_place);
     let mut plan = DatasetPlan::new(&dataset, files(members.clone()), retry)?;
+    plan.by_content = args.runs.by_content;
     if let Some(update) = &update {
         update.complete(&mut plan);
     }
@@ -68,10 +70,11 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
             .into_iter()
             .collect::<Vec<_>>(),
     );
-    if plan.absent > 0 {
-        if plan.absent == plan.done && plan.wanted > 0 {
-            check_any_exists(&inputs)?;
-        }
+    if plan.absent == plan.done && plan.absent > 0 && plan.wanted > 0 {
+        check_any_exists(&inputs)?;
+    }
+    // Of an update it is told already.
+    if plan.absent > 0 && update.is_none() {
         let videos = count(plan.absent, "video");
         report.notes(&[format!("not there now, but done before: {videos}; what was made of them is kept")]);
     }
@@ -103,8 +106,11 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         return ended.map(|()| Exit::Success);
     }
     let counts = writer.finish()?;
-    update.map_or(Ok(()), Update::finish)?;
+    let complete = update.map_or(Ok(false), Update::finish)?;
     finish_report(report, &counts, done, &folder);
+    if complete && counts.rows > 0 {
+        follow(&folder, quiet);
+    }
     ended?;
     if let Some(exit) = signals.received() {
         let error = anyhow!("stopped; rerun the same command to resume {}", display_path(&folder));
@@ -138,6 +144,22 @@ fn open(
     }
     let kept = update.kept().to_vec();
     Ok(Opened { dataset, update: Some(update), kept })
+}
+
+/// Makes the files anew that `lift search --prepare` put into the dataset, which are of its last state. The dataset is complete without
+/// them, so what goes wrong is told and ends nothing: searches refuse such a file, and say what to do.
+fn follow(folder: &Path, quiet: bool) {
+    let remade = |by: &str| Collection::open_stored(folder, by, None)?.prepare(&mut |_| {});
+    for by in search::outdated(folder).unwrap_or_default() {
+        let path = display_path(&search::prepared_path(folder, &by));
+        match remade(&by) {
+            Ok(_) if quiet => {}
+            Ok(_) => report::note(&format!("{path}: made anew for searches of the updated dataset")),
+            Err(e) => {
+                report::error(&format!("{path}: not made anew: {e}; run lift search --prepare, or remove it"))
+            }
+        }
+    }
 }
 
 fn rules(args: &EmbedArgs) -> Rules {
