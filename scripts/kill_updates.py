@@ -4,7 +4,8 @@
     scripts/kill_updates.py [--kills 60] [--clips 120] [--seed 1]
 
 The folder has copies of the bundled clips, and `lift` embeds them with the bundled model. In each round some clips are added, replaced and
-deleted; then the update is killed (SIGKILL) until a run comes to its end. After each kill, `lift verify` must agree, and `lift merge` must
+deleted; then the update is killed (SIGKILL) up to eight times, at moments spread over its run or right after the next state has become
+valid, before a run may come to its end. After each kill, `lift verify` must agree, and `lift merge` must
 give the rows of the last state or those of the next. After each round, the parts must have the bytes of those of a fresh run over the
 same folder. `lift` is taken from PATH, or from LIFT.
 """
@@ -49,6 +50,15 @@ def change(folder, numbers, chance):
         path.unlink()
 
 
+def is_valid(dataset):
+    """Whether an update has become valid whose parts do not all have their places yet."""
+    try:
+        names = os.listdir(dataset / "_update")
+    except FileNotFoundError:
+        return False
+    return "_manifest.json" not in names and any(name.startswith("part-") for name in names)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=60)
@@ -56,7 +66,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     chance = random.Random(args.seed)
-    kills = rounds = old = new = 0
+    kills = rounds = old = new = middle = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in").mkdir()
@@ -70,20 +80,30 @@ def main():
             fresh = folder / f"fresh-{rounds}"
             lift(folder, *EMBED, f"{fresh.name}/")
             expected, before = rows(folder, fresh.name), rows(folder, "out")
-            while True:
+            for attempt in range(9):
                 began = time.monotonic()
                 process = subprocess.Popen([LIFT, *EMBED, "out/", "--update", "--prune"], cwd=folder)
-                try:
-                    # The last runs of a round are not killed any more if they are short, so a kill may come after the end.
-                    code = process.wait(timeout=chance.uniform(0.0, longest))
-                    longest = max(longest, time.monotonic() - began)
+                if attempt == 8:
+                    process.wait()
+                elif chance.random() < 0.3:
+                    while process.poll() is None and not is_valid(folder / "out"):
+                        pass
+                    time.sleep(chance.uniform(0.0, 0.004))
+                else:
+                    try:
+                        process.wait(timeout=chance.uniform(0.0, longest))
+                    except subprocess.TimeoutExpired:
+                        pass
+                code = process.poll()
+                if code is not None:
+                    longest = max(0.2, time.monotonic() - began)
                     if code != 0:
                         sys.exit(f"FAILED: the update ended with {code}")
                     break
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    kills += 1
+                process.kill()
+                process.wait()
+                kills += 1
+                middle += is_valid(folder / "out")
                 lift(folder, "verify", "-q", "out")
                 now = rows(folder, "out")
                 if now not in (before, expected):
@@ -96,7 +116,8 @@ def main():
             if filecmp.cmpfiles(folder / "out", fresh, same, shallow=False)[0] != same:
                 sys.exit("FAILED: the parts have other bytes than those of a fresh run")
             shutil.rmtree(fresh)
-    print(f"{kills} kills in {rounds} rounds: {old} left the rows of the last state, {new} those of the next; every round ended in the "
+    print(f"{kills} kills in {rounds} rounds: {old} left the rows of the last state, {new} those of the next ({middle} before all "
+          f"parts had their places); every round ended in the "
           "bytes of a fresh run")
 
 
