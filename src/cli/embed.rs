@@ -49,7 +49,11 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity, given: &[String]) -> 
             "--{flag} is for the parts of a dataset and does nothing for one file; name a folder with -o DIR/, or leave it out"
         )));
     }
-    let wants_dataset = [(args.runs.shard.is_some(), "--shard"), (args.runs.retry_failed, "--retry-failed")];
+    let wants_dataset = [
+        (args.runs.shard.is_some(), "--shard"),
+        (args.runs.retry_failed, "--retry-failed"),
+        (args.runs.update, "--update"),
+    ];
     if let Some((_, flag)) = wants_dataset.into_iter().find(|(given, _)| *given) {
         return Err(Fatal::usage(anyhow!("{flag} is for datasets; name a folder with -o DIR/")));
     }

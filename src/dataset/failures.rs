@@ -12,7 +12,7 @@ use crate::rows::Failure;
 pub const FAILURES: &str = "_failures.csv";
 
 /// Its name in older datasets.
-const OLD_FAILURES: &str = "failures.csv";
+pub(super) const OLD_FAILURES: &str = "failures.csv";
 
 /// What a dataset holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::ledger::{FailedInput, InputRecord, LedgerEntry};
-use crate::files::{FileError, Stamp};
+use crate::files::FileError;
 use crate::rows::{ClipMeta, Dims, Part, Row};
 
 const MAGIC: &[u8; 15] = b"lift journal 1\n";
@@ -87,8 +87,7 @@ impl Journal {
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub(super) fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
-        let entry = LedgerEntry { index, stamp, rows: rows.len() };
+    pub(super) fn rows(&mut self, entry: LedgerEntry, rows: &[Row]) -> Result<(), FileError> {
         let head =
             |row: &Row| RowHead { clip: row.clip.clone(), times: Times::of(&row.clip), frames: row.frames };
         let values = rows.iter().flat_map(|row| &row.parts).flat_map(|(_, values)| values.iter().copied());
@@ -99,10 +98,8 @@ impl Journal {
     ///
     /// # Errors
     /// `Write` if the disk refuses.
-    pub(super) fn failure(&mut self, stamp: Option<Stamp>, failure: &FailedInput) -> Result<(), FileError> {
-        let clip = &failure.failure.clip;
-        let entry = LedgerEntry { index: clip.index, stamp, rows: 0 };
-        let failure = Some((failure.clone(), Times::of(clip)));
+    pub(super) fn failure(&mut self, entry: LedgerEntry, failure: &FailedInput) -> Result<(), FileError> {
+        let failure = Some((failure.clone(), Times::of(&failure.failure.clip)));
         self.push(&Head { entry, rows: vec![], failure }, std::iter::empty())
     }
 
@@ -209,6 +206,7 @@ fn parsed(record: &[u8], parts: &[Part], dims: Dims) -> Option<InputRecord> {
 mod tests {
     use super::*;
     use crate::dataset::InputResult;
+    use crate::files::Stamp;
     use crate::rows::testing::{DIMS, failure, row};
 
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
@@ -223,13 +221,15 @@ mod tests {
         (odd.clip.fps, odd.clip.start) = (Some(30000.0 / 1001.0), Some(1.0 / 17.0));
         let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
         let failed = FailedInput { failure: failure(7), attempts: 2 };
-        journal.rows(4, stamp, std::slice::from_ref(&odd)).unwrap();
-        journal.failure(None, &failed).unwrap();
-        journal.rows(8, None, &[row(8, 3, &PARTS), row(8, 3, &PARTS)]).unwrap();
+        let first = LedgerEntry { index: 4, stamp, rows: 1, content: "0f".repeat(16).parse().ok() };
+        journal.rows(first, std::slice::from_ref(&odd)).unwrap();
+        journal.failure(LedgerEntry { index: 7, stamp: None, rows: 0, content: None }, &failed).unwrap();
+        let last = LedgerEntry { index: 8, stamp: None, rows: 2, content: None };
+        journal.rows(last, &[row(8, 3, &PARTS), row(8, 3, &PARTS)]).unwrap();
         let whole = fs::read(&path).unwrap();
         let read = || read_journal(&path, &PARTS, DIMS).unwrap();
         let records = read();
-        assert_eq!(records[0].entry, LedgerEntry { index: 4, stamp, rows: 1 });
+        assert_eq!(records[0].entry, first);
         assert_eq!(records[0].result, InputResult::Rows(vec![odd]));
         assert_eq!(records[1].result, InputResult::Failed(failed));
         assert!(matches!(&records[2].result, InputResult::Rows(rows) if rows.len() == 2));

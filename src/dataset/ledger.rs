@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::Stamp;
-use crate::rows::{Failure, Row};
+use crate::files::{ContentDigest, Stamp};
+use crate::rows::{ClipMeta, Failure, Row};
 
 /// The metadata key of a part's ledger (JSON).
 pub(super) const KEY: &str = "lift.ledger";
@@ -21,7 +21,7 @@ pub struct Ledger {
 
 /// One input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "(usize, Option<(u64, u64)>, usize)", from = "(usize, Option<(u64, u64)>, usize)")]
+#[serde(into = "EntryText", try_from = "EntryText")]
 pub struct LedgerEntry {
     /// Its place among the inputs of the run.
     pub index: usize,
@@ -29,17 +29,40 @@ pub struct LedgerEntry {
     pub stamp: Option<Stamp>,
     /// Its rows: none if it failed, several if it was cut into windows.
     pub rows: usize,
+    /// What was in the file, where a run with `--by-content` read it.
+    pub content: Option<ContentDigest>,
 }
 
-impl From<LedgerEntry> for (usize, Option<(u64, u64)>, usize) {
-    fn from(e: LedgerEntry) -> Self {
-        (e.index, e.stamp.map(|s| (s.bytes, s.modified)), e.rows)
+/// An entry as the ledger writes it: a list of index, bytes and time of change, rows, and the content where it is known.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum EntryText {
+    Short(usize, Option<(u64, u64)>, usize),
+    WithContent(usize, Option<(u64, u64)>, usize, String),
+}
+
+impl From<LedgerEntry> for EntryText {
+    fn from(LedgerEntry { index, stamp, rows, content }: LedgerEntry) -> Self {
+        let stamp = stamp.map(|s| (s.bytes, s.modified));
+        match content {
+            None => Self::Short(index, stamp, rows),
+            Some(content) => Self::WithContent(index, stamp, rows, content.to_string()),
+        }
     }
 }
 
-impl From<(usize, Option<(u64, u64)>, usize)> for LedgerEntry {
-    fn from((index, stamp, rows): (usize, Option<(u64, u64)>, usize)) -> Self {
-        Self { index, stamp: stamp.map(|(bytes, modified)| Stamp { bytes, modified }), rows }
+impl TryFrom<EntryText> for LedgerEntry {
+    type Error = String;
+
+    fn try_from(text: EntryText) -> Result<Self, String> {
+        let (index, stamp, rows, content) = match text {
+            EntryText::Short(index, stamp, rows) => (index, stamp, rows, None),
+            EntryText::WithContent(index, stamp, rows, content) => {
+                (index, stamp, rows, Some(content.parse()?))
+            }
+        };
+        let stamp = stamp.map(|(bytes, modified)| Stamp { bytes, modified });
+        Ok(Self { index, stamp, rows, content })
     }
 }
 
@@ -64,6 +87,29 @@ pub enum InputResult {
 impl InputRecord {
     pub(super) fn new(entry: LedgerEntry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
         Self { entry, result: failure.map_or(InputResult::Rows(rows), InputResult::Failed) }
+    }
+
+    /// What is said of its clip, of the first one of several windows.
+    pub(super) fn clip(&self) -> Option<&ClipMeta> {
+        match &self.result {
+            InputResult::Rows(rows) => rows.first().map(|row| &row.clip),
+            InputResult::Failed(failed) => Some(&failed.failure.clip),
+        }
+    }
+
+    /// The record with another place among the inputs.
+    pub(super) fn at(mut self, index: usize) -> Self {
+        self.each_clip(|clip| clip.index = index);
+        self.entry.index = index;
+        self
+    }
+
+    /// Changes what is said of every clip of it.
+    pub(super) fn each_clip(&mut self, mut change: impl FnMut(&mut ClipMeta)) {
+        match &mut self.result {
+            InputResult::Rows(rows) => rows.iter_mut().for_each(|row| change(&mut row.clip)),
+            InputResult::Failed(failed) => change(&mut failed.failure.clip),
+        }
     }
 }
 

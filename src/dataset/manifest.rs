@@ -26,6 +26,13 @@ pub struct Manifest {
     /// Which shard this is; absent where there is one only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<ShardOf>,
+    /// Inputs of this folder that are in the list no more and whose results are kept. They stand behind those of the list, in the order
+    /// of their ids.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept: Option<InputsDigest>,
+    /// How often the folder was updated.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub generation: u64,
     /// Inputs per part.
     pub shard_size: usize,
     /// The format of the parts, `parquet` or `safetensors`.
@@ -39,7 +46,7 @@ pub struct Manifest {
 }
 
 /// The inputs of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputsDigest {
     /// How many.
     pub count: usize,
@@ -48,11 +55,18 @@ pub struct InputsDigest {
     /// The same over absolute paths, so that a folder is known by any of its names; absent in older manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absolute_sha256: Option<String>,
+    /// Whether an input has a start or an end; absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<bool>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl InputsDigest {
     /// Whether both are the same inputs: the same names, or the same files by other names.
-    fn same(&self, other: &Self) -> bool {
+    pub(super) fn same(&self, other: &Self) -> bool {
         let absolute = self.absolute_sha256.is_some() && self.absolute_sha256 == other.absolute_sha256;
         self.count == other.count && (self.sha256 == other.sha256 || absolute)
     }
@@ -86,6 +100,8 @@ impl Manifest {
             lift: env!("CARGO_PKG_VERSION").into(),
             inputs,
             shard,
+            kept: None,
+            generation: 0,
             shard_size,
             format: kind.extension()[1..].into(),
             parts: vec![],
@@ -167,13 +183,28 @@ impl Manifest {
 
     /// How many inputs are this folder's.
     pub fn own_inputs(&self) -> usize {
+        self.listed_inputs() + self.kept_inputs()
+    }
+
+    /// How many of them are in the list.
+    pub(super) fn listed_inputs(&self) -> usize {
         self.shard.map_or(self.inputs.count, |shard| shard.inputs)
+    }
+
+    /// How many of them are in the list no more.
+    pub(super) fn kept_inputs(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.count)
+    }
+
+    /// Whether the rows are windows of their inputs.
+    pub(super) fn has_windows(&self) -> bool {
+        self.settings.contains_key("window")
     }
 
     /// The manifest of the whole run that this is a shard of.
     #[must_use]
     pub fn whole(&self) -> Self {
-        Self { shard: None, ..self.clone() }
+        Self { shard: None, kept: None, generation: 0, ..self.clone() }
     }
 
     /// Why a run with the manifest `now` cannot go on with the run of this one; `None` if both are one run.
@@ -183,15 +214,27 @@ impl Manifest {
         if differences.is_empty() {
             return None;
         }
-        if !differences.iter().all(|difference| difference.starts_with("inputs.")) {
+        if !self.has_other_inputs(now) {
             return Some(format!(
                 "it was begun with other settings ({what}); write to another folder, or run it as it was begun"
             ));
         }
         let missing = if now.inputs.count < self.inputs.count { " (is a disk not mounted?)" } else { "" };
         Some(format!(
-            "it was begun with other inputs ({what}); check that all videos are there{missing}, or write to another folder"
+            "it was begun with other inputs ({what}); check that all videos are there{missing}, give --update to follow the list, or \
+             write to another folder"
         ))
+    }
+
+    /// Whether both differ in their inputs alone.
+    pub fn has_other_inputs(&self, now: &Self) -> bool {
+        let differences = self.differences(now);
+        !differences.is_empty() && differences.iter().all(|difference| is_of_inputs(difference))
+    }
+
+    /// The differences between the runs that are not those of their inputs.
+    pub(super) fn other_differences(&self, now: &Self) -> Vec<String> {
+        self.differences(now).into_iter().filter(|difference| !is_of_inputs(difference)).collect()
     }
 
     /// The differences between the run of this manifest and the current one, in words; none if they are one run.
@@ -203,6 +246,8 @@ impl Manifest {
                 plain.inputs = self.inputs.clone();
             }
             plain.inputs.absolute_sha256 = None;
+            plain.inputs.ranges = None;
+            (plain.kept, plain.generation) = (None, 0);
             plain.models.values_mut().for_each(|model| model.from.clear());
             serde_json::to_value(plain).unwrap_or_default()
         };
@@ -210,12 +255,17 @@ impl Manifest {
     }
 }
 
+/// Whether a difference is that of the inputs, or of how many of them a shard has.
+fn is_of_inputs(difference: &str) -> bool {
+    difference.starts_with("inputs.") || difference.starts_with("shard.inputs:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32), absolute_sha256: None };
+        let inputs = InputsDigest { count: 3, sha256: "ab".repeat(32), ..InputsDigest::default() };
         let mut manifest = Manifest::new(inputs, None, 2, Format::PARQUET);
         manifest.settings.insert("frames".into(), 16.into());
         let model = ModelDigest { from: "a".into(), sha256: "cd".repeat(32), settings: None };

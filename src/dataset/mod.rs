@@ -11,7 +11,12 @@
 //! input, the part with the higher number is valid. A `_partial-*` file holds a part that was not complete when the run was
 //! stopped; its rows do not count yet. A `_journal-*` file has the results of the part that is being written, as they come: the run
 //! after a killed one makes a partial part of it.
+//!
+//! `lift embed --update` makes the next state of a dataset in the folder `_update`, which is a dataset itself ([`Update`]), and changes
+//! what is there only when that one is complete ([`commit`]).
 
+mod changes;
+mod commit;
 mod failures;
 mod journal;
 mod ledger;
@@ -21,12 +26,15 @@ mod part;
 mod plan;
 mod recover;
 mod shards;
+mod sources;
+mod update;
 mod verify;
 mod writer;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+pub use changes::{Change, Changes, Rules};
 pub use failures::{DatasetCounts, FAILURES, failures, write_failures};
 pub use ledger::{FailedInput, InputRecord, InputResult, Ledger, LedgerEntry};
 pub use manifest::{InputsDigest, Manifest, PartShape, ShardOf};
@@ -34,14 +42,13 @@ pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
 pub use plan::{DatasetPlan, TaskInputs};
 pub use shards::ShardReader;
+pub use update::{Update, changes, kept_inputs};
 pub use verify::{verify_dataset, verify_file};
 pub use writer::DatasetWriter;
 
 use crate::files::{AtomicFile, FileError, display_path};
-use crate::rows::{self, Dims, Format, Part, Provenance};
-
-/// The manifest's name.
-pub const MANIFEST: &str = "_manifest.json";
+pub use crate::rows::MANIFEST;
+use crate::rows::{self, Dims, Format, Part, Provenance, valid_update};
 
 /// Its name in older datasets.
 const OLD_MANIFEST: &str = "manifest.json";
@@ -58,6 +65,8 @@ pub struct Dataset {
     folder: PathBuf,
     manifest: Manifest,
     kind: Format,
+    /// The folder of an update whose parts do not all have their places yet, for a reader; a run that writes gives them their places first.
+    update: Option<PathBuf>,
     /// The lock, for a run that writes.
     _lock: Option<File>,
 }
@@ -73,6 +82,7 @@ impl Dataset {
         let kind = manifest.kind().map_err(|e| FileError::read(folder, e))?;
         fs::create_dir_all(folder).map_err(|e| FileError::write(folder, e))?;
         let lock = lock(folder)?;
+        commit::settle(folder)?;
         let path = manifest_path(folder);
         let mut manifest = manifest;
         if path.exists() {
@@ -88,13 +98,32 @@ impl Dataset {
                 display_path(folder)
             )));
         }
+        Self::held(folder, manifest, kind, lock)
+    }
+
+    /// Opens the folder of a dataset to write to it, whatever run it is of.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and `Read` if it has no sound manifest.
+    pub(super) fn open_existing(folder: &Path) -> Result<Self, FileError> {
+        let lock = lock(folder)?;
+        commit::settle(folder)?;
+        let path = manifest_path(folder);
+        let manifest = Manifest::read(&path)?;
+        let kind = manifest.kind().map_err(|e| FileError::read(&path, e))?;
+        Self::held(folder, manifest, kind, lock)
+    }
+
+    /// The dataset of a folder whose lock is held.
+    fn held(folder: &Path, manifest: Manifest, kind: Format, lock: File) -> Result<Self, FileError> {
         remove_leftovers(folder);
         rename_sidecars(folder, kind)?;
         let path = folder.join(MANIFEST);
         if !path.exists() {
             manifest.write(&path)?;
         }
-        let dataset = Self { folder: folder.to_path_buf(), manifest, kind, _lock: Some(lock) };
+        let folder = folder.to_path_buf();
+        let dataset = Self { folder, manifest, kind, update: None, _lock: Some(lock) };
         recover::journals(&dataset)?;
         Ok(dataset)
     }
@@ -107,7 +136,7 @@ impl Dataset {
         let path = manifest_path(folder);
         let manifest = Manifest::read(&path)?;
         let kind = manifest.kind().map_err(|e| FileError::read(&path, e))?;
-        Ok(Self { folder: folder.to_path_buf(), manifest, kind, _lock: None })
+        Ok(Self { folder: folder.to_path_buf(), manifest, kind, update: valid_update(folder), _lock: None })
     }
 
     /// Whether a folder is a dataset.
@@ -145,7 +174,9 @@ impl Dataset {
 
     /// The file of part `number`.
     pub fn part(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("part-{number:05}{}", self.kind))
+        let name = format!("part-{number:05}{}", self.kind);
+        let newer = self.update.as_ref().map(|update| update.join(&name)).filter(|path| path.exists());
+        newer.unwrap_or_else(|| self.folder.join(name))
     }
 
     /// The file of part `number` as far as it was written when the run was stopped.
@@ -168,7 +199,20 @@ impl Dataset {
     /// # Errors
     /// `Read` if the folder cannot be listed.
     pub fn parts(&self) -> Result<Vec<usize>, FileError> {
-        numbers_of(&self.folder, "part-", self.kind.extension())
+        let suffix = self.kind.extension();
+        let newer = match &self.update {
+            // It may have been removed meanwhile.
+            Some(update) if update.is_dir() => numbers_of(update, "part-", suffix)?,
+            _ => vec![],
+        };
+        let mut numbers = numbers_of(&self.folder, "part-", suffix)?;
+        if let Some(first) = newer.first() {
+            numbers.retain(|number| number < first);
+            numbers.extend(newer);
+        }
+        // A shard whose inputs are all gone has no part; what is there is about to be removed.
+        numbers.retain(|_| self.manifest.own_inputs() > 0);
+        Ok(numbers)
     }
 
     /// Those of them that hold later attempts.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::dataset::ledger::{FailedInput, InputRecord, InputResult, KEY, Ledger, LedgerEntry};
-use crate::files::{AtomicFile, FileError, Stamp};
+use crate::files::{AtomicFile, FileError};
 use crate::rows::file_format::{PartFile, RowWriter};
 use crate::rows::layout::Layout;
 use crate::rows::provenance;
-use crate::rows::{Dims, Format, Part, Provenance, Row};
+use crate::rows::{ClipMeta, Dims, Format, Part, Provenance, Row};
 
 /// Writes a part. Dropped before [`commit`](Self::commit), it leaves no file.
 pub struct PartWriter {
@@ -42,12 +42,12 @@ impl PartWriter {
     ///
     /// # Errors
     /// `Row` if one does not fit; then the part is as it was. `Write` ends the run.
-    pub fn rows(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
+    pub fn rows(&mut self, entry: LedgerEntry, rows: &[Row]) -> Result<(), FileError> {
         self.layout.check_all(rows)?;
         for row in rows {
             self.writer.push(row, &self.layout)?;
         }
-        self.ledger.entries.push(LedgerEntry { index, stamp, rows: rows.len() });
+        self.ledger.entries.push(entry);
         Ok(())
     }
 
@@ -57,17 +57,17 @@ impl PartWriter {
     /// As [`rows`](Self::rows).
     pub fn input(&mut self, InputRecord { entry, result }: InputRecord) -> Result<(), FileError> {
         match result {
-            InputResult::Rows(rows) => self.rows(entry.index, entry.stamp, &rows),
+            InputResult::Rows(rows) => self.rows(entry, &rows),
             InputResult::Failed(failure) => {
-                self.failure(entry.stamp, failure);
+                self.failure(entry, failure);
                 Ok(())
             }
         }
     }
 
     /// Records an input that failed.
-    pub fn failure(&mut self, stamp: Option<Stamp>, failure: FailedInput) {
-        self.ledger.entries.push(LedgerEntry { index: failure.failure.clip.index, stamp, rows: 0 });
+    pub fn failure(&mut self, entry: LedgerEntry, failure: FailedInput) {
+        self.ledger.entries.push(entry);
         self.ledger.failures.push(failure);
     }
 
@@ -162,6 +162,35 @@ pub(super) fn read_inputs(path: &Path, parts: &[Part], dims: Dims) -> Result<Vec
     Ok(ledger.entries.into_iter().map(done).collect())
 }
 
+/// The inputs of a part in its order, each with what is said of its clip (of the first one of several windows) and how often it was
+/// tried, without reading values.
+///
+/// # Errors
+/// As [`read_part`].
+pub(super) fn read_clips(path: &Path) -> Result<Vec<(LedgerEntry, ClipMeta, usize)>, FileError> {
+    let ledger = read_ledger(path)?;
+    let mut failures: HashMap<_, _> =
+        ledger.failures.into_iter().map(|f| (f.failure.clip.index, f)).collect();
+    let mut rows = part_file(path)?.rows(path, &[]).map_err(|e| damaged(path, e))?;
+    let foreign = || damaged(path, "its rows are not those of its ledger");
+    let mut all = Vec::with_capacity(ledger.entries.len());
+    for entry in ledger.entries {
+        let (clip, tried) = match failures.remove(&entry.index) {
+            Some(failed) => (failed.failure.clip, failed.attempts),
+            None => (rows.next().ok_or_else(foreign)?.map_err(|e| damaged(path, e))?.clip, 1),
+        };
+        // The other windows of the input.
+        for _ in 1..entry.rows {
+            rows.next().ok_or_else(foreign)?.map_err(|e| damaged(path, e))?;
+        }
+        if clip.index != entry.index {
+            return Err(foreign());
+        }
+        all.push((entry, clip, tried));
+    }
+    Ok(all)
+}
+
 /// The rows of one input: the next ones of its part.
 ///
 /// # Errors
@@ -200,18 +229,31 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<PartR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Stamp;
     use crate::rows::testing::{DIMS, failure, made, row};
 
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
+
+    fn entry(index: usize, rows: usize) -> LedgerEntry {
+        LedgerEntry { index, stamp: None, rows, content: None }
+    }
 
     fn part(path: &Path, rows: &[Row]) {
         let mut writer =
             PartWriter::create(path, Format::of(path).unwrap(), (&PARTS, DIMS), &made()).unwrap();
         for row in rows {
-            let stamp = Some(Stamp { bytes: 9, modified: 1 << 60 });
-            writer.rows(row.clip.index, stamp, std::slice::from_ref(row)).unwrap();
+            let entry = LedgerEntry {
+                stamp: Some(Stamp { bytes: 9, modified: 1 << 60 }),
+                ..entry(row.clip.index, 1)
+            };
+            writer.rows(entry, std::slice::from_ref(row)).unwrap();
         }
-        writer.failure(None, FailedInput { failure: failure(7), attempts: 2 });
+        let content = "0123456789abcdef".repeat(2).parse().ok();
+        assert!(content.is_some());
+        writer.failure(
+            LedgerEntry { content, ..entry(7, 0) },
+            FailedInput { failure: failure(7), attempts: 2 },
+        );
         writer.commit(path).unwrap();
     }
 

@@ -24,6 +24,8 @@ pub struct DatasetPlan {
     pub absent: usize,
     /// How often inputs that are tried again were tried before.
     pub(super) attempts: HashMap<usize, usize>,
+    /// Whether the ledgers get the digests of the files that are embedded.
+    pub by_content: bool,
     base_size: usize,
 }
 

@@ -6,9 +6,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::dataset::part::{PartRows, check_made, open_rows, read_inputs, rows_of};
-use crate::dataset::{Dataset, FailedInput, InputRecord, LedgerEntry, MANIFEST, Manifest, read_ledger};
-use crate::files::{FileError, display_path};
+use crate::dataset::sources::input_id;
+use crate::dataset::{
+    Dataset, FailedInput, InputRecord, InputsDigest, LedgerEntry, MANIFEST, Manifest, read_ledger,
+};
+use crate::files::{FileError, display_path, hexadecimal};
 use crate::rows::{Dims, Part, Provenance};
 
 /// Reads all shards of a run.
@@ -69,7 +74,13 @@ impl ShardReader {
 
     fn finished(datasets: Vec<Dataset>, alone: bool) -> Result<Self, FileError> {
         datasets.iter().try_for_each(check_finished)?;
-        let whole = datasets[0].manifest().whole();
+        let kept = datasets.iter().filter_map(|dataset| dataset.manifest().kept.clone());
+        let kept = kept.reduce(|one, other| InputsDigest {
+            count: one.count + other.count,
+            sha256: hexadecimal(&Sha256::digest(one.sha256 + &other.sha256)),
+            ..InputsDigest::default()
+        });
+        let whole = Manifest { kept, ..datasets[0].manifest().whole() };
         let (parts, dims) = datasets[0].layout()?;
         Ok(Self { datasets, alone, whole, parts, dims })
     }
@@ -84,33 +95,46 @@ impl ShardReader {
         (&self.parts, self.dims)
     }
 
-    /// Passes every input of the run to `each`, in order.
+    /// Passes every input of the run to `each`, in order: those of the list, then those that are kept though they are in the list no more,
+    /// in the order of their ids.
     ///
     /// # Errors
-    /// `Read` if a part is damaged or an input is missing or there twice; else what `each` returns.
-    pub fn each(&self, mut each: impl FnMut(InputRecord) -> Result<(), FileError>) -> Result<(), FileError> {
+    /// `Read` if a part is damaged, an input is missing or there twice, or a dataset is updated meanwhile; else what `each` returns.
+    pub fn each(&self, each: impl FnMut(InputRecord) -> Result<(), FileError>) -> Result<(), FileError> {
+        let read = self.read_each(each);
+        for dataset in &self.datasets {
+            if Dataset::read(dataset.folder())?.manifest() != dataset.manifest() {
+                let reason = "it was updated while it was read; run the command again";
+                return Err(FileError::read(dataset.folder(), reason));
+            }
+        }
+        read
+    }
+
+    fn read_each(&self, mut each: impl FnMut(InputRecord) -> Result<(), FileError>) -> Result<(), FileError> {
         let mut cursors = self
             .datasets
             .iter()
             .map(|dataset| Cursor::new(dataset, &self.parts, self.dims))
             .collect::<Result<Vec<_>, _>>()?;
-        // The next index of each dataset, and whose it is.
-        let mut heads = BTreeMap::new();
+        let (mut heads, listed) = (BTreeMap::new(), self.whole.inputs.count);
         for (at, cursor) in cursors.iter_mut().enumerate() {
-            advance(cursor, at, &mut heads)?;
+            advance(cursor, at, listed, &mut heads)?;
         }
         let mut expected = 0;
-        while let Some((index, (at, done))) = heads.pop_first() {
-            if index != expected && !self.alone {
+        while let Some(((index, _), (at, mut done))) = heads.pop_first() {
+            if index == listed {
+                // Each shard numbers those that it keeps itself.
+                done = if self.alone { done } else { done.at(expected) };
+            } else if index != expected && !self.alone {
                 let reason = format!("input {expected} is missing; run the same lift embed again");
                 return Err(FileError::read(cursors[at].dataset.folder(), reason));
             }
             expected += 1;
             each(done)?;
-            advance(&mut cursors[at], at, &mut heads)?;
+            advance(&mut cursors[at], at, listed, &mut heads)?;
         }
-        let count =
-            if self.alone { self.datasets[0].manifest().own_inputs() } else { self.whole.inputs.count };
+        let count = if self.alone { self.datasets[0].manifest() } else { &self.whole }.own_inputs();
         if expected == count {
             return Ok(());
         }
@@ -119,14 +143,15 @@ impl ShardReader {
     }
 }
 
-fn advance(
-    cursor: &mut Cursor,
-    at: usize,
-    heads: &mut BTreeMap<usize, (usize, InputRecord)>,
-) -> Result<(), FileError> {
+/// The next input of each dataset, and whose it is: by its index, and by its id behind the `listed` inputs of the list.
+type Heads = BTreeMap<(usize, String), (usize, InputRecord)>;
+
+fn advance(cursor: &mut Cursor, at: usize, listed: usize, heads: &mut Heads) -> Result<(), FileError> {
     if let Some(done) = cursor.next()? {
         let index = done.entry.index;
-        if heads.insert(index, (at, done)).is_some() {
+        let kept = done.clip().filter(|_| index >= listed);
+        let id = kept.map(|clip| input_id(cursor.dataset, &done.entry, clip).to_owned()).unwrap_or_default();
+        if heads.insert((index.min(listed), id), (at, done)).is_some() {
             let reason = format!("input {index} is in another dataset too");
             return Err(FileError::read(cursor.dataset.folder(), reason));
         }
@@ -184,7 +209,7 @@ fn check_shards(datasets: &[Dataset]) -> Result<(), FileError> {
 }
 
 /// Checks that every part of the inputs is there.
-fn check_finished(dataset: &Dataset) -> Result<(), FileError> {
+pub(super) fn check_finished(dataset: &Dataset) -> Result<(), FileError> {
     let there = dataset.parts()?;
     let base = dataset.base_parts();
     let missing: Vec<usize> = (0..base).filter(|n| there.binary_search(n).is_err()).collect();

@@ -1,13 +1,16 @@
 //! Writes the parts of a plan as the run's results come in.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 
 use crate::dataset::failures::DatasetCounts;
 use crate::dataset::journal::Journal;
 use crate::dataset::part::read_inputs;
 use crate::dataset::plan::{PartTask, TaskInputs};
-use crate::dataset::{Dataset, DatasetPlan, FailedInput, InputRecord, PartWriter, write_failures};
-use crate::files::{FileError, Stamp};
+use crate::dataset::{
+    Dataset, DatasetPlan, FailedInput, InputRecord, LedgerEntry, PartWriter, write_failures,
+};
+use crate::files::{ContentDigest, FileError, Stamp};
 use crate::rows::{Dims, Failure, Part, Row};
 
 /// Writes a dataset. Dropped before [`finish`](Self::finish), it leaves the complete parts and nothing else.
@@ -17,6 +20,8 @@ pub struct DatasetWriter {
     dims: Dims,
     tasks: VecDeque<PartTask>,
     attempts: HashMap<usize, usize>,
+    /// Whether the ledgers get the digests of the files.
+    by_content: bool,
     open: Option<Open>,
 }
 
@@ -58,7 +63,8 @@ impl DatasetWriter {
                 let _ = std::fs::remove_file(dataset.partial(number));
             }
         }
-        Ok(Self { dataset, parts, dims, tasks: plan.tasks, attempts: plan.attempts, open: None })
+        let DatasetPlan { tasks, attempts, by_content, .. } = plan;
+        Ok(Self { dataset, parts, dims, tasks, attempts, by_content, open: None })
     }
 
     /// Writes the rows of the next input of the plan.
@@ -66,9 +72,10 @@ impl DatasetWriter {
     /// # Errors
     /// `Row` if one does not fit: the caller then records it as failed. Others end the run.
     pub fn embedded(&mut self, index: usize, stamp: Option<Stamp>, rows: &[Row]) -> Result<(), FileError> {
+        let entry = self.entry(index, stamp, rows.len(), rows.first().map(|row| row.clip.path.as_path()));
         let open = self.open_for(index)?;
-        open.writer.rows(index, stamp, rows)?;
-        open.journal.rows(index, stamp, rows)?;
+        open.writer.rows(entry, rows)?;
+        open.journal.rows(entry, rows)?;
         self.received()
     }
 
@@ -78,10 +85,11 @@ impl DatasetWriter {
     /// Those that end the run.
     pub fn failed(&mut self, stamp: Option<Stamp>, failure: &Failure) -> Result<(), FileError> {
         let attempts = self.attempts.get(&failure.clip.index).copied().unwrap_or(0) + 1;
+        let entry = self.entry(failure.clip.index, stamp, 0, Some(&failure.clip.path));
         let open = self.open_for(failure.clip.index)?;
         let failure = FailedInput { failure: failure.clone(), attempts };
-        open.journal.failure(stamp, &failure)?;
-        open.writer.failure(stamp, failure);
+        open.journal.failure(entry, &failure)?;
+        open.writer.failure(entry, failure);
         self.received()
     }
 
@@ -110,6 +118,12 @@ impl DatasetWriter {
             }
         }
         write_failures(&self.dataset)
+    }
+
+    fn entry(&self, index: usize, stamp: Option<Stamp>, rows: usize, path: Option<&Path>) -> LedgerEntry {
+        let file = if self.by_content { stamp.zip(path) } else { None };
+        let content = file.and_then(|(stamp, path)| ContentDigest::of(path, stamp));
+        LedgerEntry { index, stamp, rows, content }
     }
 
     fn open_for(&mut self, index: usize) -> Result<&mut Open, FileError> {

@@ -107,8 +107,11 @@ fn manifest(
     for Input { id, path, start, end, .. } in inputs {
         digest.update(format!("{id:?} {path:?} {start:?} {end:?}\n"));
     }
-    let inputs =
-        InputsDigest { count: inputs.len(), sha256: hexadecimal(&digest.finalize()), absolute_sha256: None };
+    let inputs = InputsDigest {
+        count: inputs.len(),
+        sha256: hexadecimal(&digest.finalize()),
+        ..InputsDigest::default()
+    };
     let mut manifest =
         Manifest::new(inputs, None, PART_SIZE, Format::SAFETENSORS).with_parts(&[Part::Frames], dims);
     // Every field of the request decides which pictures the frame encoder sees.

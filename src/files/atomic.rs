@@ -237,7 +237,7 @@ pub(crate) fn new_temp(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Syncs the rename itself. Best effort: not every file system can sync a folder.
-fn sync_folder(folder: &Path) {
+pub(crate) fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }

@@ -10,13 +10,14 @@ mod stamp;
 mod stdout;
 mod text;
 
+pub(crate) use atomic::sync_folder;
 pub use atomic::{AtomicFile, remove_unfinished};
 pub(crate) use beside::beside;
 pub use error::{ErrorKind, FileError};
 pub(crate) use pair::commit_pair;
 pub(crate) use space::check_space;
 pub use space::free_space;
-pub use stamp::Stamp;
+pub use stamp::{ContentDigest, Stamp};
 pub use stdout::print;
 pub(crate) use stdout::stdout_error;
 pub(crate) use text::hexadecimal;

@@ -22,7 +22,7 @@ use crate::files::display_path;
 const SLICE: usize = 1 << 21;
 
 /// The first bytes of an id's SHA-256: two ids that share them are one id, for all anyone will ever see.
-type IdDigest = [u8; 16];
+pub(crate) type IdDigest = [u8; 16];
 
 /// The videos of a run, and what should be said about the arguments.
 #[derive(Debug, Clone)]
@@ -31,6 +31,7 @@ pub struct InputList {
     count: usize,
     digest: String,
     absolute_digest: String,
+    ranges: bool,
     /// Lines for standard error: folders without videos, folders that could not be read.
     pub notes: Vec<String>,
 }
@@ -54,6 +55,11 @@ impl InputList {
     /// As [`digest`](Self::digest), with absolute paths: the same for `./clips` and its absolute path.
     pub fn absolute_digest(&self) -> &str {
         &self.absolute_digest
+    }
+
+    /// Whether an input has a start or an end.
+    pub fn has_ranges(&self) -> bool {
+        self.ranges
     }
 
     /// Whether any of the files is there.
@@ -117,6 +123,8 @@ pub(super) struct Collector {
     working: PathBuf,
     count: usize,
     range: Range,
+    /// Whether a clip has a start or an end.
+    ranges: bool,
     /// The first thing that went wrong: whoever finds videos cannot be stopped in the middle.
     error: Option<InputsError>,
 }
@@ -127,7 +135,8 @@ impl Collector {
         let file = || tempfile::tempfile().map(BufWriter::new).map_err(InputsError::Spool);
         let (digest, absolute) = (Sha256::new(), Sha256::new());
         let working = std::env::current_dir().unwrap_or_default();
-        Ok(Self { records: file()?, ids: file()?, digest, absolute, working, count: 0, range, error: None })
+        let (records, ids) = (file()?, file()?);
+        Ok(Self { records, ids, digest, absolute, working, count: 0, range, ranges: false, error: None })
     }
 
     fn write(&mut self, found: &Found) -> io::Result<()> {
@@ -174,8 +183,8 @@ impl Collector {
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::files::hexadecimal(&self.digest.finalize());
         let absolute_digest = crate::files::hexadecimal(&self.absolute.finalize());
-        let listing =
-            InputList { records: Arc::new(records), count: self.count, digest, absolute_digest, notes };
+        let (records, count, ranges) = (Arc::new(records), self.count, self.ranges);
+        let listing = InputList { records, count, digest, absolute_digest, ranges, notes };
         Ok((listing, into_file(self.ids)?))
     }
 }
@@ -187,6 +196,7 @@ impl Sink for Collector {
         }
         found.start = found.start.or(self.range.start);
         found.end = found.end.or(self.range.end);
+        self.ranges |= found.start.is_some() || found.end.is_some();
         if let (Some(start), Some(end)) = (found.start, found.end)
             && end < start
         {
@@ -202,7 +212,8 @@ impl Sink for Collector {
     }
 }
 
-fn id_digest(id: &str) -> IdDigest {
+/// The digest of an id.
+pub(crate) fn id_digest(id: &str) -> IdDigest {
     let mut short = IdDigest::default();
     short.copy_from_slice(&Sha256::digest(id)[..size_of::<IdDigest>()]);
     short

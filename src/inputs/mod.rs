@@ -21,6 +21,7 @@ pub use error::InputsError;
 pub use id::Id;
 pub(crate) use input::stem;
 pub use input::{Input, Range};
+pub(crate) use listing::{IdDigest, id_digest};
 pub use listing::{InputIter, InputList};
 pub use shard::Shard;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::files::{FileError, display_path};
 use crate::rows::array::{NamedArray, StoredArray};
-use crate::rows::{Provenance, StoredTable, open};
+use crate::rows::{Provenance, StoredTable, Wanted, open};
 use crate::vector::cosine;
 
 /// How two outputs differ. The first is `a`, the second is `b`.
@@ -83,7 +83,7 @@ impl Comparison {
 /// `Read` if one cannot be read, has no ids, or has an id twice.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison, FileError> {
     let scratch = std::env::temp_dir();
-    let (first, second) = (open(a, None, None, &scratch)?, open(b, None, None, &scratch)?);
+    let (first, second) = (open(a, Wanted::default(), &scratch)?, open(b, Wanted::default(), &scratch)?);
     let (first_index, second_index) = (first.index()?, second.index()?);
     let mut common = Vec::new();
     for (row, id) in first.ids()?.iter().enumerate() {

@@ -37,6 +37,27 @@ pub fn check_not_foreign(path: &Path) -> Result<(), FileError> {
     )))
 }
 
+/// The name of a dataset's manifest.
+pub const MANIFEST: &str = "_manifest.json";
+
+/// The folder in a dataset in which `lift embed --update` makes the next state of it.
+pub const UPDATE: &str = "_update";
+
+/// The folder of an update that is complete and valid, and whose parts do not all have their places in the dataset yet. Its manifest is the
+/// dataset's already, so it has none itself.
+///
+/// A part of it with a number takes the place of the part with that number in the dataset. The parts move in the order of their
+/// numbers, so parts of the dataset whose numbers are not smaller than its smallest are out of date.
+pub(crate) fn valid_update(folder: &Path) -> Option<PathBuf> {
+    let update = folder.join(UPDATE);
+    (update.is_dir() && !update.join(MANIFEST).exists()).then_some(update)
+}
+
+/// The number in a name of the form `part-00012.parquet`.
+fn part_number(path: &Path) -> Option<usize> {
+    path.file_stem()?.to_str()?.strip_prefix("part-")?.parse().ok()
+}
+
 /// The part files of a dataset and of its shards, in the order of their names; empty for a folder that is no dataset.
 ///
 /// # Errors
@@ -44,15 +65,49 @@ pub fn check_not_foreign(path: &Path) -> Result<(), FileError> {
 pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut parts = Vec::new();
     // DIR/part-* and DIR/*/part-*, not deeper, so that a large folder of videos is not searched in vain.
-    for entry in walkdir::WalkDir::new(folder).max_depth(2).sort_by_file_name() {
-        let entry = entry.map_err(|e| FileError::read(folder, e.to_string()))?;
-        let name = entry.file_name().to_string_lossy();
-        let is_part = Format::of(entry.path()).is_some_and(|format| format.0.dataset_part().is_some());
-        if is_part && !entry.file_type().is_dir() && name.starts_with("part-") {
-            parts.push(entry.into_path());
+    for path in entries(folder)? {
+        if path.is_dir() {
+            if !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_")) {
+                parts.extend(own_parts(&path)?);
+            }
+        } else if is_part(&path) {
+            parts.push(path);
         }
     }
+    let (own, below) = parts.into_iter().partition(|path| path.parent() == Some(folder));
+    Ok([updated(folder, own)?, below].concat())
+}
+
+/// The part files of one dataset or one shard.
+fn own_parts(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    updated(folder, entries(folder)?.into_iter().filter(|path| is_part(path)).collect())
+}
+
+/// The parts in a folder, with those of an update that is valid.
+fn updated(folder: &Path, mut parts: Vec<PathBuf>) -> Result<Vec<PathBuf>, FileError> {
+    let Some(update) = valid_update(folder) else { return Ok(parts) };
+    let newer: Vec<_> = entries(&update)?.into_iter().filter(|path| is_part(path)).collect();
+    if let Some(first) = newer.iter().filter_map(|path| part_number(path)).min() {
+        parts.retain(|path| part_number(path).is_none_or(|number| number < first));
+        parts.extend(newer);
+    }
     Ok(parts)
+}
+
+/// What is in a folder, in the order of the names.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let fail = |e: std::io::Error| FileError::read(folder, e.to_string());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        paths.push(entry.map_err(fail)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_part(path: &Path) -> bool {
+    let named = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"));
+    named && Format::of(path).is_some_and(|format| format.0.dataset_part().is_some()) && !path.is_dir()
 }
 
 /// The files of a path: its parts for a dataset's folder, else itself.

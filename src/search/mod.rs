@@ -23,7 +23,7 @@ pub use duplicates::{ComparedRows, Duplicate, Duplicates, Group, GroupKind, bloc
 pub use find::{MomentLimits, find, find_beside_words};
 pub use moments::Moment;
 pub use page::{PageQuery, STRIP_SIDE, Strip, page};
-pub use prepared::{bytes_per_row, prepared_path};
+pub use prepared::{bytes_per_row, outdated, prepared_path};
 pub use query::{QueryError, VideoQueries, away_from, differences, row_of, unit_mean};
 pub use scan::{Hit, Limits, Query, SearchRows, Units};
 pub use stored::StoredRows;

@@ -86,6 +86,26 @@ pub fn prepared_path(collection: &Path, by: &str) -> PathBuf {
     }
 }
 
+/// The representations of which a dataset's folder has a prepared file that is out of date.
+///
+/// # Errors
+/// `Read` if the folder cannot be read.
+pub fn outdated(folder: &Path) -> Result<Vec<String>, FileError> {
+    let mut outdated = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| FileError::read(folder, e.to_string()))?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "search")
+            && let Some(footer) = File::open(&path).ok().and_then(|file| footer(&file))
+            && prepared_path(folder, &footer.by) == path
+            && footer.collection != digest(folder)?
+        {
+            outdated.push(footer.by);
+        }
+    }
+    outdated.sort();
+    Ok(outdated)
+}
+
 /// Bytes of the file per row of `width` numbers, without the texts.
 pub fn bytes_per_row(width: usize) -> usize {
     5 * width + 16

@@ -31,6 +31,7 @@ mod server;
 mod supply;
 mod text_towers;
 mod torch_file;
+mod updates;
 mod weights_command;
 mod weights_files;
 mod weights_hostile;

@@ -147,6 +147,22 @@ pub(super) struct RunArgs {
     /// Example: --shard 3/16
     #[arg(long, value_name = "I/N|auto")]
     pub(super) shard: Option<ShardArg>,
+    /// Follow a list that has changed: embed what is new or changed in DIR/, and keep the rest
+    ///
+    /// An input has changed if its range, its path, or the size or time of its file is another. Settings and models must be those of the
+    /// dataset. What is there stays readable until the new state is complete; rerun the same command to resume. Inputs that are in the
+    /// list no more keep their rows, behind those of the list. Embeds all inputs where there is no dataset yet.
+    #[arg(long)]
+    pub(super) update: bool,
+    /// With --update, drop the rows of inputs that are in the list no more
+    #[arg(long, requires = "update")]
+    pub(super) prune: bool,
+    /// With --update, compare files by their content where their size and time do not agree
+    ///
+    /// The dataset keeps a digest of every file that is embedded with this flag, which reads the file once more: give it from the first run
+    /// on. A file that was moved or copied, and has its id still, is not embedded again.
+    #[arg(long, requires = "update")]
+    pub(super) by_content: bool,
     /// Try the inputs again that failed in an earlier run into this dataset
     #[arg(long)]
     pub(super) retry_failed: bool,
@@ -168,7 +184,7 @@ pub(super) struct RunArgs {
         long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "jsonl",
         conflicts_with_all = [
             "inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures", "shard_size", "format",
-            "ids", "id_column"
+            "ids", "id_column", "update"
         ]
     )]
     pub(super) stream: Option<StreamFormat>,

@@ -5,28 +5,30 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::args::{PartFormat, ShardArg};
+use super::args::{PartFormat, RunArgs, ShardArg};
 use super::{EmbedArgs, check_any_exists, check_length, deciding, gather, settings, too_many};
 use crate::cli::Verbosity;
 use crate::cli::embed::run_report::RunReport;
 use crate::cli::report::{self, count};
 use crate::cli::signals::Signals;
 use crate::dataset::{
-    Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest, ShardOf,
+    Change, Changes, Dataset, DatasetCounts, DatasetPlan, DatasetWriter, FAILURES, InputsDigest, Manifest,
+    Rules, ShardOf, Update, changes, kept_inputs,
 };
 use crate::embed::{self, Embedded, Engine, ModelChoice, Outcome};
 use crate::exit::{Exit, Fatal};
 use crate::files;
-use crate::files::{FileError, display_path};
+use crate::files::{FileError, display_path, display_text};
 use crate::inputs::{Input, InputList, Shard};
-use crate::rows::{Format, Part};
+use crate::rows::{Format, Part, Wanted};
+use crate::search::{self, Collection};
 
 /// Gathers the inputs, compares them with the dataset, embeds those that it lacks, and reports.
 pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     check_parts(args)?;
     if args.output.overwrite {
-        let text = "a dataset is resumed or refused, never overwritten; remove the folder to start again";
+        let text = "a dataset is resumed, updated (--update) or refused, never overwritten; remove the folder to start again";
         return Err(Fatal::usage(anyhow!("{}: {text}", display_path(folder))));
     }
     let shard = shard(args)?;
@@ -37,20 +39,42 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
     let compute = args.compute.settle(quiet)?;
     let choice = args.models.choice(&compute, quiet);
     let manifest = manifest(args, &inputs, shard.map(|s| (s, members.clone().count())), &choice)?;
-    if args.runs.dry_run {
-        return dry_run(args, &folder, &manifest, members);
+    let there = Dataset::is_at(&folder);
+    if there && !args.runs.update {
+        check_same_inputs(&folder, &manifest, members.clone())?;
     }
-    if !Dataset::is_at(&folder) {
+    if args.runs.dry_run {
+        return match there && args.runs.update {
+            true => dry_update(args, &folder, &manifest, members),
+            false => dry_run(args, &folder, &manifest, members),
+        };
+    }
+    if !there {
         check_any_exists(&inputs)?;
     }
-    let dataset = Dataset::open(&folder, manifest)?;
-    let plan = DatasetPlan::new(&dataset, files(members.clone()), args.runs.retry_failed)?;
+    let opened = open(args, &folder, manifest, &inputs, members.clone())?;
+    let Opened { dataset, update, kept } = opened;
+    let members = members.chain(kept);
+    let retry = update.as_ref().map_or(args.runs.retry_failed, Update::retries_in_place);
+    let mut plan = DatasetPlan::new(&dataset, files(members.clone()), retry)?;
+    plan.by_content = args.runs.by_content;
+    if let Some(update) = &update {
+        update.complete(&mut plan);
+    }
     let mut report = RunReport::new(plan.wanted, quiet);
     report.notes(&inputs.notes);
-    if plan.absent > 0 {
-        if plan.absent == plan.done && plan.wanted > 0 {
-            check_any_exists(&inputs)?;
-        }
+    report.notes(
+        &update
+            .as_ref()
+            .map(|update| said(&update.changes(), args.runs.prune))
+            .into_iter()
+            .collect::<Vec<_>>(),
+    );
+    if plan.absent == plan.done && plan.absent > 0 && plan.wanted > 0 {
+        check_any_exists(&inputs)?;
+    }
+    // Of an update it is told already.
+    if plan.absent > 0 && update.is_none() {
         let videos = count(plan.absent, "video");
         report.notes(&[format!("not there now, but done before: {videos}; what was made of them is kept")]);
     }
@@ -83,7 +107,11 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
         return ended.map(|()| Exit::Success);
     }
     let counts = writer.finish()?;
+    let complete = update.map_or(Ok(false), Update::finish)?;
     finish_report(report, &counts, done, &folder);
+    if complete && counts.rows > 0 {
+        follow(&folder, quiet);
+    }
     ended?;
     if let Some(exit) = signals.received() {
         let error = anyhow!("stopped; rerun the same command to resume {}", display_path(&folder));
@@ -107,6 +135,83 @@ fn note_space(args: &EmbedArgs, wanted: usize, engine: &Engine, folder: &Path, q
             files::size_text(free)
         ));
     }
+}
+
+/// The dataset to fill, and what it has behind the inputs of the list.
+struct Opened {
+    dataset: Dataset,
+    update: Option<Update>,
+    kept: Vec<Input>,
+}
+
+/// Opens the dataset, or begins its update.
+fn open(
+    args: &EmbedArgs,
+    folder: &Path,
+    manifest: Manifest,
+    inputs: &InputList,
+    members: impl Iterator<Item = Input> + Clone,
+) -> Result<Opened, Fatal> {
+    if !args.runs.update || !Dataset::is_at(folder) {
+        let dataset = Dataset::open(folder, manifest)?;
+        return Ok(Opened { dataset, update: None, kept: kept_inputs(folder)? });
+    }
+    let (update, dataset) = Update::begin(folder, &manifest, members, rules(args))?;
+    if update.changes().new + update.changes().changed > 0 {
+        check_any_exists(inputs)?;
+    }
+    let kept = update.kept().to_vec();
+    Ok(Opened { dataset, update: Some(update), kept })
+}
+
+/// Makes the files anew that `lift search --prepare` put into the dataset, which are of its last state. The dataset is complete without
+/// them, so what goes wrong is told and ends nothing: searches refuse such a file, and say what to do.
+fn follow(folder: &Path, quiet: bool) {
+    let remade = |by: &str| Collection::open_stored(folder, by, Wanted::default())?.prepare(&mut |_| {});
+    for by in search::outdated(folder).unwrap_or_default() {
+        let path = display_path(&search::prepared_path(folder, &by));
+        match remade(&by) {
+            Ok(_) if quiet => {}
+            Ok(_) => report::note(&format!("{path}: made anew for searches of the updated dataset")),
+            Err(e) => {
+                report::error(&format!("{path}: not made anew: {e}; run lift search --prepare, or remove it"))
+            }
+        }
+    }
+}
+
+fn rules(args: &EmbedArgs) -> Rules {
+    let RunArgs { prune, by_content, retry_failed, .. } = args.runs;
+    Rules { prune, by_content, retry_failed }
+}
+
+/// What has changed, in words.
+fn said(changes: &Changes, prune: bool) -> String {
+    let &Changes { new, changed, gone, unchanged, again, absent, .. } = changes;
+    let gone_words = match (gone, prune) {
+        (0, _) => String::new(),
+        (_, true) => " (dropped)".to_owned(),
+        (_, false) => " (kept; --prune drops them)".to_owned(),
+    };
+    let again = if again > 0 { format!(", {again} failed before and tried again") } else { String::new() };
+    let absent =
+        if absent > 0 { format!(" ({absent} of them not there now, and kept)") } else { String::new() };
+    format!("{new} new, {changed} changed, {gone} gone{gone_words}{again}, {unchanged} unchanged{absent}")
+}
+
+/// Refuses a list that is not that of the dataset, with what is different.
+fn check_same_inputs(
+    folder: &Path,
+    now: &Manifest,
+    members: impl Iterator<Item = Input>,
+) -> Result<(), Fatal> {
+    let dataset = Dataset::read(folder)?;
+    if !dataset.manifest().has_other_inputs(now) {
+        return Ok(());
+    }
+    let Changes { new, changed, gone, .. } = changes(folder, now, members, Rules::default(), |_, _| Ok(()))?;
+    let why = dataset.manifest().refusal(now).unwrap_or_default();
+    Err(Fatal::usage(anyhow!("{}: {new} new, {changed} changed, {gone} gone: {why}", display_path(folder))))
 }
 
 fn take(writer: &mut DatasetWriter, report: &mut RunReport, outcome: Outcome) -> Result<(), FileError> {
@@ -148,6 +253,7 @@ fn dry_run(
         if let Some(why) = dataset.manifest().refusal(manifest) {
             return Err(Fatal::usage(anyhow!("{}: {why}", display_path(folder))));
         }
+        let members = members.chain(kept_inputs(folder)?);
         let DatasetPlan { wanted, done, failed, changed, .. } =
             DatasetPlan::new(&dataset, files(members), args.runs.retry_failed)?;
         let of_them =
@@ -158,6 +264,29 @@ fn dry_run(
         text += &format!("{} to embed, none done\n", manifest.own_inputs());
     }
     files::print(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
+/// Prints every input that an update would add, embed again or find gone, and how many they are.
+fn dry_update(
+    args: &EmbedArgs,
+    folder: &Path,
+    manifest: &Manifest,
+    members: impl Iterator<Item = Input>,
+) -> Result<Exit, Fatal> {
+    let prune = args.runs.prune;
+    let changes = changes(folder, manifest, members, rules(args), |change, input| {
+        let what = match change {
+            Change::New => "new",
+            Change::Changed => "changed",
+            Change::Gone if prune => "gone, dropped",
+            Change::Gone => "gone, kept",
+        };
+        files::print(
+            format!("{what}: {} ({})\n", display_text(&input.id), display_path(&input.path)).as_bytes(),
+        )
+    })?;
+    files::print(format!("{}\n", said(&changes, prune)).as_bytes())?;
     Ok(Exit::Success)
 }
 
@@ -212,6 +341,7 @@ fn manifest(
         count: inputs.len(),
         sha256: inputs.digest().into(),
         absolute_sha256: Some(inputs.absolute_digest().into()),
+        ranges: Some(inputs.has_ranges()),
     };
     let shard = shard.map(|(s, inputs)| ShardOf { index: s.index, count: s.count, inputs });
     let kind = match args.runs.format {

@@ -40,7 +40,7 @@ impl Bench {
     }
 
     fn open(&self) -> Result<Dataset, FileError> {
-        let inputs = InputsDigest { count: INPUTS, sha256: "x".into(), absolute_sha256: None };
+        let inputs = InputsDigest { count: INPUTS, sha256: "x".into(), ..InputsDigest::default() };
         Dataset::open(&self.out(), Manifest::new(inputs, None, SIZE, self.kind).with_parts(&PARTS, DIMS))
     }
 
@@ -154,7 +154,7 @@ fn failures_are_tried_again_on_request_in_parts_of_their_own() {
 fn a_run_with_other_settings_or_beside_another_run_is_refused() {
     let bench = Bench::new(Format::PARQUET);
     bench.run(3, false, true, false);
-    let inputs = InputsDigest { count: INPUTS, sha256: "x".into(), absolute_sha256: None };
+    let inputs = InputsDigest { count: INPUTS, sha256: "x".into(), ..InputsDigest::default() };
     let other = Manifest::new(inputs, None, SIZE + 1, bench.kind).with_parts(&PARTS, DIMS);
     let error = Dataset::open(&bench.out(), other).unwrap_err().to_string();
     assert!(error.contains("shard_size: 4 there, 5 now"), "{error}");
