@@ -20,7 +20,7 @@ pub mod figures;
 mod figures_test;
 pub mod gif;
 #[cfg(test)]
-mod goldens;
+pub(crate) mod goldens;
 pub mod line;
 pub mod measures;
 pub mod moving;
