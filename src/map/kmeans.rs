@@ -15,7 +15,7 @@ use crate::search::SearchRows;
 const ROUNDS: usize = 100;
 
 /// The group of each row, from 0 for the largest; at most `count` groups.
-pub(super) fn groups(rows: &Vectors, count: usize, seed: u64) -> Vec<u32> {
+pub fn groups(rows: &Vectors, count: usize, seed: u64) -> Vec<u32> {
     let mut centres = start(rows, count.min(rows.len()), seed);
     let mut group = nearest(rows, &centres);
     for _ in 0..ROUNDS {

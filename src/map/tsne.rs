@@ -40,12 +40,13 @@ pub(super) fn neighbours_needed(perplexity: f64, points: usize) -> usize {
     ((3.0 * perplexity) as usize + 1).min(points.saturating_sub(1))
 }
 
-/// Embeds points in the plane: by the nearest neighbours of each, from the start `pca` `(N, 2)`. `done` counts the iterations.
+/// Embeds points in the plane: by the nearest neighbours of each, from the start `pca` `(N, 2)`. `done` grows by `weight` with each
+/// iteration.
 pub(super) fn tsne(
     neighbours: &[Vec<Neighbour>],
     pca: &[[f64; 2]],
     perplexity: f64,
-    done: &AtomicUsize,
+    (done, weight): (&AtomicUsize, usize),
 ) -> Embedded {
     let affinities = Affinities::new(neighbours, perplexity);
     let mut points = begin(pca);
@@ -59,7 +60,7 @@ pub(super) fn tsne(
             let check = (iteration + 1) % CHECK_EVERY == 0;
             let before = check.then(|| points.clone());
             let (sum, slope) = state.step(&affinities, exaggeration, &mut tree, &mut points, momentum);
-            done.store(iteration + 1, Ordering::Relaxed);
+            done.fetch_add(weight, Ordering::Relaxed);
             if let Some(before) = before {
                 let now = affinities.divergence(exaggeration, &before, sum);
                 if now < best {
@@ -291,7 +292,7 @@ mod tests {
         let points = clusters();
         let pca = crate::plot::pca::pca(&points).unwrap().scores;
         let done = AtomicUsize::new(0);
-        let found = tsne(&all_neighbours(&points), &pca, 15.0, &done);
+        let found = tsne(&all_neighbours(&points), &pca, 15.0, (&done, 1));
         assert!(done.load(Ordering::Relaxed) >= 300);
         let apart = |a: usize, b: usize| {
             let [p, q] = [a, b].map(|i| found.points[i]);
@@ -307,8 +308,12 @@ mod tests {
 
     #[test]
     fn identical_points_do_no_harm() {
-        let found =
-            tsne(&all_neighbours(&vec![vec![1.0, 2.0]; 60]), &[[0.0; 2]; 60], 10.0, &AtomicUsize::new(0));
+        let found = tsne(
+            &all_neighbours(&vec![vec![1.0, 2.0]; 60]),
+            &[[0.0; 2]; 60],
+            10.0,
+            (&AtomicUsize::new(0), 1),
+        );
         assert!(found.divergence.is_finite() && found.points.iter().flatten().all(|x| x.is_finite()));
     }
 

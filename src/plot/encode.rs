@@ -12,9 +12,22 @@ use std::fmt::Write as _;
 /// # Errors
 /// The encoder's own, which a picture in memory does not cause.
 pub fn data_address(image: &RgbImage, most: u32) -> Result<String, image::ImageError> {
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, 85).encode_image(&reduced(image, most))?;
-    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(&jpeg)))
+    Ok(address_of(&jpeg(&reduced(image, most))?))
+}
+
+/// `image` as the bytes of a JPEG file.
+///
+/// # Errors
+/// The encoder's own, which a picture in memory does not cause.
+pub fn jpeg(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(image)?;
+    Ok(bytes)
+}
+
+/// The bytes of a JPEG file as a `data:` URL.
+pub fn address_of(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
 }
 
 fn reduced(image: &RgbImage, most: u32) -> RgbImage {

@@ -29,7 +29,7 @@ pub mod page;
 pub mod palette;
 pub mod pca;
 pub mod picture;
-mod plane;
+pub(crate) mod plane;
 mod project;
 pub mod raster;
 #[cfg(test)]
@@ -37,6 +37,7 @@ mod samples;
 pub mod scene;
 pub mod sheet;
 pub mod similarity;
+pub mod strip;
 pub mod svg;
 pub mod text;
 pub mod trajectory;
@@ -49,4 +50,6 @@ pub use error::DrawError;
 pub use features_file::read_clips;
 pub use figure::Figure;
 pub use palette::Half;
-pub use project::{Method, PlanePaths, Projection, ProjectionSettings, Quality, fitted_perplexity, project};
+pub use project::{
+    Method, PlanePaths, Projection, ProjectionSettings, Quality, fitted_perplexity, project, upright,
+};
