@@ -28,4 +28,5 @@ cargo test --release --locked "$@"
 # Arguments choose among the tests above.
 if [ $# = 0 ]; then
     scripts/test_python.sh
+    scripts/check_map.py
 fi

@@ -63,13 +63,18 @@ impl MapDrawing<'_> {
     pub fn pictured(&self) -> Vec<usize> {
         let (plane, area) = (self.plane(), self.area());
         let most = MOST_PICTURES.min(self.points.len().div_ceil(POINTS_PER_PICTURE));
+        let places: Vec<[f64; 2]> = self.points.iter().map(|point| plane.at(*point)).collect();
+        // A picture hides few other points.
+        let hidden = (self.points.len() / 30).max(2);
+        let hides_few = |room: &Area| places.iter().filter(|place| room.has(**place)).count() <= hidden + 1;
         let mut taken: Vec<(usize, Area)> = Vec::new();
         for row in self.order() {
             if taken.len() == most {
                 break;
             }
-            let room = room(plane.at(self.points[row]));
-            if area.holds(&room) && !taken.iter().any(|(_, other)| other.grown(GAP).overlaps(&room)) {
+            let room = room(places[row]);
+            let free = !taken.iter().any(|(_, other)| other.grown(GAP).overlaps(&room));
+            if area.holds(&room) && free && hides_few(&room) {
                 taken.push((row, room));
             }
         }

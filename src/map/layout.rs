@@ -1,6 +1,7 @@
 //! Where the clips of a collection lie in the plane.
 
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use super::components::components;
 use super::neighbours::nearest;
@@ -60,13 +61,24 @@ fn iteration_weight(rows: usize) -> usize {
 /// # Errors
 /// [`LayoutError`]; neither happens to finite rows in practice.
 pub fn layout(rows: &Vectors, settings: LayoutSettings, done: &AtomicUsize) -> Result<Layout, LayoutError> {
+    let begun = Instant::now();
     let pca = components(rows, settings.seed)?;
+    let components = begun.elapsed();
     if settings.method == Method::Pca || rows.len() < FEWEST {
         return Ok(Layout { points: pca.scores, quality: Quality::Explained(pca.explained) });
     }
     let perplexity = fitted_perplexity(settings.perplexity, rows.len());
     let neighbours = nearest(rows, neighbours_needed(perplexity, rows.len()), done)?;
+    let neighbours_found = begun.elapsed();
     let found = tsne(&neighbours, &pca.scores, perplexity, (done, iteration_weight(rows.len())));
+    tracing::info!(
+        "t-SNE of {} rows: KL divergence {:.5}; {:.1} s for the principal components, {:.1} s for the neighbours, {:.1} s for the descent",
+        rows.len(),
+        found.divergence,
+        components.as_secs_f64(),
+        (neighbours_found - components).as_secs_f64(),
+        (begun.elapsed() - neighbours_found).as_secs_f64()
+    );
     let points: Vec<[f64; 2]> = found.points.iter().map(|point| point.map(f64::from)).collect();
     let quality = Quality::Divergence { perplexity, divergence: found.divergence };
     Ok(Layout { points: upright(&points)?, quality })

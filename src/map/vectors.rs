@@ -34,6 +34,11 @@ impl Vectors {
         Self { ids, width, values, scales }
     }
 
+    /// The ids, in the order of the rows.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
     /// `N`.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -51,12 +56,17 @@ impl Vectors {
 
     /// `count` rows from `first` on, each of length 1, `(count, W)`.
     pub(super) fn unit_rows(&self, first: usize, count: usize) -> Vec<f32> {
-        let rows = self.values[first * self.width..][..count * self.width].chunks_exact(self.width.max(1));
-        let scaled = |(row, scale): (&'_ [f32], &f32)| {
-            let scale = *scale;
-            row.iter().map(|x| x * scale).collect::<Vec<f32>>()
-        };
-        rows.zip(&self.scales[first..]).flat_map(scaled).collect()
+        let mut rows = Vec::new();
+        self.copy_units(first, count, &mut rows);
+        rows
+    }
+
+    fn copy_units(&self, first: usize, count: usize, rows: &mut Vec<f32>) {
+        rows.clear();
+        rows.extend_from_slice(&self.values[first * self.width..][..count * self.width]);
+        for (row, scale) in rows.chunks_exact_mut(self.width.max(1)).zip(&self.scales[first..]) {
+            row.iter_mut().for_each(|x| *x *= scale);
+        }
     }
 
     /// The first rows of all blocks, with the lengths of the blocks.
@@ -75,7 +85,10 @@ impl SearchRows for Vectors {
     }
 
     fn units(&self, first: usize, count: usize, out: &mut Units) -> Result<(), SearchError> {
-        *out = Units::Plain(self.unit_rows(first, count));
+        match out {
+            Units::Plain(rows) => self.copy_units(first, count, rows),
+            Units::Coded { .. } => *out = Units::Plain(self.unit_rows(first, count)),
+        }
         Ok(())
     }
 

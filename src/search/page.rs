@@ -5,11 +5,10 @@ use image::RgbImage;
 use serde::Serialize;
 
 use super::answer::{Answer, time};
-use crate::plot::page::{Framed, PageError, framed};
+use crate::plot::page::{Framed, PageError, Pictures, framed};
 use crate::plot::strip::StripData;
 
 const BODY: &str = include_str!("../../assets/page/search.html");
-const OWN_STYLE: &str = include_str!("../../assets/page/strips.css");
 const SCRIPT: &str = include_str!("../../assets/page/search.js");
 
 /// The longest side of a picture in a filmstrip, in pixels.
@@ -89,8 +88,8 @@ pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<Str
     });
     let queries = queries.collect::<Result<_, PageError>>()?;
     let json = serde_json::to_string(&Data { caption, queries })?;
-    let (command, body, style, script) = ("lift search", BODY, OWN_STYLE, SCRIPT);
-    Ok(framed(Framed { command, title, body, style, json: &json, script }))
+    let (command, body, script, pictures) = ("lift search", BODY, SCRIPT, Pictures::Inside);
+    Ok(framed(Framed { command, title, body, json: &json, script, pictures }))
 }
 
 fn card<'a>(mut card: Card<'a>, strip: &'a Strip) -> Result<Card<'a>, PageError> {

@@ -1,5 +1,6 @@
-//! `lift plot COLLECTION --figure map`: a collection as a picture.
+//! `lift plot COLLECTION --figure map`: a collection as a picture or as a page.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -13,9 +14,10 @@ use crate::cia::representations::StoredParts;
 use crate::cia::stored;
 use crate::cli::{progress, report};
 use crate::exit::{Exit, Fatal};
-use crate::files::{AtomicFile, display_path};
+use crate::files::{AtomicFile, FileError, display_path};
 use crate::map::{
-    Colouring, LayoutError, LayoutSettings, MapDrawing, Strips, Vectors, groups, layout, layout_steps, shown,
+    Colouring, LayoutError, LayoutSettings, MapDrawing, MapPage, Strips, Vectors, groups, layout,
+    layout_steps, nearby, nearby_steps, page, shown,
 };
 use crate::plot::{Method, raster, svg};
 use crate::rows::{self, ClipMeta};
@@ -29,8 +31,15 @@ const GROUPS: usize = 8;
 /// Dots per inch of a `.png`.
 const DPI: f64 = 144.0;
 
+/// The most clips with videos of a page in one file: their filmstrips take some 25 MB.
+const MOST_INSIDE: usize = 1000;
+
 /// Where the map goes.
 enum MapOutput {
+    /// A page in one file.
+    Page(AtomicFile),
+    /// A page in a folder, which holds the filmstrips too.
+    Folder(PathBuf, AtomicFile),
     /// A still picture of pixels.
     Png(AtomicFile),
     /// A still picture of shapes.
@@ -53,6 +62,9 @@ pub(super) fn run(args: &PlotArgs, quiet: bool) -> Result<Exit, Fatal> {
     let output = output(args, collection)?;
     let pool = threads::pool(args.compute.threads()).map_err(Fatal::input)?;
     let shown = read(args, collection, quiet, &pool)?;
+    if let MapOutput::Page(file) = &output {
+        check_size(file.target(), &shown)?;
+    }
     let done = AtomicUsize::new(0);
     let settings = LayoutSettings {
         method: args.look.method.unwrap_or(Method::Tsne),
@@ -80,7 +92,10 @@ pub(super) fn run(args: &PlotArgs, quiet: bool) -> Result<Exit, Fatal> {
         colouring: &shown.colouring,
         seed: args.look.seed,
     };
+    let pages = Pages { args, collection, shown: &shown, drawing: &drawing, pool: &pool, quiet };
     match output {
+        MapOutput::Page(file) => pages.write(file, None),
+        MapOutput::Folder(folder, file) => pages.write(file, Some(&folder)),
         MapOutput::Png(file) => still(args, &drawing, &shown, &pool, quiet, |scene| {
             let bytes = raster::png(scene, args.look.dpi.unwrap_or(DPI)).map_err(Fatal::input)?;
             super::write(file, &bytes, quiet)
@@ -123,9 +138,15 @@ fn checked(args: &PlotArgs) -> Result<&Path, Fatal> {
 /// Claims the output.
 fn output(args: &PlotArgs, collection: &Path) -> Result<MapOutput, Fatal> {
     let path = args.output.clone().unwrap_or_else(|| default_output(&[collection.to_owned()]));
+    if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
+        fs::create_dir_all(&path).map_err(|error| FileError::write(&path, error))?;
+        let file = AtomicFile::create(&path.join("index.html"), args.overwrite)?;
+        return Ok(MapOutput::Folder(path, file));
+    }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "png" => Ok(MapOutput::Png(AtomicFile::create(&path, args.overwrite)?)),
+        "html" | "htm" => Ok(MapOutput::Page(AtomicFile::create(&path, args.overwrite)?)),
         "svg" => Ok(MapOutput::Svg(AtomicFile::create(&path, args.overwrite)?)),
         _ => Err(Fatal::usage(anyhow!(
             "{}: a map is written as .png, .svg or .html, or into a folder (DIR/); name one of these",
@@ -175,6 +196,67 @@ fn read(args: &PlotArgs, collection: &Path, quiet: bool, pool: &ThreadPool) -> R
     }
     let clips = chosen.iter().map(|row| clips[*row].clone()).collect();
     Ok(Shown { parts, all: ids.len(), rows, clips, colouring })
+}
+
+/// Refuses a page in one file that would be too large to open.
+fn check_size(file: &Path, shown: &Shown) -> Result<(), Fatal> {
+    let videos = shown.clips.iter().filter(|clip| clip.path != Path::new("")).count();
+    if videos <= MOST_INSIDE {
+        return Ok(());
+    }
+    let (path, folder) = (display_path(file), display_path(&file.with_extension("")));
+    Err(Fatal::usage(anyhow!(
+        "{path}: the filmstrips of {videos} clips are too much for one file, which holds those of at most {MOST_INSIDE}; name a folder \
+         (-o {folder}/), or show a sample (--points {MOST_INSIDE})"
+    )))
+}
+
+/// A page, in one file or in a folder.
+struct Pages<'a> {
+    args: &'a PlotArgs,
+    collection: &'a Path,
+    shown: &'a Shown,
+    drawing: &'a MapDrawing<'a>,
+    pool: &'a ThreadPool,
+    quiet: bool,
+}
+
+impl Pages<'_> {
+    /// Finds the neighbours, makes the filmstrips, in `folder` if the page has one, and writes the page last.
+    fn write(&self, file: AtomicFile, folder: Option<&Path>) -> Result<Exit, Fatal> {
+        let Shown { parts, rows, clips, colouring, .. } = self.shown;
+        let done = AtomicUsize::new(0);
+        let near = || self.pool.install(|| nearby(parts, rows.ids(), clips, &done));
+        let near = progress::watch(nearby_steps(rows.len()), self.quiet, &done, near)
+            .map_err(|error| wrong(self.collection, error))?;
+        let place =
+            folder.map_or_else(|| weights::lift_home().join("strips"), |folder| folder.join("strips"));
+        let strips = strips(self.args, place);
+        let done = AtomicUsize::new(0);
+        let all: Vec<&ClipMeta> = clips.iter().collect();
+        let made = || self.pool.install(|| strips.make(&all, &done));
+        let made = progress::watch(all.len(), self.quiet, &done, made)?;
+        let data = made.iter().map(|strip| match (strip, folder) {
+            (Err(cause), _) => Ok(Err(cause.clone())),
+            (Ok(strip), Some(_)) => Ok(Ok(strips.beside(strip, "strips/"))),
+            (Ok(strip), None) => strips.inside(strip).map(Ok),
+        });
+        let data = data.collect::<Result<Vec<_>, FileError>>()?;
+        let html = page(&MapPage {
+            title: self.drawing.title,
+            caption: self.drawing.caption,
+            ids: rows.ids(),
+            clips,
+            points: self.drawing.points,
+            colouring,
+            strips: &data,
+            beside: folder.is_some(),
+            nearby: &near,
+        });
+        let html = html.map_err(Fatal::input)?;
+        super::write(file, html.as_bytes(), self.quiet)?;
+        Ok(missing(clips, &made, self.quiet))
+    }
 }
 
 /// Draws a still picture, with pictures of some of the clips.
