@@ -204,8 +204,9 @@
       const [l, t] = [left + (w - pw) / 2, top + (h - ph) / 2];
       pen.fillStyle = colours.paper;
       pen.fillRect(l - 3 * density, t - 3 * density, pw + 6 * density, ph + 6 * density);
-      pen.fillStyle = colourOf(lookOf(row));
-      pen.fillRect(l - 2 * density, t - 2 * density, pw + 4 * density, ph + 4 * density);
+      pen.fillStyle = selected[row] ? colours.accent : colourOf(lookOf(row));
+      const frame = (selected[row] ? 4 : 2) * density;
+      pen.fillRect(l - frame, t - frame, pw + 2 * frame, ph + 2 * frame);
       pen.drawImage(picture, Math.floor(strip.frames / 2) * strip.width, 0, strip.width, strip.height, l, t, pw, ph);
       pen.save();
       pen.translate(l, t + ph);
@@ -224,6 +225,7 @@
     view.x += (px - width / 2) * (1 / view.scale - 1 / scale);
     view.y -= (py - height / 2) * (1 / view.scale - 1 / scale);
     view.scale = scale;
+    tip(-1);
     redraw();
   };
   const resize = () => {
@@ -249,6 +251,7 @@
     missing: causeOf(row),
   });
   const choose = (row, show = false) => {
+    tip(-1);
     if (main) main.pause();
     chosen = row;
     byId("none").hidden = row >= 0;
@@ -399,6 +402,7 @@
   // ---- Filter, selection, legend.
   const texts = data.ids.map((id, row) => `${id}\n${nameOf(row)}`.toLowerCase());
   const filter = () => {
+    tip(-1);
     const words = byId("find").value.toLowerCase().trim();
     let found = 0;
     const first = [];
