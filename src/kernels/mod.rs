@@ -43,7 +43,7 @@ pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
 pub use math::{Activation, QUICK_FACTOR, activate_in_place};
 pub use norm::{layer_norm, standardize};
-pub use student::{Bodies, repulsion};
+pub use student::{Bodies, attraction, repulsion};
 pub use turn::{Turn, turn};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How bodies push points apart in t-SNE: by the kernel of Student's t with one degree of freedom, `q = 1 / (1 + d²)`.
+//! How bodies push and pull points in t-SNE: by the kernel of Student's t with one degree of freedom, `q = 1 / (1 + d²)`.
 
 use super::isa::{Backend, Precision};
 use super::simd::{MAX_LANES, Op, Simd};
@@ -27,12 +27,46 @@ impl Bodies {
         self.mass.push(mass);
     }
 
+    /// Adds bodies, each a point and a mass.
+    pub fn extend(&mut self, bodies: impl Iterator<Item = ([f32; 2], f32)> + Clone) {
+        // Column by column, which needs no check of the capacity for each.
+        self.x.extend(bodies.clone().map(|([x, _], _)| x));
+        self.y.extend(bodies.clone().map(|([_, y], _)| y));
+        self.mass.extend(bodies.map(|(_, mass)| mass));
+    }
+
     /// Fills the last vector with bodies without mass.
     fn fill(&mut self) {
         let whole = self.x.len().next_multiple_of(MAX_LANES);
         self.x.resize(whole, 0.0);
         self.y.resize(whole, 0.0);
         self.mass.resize(whole, 0.0);
+    }
+}
+
+struct Attraction<'a> {
+    point: [f32; 2],
+    bodies: &'a Bodies,
+}
+
+impl Op for Attraction<'_> {
+    type Output = [f32; 2];
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [f32; 2] {
+        let (xs, ys, masses) = (&self.bodies.x[..], &self.bodies.y[..], &self.bodies.mass[..]);
+        let (one, far) = (s.splat(1.0), s.splat(FAR));
+        let (x, y) = (s.splat(self.point[0]), s.splat(self.point[1]));
+        let (mut fx, mut fy) = (s.splat(0.0), s.splat(0.0));
+        let mut i = 0;
+        while i < xs.len() {
+            let (dx, dy) = (s.sub(x, s.load(&xs[i..])), s.sub(y, s.load(&ys[i..])));
+            let d = s.mul_add(dx, dx, s.mul_add(dy, dy, one));
+            let mq = s.mul(s.load(&masses[i..]), s.ratio(one, s.min(d, far)));
+            fx = s.mul_add(mq, dx, fx);
+            fy = s.mul_add(mq, dy, fy);
+            i += S::LANES;
+        }
+        [s.sum(fx), s.sum(fy)]
     }
 }
 
@@ -82,6 +116,16 @@ pub fn repulsion(backend: Backend, points: &[[f32; 2]], bodies: &mut Bodies, out
     backend.run(Repulsion { points, bodies, out });
 }
 
+/// Of one point, `[sum m q dx, sum m q dy]` over the bodies, f32.
+///
+/// # Panics
+/// If the backend is not f32.
+pub fn attraction(backend: Backend, point: [f32; 2], bodies: &mut Bodies) -> [f32; 2] {
+    assert_eq!(backend.precision(), Precision::F32, "forces are f32");
+    bodies.fill();
+    backend.run(Attraction { point, bodies })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +140,7 @@ mod tests {
             let mut out = vec![[0.0; 3]; points.len()];
             repulsion(backend, &points, &mut bodies, &mut out);
             for (point, found) in points.iter().zip(&out) {
-                let mut wanted = [0.0f64; 3];
+                let mut wanted = [0.0f64; 5];
                 for i in 3..40 {
                     let (body, mass) = (place(i), (i % 5) as f64);
                     let d = [0, 1].map(|axis| f64::from(point[axis]) - f64::from(body[axis]));
@@ -104,8 +148,11 @@ mod tests {
                     wanted[0] += mass * q * q * d[0];
                     wanted[1] += mass * q * q * d[1];
                     wanted[2] += mass * q;
+                    wanted[3] += mass * q * d[0];
+                    wanted[4] += mass * q * d[1];
                 }
-                for (a, b) in found.iter().zip(wanted) {
+                let pulled = attraction(backend, *point, &mut bodies);
+                for (a, b) in found.iter().chain(&pulled).zip(wanted) {
                     assert!((f64::from(*a) - b).abs() < 1e-5 * b.abs().max(1.0), "{backend:?} {found:?}");
                 }
             }

@@ -15,7 +15,7 @@ use crate::kernels::{Backend, Bodies, repulsion};
 /// Bits of a Z-order code for each axis.
 const BITS: u32 = 16;
 /// The most points of a leaf, except where they cannot be told apart.
-const LEAF: usize = 16;
+const LEAF: usize = 32;
 /// The most points of one place that push each other one by one; more count as one body.
 const CROWD: usize = 256;
 
@@ -164,7 +164,7 @@ fn walk(cells: &[Cell], sorted: &[[f32; 2]], group: &[[f32; 2]], theta: f32, bod
             bodies.push(cell.centre, cell.mass);
             at = cell.next as usize;
         } else if first < last {
-            sorted[first..last].iter().for_each(|point| bodies.push(*point, 1.0));
+            bodies.extend(sorted[first..last].iter().map(|point| (*point, 1.0)));
             at = cell.next as usize;
         } else {
             at += 1;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::tree::Tree;
+use crate::kernels::{Backend, Bodies, attraction};
 
 /// Iterations in all, and of them those with exaggerated affinities.
 pub(super) const ITERATIONS: usize = 1000;
@@ -138,7 +139,7 @@ impl Affinities {
         let of_point = |i: usize| {
             let of_pair = |(j, p): &(u32, f32)| {
                 let p = f64::from(exaggeration * p);
-                let q = f64::from(kernel(points[i], points[*j as usize]).0) / sum;
+                let q = f64::from(kernel(points[i], points[*j as usize])) / sum;
                 if p > 0.0 { p * (p / q.max(f64::from(f32::EPSILON).powi(3))).ln() } else { 0.0 }
             };
             self.of(i).iter().map(of_pair).sum::<f64>()
@@ -148,11 +149,10 @@ impl Affinities {
     }
 }
 
-/// `1 / (1 + d²)`, and the difference of two points.
-#[inline]
-fn kernel(a: [f32; 2], b: [f32; 2]) -> (f32, [f32; 2]) {
+/// `1 / (1 + d²)` for two points.
+fn kernel(a: [f32; 2], b: [f32; 2]) -> f32 {
     let d = [a[0] - b[0], a[1] - b[1]];
-    (1.0 / (1.0 + d[0] * d[0] + d[1] * d[1]), d)
+    1.0 / (1.0 + d[0] * d[0] + d[1] * d[1])
 }
 
 /// Affinities of a point to its neighbours: those of a Gaussian with the bandwidth that gives the wanted perplexity, found by
@@ -223,17 +223,15 @@ impl Descent {
         let sum = tree.forces(points, THETA, &mut self.pushed);
         let inverse = (1.0 / sum.max(f64::MIN_POSITIVE)) as f32;
         let (pushed, now) = (&self.pushed, &*points);
-        let slope = |i: usize| {
-            let mut pull = [0.0f32; 2];
-            for (j, p) in affinities.of(i) {
-                let (q, d) = kernel(now[i], now[*j as usize]);
-                let pq = p * q;
-                pull[0] += pq * d[0];
-                pull[1] += pq * d[1];
-            }
+        let backend = Backend::best();
+        let slope = |i: usize, bodies: &mut Bodies| {
+            bodies.clear();
+            bodies.extend(affinities.of(i).iter().map(|(j, p)| (now[*j as usize], *p)));
+            let pull = attraction(backend, now[i], bodies);
             [0, 1].map(|axis| 4.0 * (exaggeration * pull[axis] - inverse * pushed[i][axis]))
         };
-        self.gradient.par_iter_mut().with_min_len(CHUNK).enumerate().for_each(|(i, out)| *out = slope(i));
+        let points_of_thread = self.gradient.par_iter_mut().with_min_len(CHUNK).enumerate();
+        points_of_thread.for_each_init(Bodies::default, |bodies, (i, out)| *out = slope(i, bodies));
         let mut squared = 0.0;
         for (i, point) in points.iter_mut().enumerate() {
             for (axis, coordinate) in point.iter_mut().enumerate() {
