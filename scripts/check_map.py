@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Uses the pages of `lift plot --figure map` in a headless Chromium, as a person would, and takes screenshots.
 
-usage: check_map.py [--lift LIFT] [--shots FOLDER] [--rows N]
+usage: check_map.py [--lift LIFT] [--shots FOLDER] [--rows N] [--method tsne]
 
 LIFT is the program (default: target/release/lift). Two collections are made: 88 drawn clips with hostile ids and labels (markup,
 quotes, right-to-left text), as one file; and N rows (default 50,000) that share the bundled clips, as a folder. In both, the page
@@ -168,7 +168,7 @@ def npy(shape, numbers):
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + numbers.tobytes()
 
 
-def large(program, folder, rows):
+def large(program, folder, rows, method):
     """Many rows that share the bundled clips, as a folder."""
     width, groups = 32, 40
     dice = random.Random(5)
@@ -191,7 +191,7 @@ def large(program, folder, rows):
             path = clips[row % len(clips)]
             lines.writerow([row, row, f"clip {row:06}", path, "ok", 16, 25, 2.0, "", "", "", ""])
     begun = time.perf_counter()
-    lift(program, folder, "plot", "all.npz", "--figure", "map", "-o", "map/", "--clusters", groups)
+    lift(program, folder, "plot", "all.npz", "--figure", "map", "-o", "map/", "--clusters", groups, "--method", method)
     print(f"{rows} rows of {width} numbers: the page took {time.perf_counter() - begun:.1f} s")
     return folder / "map/index.html"
 
@@ -383,6 +383,7 @@ def main():
     parser.add_argument("--lift", default=ROOT / "target/release/lift", type=pathlib.Path)
     parser.add_argument("--shots", type=pathlib.Path)
     parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--method", default="pca", help="of the many rows; tsne takes some minutes more")
     args = parser.parse_args()
     found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
@@ -396,7 +397,7 @@ def main():
         shots.mkdir(parents=True, exist_ok=True)
         shots = shots.resolve()
         pages = []
-        for name, make, collection, rows in (("88", small, "all.parquet", 88), ("many", lambda p, f: large(p, f, args.rows), "all.npz", args.rows)):
+        for name, make, collection, rows in (("88", small, "all.parquet", 88), ("many", lambda p, f: large(p, f, args.rows, args.method), "all.npz", args.rows)):
             folder = base / name
             folder.mkdir()
             page = make(program, folder)

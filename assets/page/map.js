@@ -185,7 +185,7 @@
       if (!fits[row] || !data.strips.sources[row]) continue;
       const [left, top] = [across(row) - w / 2, down(row) - h / 2];
       if (left < 0 || top < 0 || left + w > width || top + h > height) continue;
-      if (taken.some((other) => Math.abs(other.left - left) < w + 6 && Math.abs(other.top - top) < h + 6)) continue;
+      if (taken.some((other) => Math.abs(other.left - left) < w + 10 * density && Math.abs(other.top - top) < h + 10 * density)) continue;
       taken.push({ row, left, top });
     }
     for (const { row, left, top } of taken) {

@@ -119,8 +119,8 @@ fn checked(args: &PlotArgs) -> Result<&Path, Fatal> {
     }
     if !rows::is_features(collection) {
         return Err(Fatal::usage(anyhow!(
-            "{}: a map shows embeddings, and this is none; embed the videos first: lift embed {} -o all.parquet --parts concat,reversed",
-            display_path(collection),
+            "{}: a map shows embeddings (.parquet, .npz, .safetensors, .npy, .jsonl, or a dataset's folder), and this is none; embed \
+             videos first: lift embed clips/ -o all.parquet --parts concat,reversed",
             display_path(collection)
         )));
     }
