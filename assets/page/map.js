@@ -29,47 +29,13 @@
   const missing = new Map(data.strips.missing);
   const causeOf = (row) => missing.get(row) ?? data.strips.otherwise;
 
-  // ---- Looks: each label's marker as the pixels that it covers.
-  const dark = matchMedia("(prefers-color-scheme: dark)");
+  // ---- Marks.
   let colours = {};
   let marks = [];
   const inks = () => {
     const style = getComputedStyle(document.documentElement);
     const of = (name) => style.getPropertyValue(name).trim();
     colours = { paper: of("--paper"), ink: of("--ink"), grey: of("--faint"), accent: of("--accent") };
-  };
-  const trace = (pen, shape, at, r) => {
-    pen.beginPath();
-    if (shape === "disc") pen.arc(at, at, r, 0, 7);
-    else if (shape === "square") pen.rect(at - 0.88 * r, at - 0.88 * r, 1.76 * r, 1.76 * r);
-    else if (shape === "diamond") [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]].forEach(([dx, dy]) => pen.lineTo(at + dx * r, at + dy * r));
-    else [[0, -1.25], [1.15, 0.85], [-1.15, 0.85]].forEach(([dx, dy]) => pen.lineTo(at + dx * r, at + dy * r));
-    pen.closePath();
-  };
-  const colourOf = ({ colour }) => (dark.matches && colour === "#3c3c3c" ? "#d0d0d0" : colour);
-  const paint = (pen, look, at, r, rim) => {
-    trace(pen, look.shape, at, r);
-    pen.fillStyle = colourOf(look);
-    pen.fill();
-    if (rim) {
-      pen.lineWidth = rim.width;
-      pen.strokeStyle = rim.colour;
-      pen.stroke();
-    }
-  };
-  const pixels = (look, r, rim) => {
-    const side = 2 * Math.ceil(1.3 * r + 3) + 1;
-    const sheet = make("canvas");
-    sheet.width = sheet.height = side;
-    const pen = sheet.getContext("2d", { willReadFrequently: true });
-    paint(pen, look, side / 2, r, rim);
-    const { data: bytes } = pen.getImageData(0, 0, side, side);
-    const found = [];
-    for (let at = 0; at < side * side; at += 1) {
-      const alpha = bytes[4 * at + 3];
-      if (alpha > 24) found.push([(at % side) - (side >> 1), Math.floor(at / side) - (side >> 1), bytes[4 * at], bytes[4 * at + 1], bytes[4 * at + 2], alpha]);
-    }
-    return found;
   };
   const plain = { colour: data.plain, shape: "disc" };
   const lookOf = (row) => (label[row] < 0 ? plain : labels[label[row]]);
@@ -78,12 +44,6 @@
     return density * Math.min(6, base * Math.sqrt(Math.max(1, view.scale / view.least)) ** 0.6);
   };
   let [markRadius, stride] = [0, 0];
-  // The offsets of a look's pixels in the buffer, and their colours.
-  const laid = (found) => ({
-    at: Int32Array.from(found, ([dx, dy]) => dy * stride + dx),
-    colour: Uint32Array.from(found, ([, , r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r),
-    alpha: Uint8Array.from(found, (pixel) => pixel[5]),
-  });
   const prepare = () => {
     markRadius = radius();
     const rim = count > 5000 ? null : { width: density, colour: dark.matches ? "#000000a0" : "#00000090" };
@@ -92,14 +52,14 @@
     const known = new Map();
     const mark = (look, rim, kind) => {
       const key = `${look.colour} ${look.shape} ${kind}`;
-      if (!known.has(key)) known.set(key, laid(pixels(look, markRadius, rim)));
+      if (!known.has(key)) known.set(key, stampOf(look, markRadius, rim, stride));
       return known.get(key);
     };
     const all = [plain, ...labels];
     marks = {
       plain: all.map((look) => mark(look, rim, "plain")),
       selected: all.map((look) => mark(look, accent, "selected")),
-      away: laid(pixels({ colour: colours.grey, shape: "disc" }, Math.max(1, markRadius / 2.5), null)),
+      away: stampOf({ colour: colours.grey, shape: "disc" }, Math.max(1, markRadius / 2.5), null, stride),
     };
   };
 
@@ -108,24 +68,6 @@
   let [image, buffer] = [null, null];
   const across = (row) => (x[row] - view.x) * view.scale + width / 2;
   const down = (row) => (view.y - y[row]) * view.scale + height / 2;
-  const blend = (under, over, alpha) => {
-    const rest = 255 - alpha;
-    const red = ((over & 255) * alpha + (under & 255) * rest) / 255;
-    const green = (((over >> 8) & 255) * alpha + ((under >> 8) & 255) * rest) / 255;
-    const blue = (((over >> 16) & 255) * alpha + ((under >> 16) & 255) * rest) / 255;
-    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-  };
-  const stamp = (mark, place) => {
-    const { at, colour, alpha } = mark;
-    for (let i = 0; i < at.length; i += 1) {
-      const pixel = place + at[i];
-      buffer[pixel] = alpha[i] > 240 ? colour[i] : blend(buffer[pixel], colour[i], alpha[i]);
-    }
-  };
-  const hex = (colour) => {
-    const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-  };
   const ring = (row, r, colour) => {
     pen.beginPath();
     pen.arc(across(row), down(row), r * density, 0, 7);
@@ -137,7 +79,7 @@
     waiting = false;
     if (!width) return;
     if (Math.abs(radius() - markRadius) > 0.2) prepare();
-    buffer.fill(hex(colours.paper));
+    buffer.fill(pixelOfHex(colours.paper));
     for (const pass of [0, 1, 2]) {
       for (let i = 0; i < count; i += 1) {
         const row = order[i];
@@ -146,7 +88,7 @@
         const [left, top] = [Math.round(across(row)), Math.round(down(row))];
         if (left < -12 || top < -12 || left > width + 12 || top > height + 12) continue;
         const place = (top + MARGIN) * stride + left + MARGIN;
-        stamp(pass === 0 ? marks.away : (pass === 2 ? marks.selected : marks.plain)[label[row] + 1], place);
+        stamp(buffer, pass === 0 ? marks.away : (pass === 2 ? marks.selected : marks.plain)[label[row] + 1], place);
       }
     }
     pen.putImageData(image, -MARGIN, -MARGIN);
@@ -204,13 +146,13 @@
       const [l, t] = [left + (w - pw) / 2, top + (h - ph) / 2];
       pen.fillStyle = colours.paper;
       pen.fillRect(l - 3 * density, t - 3 * density, pw + 6 * density, ph + 6 * density);
-      pen.fillStyle = selected[row] ? colours.accent : colourOf(lookOf(row));
+      pen.fillStyle = selected[row] ? colours.accent : markColour(lookOf(row));
       const frame = (selected[row] ? 4 : 2) * density;
       pen.fillRect(l - frame, t - frame, pw + 2 * frame, ph + 2 * frame);
       pen.drawImage(picture, Math.floor(strip.frames / 2) * strip.width, 0, strip.width, strip.height, l, t, pw, ph);
       pen.save();
       pen.translate(l, t + ph);
-      paint(pen, lookOf(row), 0, 5 * density, { width: density, colour: colours.ink });
+      paintMark(pen, lookOf(row), 0, 5 * density, { width: density, colour: colours.ink });
       pen.restore();
     }
   };
@@ -468,7 +410,7 @@
       button.setAttribute("aria-pressed", String(!hidden.has(at)));
       const mark = make("canvas");
       mark.width = mark.height = 32;
-      paint(mark.getContext("2d"), look, 16, 10, { width: 1.5, colour: dark.matches ? "#000" : "#00000090" });
+      paintMark(mark.getContext("2d"), look, 16, 10, { width: 1.5, colour: dark.matches ? "#000" : "#00000090" });
       button.append(mark, make("bdi", "", name), ` ${clips}`);
       button.addEventListener("click", () => {
         if (!hidden.delete(at)) hidden.add(at);

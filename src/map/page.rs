@@ -15,7 +15,8 @@ use crate::rows::ClipMeta;
 use crate::search::time;
 
 const BODY: &str = include_str!("../../assets/page/map.html");
-const SCRIPT: &str = include_str!("../../assets/page/map.js");
+const SCRIPT: &str =
+    concat!(include_str!("../../assets/page/marks.js"), include_str!("../../assets/page/map.js"));
 
 /// The longer side of the map, in the units of the page's whole numbers.
 const EXTENT: f64 = 65_535.0;

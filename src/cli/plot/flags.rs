@@ -61,7 +61,7 @@ pub(in crate::cli) struct PlotArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Look")]
 pub(super) struct LookArgs {
-    /// How features become points of the plane [default: tsne for one clip, pca for several]
+    /// How features become points of the plane [default: tsne for one clip and for a map, pca for several clips]
     ///
     /// Example: --method pca
     #[arg(long, value_enum)]
@@ -71,7 +71,7 @@ pub(super) struct LookArgs {
     /// Example: --seed 7
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Perplexity of t-SNE; it is lowered if there are few frames
+    /// Perplexity of t-SNE; it is lowered if there are few frames, or few clips of a map
     ///
     /// Example: --perplexity 10
     #[arg(long, value_name = "P", default_value_t = 30.0, value_parser = parse_perplexity)]
@@ -81,7 +81,7 @@ pub(super) struct LookArgs {
     /// Example: --show lift
     #[arg(long, value_enum, value_name = "PATHS", value_delimiter = ',', default_value = "frames,lift")]
     pub(super) show: Vec<Half>,
-    /// Title of the figure [default: the clip's id]
+    /// Title of the figure [default: the clip's id, or the collection's path]
     ///
     /// Example: --title "opening a door"
     #[arg(long, value_name = "TEXT")]
