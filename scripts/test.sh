@@ -11,4 +11,5 @@ cargo test --release --locked "$@"
 # Arguments choose among the tests above.
 if [ $# = 0 ]; then
     scripts/test_python.sh
+    scripts/check_map.py
 fi

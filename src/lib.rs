@@ -5,6 +5,7 @@
 //!
 //! - [`cli`]: the commands: a file each with its flags, its checks and its report
 //! - [`exit`]: the exit codes, and the errors that end a run
+//! - [`map`]: a collection in two dimensions, as a picture and as a page
 //! - [`search`]: the clips of a collection that are most similar to a query
 //! - [`probe`]: a linear probe for labels of any number of classes
 //! - [`mod@bench`], [`train`], [`cia`]: measuring speed, training LiFT, the Chirality in Action benchmark
@@ -40,6 +41,7 @@ pub mod files;
 pub mod guard;
 pub mod inputs;
 pub mod kernels;
+pub mod map;
 pub mod model;
 pub mod mp4;
 pub mod plot;

@@ -1,6 +1,7 @@
-//! `lift plot`: the paths of videos through feature space, as pictures.
+//! `lift plot`: the paths of videos through feature space, and collections, as pictures.
 
 mod flags;
+mod map;
 mod plan;
 mod sources;
 
@@ -9,6 +10,7 @@ use std::io::Write;
 use anyhow::Context;
 use serde::Serialize;
 
+use self::flags::FigureChoice;
 pub(super) use self::flags::PlotArgs;
 use self::plan::PlotPlan;
 use super::signals::Signals;
@@ -31,6 +33,9 @@ struct Line<'a> {
 pub(super) fn run(args: PlotArgs, verbosity: &Verbosity) -> Result<Exit, Fatal> {
     let quiet = verbosity.quiet;
     Signals::end_at_once()?;
+    if let Some(FigureChoice::Map) = args.figure {
+        return map::run(&args, quiet);
+    }
     let mut plan = PlotPlan::new(&args)?;
     let (clips, failed) = sources::gather(&plan, &args, quiet)?;
     print_measures(&plan, &clips)?;

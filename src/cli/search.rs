@@ -172,9 +172,7 @@ impl SearchArgs {
             (by, true) => Err(Fatal::usage(anyhow!(
                 "--by {by}: words are compared with the part mean alone; leave --by out, or name the collection of words with --also"
             ))),
-            // `lift` is the benchmark's name for the whole embedding.
-            ("all" | "concat", false) => Ok("lift"),
-            (by, false) => Ok(by),
+            (by, false) => Ok(search::representation_of(by)),
         }
     }
 

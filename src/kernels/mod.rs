@@ -23,6 +23,7 @@ mod pack;
 pub mod peak;
 mod portable;
 mod simd;
+mod student;
 mod tile;
 mod turn;
 
@@ -42,6 +43,7 @@ pub use isa::{Backend, Isa, Precision, Unsupported};
 pub use linear::{PackedLinear, linear, linear_activation, linear_residual, to_operand};
 pub use math::{Activation, QUICK_FACTOR, activate_in_place};
 pub use norm::{layer_norm, standardize};
+pub use student::{Bodies, attraction, repulsion};
 pub use turn::{Turn, turn};
 
 #[cfg(test)]

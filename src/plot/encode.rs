@@ -12,20 +12,26 @@ use std::fmt::Write as _;
 /// # Errors
 /// The encoder's own, which a picture in memory does not cause.
 pub fn data_address(image: &RgbImage, most: u32) -> Result<String, image::ImageError> {
-    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg(image, most)?.0)))
+    Ok(address_of(&jpeg(&reduced(image, most))?))
 }
 
-/// `image` as the bytes of a JPEG, reduced so that no side exceeds `most` pixels, and its width and height.
+/// `image` as the bytes of a JPEG file.
 ///
 /// # Errors
 /// The encoder's own, which a picture in memory does not cause.
-pub fn jpeg(image: &RgbImage, most: u32) -> Result<(Vec<u8>, [u32; 2]), image::ImageError> {
-    let (mut bytes, image) = (Vec::new(), reduced(image, most));
-    JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(&image)?;
-    Ok((bytes, [image.width(), image.height()]))
+pub fn jpeg(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(image)?;
+    Ok(bytes)
 }
 
-fn reduced(image: &RgbImage, most: u32) -> RgbImage {
+/// The bytes of a JPEG file as a `data:` URL.
+pub fn address_of(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
+}
+
+/// `image`, reduced in proportion so that no side exceeds `most` pixels.
+pub fn reduced(image: &RgbImage, most: u32) -> RgbImage {
     let (w, h) = image.dimensions();
     let longest = w.max(h);
     if longest <= most {

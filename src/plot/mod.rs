@@ -20,7 +20,7 @@ pub mod figures;
 mod figures_test;
 pub mod gif;
 #[cfg(test)]
-mod goldens;
+pub(crate) mod goldens;
 pub mod line;
 pub mod measures;
 pub mod moving;
@@ -30,7 +30,7 @@ pub mod palette;
 pub mod pca;
 mod pdf;
 pub mod picture;
-mod plane;
+pub(crate) mod plane;
 mod project;
 pub mod raster;
 #[cfg(test)]
@@ -38,6 +38,7 @@ mod samples;
 pub mod scene;
 pub mod sheet;
 pub mod similarity;
+pub mod strip;
 pub mod svg;
 pub mod text;
 pub mod trajectory;
@@ -50,4 +51,6 @@ pub use error::DrawError;
 pub use features_file::read_clips;
 pub use figure::Figure;
 pub use palette::Half;
-pub use project::{Method, PlanePaths, Projection, ProjectionSettings, Quality, fitted_perplexity, project};
+pub use project::{
+    Method, PlanePaths, Projection, ProjectionSettings, Quality, fitted_perplexity, project, upright,
+};

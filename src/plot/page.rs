@@ -12,11 +12,12 @@ use super::{ClipPaths, Projection, Quality, text};
 use serde::Serialize;
 use std::collections::HashMap;
 
-const BODY: &str = include_str!("../../assets/page/page.html");
-/// What all pages have in common: the head, the data and the script around a body, and the style.
+const BODY: &str = include_str!("../../assets/page/paths.html");
+const SCRIPT: &str = include_str!("../../assets/page/paths.js");
+/// What all pages have in common: the head, the data and the scripts around a body, the style, and the script for filmstrips.
 const FRAME: &str = include_str!("../../assets/page/frame.html");
 const STYLE: &str = include_str!("../../assets/page/style.css");
-const SCRIPT: &str = include_str!("../../assets/page/page.js");
+const COMMON: &str = include_str!("../../assets/page/page.js");
 /// The longest side of a frame in the page, in pixels.
 const PICTURE_SIDE: u32 = 480;
 
@@ -148,9 +149,9 @@ pub fn page(
         command: "lift plot",
         title: &title,
         body: BODY,
-        style: "",
         json: &json,
         script: SCRIPT,
+        pictures: Pictures::Inside,
     }))
 }
 
@@ -200,27 +201,38 @@ pub(crate) struct Framed<'a> {
     pub(crate) title: &'a str,
     /// A template in which the title is filled in.
     pub(crate) body: &'a str,
-    /// What it adds to the common style.
-    pub(crate) style: &'a str,
     /// The data of the script.
     pub(crate) json: &'a str,
-    /// The script.
+    /// What it adds to the common script.
     pub(crate) script: &'a str,
+    /// Where its pictures are.
+    pub(crate) pictures: Pictures,
+}
+
+/// Where the pictures of a page are, which its content security policy allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pictures {
+    /// In the page.
+    Inside,
+    /// In files beside it.
+    Beside,
 }
 
 /// The page with everything in it.
 pub(crate) fn framed(page: Framed<'_>) -> String {
-    let Framed { command, title, body, style, json, script } = page;
+    let Framed { command, title, body, json, script, pictures } = page;
     let title = escape(title);
     fill(
         FRAME,
         &[
             ("generator", command),
             ("title", &title),
-            ("style", &format!("{STYLE}{style}")),
+            // A page on a disk has no origin that 'self' could name.
+            ("images", if pictures == Pictures::Beside { " 'self' file:" } else { "" }),
+            ("style", STYLE),
             ("body", &fill(body, &[("title", &title)])),
             ("data", &json_for_script(json)),
-            ("script", script),
+            ("script", &format!("{COMMON}{script}")),
         ],
     )
 }

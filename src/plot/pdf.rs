@@ -10,7 +10,7 @@ use pdf_writer::types::{CidFontType, FontFlags, LineJoinStyle, SystemInfo, Unico
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use subsetter::GlyphRemapper;
 
-use super::encode::jpeg;
+use super::encode::{jpeg, reduced};
 use super::palette::Rgb;
 use super::scene::{CSS_DPI, Scene, Shape};
 use super::text::{Anchor, Face, Font, Glyph, clean, glyphs};
@@ -78,7 +78,8 @@ pub fn pdf(scene: &Scene) -> Result<Vec<u8>, PdfError> {
         write_font(&mut pdf, *face, used, &fonts[face])?;
     }
     for ((image, most), id) in drawn.images.iter().zip(images) {
-        let (bytes, [width, height]) = jpeg(image, *most)?;
+        let image = reduced(image, *most);
+        let (bytes, [width, height]) = (jpeg(&image)?, [image.width(), image.height()]);
         let mut object = pdf.image_xobject(id, &bytes);
         object.filter(Filter::DctDecode);
         object.width(width as i32).height(height as i32);

@@ -77,10 +77,10 @@ pub struct Projection {
     pub quality: Quality,
 }
 
-impl Projection {
-    /// One line that names the method and states its quality.
-    pub fn caption(&self) -> String {
-        match self.quality {
+impl Quality {
+    /// One line that names the method and states how good the projection is.
+    pub fn caption(self) -> String {
+        match self {
             Quality::Explained([first, second]) => format!(
                 "PCA: the two axes explain {:.0} % + {:.0} % of the variance",
                 100.0 * first,
@@ -93,6 +93,13 @@ impl Projection {
             ),
             Quality::Still => "the features do not change over time".to_string(),
         }
+    }
+}
+
+impl Projection {
+    /// One line that names the method and states its quality.
+    pub fn caption(&self) -> String {
+        self.quality.caption()
     }
 }
 
@@ -114,7 +121,10 @@ pub fn fitted_perplexity(wanted: f64, points: usize) -> f64 {
 const FEWEST_POINTS: usize = 8;
 
 /// Turns t-SNE's points so that their longer side is horizontal, where a page has room; t-SNE gives the rotation no meaning.
-fn upright(points: &[[f64; 2]]) -> Result<Vec<[f64; 2]>, NoConvergence> {
+///
+/// # Errors
+/// [`NoConvergence`] if the decomposition does not converge.
+pub fn upright(points: &[[f64; 2]]) -> Result<Vec<[f64; 2]>, NoConvergence> {
     let rows: Vec<Vec<f64>> = points.iter().map(|point| point.to_vec()).collect();
     Ok(pca(&rows)?.scores)
 }

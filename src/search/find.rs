@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::collection::Collection;
 use super::moments::{Moment, moments};
-use super::scan::{Hit, Limits, Query, all_scores, best, first};
+use super::scan::{Hit, Limits, Query, SearchRows, all_scores, best, first};
 use super::{QueryError, SearchError};
+use crate::rows::ClipMeta;
 
 /// How much is answered, where rows may be parts of videos.
 #[derive(Debug, Clone, Copy)]
@@ -27,16 +28,30 @@ pub fn find(
     limits: MomentLimits,
     done: &AtomicUsize,
 ) -> Result<Vec<Vec<Moment>>, SearchError> {
-    let rows = collection.rows();
+    let begun = Instant::now();
+    let found = find_in(collection.rows(), |row| collection.clip(row), queries, limits, done)?;
+    log_speed(collection, queries.len(), begun);
+    Ok(found)
+}
+
+/// As [`find`], in any rows, of which `clip` says which clip a row is.
+///
+/// # Errors
+/// As there.
+pub fn find_in(
+    rows: &dyn SearchRows,
+    clip: impl Fn(usize) -> Result<ClipMeta, SearchError>,
+    queries: &[Query],
+    limits: MomentLimits,
+    done: &AtomicUsize,
+) -> Result<Vec<Vec<Moment>>, SearchError> {
     let mut top = limits.hits.top;
     loop {
-        let begun = Instant::now();
         done.store(0, Ordering::Relaxed);
         let hits = best(rows, queries, Limits { top, ..limits.hits }, done)?;
-        log_speed(collection, queries.len(), begun);
         let found = hits.iter().map(|hits| {
             let all = top >= rows.rows() || hits.len() < top;
-            moments(hits, all, (limits.hits.top, limits.per_file), |row| collection.clip(row))
+            moments(hits, all, (limits.hits.top, limits.per_file), &clip)
         });
         if let Some(found) = found.collect::<Result<Option<Vec<_>>, SearchError>>()? {
             return Ok(found);

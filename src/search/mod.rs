@@ -20,17 +20,22 @@ mod table;
 pub use answer::{Answer, is_answer, merge_answers, time};
 pub use collection::Collection;
 pub use duplicates::{ComparedRows, Duplicate, Duplicates, Group, GroupKind, block_pairs, lines_of};
-pub use find::{MomentLimits, find, find_beside_words};
+pub use find::{MomentLimits, find, find_beside_words, find_in};
 pub use moments::Moment;
 pub use page::{PageQuery, STRIP_SIDE, Strip, page};
 pub use prepared::{bytes_per_row, outdated, prepared_path};
 pub use query::{QueryError, VideoQueries, away_from, differences, row_of, unit_mean};
-pub use scan::{Hit, Limits, Query, SearchRows, Units};
+pub use scan::{Hit, Limits, Query, SearchRows, Units, best};
 pub use stored::StoredRows;
 pub use table::{TableFormat, write_table};
 
 use crate::cia::representations::RepresentationError;
 use crate::files::{FileError, display_text};
+
+/// The representation that `--by NAME` compares: `all` and `concat` are the whole embedding, which the benchmark calls `lift`.
+pub fn representation_of(by: &str) -> &str {
+    if matches!(by, "all" | "concat") { "lift" } else { by }
+}
 
 /// Why a search cannot be answered.
 #[derive(Debug, thiserror::Error)]

@@ -1,15 +1,14 @@
 //! Answers as one web page: the query on top, and the hits as small filmstrips that play when they are pointed at. The file holds
 //! everything and fetches nothing.
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use serde::Serialize;
 
 use super::answer::{Answer, time};
-use crate::plot::encode::data_address;
-use crate::plot::page::{Framed, PageError, framed};
+use crate::plot::page::{Framed, PageError, Pictures, framed};
+use crate::plot::strip::StripData;
 
 const BODY: &str = include_str!("../../assets/page/search.html");
-const OWN_STYLE: &str = include_str!("../../assets/page/strips.css");
 const SCRIPT: &str = include_str!("../../assets/page/search.js");
 
 /// The longest side of a picture in a filmstrip, in pixels.
@@ -53,14 +52,6 @@ struct Card<'a> {
     missing: &'a str,
 }
 
-#[derive(Serialize)]
-struct StripData {
-    source: String,
-    frames: usize,
-    width: u32,
-    height: u32,
-}
-
 /// The page of some queries.
 ///
 /// # Errors
@@ -97,28 +88,19 @@ pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<Str
     });
     let queries = queries.collect::<Result<_, PageError>>()?;
     let json = serde_json::to_string(&Data { caption, queries })?;
-    let (command, body, style, script) = ("lift search", BODY, OWN_STYLE, SCRIPT);
-    Ok(framed(Framed { command, title, body, style, json: &json, script }))
+    let (command, body, script, pictures) = ("lift search", BODY, SCRIPT, Pictures::Inside);
+    Ok(framed(Framed { command, title, body, json: &json, script, pictures }))
 }
 
 fn card<'a>(mut card: Card<'a>, strip: &'a Strip) -> Result<Card<'a>, PageError> {
     match strip {
-        Ok(frames) if !frames.is_empty() => card.strip = Some(joined(frames)?),
-        Ok(_) => card.missing = "no frames",
+        Ok(frames) => {
+            card.strip = StripData::inside(frames)?;
+            card.missing = if card.strip.is_none() { "no frames" } else { "" };
+        }
         Err(cause) => card.missing = cause,
     }
     Ok(card)
-}
-
-/// The frames side by side in one picture.
-fn joined(frames: &[RgbImage]) -> Result<StripData, PageError> {
-    let (width, height) = frames[0].dimensions();
-    let mut wide = RgbImage::new(width * frames.len() as u32, height);
-    for (at, frame) in frames.iter().enumerate() {
-        imageops::replace(&mut wide, frame, i64::from(width) * at as i64, 0);
-    }
-    let source = data_address(&wide, u32::MAX)?;
-    Ok(StripData { source, frames: frames.len(), width, height })
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod hostile;
 mod keyframes;
 mod layers;
 mod learning_commands;
+mod map_command;
 mod model_parity;
 mod one_clip;
 mod own_benchmark;

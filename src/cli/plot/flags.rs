@@ -16,7 +16,8 @@ use crate::plot::{Figure, Half, Method};
 /// Draw the path of a video's frames through feature space, and the line LiFT makes of it
 ///
 /// Reads videos, or features with the parts frames,reconstructed (lift embed --parts frames,reconstructed -o FILE.npz),
-/// which need no model.
+/// which need no model. With --figure map it shows a whole collection instead: what lift embed writes, or any matrix with ids.
+/// More: lift help figures.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct PlotArgs {
@@ -25,7 +26,7 @@ pub(in crate::cli) struct PlotArgs {
     pub(super) inputs: Vec<PathBuf>,
     /// The picture: .png, .svg, .pdf, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
     ///
-    /// .gif and .mp4 are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
+    /// A map is a .png, an .svg, an .html page of at most 1000 clips, or a folder (DIR/) that any browser opens. .gif and .mp4 are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
     /// inside lift can write it, else MPEG-4 (`lift synth --help` says why). The .html page is one file that needs no network.
     ///
     /// Example: -o path.svg
@@ -35,9 +36,11 @@ pub(in crate::cli) struct PlotArgs {
     ///
     /// Example: --figure similarity
     #[arg(long, value_parser = figures(), help_heading = "Look")]
-    pub(super) figure: Option<&'static Figure>,
+    pub(super) figure: Option<FigureChoice>,
     #[command(flatten)]
     pub(super) look: LookArgs,
+    #[command(flatten)]
+    pub(super) map: MapArgs,
     #[command(flatten)]
     pub(super) clips: ClipArgs,
     #[command(flatten)]
@@ -58,17 +61,17 @@ pub(in crate::cli) struct PlotArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Look")]
 pub(super) struct LookArgs {
-    /// How features become points of the plane [default: tsne for one clip, pca for several]
+    /// How features become points of the plane [default: tsne for one clip and for a map, pca for several clips]
     ///
     /// Example: --method pca
     #[arg(long, value_enum)]
     pub(super) method: Option<Method>,
-    /// Seed of t-SNE; the same seed gives the same picture
+    /// Seed of t-SNE, and of a map's groups and sample; the same seed gives the same picture
     ///
     /// Example: --seed 7
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Perplexity of t-SNE; it is lowered if there are few frames
+    /// Perplexity of t-SNE; it is lowered if there are few frames, or few clips of a map
     ///
     /// Example: --perplexity 10
     #[arg(long, value_name = "P", default_value_t = 30.0, value_parser = parse_perplexity)]
@@ -78,7 +81,7 @@ pub(super) struct LookArgs {
     /// Example: --show lift
     #[arg(long, value_enum, value_name = "PATHS", value_delimiter = ',', default_value = "frames,lift")]
     pub(super) show: Vec<Half>,
-    /// Title of the figure [default: the clip's id]
+    /// Title of the figure [default: the clip's id, or the collection's path]
     ///
     /// Example: --title "opening a door"
     #[arg(long, value_name = "TEXT")]
@@ -88,6 +91,62 @@ pub(super) struct LookArgs {
     /// Example: --dpi 300, for print
     #[arg(long, value_name = "DPI", value_parser = parse_dpi)]
     pub(super) dpi: Option<f64>,
+}
+
+/// What a map of a collection shows.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Map (--figure map)")]
+pub(super) struct MapArgs {
+    /// What puts clips near each other: all (the whole embedding), odd (the motion), even, or another part of lift search
+    ///
+    /// Default: all. Example: --by odd
+    #[arg(long, value_name = "NAME")]
+    pub(super) by: Option<String>,
+    /// Labels that give the points their colours, in any form that lift probe reads [default: groups of similar clips]
+    ///
+    /// Example: --labels labels.csv
+    #[arg(long, value_name = "FILE", conflicts_with = "clusters")]
+    pub(super) labels: Option<PathBuf>,
+    /// The column of --labels [default: label]
+    ///
+    /// Example: --label scene
+    #[arg(long, value_name = "COLUMN", requires = "labels")]
+    pub(super) label: Option<String>,
+    /// How many groups of similar clips are coloured, found by k-means with --seed [default: 8]
+    ///
+    /// Example: --clusters 12
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) clusters: Option<u16>,
+    /// The folder where the videos are now, if they were moved [default: their paths in the collection]
+    ///
+    /// A video is looked for by its whole path in this folder, then by ever shorter ends of it. Example: --videos /mnt/clips
+    #[arg(long, value_name = "DIR")]
+    pub(super) videos: Option<PathBuf>,
+    /// The most clips that are shown; of more, a sample by --seed [default: 50000]
+    ///
+    /// Example: --points 10000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub(super) points: Option<u32>,
+    /// The ids of the collection's rows, one per line, if it does not have them itself [default: its own]
+    ///
+    /// Example: --ids ids.txt
+    #[arg(long, value_name = "FILE")]
+    pub(super) ids: Option<PathBuf>,
+}
+
+impl MapArgs {
+    /// The first of these flags that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--by", self.by.is_some()),
+            ("--labels", self.labels.is_some()),
+            ("--clusters", self.clusters.is_some()),
+            ("--videos", self.videos.is_some()),
+            ("--points", self.points.is_some()),
+            ("--ids", self.ids.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
 }
 
 /// Which clips are drawn.
@@ -118,12 +177,36 @@ pub(super) struct ClipArgs {
 
 const EXAMPLES: &str = "Examples:\n  lift plot video.mp4\n  lift plot video.mp4 --with-reverse --method pca -o both.svg\n  \
     lift plot video.mp4 -o video.html\n  lift plot door_opening.mp4 door_closing.mp4 -o doors.png\n  \
-    lift plot video.mp4 --figure line --json";
+    lift plot all.parquet --figure map --by odd -o map/";
 
-/// Takes the name of a figure of the list.
-fn figures() -> impl TypedValueParser<Value = &'static Figure> {
+/// What `--figure` names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FigureChoice {
+    /// A figure of the paths of clips.
+    Paths(&'static Figure),
+    /// The map of a collection.
+    Map,
+}
+
+/// Takes the name of a figure of the list, or `map`.
+fn figures() -> impl TypedValueParser<Value = FigureChoice> {
     let names = FIGURES.iter().map(|figure| PossibleValue::new(figure.name).help(figure.about));
-    PossibleValuesParser::new(names).try_map(|name| named(&name).ok_or("there is no such figure"))
+    let map =
+        PossibleValue::new("map").help("All clips of a collection as points; clips that are alike are near");
+    PossibleValuesParser::new(names.chain([map])).try_map(|name| match name.as_str() {
+        "map" => Ok(FigureChoice::Map),
+        name => named(name).map(FigureChoice::Paths).ok_or("there is no such figure"),
+    })
+}
+
+impl PlotArgs {
+    /// The figure of the paths of clips, if one is named.
+    pub(super) fn figure_of_paths(&self) -> Option<&'static Figure> {
+        match self.figure {
+            Some(FigureChoice::Paths(figure)) => Some(figure),
+            Some(FigureChoice::Map) | None => None,
+        }
+    }
 }
 
 impl LookArgs {

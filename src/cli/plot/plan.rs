@@ -54,6 +54,11 @@ impl PlotPlan {
                 display_path(video)
             )));
         }
+        if let Some(flag) = args.map.given() {
+            return Err(Fatal::usage(anyhow!(
+                "{flag} belongs to the map of a collection: add --figure map, or leave it out"
+            )));
+        }
         let output = output(args)?;
         let with_reverse = args.clips.with_reverse;
         let page = matches!(output, Some((FigureFormat::Html, _)));
@@ -81,7 +86,7 @@ impl PlotPlan {
             },
             with_reverse,
             mirrors: with_reverse || (page && args.inputs.len() == 1),
-            figure: args.figure,
+            figure: args.figure_of_paths(),
             look: Look {
                 title: args.look.title.clone(),
                 halves: args.look.halves(),
@@ -110,12 +115,12 @@ fn output(args: &PlotArgs) -> Result<Option<(FigureFormat, AtomicFile)>, Fatal> 
             "{shown}: its extension names no kind of picture; use .png, .svg, .pdf, .gif, .mp4 or .html"
         ))
     })?;
-    if let Some(figure) = args.figure {
+    if let Some(figure) = args.figure_of_paths() {
         format.check(figure).map_err(|error| Fatal::usage(anyhow!("{shown}: {error}")))?;
     }
     // How many clips there will be is not known yet, but an input is at least one.
     let count = args.inputs.len() * if args.clips.with_reverse { 2 } else { 1 };
-    let figure = args.figure.or_else(|| format.default_figure(count));
+    let figure = args.figure_of_paths().or_else(|| format.default_figure(count));
     if let Some(figure) = figure.filter(|figure| figure.one_clip && count > 1) {
         return Err(Fatal::usage(DrawError::SeveralClips { figure: figure.name, count }));
     }
@@ -123,7 +128,7 @@ fn output(args: &PlotArgs) -> Result<Option<(FigureFormat, AtomicFile)>, Fatal> 
 }
 
 /// The name of the figure of `inputs` if none is given.
-fn default_output(inputs: &[PathBuf]) -> PathBuf {
+pub(super) fn default_output(inputs: &[PathBuf]) -> PathBuf {
     match inputs {
         [one] => {
             let mut name = one.file_stem().unwrap_or(one.as_os_str()).to_os_string();

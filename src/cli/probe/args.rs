@@ -190,6 +190,7 @@ impl ProbeArgs {
     /// The files of labels, if they are given.
     pub(super) fn labels(&self) -> Option<LabelFiles> {
         Some(LabelFiles {
+            column: None,
             labels: self.labels.clone()?,
             test: self.test.clone(),
             classes: self.classes.clone(),

@@ -12,8 +12,8 @@ pub(super) fn read(path: &Path, files: &LabelFiles) -> Result<Vec<Entry>, LabelE
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let entries = match extension.to_ascii_lowercase().as_str() {
         _ if path.is_dir() => hmdb51(path, files.split)?,
-        "csv" => table(path, b',', files.groups.as_deref())?,
-        "tsv" => table(path, b'\t', files.groups.as_deref())?,
+        "csv" => table(path, b',', files)?,
+        "tsv" => table(path, b'\t', files)?,
         "txt" => ucf101(path)?,
         "json" => something_something(path)?,
         _ => {
@@ -38,7 +38,8 @@ fn text(path: &Path) -> Result<String, LabelError> {
 }
 
 /// `id,label[,split]`, or Kinetics' `label,youtube_id,time_start,time_end[,split]`.
-fn table(path: &Path, delimiter: u8, groups: Option<&str>) -> Result<Vec<Entry>, LabelError> {
+fn table(path: &Path, delimiter: u8, files: &LabelFiles) -> Result<Vec<Entry>, LabelError> {
+    let groups = files.groups.as_deref();
     let text = text(path)?;
     let wrong = |error: csv::Error| LabelError::file(path, format!("it cannot be read as a table: {error}"));
     let mut reader =
@@ -54,7 +55,7 @@ fn table(path: &Path, delimiter: u8, groups: Option<&str>) -> Result<Vec<Entry>,
     };
     let kinetics = find("id").is_none() && find("youtube_id").is_some();
     let id = column(if kinetics { "youtube_id" } else { "id" })?;
-    let (label, split) = (column("label")?, find("split"));
+    let (label, split) = (column(files.column.as_deref().unwrap_or("label"))?, find("split"));
     let times = if kinetics { find("time_start").zip(find("time_end")) } else { None };
     let groups = groups.map(column).transpose()?;
     let mut entries = Vec::new();

@@ -54,6 +54,8 @@ pub struct LabelFiles {
     pub classes: Option<PathBuf>,
     /// Which of HMDB51's splits.
     pub split: u32,
+    /// The column of a table that holds the labels; `label` if absent.
+    pub column: Option<String>,
     /// The column of the groups that stay on one side of a fold.
     pub groups: Option<String>,
 }
