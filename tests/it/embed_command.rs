@@ -292,7 +292,7 @@ fn a_disk_that_is_too_small_is_foreseen() {
     // A dataset keeps what fits, so it is told and not refused.
     env.write("w.webm", b"no video");
     let ran = env.embed(&[&many[..], &["x/", "--max-failures", "0"]].concat()).code(1);
-    ran.says(&["x: the rows need about 51.2 TB, and the disk has", "what fits is kept"]);
+    ran.says(&["x/: the rows need about 51.2 TB, and the disk has", "what fits is kept"]);
 }
 
 #[test]
