@@ -43,6 +43,11 @@ pub(super) struct IdArgs {
 }
 
 impl IdArgs {
+    /// Whether a list of ids or a column of them is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.ids.is_some() || self.id_column.is_some()
+    }
+
     /// What is wanted of the file: all arrays, with these ids.
     pub(super) fn wanted(&self) -> Wanted<'_> {
         Wanted { array: None, id_column: self.id_column.as_deref(), ids: self.ids.as_deref() }

@@ -7,6 +7,7 @@ use super::error::DrawError;
 use super::figure::{Figure, FigureDraw};
 use super::page::{PageClip, page};
 use super::project::Method;
+use super::scene::Scene;
 use super::{compare, gif, moving, mp4, pdf, raster, svg, trajectory};
 
 /// Dots per inch of a still picture: sharp on most screens, and wide enough for a printed page.
@@ -86,13 +87,23 @@ pub fn draw(
     };
     format.check(figure)?;
     match (figure.draw, format) {
-        (FigureDraw::Still(draw), FigureFormat::Pdf) => Ok(pdf::pdf(&draw(drawing)?)?),
-        (FigureDraw::Still(draw), FigureFormat::Svg) => Ok(svg::svg(&draw(drawing)?)?.into_bytes()),
-        (FigureDraw::Still(draw), _) => {
-            Ok(raster::png(&draw(drawing)?, drawing.look.dpi.unwrap_or(STILL_DPI))?)
-        }
+        (FigureDraw::Still(draw), format) => still(&draw(drawing)?, format, drawing.look.dpi),
         (FigureDraw::Moving(draw), FigureFormat::Gif) => Ok(gif::gif(&draw(drawing)?)?),
         (FigureDraw::Moving(draw), _) => Ok(mp4::mp4(&draw(drawing)?)?),
+    }
+}
+
+/// A still figure as the bytes of a file; `dpi`, in dots per inch, is for pixels.
+///
+/// # Errors
+/// See [`DrawError`]; [`DrawError::NotMoving`] and [`DrawError::Page`] for a format that is not still.
+pub fn still(scene: &Scene, format: FigureFormat, dpi: Option<f64>) -> Result<Vec<u8>, DrawError> {
+    match format {
+        FigureFormat::Pdf => Ok(pdf::pdf(scene)?),
+        FigureFormat::Svg => Ok(svg::svg(scene)?.into_bytes()),
+        FigureFormat::Png => Ok(raster::png(scene, dpi.unwrap_or(STILL_DPI))?),
+        FigureFormat::Gif | FigureFormat::Mp4 => Err(DrawError::NotMoving),
+        FigureFormat::Html => Err(DrawError::Page),
     }
 }
 

@@ -45,7 +45,7 @@ pub mod trajectory;
 pub mod tsne;
 
 pub use clip::{ClipError, ClipPaths, Features};
-pub use draw::{FigureFormat, draw};
+pub use draw::{FigureFormat, draw, still};
 pub use drawing::{Drawing, DrawnClip, Look};
 pub use error::DrawError;
 pub use features_file::read_clips;

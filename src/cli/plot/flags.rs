@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::ids::IdArgs;
 use crate::cli::limits::LimitArgs;
 use crate::cli::models::ModelArgs;
 use crate::cli::numbers::real;
@@ -127,11 +128,8 @@ pub(super) struct MapArgs {
     /// Example: --points 10000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) points: Option<u32>,
-    /// The ids of the collection's rows, one per line, if it does not have them itself [default: its own]
-    ///
-    /// Example: --ids ids.txt
-    #[arg(long, value_name = "FILE")]
-    pub(super) ids: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Map of a collection")]
+    pub(super) ids: IdArgs,
 }
 
 impl MapArgs {
@@ -143,7 +141,7 @@ impl MapArgs {
             ("--clusters", self.clusters.is_some()),
             ("--videos", self.videos.is_some()),
             ("--points", self.points.is_some()),
-            ("--ids", self.ids.is_some()),
+            ("--ids or --id-column", self.ids.is_given()),
         ];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }

@@ -16,10 +16,11 @@ use crate::cli::{progress, report};
 use crate::exit::{Exit, Fatal};
 use crate::files::{AtomicFile, FileError, display_path};
 use crate::map::{
-    Colouring, LayoutError, LayoutSettings, MapDrawing, MapPage, Strips, Vectors, groups, layout,
+    Colouring, LayoutError, LayoutSettings, MapDrawing, MapPage, Strip, Strips, Vectors, groups, layout,
     layout_steps, nearby, nearby_steps, page, shown,
 };
-use crate::plot::{Method, raster, svg};
+use crate::plot::scene::Scene;
+use crate::plot::{self, FigureFormat, Method};
 use crate::rows::{self, ClipMeta};
 use crate::search::{SearchError, representation_of};
 use crate::{threads, weights};
@@ -28,8 +29,6 @@ use crate::{threads, weights};
 const MOST_POINTS: usize = 50_000;
 /// Groups of similar clips where no number is asked for.
 const GROUPS: usize = 8;
-/// Dots per inch of a `.png`.
-const DPI: f64 = 144.0;
 
 /// The most clips with videos of a page in one file: their filmstrips take some 25 MB.
 const MOST_INSIDE: usize = 1000;
@@ -40,10 +39,8 @@ enum MapOutput {
     Page(AtomicFile),
     /// A page in a folder, which holds the filmstrips too.
     Folder(PathBuf, AtomicFile),
-    /// A still picture of pixels.
-    Png(AtomicFile),
-    /// A still picture of shapes.
-    Svg(AtomicFile),
+    /// A still picture.
+    Still(FigureFormat, AtomicFile),
 }
 
 /// The clips that are shown, and their rows.
@@ -96,13 +93,12 @@ pub(super) fn run(args: &PlotArgs, quiet: bool) -> Result<Exit, Fatal> {
     match output {
         MapOutput::Page(file) => pages.write(file, None),
         MapOutput::Folder(folder, file) => pages.write(file, Some(&folder)),
-        MapOutput::Png(file) => still(args, &drawing, &shown, &pool, quiet, |scene| {
-            let bytes = raster::png(scene, args.look.dpi.unwrap_or(DPI)).map_err(Fatal::input)?;
-            super::write(file, &bytes, quiet)
-        }),
-        MapOutput::Svg(file) => still(args, &drawing, &shown, &pool, quiet, |scene| {
-            super::write(file, svg::svg(scene).map_err(Fatal::input)?.as_bytes(), quiet)
-        }),
+        MapOutput::Still(format, file) => {
+            let (scene, made) = pictured(args, &drawing, &shown, &pool, quiet)?;
+            let bytes = plot::still(&scene, format, args.look.dpi).map_err(Fatal::input)?;
+            super::write(file, &bytes, quiet)?;
+            Ok(missing(&shown.clips, &made, quiet))
+        }
     }
 }
 
@@ -114,10 +110,11 @@ fn checked(args: &PlotArgs) -> Result<&Path, Fatal> {
             args.inputs.len()
         )));
     };
-    if !collection.exists() {
+    let (file, _) = rows::split_array(collection);
+    if !file.exists() {
         return Err(Fatal::input(anyhow!("{}: there is no such file or folder", display_path(collection))));
     }
-    if !rows::is_features(collection) {
+    if !rows::is_features(file) {
         return Err(Fatal::usage(anyhow!(
             "{}: a map shows embeddings (.parquet, .npz, .safetensors, .npy, .jsonl, or a dataset's folder), and this is none; embed \
              videos first: lift embed clips/ -o all.parquet --parts concat,reversed",
@@ -143,29 +140,28 @@ fn output(args: &PlotArgs, collection: &Path) -> Result<MapOutput, Fatal> {
         let file = AtomicFile::create(&path.join("index.html"), args.overwrite)?;
         return Ok(MapOutput::Folder(path, file));
     }
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "png" => Ok(MapOutput::Png(AtomicFile::create(&path, args.overwrite)?)),
-        "html" | "htm" => Ok(MapOutput::Page(AtomicFile::create(&path, args.overwrite)?)),
-        "svg" => Ok(MapOutput::Svg(AtomicFile::create(&path, args.overwrite)?)),
-        _ => Err(Fatal::usage(anyhow!(
-            "{}: a map is written as .png, .svg or .html, or into a folder (DIR/); name one of these",
+    let format = FigureFormat::of(&path).filter(|format| !format.moves()).ok_or_else(|| {
+        Fatal::usage(anyhow!(
+            "{}: a map is written as .png, .svg, .pdf or .html, or into a folder (DIR/); name one of these",
             display_path(&path)
-        ))),
-    }
+        ))
+    })?;
+    let file = AtomicFile::create(&path, args.overwrite)?;
+    Ok(if format == FigureFormat::Html { MapOutput::Page(file) } else { MapOutput::Still(format, file) })
 }
 
 /// Opens the collection, chooses the clips that are shown, and labels them.
 fn read(args: &PlotArgs, collection: &Path, quiet: bool, pool: &ThreadPool) -> Result<Shown, Fatal> {
     let fail = |error| wrong(collection, error);
-    let parts = stored::collection(collection, args.map.ids.as_deref())?;
+    let parts = stored::collection(collection, args.map.ids.wanted())?;
     let ids = parts.ids();
     if ids.is_empty() {
         return Err(Fatal::input(anyhow!("{}: it has no row", display_path(collection))));
     }
-    let clips = match &args.map.ids {
-        Some(_) => rows::bare_clips(&ids),
-        None => rows::clips(collection, &ids)?,
+    let clips = if args.map.ids.is_given() {
+        rows::bare_clips(&ids)
+    } else {
+        rows::clips(rows::split_array(collection).0, &ids)?
     };
     let most = args.map.points.map_or(MOST_POINTS, |points| points as usize);
     let chosen = shown(ids.len(), most, args.look.seed);
@@ -259,15 +255,14 @@ impl Pages<'_> {
     }
 }
 
-/// Draws a still picture, with pictures of some of the clips.
-fn still(
+/// Draws the points, with pictures of some of the clips; also returns the filmstrips that these were taken from.
+fn pictured(
     args: &PlotArgs,
     drawing: &MapDrawing<'_>,
     shown: &Shown,
     pool: &ThreadPool,
     quiet: bool,
-    write: impl FnOnce(&crate::plot::scene::Scene) -> Result<(), Fatal>,
-) -> Result<Exit, Fatal> {
+) -> Result<(Scene, Vec<Strip>), Fatal> {
     let pictured = drawing.pictured();
     let strips = strips(args, weights::lift_home().join("strips"));
     let clips: Vec<&ClipMeta> = pictured.iter().map(|row| &shown.clips[*row]).collect();
@@ -279,8 +274,7 @@ fn still(
             pictures.push((*row, Arc::new(strips.middle(strip)?)));
         }
     }
-    write(&drawing.draw(&pictures))?;
-    Ok(missing(&shown.clips, &made, quiet))
+    Ok((drawing.draw(&pictures), made))
 }
 
 fn strips(args: &PlotArgs, folder: PathBuf) -> Strips {
@@ -288,7 +282,7 @@ fn strips(args: &PlotArgs, folder: PathBuf) -> Strips {
 }
 
 /// Tells which videos could not be read.
-fn missing(clips: &[ClipMeta], made: &[crate::map::Strip], quiet: bool) -> Exit {
+fn missing(clips: &[ClipMeta], made: &[Strip], quiet: bool) -> Exit {
     if clips.iter().all(|clip| clip.path == Path::new("")) {
         if !quiet {
             report::note("the collection does not say where its videos are, so no pictures are shown");
