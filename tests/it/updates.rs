@@ -179,9 +179,23 @@ fn failures_stay_unless_they_are_asked_for_and_search_follows() {
     env.embed(&with(&["-q"])).code(1);
     env.lift(&["search", "out", "--prepare", "-q"]).code(0);
     clips(&env, [4, 5]);
-    env.embed(&with(&["--update"])).code(1).says(&["2 new", "made anew for searches"]);
-    env.lift(&["search", "out", "--id", "05", "-o", "hits.csv"]).code(0);
-    assert_eq!(fs::read_to_string(env.path("hits.csv")).unwrap().lines().count(), 5);
+    env.embed(&with(&["--update"]))
+        .code(1)
+        .says(&["2 new", "follows the update for searches; 3 rows of it were there"]);
+    let search = |name: &str| {
+        env.lift(&["search", "out", "--id", "05", "-o", name]).code(0);
+        fs::read_to_string(env.path(name)).unwrap()
+    };
+    let appended = search("appended.csv");
+    assert_eq!(appended.lines().count(), 5);
+    fs::remove_file(env.path("out/_lift.search")).unwrap();
+    assert_eq!(appended, search("stored.csv"));
+    env.lift(&["search", "out", "--prepare", "-q"]).code(0);
+    // An insertion before all others moves every row.
+    env.clip(NAMES[2], "in/-1.mp4");
+    env.embed(&with(&["--update"])).code(1).says(&["1 new", "made anew for searches"]);
+    fs::remove_file(env.path("in/-1.mp4")).unwrap();
+    env.embed(&with(&["--update", "--prune"])).code(1);
     clips(&env, [6]);
     env.embed(&with(&["--update", "--retry-failed"]))
         .code(1)
