@@ -296,9 +296,11 @@ fn prepare(args: &SearchArgs, by: &str, quiet: bool) -> Result<(), Fatal> {
     let done = AtomicUsize::new(0);
     let count = |rows| done.store(rows, std::sync::atomic::Ordering::Relaxed);
     let path = progress::watch(3 * rows.rows(), quiet, &done, || stored.prepare(&mut { count }));
-    let path = path.map_err(fail)?;
+    let (path, taken) = path.map_err(fail)?;
     if !quiet {
-        report::say(&format!("{}: written; searches by {} read it", display_path(&path), args.by));
+        let older =
+            if taken > 0 { format!(", {taken} rows of it from the older file") } else { String::new() };
+        report::say(&format!("{}: written{older}; searches by {} read it", display_path(&path), args.by));
     }
     Ok(())
 }

@@ -157,14 +157,14 @@ impl Collection {
         }
     }
 
-    /// Writes the prepared file; `done` is called with the rows that are written, of three times as many as there are.
+    /// Writes the prepared file, which is returned, with how many rows an older one had already; `done` is called with the rows that are written, of three times as many as there are.
     ///
     /// # Errors
     /// If a row cannot be read or is not finite, or the disk refuses; then nothing is written.
-    pub fn prepare(&self, done: &mut dyn FnMut(usize)) -> Result<PathBuf, SearchError> {
+    pub fn prepare(&self, done: &mut dyn FnMut(usize)) -> Result<(PathBuf, usize), SearchError> {
         match &self.source {
             Source::Stored(rows, _) => prepare(&self.path, &self.by, rows, self.clips()?, done),
-            Source::Prepared(_) => Ok(super::prepared_path(&self.path, &self.by)),
+            Source::Prepared(rows) => Ok((super::prepared_path(&self.path, &self.by), rows.rows())),
         }
     }
 

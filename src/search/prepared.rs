@@ -29,12 +29,19 @@ use sha2::{Digest, Sha256};
 
 use super::scan::{SearchRows, Units};
 use super::{SearchError, StoredRows};
+use crate::dataset::read_ledger;
 use crate::files::{AtomicFile, FileError, Stamp, beside, hexadecimal};
 use crate::rows::{self, ClipMeta};
 use crate::vector::unit_scale;
 
 const MAGIC: &[u8; 13] = b"lift search 1";
 const ALIGN: u64 = 64;
+
+/// Rows copied at a time.
+const COPIED: usize = 1024;
+
+/// The longest footer: it has a line for each part of a dataset.
+const LONGEST_FOOTER: u64 = 64 << 20;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +50,9 @@ struct Footer {
     by: String,
     /// The digest of the collection.
     collection: String,
+    /// The parts of the collection, if it is a dataset.
+    #[serde(default)]
+    files: Vec<PartState>,
     /// `N` and `W`.
     rows: usize,
     width: usize,
@@ -53,6 +63,14 @@ struct Footer {
     centre: u64,
     lines: u64,
     places: u64,
+}
+
+/// A part of a dataset as it was prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct PartState {
+    name: String,
+    stamp: Stamp,
+    rows: usize,
 }
 
 /// What is kept of a clip.
@@ -122,8 +140,39 @@ fn digest(collection: &Path) -> Result<String, FileError> {
     Ok(hexadecimal(&digest.finalize()))
 }
 
+/// The parts of a collection, up to the first file that is no part of a dataset.
+fn part_states(collection: &Path) -> Result<Vec<PartState>, FileError> {
+    let state = |file: &PathBuf| {
+        let name = file.file_name()?.to_string_lossy().into_owned();
+        let rows = read_ledger(file).ok()?.entries.iter().map(|entry| entry.rows).sum();
+        Some(PartState { name, stamp: Stamp::of(file)?, rows })
+    };
+    Ok(rows::files(collection)?.iter().map_while(state).collect())
+}
+
+/// The prepared file that is there, and how many of the first rows of the collection it has as they are: those of the parts before the
+/// first one that changed. `None` if they are less than half of all, because a mean of few rows makes searches slow.
+fn reusable(
+    path: &Path,
+    by: &str,
+    stored: &StoredRows,
+    files: &[PartState],
+) -> Option<(PreparedRows, usize)> {
+    let old = PreparedRows::any(&prepared_path(path, by))?;
+    let same = old.footer.files.iter().zip(files).take_while(|(before, now)| before == now);
+    let count: usize = same.map(|(_, now)| now.rows).sum();
+    let fits = old.footer.by == by
+        && old.footer.width == stored.width()
+        && count <= old.footer.rows.min(stored.rows())
+        && count > 0
+        && 2 * count >= stored.rows();
+    let ids = if fits { old.ids().ok()? } else { vec![] };
+    (fits && ids[..count] == stored.ids()[..count]).then_some((old, count))
+}
+
 /// Writes the prepared file of `stored`, the representation `by` of the collection at `path`; `clips` describe its rows. `done`
-/// is called with the rows that are read, of three times `N`. An older prepared file is replaced.
+/// is called with the rows that are read, of three times `N`. An older prepared file is replaced; the codes of rows that did not change
+/// are taken from it. Returns the file, and how many these are.
 ///
 /// # Errors
 /// If a row cannot be read or is not finite, or the disk refuses; then nothing is written.
@@ -133,16 +182,32 @@ pub fn prepare(
     stored: &StoredRows,
     clips: &[ClipMeta],
     done: &mut dyn FnMut(usize),
-) -> Result<PathBuf, SearchError> {
+) -> Result<(PathBuf, usize), SearchError> {
     let target = prepared_path(path, by);
     let (rows, width) = (stored.rows(), stored.width());
-    let collection = digest(path)?;
+    let (collection, files) = (digest(path)?, part_states(path)?);
+    let old = reusable(path, by, stored, &files);
+    let taken = old.as_ref().map_or(0, |(_, taken)| *taken);
     let mut out = Sections::new(AtomicFile::create(&target, true)?);
     out.write(MAGIC)?;
-    let centre = mean_of_units(stored, done)?;
+    // Any centre will do: how much is rounded away is kept beside the codes.
+    let centre = match &old {
+        Some((old, _)) => old.centre.clone(),
+        None => mean_of_units(stored, done)?,
+    };
     let codes = out.begin()?;
     let mut all_bounds = Vec::with_capacity(rows);
-    for row in 0..rows {
+    for (old, first) in
+        old.iter().flat_map(|(old, taken)| (0..*taken).step_by(COPIED).map(move |at| (old, at)))
+    {
+        let mut units = Units::Coded { codes: vec![], bounds: vec![] };
+        old.units(first, COPIED.min(taken - first), &mut units)?;
+        if let Units::Coded { codes, bounds } = units {
+            out.write(bytemuck::cast_slice(&codes))?;
+            all_bounds.extend(bounds);
+        }
+    }
+    for row in taken..rows {
         let (codes, bounds) = coded(&stored.exact(row)?, &centre);
         out.write(bytemuck::cast_slice(&codes))?;
         all_bounds.push(bounds);
@@ -173,6 +238,7 @@ pub fn prepare(
     let footer = Footer {
         by: by.to_owned(),
         collection,
+        files,
         rows,
         width,
         codes,
@@ -186,7 +252,7 @@ pub fn prepare(
     let size = out.at - before;
     out.write(&size.to_le_bytes())?;
     AtomicFile::from_buffer(out.file)?.commit()?;
-    Ok(target)
+    Ok((target, taken))
 }
 
 /// The mean of the rows, each scaled to length 1.
@@ -252,21 +318,29 @@ impl PreparedRows {
     /// If the file is damaged, or belongs to an older state of the collection.
     pub fn open(collection: &Path, by: &str) -> Result<Option<Self>, FileError> {
         let path = prepared_path(collection, by);
-        let Ok(file) = File::open(&path) else { return Ok(None) };
+        if !path.exists() {
+            return Ok(None);
+        }
         let again = "make it anew with lift search --prepare, or remove it";
         let damaged = || FileError::read(&path, format!("it is damaged or cut short; {again}"));
-        let footer = footer(&file).ok_or_else(damaged)?;
-        if footer.by != by || footer.collection != digest(collection)? {
+        let opened = Self::any(&path).ok_or_else(damaged)?;
+        if opened.footer.by != by || opened.footer.collection != digest(collection)? {
             let reason = format!(
                 "it was prepared for another state of the collection, which has changed since; {again}"
             );
             return Err(FileError::read(&path, reason));
         }
+        Ok(Some(opened))
+    }
+
+    /// Reads a prepared file, whatever collection it is of; `None` if it is absent or damaged.
+    fn any(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let footer = footer(&file)?;
         let mut centre = vec![[0; 4]; footer.width];
-        let read = file.read_exact_at(centre.as_flattened_mut(), footer.centre);
-        read.map_err(|e| FileError::read(&path, e.to_string()))?;
+        file.read_exact_at(centre.as_flattened_mut(), footer.centre).ok()?;
         let centre = centre.into_iter().map(f32::from_le_bytes).collect();
-        Ok(Some(Self { file, path, footer, centre }))
+        Some(Self { file, path: path.to_owned(), footer, centre })
     }
 
     /// The bytes that a scan reads.
@@ -317,8 +391,7 @@ fn footer(file: &File) -> Option<Footer> {
     file.read_exact_at(&mut size, bytes.checked_sub(8)?).ok()?;
     let size = u64::from_le_bytes(size);
     let first = bytes.checked_sub(8)?.checked_sub(size)?;
-    // A footer has some hundred bytes.
-    let mut json = vec![0; usize::try_from(size).ok().filter(|size| *size < 1 << 16)?];
+    let mut json = vec![0; usize::try_from(size).ok().filter(|_| size < LONGEST_FOOTER)?];
     file.read_exact_at(&mut json, first).ok()?;
     let mut magic = [0; MAGIC.len()];
     file.read_exact_at(&mut magic, 0).ok()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use lift::rows::{Table, read};
+use lift::rows::{Table, Wanted, read};
 
 use crate::env::TestEnv;
 
@@ -44,7 +44,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 fn merged(env: &TestEnv, folder: &str) -> Table {
     env.lift(&["merge", "merged.npz", folder, "--overwrite", "-q"]).code(0);
-    read(&env.path("merged.npz"), None, None).unwrap()
+    read(&env.path("merged.npz"), Wanted::default()).unwrap()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn shards_follow_a_list_that_grew_and_merge_as_one() {
     env.lift(&["verify", "whole"]).code(0);
     embed(&["--update", "--prune"]);
     env.embed(&["in", "-o", "one.npz", "-q"]).code(0);
-    let (one, table) = (read(&env.path("one.npz"), None, None).unwrap(), merged(&env, "run"));
+    let (one, table) = (read(&env.path("one.npz"), Wanted::default()).unwrap(), merged(&env, "run"));
     assert_eq!(one.ids().unwrap(), table.ids().unwrap());
     assert_eq!(one.array("concat").unwrap().data, table.array("concat").unwrap().data);
 }
@@ -179,9 +179,23 @@ fn failures_stay_unless_they_are_asked_for_and_search_follows() {
     env.embed(&with(&["-q"])).code(1);
     env.lift(&["search", "out", "--prepare", "-q"]).code(0);
     clips(&env, [4, 5]);
-    env.embed(&with(&["--update"])).code(1).says(&["2 new", "made anew for searches"]);
-    env.lift(&["search", "out", "--id", "05", "-o", "hits.csv"]).code(0);
-    assert_eq!(fs::read_to_string(env.path("hits.csv")).unwrap().lines().count(), 5);
+    env.embed(&with(&["--update"]))
+        .code(1)
+        .says(&["2 new", "follows the update for searches; 3 rows of it were there"]);
+    let search = |name: &str| {
+        env.lift(&["search", "out", "--id", "05", "-o", name]).code(0);
+        fs::read_to_string(env.path(name)).unwrap()
+    };
+    let appended = search("appended.csv");
+    assert_eq!(appended.lines().count(), 5);
+    fs::remove_file(env.path("out/_lift.search")).unwrap();
+    assert_eq!(appended, search("stored.csv"));
+    env.lift(&["search", "out", "--prepare", "-q"]).code(0);
+    // An insertion before all others moves every row.
+    env.clip(NAMES[2], "in/-1.mp4");
+    env.embed(&with(&["--update"])).code(1).says(&["1 new", "made anew for searches"]);
+    fs::remove_file(env.path("in/-1.mp4")).unwrap();
+    env.embed(&with(&["--update", "--prune"])).code(1);
     clips(&env, [6]);
     env.embed(&with(&["--update", "--retry-failed"]))
         .code(1)

@@ -164,7 +164,7 @@ fn open(
     Ok(Opened { dataset, update: Some(update), kept })
 }
 
-/// Makes the files anew that `lift search --prepare` put into the dataset, which are of its last state. The dataset is complete without
+/// Makes the files follow that `lift search --prepare` put into the dataset, which are of its last state. The dataset is complete without
 /// them, so what goes wrong is told and ends nothing: searches refuse such a file, and say what to do.
 fn follow(folder: &Path, quiet: bool) {
     let remade = |by: &str| Collection::open_stored(folder, by, Wanted::default())?.prepare(&mut |_| {});
@@ -172,7 +172,11 @@ fn follow(folder: &Path, quiet: bool) {
         let path = display_path(&search::prepared_path(folder, &by));
         match remade(&by) {
             Ok(_) if quiet => {}
-            Ok(_) => report::note(&format!("{path}: made anew for searches of the updated dataset")),
+            Ok((_, 0)) => report::note(&format!("{path}: made anew for searches of the updated dataset")),
+            Ok((_, taken)) => report::note(&format!(
+                "{path}: follows the update for searches; {} of it were there already",
+                count(taken, "row")
+            )),
             Err(e) => {
                 report::error(&format!("{path}: not made anew: {e}; run lift search --prepare, or remove it"))
             }

@@ -12,7 +12,7 @@ use crate::dataset::{DatasetWriter, InputResult, ShardOf, ShardReader, verify_da
 use crate::files::Stamp;
 use crate::inputs::Shard;
 use crate::rows::testing::DIMS;
-use crate::rows::{ClipMeta, Failure, Format, Part, Row};
+use crate::rows::{ClipMeta, Failure, Format, Part, Row, Wanted};
 
 const PARTS: [Part; 1] = [Part::Concat];
 const SIZE: usize = 3;
@@ -197,7 +197,7 @@ impl World {
         plan.by_content = self.rules.by_content;
         let filled = self.fill(dataset, plan, members, most);
         match (filled, update) {
-            (true, Some(update)) => update.finish().map_or_else(|error| killed(&error), |complete| complete),
+            (true, Some(update)) => update.finish().unwrap_or_else(|error| killed(&error)),
             (filled, _) => filled,
         }
     }
@@ -235,7 +235,7 @@ fn read(folders: &[PathBuf]) -> Result<Vec<Seen>, FileError> {
         // Whoever reads the folder as a table gets the same rows.
         let mut ids = Vec::new();
         for file in crate::rows::files(folder).unwrap_or_default() {
-            ids.extend(crate::rows::read(&file, None, Some("concat"))?.ids()?.to_vec());
+            ids.extend(crate::rows::read(&file, Wanted::one("concat"))?.ids()?.to_vec());
         }
         let shard = ShardReader::open_one(folder)?;
         shard.each(|done| {
@@ -342,4 +342,83 @@ fn next_list(world: &World, listed: &[String], kept: &BTreeSet<String>) -> (Vec<
     let gone = kept.iter().chain(listed).filter(|id| !world.list.contains(id) && !world.rules.prune);
     let kept: BTreeSet<String> = gone.cloned().collect();
     (world.list.iter().chain(&kept).cloned().collect(), kept)
+}
+
+/// Memory of this process in MB: the largest since the last call, where the system tells it (Linux).
+fn peak() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    fs::write("/proc/self/clear_refs", "5").unwrap_or_default();
+    peak.and_then(|kilobytes| kilobytes.trim().parse::<f64>().ok())
+        .map_or(0.0, |kilobytes| kilobytes / 1000.0)
+}
+
+/// Made-up rows of 768 numbers, 1000 a part: what an update costs besides the embedding.
+#[test]
+#[ignore = "a measurement, to be run by hand: LIFT_ROWS=100000 cargo test --release what_an_update -- --ignored --nocapture"]
+fn what_an_update_of_one_per_cent_costs() {
+    let count: usize = std::env::var("LIFT_ROWS").map_or(10_000, |rows| rows.parse().unwrap());
+    let dims = crate::rows::Dims { width: 384, ..DIMS };
+    let dir = tempfile::tempdir().unwrap();
+    let (files, out) = (files_of(&dir), dir.path().join("out"));
+    fs::create_dir(&files).unwrap();
+    let mut random = Random(1);
+    let mut list: Vec<String> = (0..count).map(|i| format!("video {i:08}")).collect();
+    list.iter().for_each(|id| fs::write(files.join(id), id).unwrap());
+    let mut run = |what: &str, list: &[String]| {
+        let began = std::time::Instant::now();
+        peak();
+        let input = |(index, id): (usize, &String)| Input {
+            index,
+            id: id.clone(),
+            path: files.join(id),
+            start: None,
+            end: None,
+        };
+        let members: Vec<_> = list.iter().enumerate().map(input).collect();
+        let sha256 = hexadecimal(&Sha256::digest(list.join("\n")));
+        let inputs = InputsDigest { count: list.len(), sha256, ..InputsDigest::default() };
+        let now = Manifest::new(inputs, None, 1000, Format::PARQUET).with_parts(&PARTS, dims);
+        let rules = Rules { prune: true, ..Rules::default() };
+        let (update, dataset) = match Dataset::is_at(&out) {
+            true => Update::begin(&out, &now, members.clone().into_iter(), rules).map(|(u, d)| (Some(u), d)),
+            false => Dataset::open(&out, now).map(|dataset| (None, dataset)),
+        }
+        .unwrap();
+        let paths = members.iter().map(|input| (input.index, input.path.clone()));
+        let plan = DatasetPlan::new(&dataset, paths, false).unwrap();
+        let (wanted, begun) = (plan.wanted, began.elapsed().as_secs_f64());
+        let selected: Vec<_> = plan.select(members.iter(), |input| input.index).collect();
+        let mut writer = DatasetWriter::new(dataset, plan).unwrap();
+        for input in selected {
+            let clip = ClipMeta::new(input, Some(25.0), Some(2.0));
+            let values = (0..768).map(|_| random.below(1 << 24) as f32 / 1e7).collect();
+            let row = Row { clip, window: None, frames: 3, parts: vec![(Part::Concat, values)] };
+            writer.embedded(input.index, Stamp::of(&input.path), &[row]).unwrap();
+        }
+        writer.finish().unwrap();
+        update.map_or(Ok(true), Update::finish).unwrap();
+        let (all, peak) = (began.elapsed().as_secs_f64(), peak());
+        println!(
+            "{what}: {wanted} rows of {} made, {begun:.2} s before the first, {all:.2} s in all, {peak:.0} MB",
+            list.len()
+        );
+    };
+    run("the first run", &list);
+    run("nothing changed", &list);
+    let more = (0..count / 100).map(|i| format!("video x{i:08}"));
+    list.extend(more.inspect(|id| fs::write(files_of(&dir).join(id), id).unwrap()));
+    run("1 % more, behind the others", &list);
+    for i in 0..count / 400 {
+        let (at, id) = (Random(i as u64).below(list.len()), format!("video y{i:08}"));
+        fs::write(files_of(&dir).join(&id), &id).unwrap();
+        fs::write(files_of(&dir).join(&list[at]), "another").unwrap();
+        list.insert(at, id);
+        list.remove(Random(!(i as u64)).below(list.len()));
+    }
+    run("0.25 % each new, changed and gone, anywhere", &list);
+}
+
+fn files_of(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("in")
 }
