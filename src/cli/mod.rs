@@ -31,6 +31,7 @@ mod report;
 mod scale;
 mod search;
 mod signals;
+mod status;
 mod synth;
 mod train;
 mod verify;
@@ -76,6 +77,7 @@ enum Command {
     Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
     Diff(diff::DiffArgs),
+    Status(status::StatusArgs),
     Bench(bench::BenchArgs),
     Weights(weights::WeightsArgs),
     Completions(completions::CompletionsArgs),
@@ -160,6 +162,7 @@ pub fn main() -> Exit {
         Command::Man(args) => man::run(&args, command),
         Command::Merge(args) => merge::run(&args, &cli.verbosity),
         Command::Verify(args) => verify::run(&args, &cli.verbosity),
+        Command::Status(args) => status::run(&args, &cli.verbosity),
         Command::Diff(args) => diff::run(&args, &cli.verbosity),
         Command::Info(args) => info::run(args, &cli.verbosity),
         Command::Weights(args) => weights::run(args, &cli.verbosity),

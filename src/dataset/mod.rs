@@ -24,9 +24,11 @@ mod manifest;
 mod merge;
 mod part;
 mod plan;
+mod progress;
 mod recover;
 mod shards;
 mod sources;
+mod status;
 mod update;
 mod verify;
 mod writer;
@@ -42,6 +44,7 @@ pub use merge::{merge_into_dataset, merge_into_file};
 pub use part::{PartWriter, read_ledger, read_part};
 pub use plan::{DatasetPlan, TaskInputs};
 pub use shards::ShardReader;
+pub use status::{FailureCause, FolderStatus, RunStatus, status};
 pub use update::{Update, changes, kept_inputs};
 pub use verify::{verify_dataset, verify_file};
 pub use writer::DatasetWriter;
@@ -272,7 +275,15 @@ fn lock(folder: &Path) -> Result<File, FileError> {
     let path = folder.join(LOCK);
     let file =
         File::options().create(true).append(true).open(&path).map_err(|e| FileError::write(&path, e))?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    // `lift status` takes a lock for a moment, to know whether a run holds it.
+    for _ in 0..10 {
+        if matches!(locked, Err(fs::TryLockError::WouldBlock)) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            locked = file.try_lock();
+        }
+    }
+    match locked {
         Ok(()) => Ok(file),
         // Exit code 4, since schedulers start a task again that ends with it.
         Err(fs::TryLockError::WouldBlock) => Err(FileError::write(

@@ -160,7 +160,7 @@ fn advance(cursor: &mut Cursor, at: usize, listed: usize, heads: &mut Heads) -> 
 }
 
 /// The datasets at a path: itself, or its shards.
-fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub(super) fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if Dataset::is_at(path) {
         return Ok(vec![path.to_path_buf()]);
     }

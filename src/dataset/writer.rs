@@ -7,6 +7,7 @@ use crate::dataset::failures::DatasetCounts;
 use crate::dataset::journal::Journal;
 use crate::dataset::part::read_inputs;
 use crate::dataset::plan::{PartTask, TaskInputs};
+use crate::dataset::progress::ProgressWriter;
 use crate::dataset::{
     Dataset, DatasetPlan, FailedInput, InputRecord, LedgerEntry, PartWriter, write_failures,
 };
@@ -23,6 +24,7 @@ pub struct DatasetWriter {
     /// Whether the ledgers get the digests of the files.
     by_content: bool,
     open: Option<Open>,
+    progress: ProgressWriter,
 }
 
 /// The part that is being written.
@@ -63,8 +65,9 @@ impl DatasetWriter {
                 let _ = std::fs::remove_file(dataset.partial(number));
             }
         }
-        let DatasetPlan { tasks, attempts, by_content, .. } = plan;
-        Ok(Self { dataset, parts, dims, tasks, attempts, by_content, open: None })
+        let DatasetPlan { tasks, attempts, by_content, wanted, .. } = plan;
+        let progress = ProgressWriter::new(dataset.folder(), wanted);
+        Ok(Self { dataset, parts, dims, tasks, attempts, by_content, open: None, progress })
     }
 
     /// Writes the rows of the next input of the plan.
@@ -117,7 +120,9 @@ impl DatasetWriter {
                 open.journal.remove();
             }
         }
-        write_failures(&self.dataset)
+        let counts = write_failures(&self.dataset)?;
+        self.progress.remove();
+        Ok(counts)
     }
 
     fn entry(&self, index: usize, stamp: Option<Stamp>, rows: usize, path: Option<&Path>) -> LedgerEntry {
@@ -160,6 +165,7 @@ impl DatasetWriter {
     }
 
     fn received(&mut self) -> Result<(), FileError> {
+        self.progress.count();
         if let Some(open) = &mut self.open {
             open.received += 1;
             if open.received == open.task.count {

@@ -33,3 +33,40 @@ fn diff_tells_what_differs_and_ends_with_1() {
     env.lift(&["diff", "all.parquet", "absent.npz"]).code(3).says(&["absent.npz: no such file"]);
     env.lift(&["diff", "all.parquet", "in/text.mp4"]).code(3).says(&["text.mp4"]);
 }
+
+#[test]
+fn status_tells_how_far_a_run_is() {
+    let env = folder();
+    env.embed(&["in", "-o", "out/"]).code(1);
+    let said = env.lift(&["status", "out"]).code(0).stdout;
+    for words in [
+        "out: 3 of 3 inputs done (100.0 %)",
+        "2 embedded (2 rows), 1 failed, 0 missing",
+        "complete",
+        "failed 1 times: open: ",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert!(!env.path("out/_progress.json").exists());
+    // As if a run were in it: the lock is held, and its last word is that it did 5 inputs in 10 seconds.
+    std::fs::remove_file(env.path("out/part-00000.parquet")).unwrap();
+    let said = env.lift(&["status", "out"]).code(0).stdout;
+    assert!(said.contains("0 of 3 inputs") && said.contains("no run writes to it now"), "{said}");
+    let lock = std::fs::File::open(env.path("out/.lock")).unwrap();
+    lock.lock().unwrap();
+    env.write("out/_progress.json", br#"{"started": 1000.0, "updated": 1010.0, "done": 5, "wanted": 8}"#);
+    let said = env.lift(&["status", "out"]).code(0).stdout;
+    assert!(said.contains("1 run: 0.50 inputs a second, about 6 s left"), "{said}");
+    drop(lock);
+    // One of two shards.
+    env.embed(&["in", "-o", "run/", "--shard", "0/2"]);
+    let said = env.lift(&["status", "run"]).code(0).stdout;
+    assert!(said.contains("in 1 of 2 shards") && said.contains("not begun: shard 1"), "{said}");
+    let json = env.lift(&["status", "run", "--json"]).code(0).stdout;
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&found["not_begun"][0], &found["shards"], &found["missing"]),
+        (&1.into(), &2.into(), &0.into())
+    );
+    env.lift(&["status", "in"]).code(3).says(&["no dataset"]);
+}

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "embed",
     "info",
     "plot",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 16] = [
     "merge",
     "verify",
     "diff",
+    "status",
     "bench",
     "weights",
     "completions",
