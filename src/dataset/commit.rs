@@ -2,7 +2,7 @@
 //!
 //! 1. All parts of the next state are in the folder `_update`, with its manifest. The dataset is as it was.
 //! 2. The manifest is renamed into the dataset. This is the one step at which the next state becomes valid: from here on, readers
-//!    take the parts in `_update` ([`valid_update`](crate::rows)).
+//!    take the parts in `_update` ([`valid_update`]).
 //! 3. Parts of the dataset that the next state does not have are removed, then the new parts are renamed into the dataset, in the
 //!    order of their numbers, and at last the empty folder is removed. Whoever opens the dataset to write to it does first what is
 //!    left of this.

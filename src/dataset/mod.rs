@@ -13,7 +13,7 @@
 //! after a killed one makes a partial part of it.
 //!
 //! `lift embed --update` makes the next state of a dataset in the folder `_update`, which is a dataset itself ([`Update`]), and changes
-//! what is there only when that one is complete ([`commit`]).
+//! what is there only when that one is complete (`commit.rs`).
 
 mod changes;
 mod commit;

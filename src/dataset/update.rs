@@ -3,7 +3,7 @@
 //! The next state is made in the folder `_update`, which is a dataset of the new list. What the dataset knows of its inputs is taken
 //! over first: a part that stays as it is becomes a second name of its file, any other becomes a part, or a partial one if inputs of it
 //! are still to be embedded. From there on it is filled as any dataset. So a run that is killed goes on where it was, and
-//! the dataset itself does not change before the next state is complete ([`commit`](super::commit)).
+//! the dataset itself does not change before the next state is complete (`commit.rs`).
 //!
 //! If the list changes again before that, the folder becomes `_earlier-0` and so on, and what it knows is taken over too.
 

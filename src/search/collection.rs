@@ -157,7 +157,8 @@ impl Collection {
         }
     }
 
-    /// Writes the prepared file, which is returned, with how many rows an older one had already; `done` is called with the rows that are written, of three times as many as there are.
+    /// Writes the prepared file, which is returned with the number of rows that an older one had already; `done` is called with the rows
+    /// that are written, of three times as many as there are.
     ///
     /// # Errors
     /// If a row cannot be read or is not finite, or the disk refuses; then nothing is written.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lift::rows::{Table, Wanted, read};
 
-use crate::env::TestEnv;
+use crate::env::{Ran, TestEnv};
 
 const NAMES: [&str; 4] = ["ball_rising.mp4", "door_closing.webm", "door_opening.mp4", "wheel_turning.webm"];
 
@@ -81,6 +81,12 @@ fn a_changed_folder_is_refused_with_its_counts_listed_by_a_dry_run_and_followed_
     assert!(parts(&env.path("out")) == parts(&env.path("fresh")), "the bytes of a fresh run");
     assert_eq!(names(&env.path("out")), names(&env.path("fresh")));
     env.embed(&["in", "-o", "x.npz", "--update"]).code(2).says(&["-o DIR/"]);
+    // A disk that is away costs nothing.
+    env.write("away.csv", b"path\nno/00.mp4\nno/30.mp4\n");
+    let away = ["--list", "away.csv", "-o", "out/", "--shard-size", "4", "--update", "--prune"];
+    env.embed(&away).code(3).says(&["is a disk not mounted?"]);
+    assert!(parts(&env.path("out")) == parts(&env.path("fresh")));
+    assert_eq!(names(&env.path("out")), names(&env.path("fresh")));
 }
 
 #[test]
@@ -110,13 +116,30 @@ fn by_content_a_file_that_was_copied_or_moved_is_not_embedded_again() {
 }
 
 #[test]
-fn shards_follow_a_list_that_grew_and_merge_as_one() {
+fn the_tasks_of_a_slurm_array_follow_a_list_that_grew_and_merge_as_one() {
     let env = TestEnv::new();
     clips(&env, 0..10);
     let embed = |more: &[&str]| {
-        for shard in ["0/2", "1/2"] {
-            let args = ["in", "-o", "run/", "--shard-size", "3", "-q", "--shard", shard];
-            env.embed(&[&args[..], more].concat()).code(0);
+        for task in ["0", "1"] {
+            let args = [
+                "embed",
+                "--model",
+                "mini",
+                "in",
+                "-o",
+                "run/",
+                "--shard-size",
+                "3",
+                "-q",
+                "--shard",
+                "auto",
+            ];
+            let mut command = env.command(&[&args[..], more].concat());
+            for name in ["SLURM_PROCID", "SLURM_ARRAY_TASK_STEP", "JOB_COMPLETION_INDEX", "RANK"] {
+                command.env_remove(name);
+            }
+            command.env("SLURM_ARRAY_TASK_ID", task).env("SLURM_ARRAY_TASK_MIN", "0");
+            Ran::from(command.env("SLURM_ARRAY_TASK_COUNT", "2").output().unwrap()).code(0);
         }
     };
     embed(&[]);

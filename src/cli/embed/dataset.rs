@@ -49,10 +49,10 @@ pub(super) fn run(args: &EmbedArgs, folder: &Path, verbosity: &Verbosity) -> Res
             false => dry_run(args, &folder, &manifest, members),
         };
     }
-    if !there {
+    if !there || args.runs.update {
         check_any_exists(&inputs)?;
     }
-    let opened = open(args, &folder, manifest, &inputs, members.clone())?;
+    let opened = open(args, &folder, manifest, members.clone())?;
     let Opened { dataset, update, kept } = opened;
     let members = members.chain(kept);
     let retry = update.as_ref().map_or(args.runs.retry_failed, Update::retries_in_place);
@@ -149,7 +149,6 @@ fn open(
     args: &EmbedArgs,
     folder: &Path,
     manifest: Manifest,
-    inputs: &InputList,
     members: impl Iterator<Item = Input> + Clone,
 ) -> Result<Opened, Fatal> {
     if !args.runs.update || !Dataset::is_at(folder) {
@@ -157,9 +156,6 @@ fn open(
         return Ok(Opened { dataset, update: None, kept: kept_inputs(folder)? });
     }
     let (update, dataset) = Update::begin(folder, &manifest, members, rules(args))?;
-    if update.changes().new + update.changes().changed > 0 {
-        check_any_exists(inputs)?;
-    }
     let kept = update.kept().to_vec();
     Ok(Opened { dataset, update: Some(update), kept })
 }
