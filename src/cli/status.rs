@@ -81,7 +81,8 @@ fn text(folder: &str, found: &RunStatus) -> String {
         }
     }
     for FailureCause { stage, error, count } in found.causes.iter().take(SHOWN) {
-        lines.push(format!("failed {count} times: {}: {}", display_text(stage), display_text(error)));
+        let inputs = report::count(*count, "input");
+        lines.push(format!("{inputs} failed: {}: {}", display_text(stage), display_text(error)));
     }
     if found.causes.len() > SHOWN {
         lines.push(format!("{} more causes (--json has all)", found.causes.len() - SHOWN));

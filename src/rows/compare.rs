@@ -51,12 +51,12 @@ pub struct PartDifference {
     /// Rows of which a value differs in any bit.
     pub differing: usize,
     /// How far they are apart; none if no row differs, or the shapes do.
-    pub apart: Option<Apart>,
+    pub apart: Option<RowDistances>,
 }
 
 /// How far rows that differ are apart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Apart {
+pub struct RowDistances {
     /// The median of the cosine distances, 1 - cosine, from 0 to 2.
     pub median: f64,
     /// The largest one.
@@ -163,7 +163,7 @@ fn part(
     }
     distances.sort_by(f64::total_cmp);
     let median = (distances[(distances.len() - 1) / 2] + distances[distances.len() / 2]) / 2.0;
-    let apart = Apart { median, largest: farthest.0, id: table.ids()?[farthest.1].clone(), value };
+    let apart = RowDistances { median, largest: farthest.0, id: table.ids()?[farthest.1].clone(), value };
     Ok(named(distances.len(), Some(apart)))
 }
 

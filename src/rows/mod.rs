@@ -37,7 +37,7 @@ pub(crate) use array::UNNAMED;
 pub use array::{Array, NamedArray, StoredArray, Values};
 pub use clips::{bare_clips, clips};
 pub use companion::{CompanionRow, Status, companion_path, read_companion};
-pub use compare::{Apart, Comparison, PartDifference, Side, compare};
+pub use compare::{Comparison, PartDifference, RowDistances, Side, compare};
 pub use file_format::Format;
 pub(crate) use files::valid_update;
 pub use files::{MANIFEST, UPDATE, check_not_foreign, files, is_features, split_array};

@@ -43,7 +43,7 @@ fn status_tells_how_far_a_run_is() {
         "out: 3 of 3 inputs done (100.0 %)",
         "2 embedded (2 rows), 1 failed, 0 missing",
         "complete",
-        "failed 1 times: open: ",
+        "1 input failed: open: ",
     ] {
         assert!(said.contains(words), "{words} in {said}");
     }

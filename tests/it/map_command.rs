@@ -150,7 +150,7 @@ fn a_run_that_was_killed_goes_on_with_the_strips_that_are_there() {
 fn what_is_no_map_is_refused_before_any_work() {
     let env = collection();
     let before = env.names();
-    map(&env, &["-o", "x.gif"]).code(2).says(&["x.gif", ".png, .svg or .html"]);
+    map(&env, &["-o", "x.gif"]).code(2).says(&["x.gif", ".png, .svg, .pdf or .html"]);
     map(&env, &["-o", "x.png", "--json"]).code(2).says(&["--json"]);
     map(&env, &["-o", "x.png", "--id", "a"]).code(2).says(&["--id"]);
     map(&env, &["all.npz", "-o", "x.png"]).code(2).says(&["one collection", "lift merge"]);
