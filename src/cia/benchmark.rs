@@ -18,6 +18,9 @@ use crate::rows::likely_cause;
 /// Video ids in one line of a message.
 const IDS_PER_LINE: usize = 10;
 
+/// The most lines of them.
+const LINES: usize = 5;
+
 /// What is measured on every data set, and how.
 pub struct Protocol {
     /// The classifier.
@@ -167,7 +170,10 @@ impl Protocol {
         let what = what + &cause.unwrap_or_default();
         if !more.is_empty() {
             let lines = missing.chunks(IDS_PER_LINE);
-            lines.for_each(|ids| note(&format!("{name}: no embedding of {}", ids.join(", "))));
+            lines.take(LINES).for_each(|ids| note(&format!("{name}: no embedding of {}", ids.join(", "))));
+            if missing.len() > LINES * IDS_PER_LINE {
+                note(&format!("{name}: and {} more without embedding", missing.len() - LINES * IDS_PER_LINE));
+            }
         }
         if !self.allow_missing {
             return Err(BenchmarkError::Missing(what));

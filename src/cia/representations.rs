@@ -164,6 +164,10 @@ pub enum RepresentationError {
     },
 }
 
+/// The representations that the parts of `lift embed` give; features of other programs have other names.
+pub const OWN_NAMES: [&str; 8] =
+    ["lift", "odd", "even", "static", "dynamic", "mean", "frames-mean", "frames-concat"];
+
 /// What is probed unless other representations are named, in the order of reports: of these, what the parts give, and then
 /// every external matrix.
 const DEFAULT: [&str; 5] = ["lift", "odd", "lift+odd", "frames-mean", "frames-concat"];

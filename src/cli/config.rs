@@ -60,7 +60,7 @@ fn of_file(command: &Command, chosen: &ChosenCommand<'_>, file: &Path) -> Result
 fn of_resumed_run(command: &Command, args: &[OsString]) -> Result<Option<Vec<OsString>>, clap::Error> {
     let look = command.clone().ignore_errors(true).try_get_matches_from(args)?;
     let chosen = ChosenCommand::of(command, &look);
-    if chosen.names != ["train"] || !chosen.given.get_flag("resume") {
+    if chosen.names != ["train"] || flag(chosen.given, "resume") != Some(true) {
         return Ok(None);
     }
     let Some(folder) = chosen.given.try_get_one::<PathBuf>("output").ok().flatten() else { return Ok(None) };
@@ -74,6 +74,11 @@ fn of_resumed_run(command: &Command, args: &[OsString]) -> Result<Option<Vec<OsS
     flags.retain(|name, _| chosen.command.get_arguments().any(|arg| name_of(arg) == *name));
     let flags = Table::try_from(flags).map_err(|e| fail(format!("{}: {e}", folder.display())))?;
     arguments(&chosen, &flags).map(Some).map_err(fail)
+}
+
+/// A flag without a value; none where the arguments could not be read so far, because one before it is wrong.
+fn flag(given: &ArgMatches, id: &str) -> Option<bool> {
+    given.try_get_one::<bool>(id).ok().flatten().copied()
 }
 
 /// The command that a command line names.
@@ -191,7 +196,7 @@ impl SettingsInForce {
         let setting = |arg: &Arg| {
             let id = arg.get_id().as_str();
             let value = match arg.get_action() {
-                ArgAction::SetTrue => Some(chosen.given.get_flag(id).to_string()),
+                ArgAction::SetTrue => flag(chosen.given, id).map(|set| set.to_string()),
                 action => {
                     let raw = chosen.given.get_raw(id).into_iter().flatten();
                     let values: Vec<String> = raw.map(|v| toml_value(&v.to_string_lossy())).collect();

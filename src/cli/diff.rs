@@ -56,7 +56,7 @@ fn text(found: &Comparison) -> String {
         );
         lines.push(format!("{}: {}{version}", side.path, report::count(side.rows, "row")));
     }
-    lines.push(format!("both have {} of the same id", report::count(*common, "row")));
+    lines.push(format!("{} in both", report::count(*common, "id")));
     for side in [a, b] {
         lines.extend(alone(side, "id", &side.ids_alone));
         lines.extend(alone(side, "part", &side.parts_alone));

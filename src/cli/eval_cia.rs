@@ -221,7 +221,7 @@ fn parts(
             return Err(Fatal::usage(anyhow!("{name}: give --embeddings, --videos or --features")));
         }
     };
-    parts.external = features::external(&args.features, &args.ids)?;
+    parts.external = features::external(&args.features, &args.ids, !parts.own.is_empty())?;
     parts.scaling = args.probe.scale.scale;
     Ok(parts)
 }

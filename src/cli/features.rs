@@ -13,7 +13,7 @@ use super::ids::NamedIdArgs;
 use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::Signals;
-use crate::cia::representations::Matrix;
+use crate::cia::representations::{Matrix, OWN_NAMES};
 use crate::cia::stored;
 use crate::dataset;
 use crate::embed::cache::{self, Cached};
@@ -106,11 +106,16 @@ pub(super) fn encoder_of(features: &Path) -> Result<Option<EncoderRecord>, Fatal
     Ok(made.models.iter().find_map(record))
 }
 
-/// The matrices of `--features NAME=FILE[#ARRAY]`, by their names.
+/// The matrices of `--features NAME=FILE[#ARRAY]` by their names; `own`: whether there are embeddings, whose representations have
+/// names too.
 ///
 /// # Errors
 /// For a value of another form, and if a file cannot be read.
-pub(super) fn external(features: &[String], ids: &NamedIdArgs) -> Result<BTreeMap<String, Matrix>, Fatal> {
+pub(super) fn external(
+    features: &[String],
+    ids: &NamedIdArgs,
+    own: bool,
+) -> Result<BTreeMap<String, Matrix>, Fatal> {
     let mut external = BTreeMap::new();
     for value in features {
         let Some((name, file)) = value.split_once('=').filter(|(name, _)| !name.contains('+')) else {
@@ -118,8 +123,15 @@ pub(super) fn external(features: &[String], ids: &NamedIdArgs) -> Result<BTreeMa
                 "--features {value}: expected NAME=FILE, the name without `+`"
             )));
         };
+        if own && OWN_NAMES.contains(&name) {
+            return Err(Fatal::usage(anyhow!(
+                "--features {value}: `{name}` is a representation of the embeddings too; choose another name"
+            )));
+        }
         let matrix = stored::external(name, Path::new(file), ids.wanted(features, Some(name)))?;
-        external.insert(name.to_owned(), matrix);
+        if external.insert(name.to_owned(), matrix).is_some() {
+            return Err(Fatal::usage(anyhow!("--features {value}: the features {name} are given twice")));
+        }
     }
     Ok(external)
 }

@@ -90,7 +90,7 @@ fn parts(args: &ProbeArgs) -> Result<StoredParts, Fatal> {
         }
         None => StoredParts::default(),
     };
-    parts.external = features::external(&args.features, &args.ids)?;
+    parts.external = features::external(&args.features, &args.ids, !parts.own.is_empty())?;
     parts.scaling = args.scale.scale;
     Ok(parts)
 }

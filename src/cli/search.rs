@@ -244,8 +244,7 @@ pub(super) fn run(args: &SearchArgs, verbosity: &Verbosity) -> Result<Exit, Fata
             watched(&|| search::find_beside_words(&collection, &asked, beside, limits, &done))?
         }
     };
-    write(args, &collection, &named, &found, output.zip(format), &pool)?;
-    Ok(Exit::Success)
+    write(args, &collection, &named, &found, output.zip(format), &pool)
 }
 
 fn format_of(path: &Path) -> Result<AnswerFormat, Fatal> {

@@ -164,6 +164,9 @@ pub(super) fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if Dataset::is_at(path) {
         return Ok(vec![path.to_path_buf()]);
     }
+    if path.is_file() {
+        return Err(FileError::read(path, "it is a file; name the folder of a dataset"));
+    }
     let entries = std::fs::read_dir(path).map_err(|e| FileError::read(path, e.to_string()))?;
     let mut shards: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| Dataset::is_at(p)).collect();
     shards.sort();

@@ -67,7 +67,9 @@ pub fn layout(rows: &Vectors, settings: LayoutSettings, done: &AtomicUsize) -> R
     if settings.method == Method::Pca || rows.len() < FEWEST {
         return Ok(Layout { points: pca.scores, quality: Quality::Explained(pca.explained) });
     }
-    let perplexity = fitted_perplexity(settings.perplexity, rows.len());
+    // The affinities reach to three times as many neighbours: with more than there are, every clip would be near every other.
+    let most = ((rows.len() - 1) / 3) as f64;
+    let perplexity = fitted_perplexity(settings.perplexity.min(most), rows.len());
     let neighbours = nearest(rows, neighbours_needed(perplexity, rows.len()), done)?;
     let neighbours_found = begun.elapsed();
     let found = tsne(&neighbours, &pca.scores, perplexity, (done, iteration_weight(rows.len())));
@@ -107,7 +109,8 @@ mod tests {
     fn few_clips_are_laid_out_by_their_components() {
         assert!(matches!(run(Method::Tsne, 7, 1).quality, Quality::Explained(_)));
         let few = run(Method::Tsne, 9, 1);
-        assert!(matches!(few.quality, Quality::Divergence { perplexity: 7.0, .. }), "{:?}", few.quality);
+        let Quality::Divergence { perplexity, .. } = few.quality else { panic!("{:?}", few.quality) };
+        assert_eq!(perplexity, 2.0);
         assert!(few.points.iter().flatten().all(|x| x.is_finite()));
         assert_eq!(run(Method::Tsne, 1, 1).points, [[0.0; 2]]);
     }

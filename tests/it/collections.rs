@@ -68,5 +68,6 @@ fn status_tells_how_far_a_run_is() {
         (&found["not_begun"][0], &found["shards"], &found["missing"]),
         (&1.into(), &2.into(), &0.into())
     );
+    env.lift(&["status", "in/ball.mp4"]).code(3).says(&["it is a file; name the folder"]);
     env.lift(&["status", "in"]).code(3).says(&["no dataset"]);
 }

@@ -319,7 +319,7 @@ fn a_process_that_reads_clip_after_clip_holds_no_more_files_and_no_more_memory()
 fn of_two_runs_into_one_output_the_second_keeps_its_own_aside() {
     let env = TestEnv::new();
     env.clip("ball_rising.mp4", "a.mp4");
-    let rows: String = (0..60).map(|i| format!("{i},a.mp4\n")).collect();
+    let rows: String = (0..300).map(|i| format!("{i},a.mp4\n")).collect();
     env.write("long.csv", format!("id,path\n{rows}").as_bytes());
     let slow = env
         .command(&["embed", "--model", "mini", "--list", "long.csv", "-o", "x.npy"])

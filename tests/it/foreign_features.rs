@@ -235,3 +235,23 @@ fn lift_reads_features_of_ones_own() {
         assert!(!env.path("y.npz").exists() && !env.path("y").exists());
     }
 }
+
+#[test]
+fn a_name_that_is_taken_and_a_query_of_nothing_are_refused() {
+    let env = TestEnv::new();
+    env.write("x.jsonl", b"{\"id\":\"a\",\"x\":[1,2]}\n{\"id\":\"b\",\"x\":[2,1]}\n");
+    env.write("labels.csv", b"id,label\na,one\nb,two\n");
+    env.write("own.jsonl", b"{\"id\":\"a\",\"concat\":[1,2]}\n{\"id\":\"b\",\"concat\":[2,1]}\n");
+    let probe = ["probe", "--labels", "labels.csv", "--features"];
+    let taken = ["lift=x.jsonl", "--embeddings", "own.jsonl"];
+    let ran = env.lift(&[&probe[..], &taken].concat()).code(2);
+    ran.says(&["`lift` is a representation of the embeddings too"]);
+    let twice = ["own=x.jsonl", "--features", "own=x.jsonl"];
+    env.lift(&[&probe[..], &twice].concat()).code(2).says(&["the features own are given twice"]);
+    env.lift(&["search", "x.jsonl", "--id", "a", "--unlike", "a"]).code(2).says(&["--unlike are the same"]);
+    // A wrong value is told, whatever other flags are there.
+    for flags in [&["--epochs", "0"][..], &["--resume", "--epochs", "0"], &["--lr", "abc", "--overwrite"]] {
+        let ran = env.lift(&[&["train", "x.jsonl", "-o", "run/"][..], flags].concat()).code(2);
+        assert!(ran.stderr.contains("invalid value"), "{}", ran.stderr);
+    }
+}

@@ -46,7 +46,7 @@ fn a_map_is_a_picture_a_page_or_a_folder() {
     map(&env, &["-o", "map.svg", "--labels", "labels.csv", "--title", "All of it"]).code(0);
     let svg = fs::read_to_string(env.path("map.svg")).unwrap();
     assert!(svg.contains("open &amp; &lt;shut&gt; (2)") && svg.contains("no label (10)"));
-    assert!(svg.contains("12 clips, compared by all; t-SNE: perplexity 10") && svg.contains("<image"));
+    assert!(svg.contains("12 clips, compared by all; t-SNE: perplexity 3") && svg.contains("<image"));
     map(&env, &["-o", "map.html"]).code(0);
     let page = data(&env.path("map.html"));
     assert_eq!(page["ids"].as_array().unwrap().len(), 12);

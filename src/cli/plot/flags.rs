@@ -27,7 +27,8 @@ pub(in crate::cli) struct PlotArgs {
     pub(super) inputs: Vec<PathBuf>,
     /// The picture: .png, .svg, .pdf, .gif, .mp4, or .html for a page to explore [default: NAME.lift.png]
     ///
-    /// A map is a .png, an .svg, an .html page of at most 1000 clips, or a folder (DIR/) that any browser opens. .gif and .mp4 are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
+    /// A map is a .png, .svg or .pdf, an .html page of at most 1000 clips, or a folder (DIR/) that any browser opens. .gif and .mp4
+    /// are animations: the video on the left, its path growing on the right. An .mp4 is H.264 if the FFmpeg
     /// inside lift can write it, else MPEG-4 (`lift synth --help` says why). The .html page is one file that needs no network.
     ///
     /// Example: -o path.svg

@@ -121,6 +121,9 @@ fn checked(args: &PlotArgs) -> Result<&Path, Fatal> {
             display_path(collection)
         )));
     }
+    if let Some(videos) = args.map.videos.as_ref().filter(|videos| !videos.is_dir()) {
+        return Err(Fatal::input(anyhow!("--videos {}: there is no such folder", display_path(videos))));
+    }
     let refused = [
         ("--json", args.json),
         ("--with-reverse", args.clips.with_reverse),

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::queries::NamedQuery;
 use super::{AnswerFormat, SearchArgs};
+use crate::cli::report;
 use crate::embed;
-use crate::exit::Fatal;
+use crate::exit::{Exit, Fatal};
 use crate::files::{self, AtomicFile, display_path, display_text};
 use crate::inputs::Input;
 use crate::search::{Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, page, time, write_table};
@@ -23,14 +24,17 @@ pub(super) fn write(
     found: &[Vec<Moment>],
     output: Option<(AtomicFile, AnswerFormat)>,
     pool: &ThreadPool,
-) -> Result<(), Fatal> {
+) -> Result<Exit, Fatal> {
     let answers: Vec<Vec<Answer>> =
         queries.iter().zip(found).map(|(query, found)| Answer::of(&query.name, found)).collect();
     match output {
-        None => Ok(files::print(table(&answers).as_bytes())?),
-        Some((file, AnswerFormat::Page)) => html(args, collection, queries, found, &answers, file, pool),
-        Some((file, AnswerFormat::Table(format))) => Ok(write_table(file, format, &answers.concat())?),
+        None => files::print(table(&answers).as_bytes())?,
+        Some((file, AnswerFormat::Page)) => {
+            return html(args, collection, queries, found, &answers, file, pool);
+        }
+        Some((file, AnswerFormat::Table(format))) => write_table(file, format, &answers.concat())?,
     }
+    Ok(Exit::Success)
 }
 
 /// The hits as tables for people, one per query.
@@ -80,7 +84,7 @@ fn html(
     answers: &[Vec<Answer>],
     file: AtomicFile,
     pool: &ThreadPool,
-) -> Result<(), Fatal> {
+) -> Result<Exit, Fatal> {
     let of_moment = |Moment { clip, .. }: &Moment| Input {
         index: 0,
         id: clip.id.clone(),
@@ -104,6 +108,16 @@ fn html(
     });
     let strips: HashMap<Key, Strip> =
         pool.install(|| unique.into_par_iter().map(|(key, clip)| (key, strip(clip))).collect());
+    let named = strips.iter().filter(|((path, ..), _)| path != Path::new(""));
+    let unread: Vec<&String> = named.filter_map(|(_, strip)| strip.as_ref().err()).collect();
+    if let Some(first) = unread.iter().min() {
+        let clips = report::count(strips.len(), "clip");
+        report::error(&format!(
+            "{} of {clips} cannot be shown, the first because of this: {first}",
+            unread.len()
+        ));
+    }
+    let exit = if unread.is_empty() { Exit::Success } else { Exit::SomeFailed };
     let of = |input: &Input| &strips[&key(input)];
     let pages: Vec<PageQuery> = queries
         .iter()
@@ -131,7 +145,8 @@ fn html(
         args.by
     );
     let html = page(&title, &caption, &pages).map_err(Fatal::input)?;
-    Ok(file.commit_bytes(html.as_bytes())?)
+    file.commit_bytes(html.as_bytes())?;
+    Ok(exit)
 }
 
 /// What tells clips apart: the file and the range.

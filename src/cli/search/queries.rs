@@ -131,6 +131,12 @@ pub(super) fn queries(
             return Err(wrong(&args.collection, error.into()));
         }
         let vector = search::away_from(&search::unit_mean(vectors), &unlike);
+        if !unlike.is_empty() && vector.iter().all(|x| *x == 0.0) {
+            return Err(Fatal::usage(anyhow!(
+                "{}: the query and --unlike are the same, so nothing is left to search for",
+                display_text(&name)
+            )));
+        }
         Ok(NamedQuery { name, query: Query { vector, without }, clips })
     };
     let mut all = Vec::new();
