@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -22,7 +22,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files::FileError;
 use crate::guard::lock;
 use crate::inputs::{Id, Input};
-use crate::rows::{Answers, Failure, IdForm, Part};
+use crate::rows::{Answers, ClipMeta, Failure, IdForm, Part};
 
 /// How many lines are read ahead.
 const AHEAD: usize = 64;
@@ -62,9 +62,10 @@ struct Order {
     own: OwnSettings,
 }
 
-/// A line that is no request, with its id if that can be read.
+/// A line that is no request, with its path and its id if they can be read.
 #[derive(Debug)]
 struct WrongLine {
+    path: PathBuf,
     id: Option<Id>,
     why: String,
 }
@@ -72,7 +73,8 @@ struct WrongLine {
 /// What is remembered of a request until it is answered.
 #[derive(Debug, Default)]
 struct Pending {
-    wrong: Option<String>,
+    /// The path of a wrong request, and why it is wrong.
+    wrong: Option<(PathBuf, String)>,
     id: IdForm,
     parts: Option<Vec<Part>>,
 }
@@ -155,7 +157,9 @@ fn answer(
             None => return Ok(()),
         },
         Err(failure) => match wrong {
-            Some(error) => Failure { stage: "request".into(), error, ..failure },
+            Some((path, error)) => {
+                Failure { stage: "request".into(), error, clip: ClipMeta { path, ..failure.clip } }
+            }
             None => failure,
         },
     };
@@ -176,7 +180,7 @@ fn listen(fixed: Fixed, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Or
                 Ok(line) if line.trim().is_empty() => continue,
                 Ok(line) => parse(&line, &fixed),
                 Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                    Err(WrongLine { id: None, why: "the line is not UTF-8".into() })
+                    Err(WrongLine { path: PathBuf::new(), id: None, why: "the line is not UTF-8".into() })
                 }
                 Err(e) => {
                     // This is set before the channel closes, because it is read after that.
@@ -194,14 +198,19 @@ fn listen(fixed: Fixed, broken: &Arc<OnceLock<io::Error>>) -> Receiver<Result<Or
 
 fn parse(line: &str, fixed: &Fixed) -> Result<Order, WrongLine> {
     order(line, fixed).map_err(|why| {
-        // The answer of a wrong request has its id too, if there is one in it.
-        let value = serde_json::from_str::<Value>(line).ok();
-        let id = value.and_then(|value| serde_json::from_value(value.get("id")?.clone()).ok());
-        WrongLine { id, why }
+        // The answer of a wrong request has its path and its id too, if they are in it.
+        let value = serde_json::from_str::<Value>(line).unwrap_or_default();
+        let path = value.get("path").and_then(Value::as_str).map(PathBuf::from).unwrap_or_default();
+        let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
+        WrongLine { path, id, why }
     })
 }
 
 fn order(line: &str, fixed: &Fixed) -> Result<Order, String> {
+    // An array would be read as the values of the keys, in their order.
+    if line.trim_start().starts_with('[') {
+        return Err("not a request: a JSON object is expected, and this is an array".into());
+    }
     let Asked { path, id, start, end, frames, parts } = serde_json::from_str(line).map_err(|e| {
         format!("not a request: {e}; expected {{\"path\": ..., \"id\", \"start\", \"end\", \"frames\", \"parts\"}}")
     })?;
@@ -266,10 +275,11 @@ impl InputSource for Requests {
                 let id = id.map_or_else(|| crate::inputs::stem(&path), Id::text);
                 (pending, Next::Own(Input { index, id, path, start, end }, own))
             }
-            Err(WrongLine { id, why }) => {
-                let pending = Pending { wrong: Some(why), id: form(&id), parts: None };
+            Err(WrongLine { path, id, why }) => {
+                let stem = (path != Path::new("")).then(|| crate::inputs::stem(&path)).unwrap_or_default();
+                let pending = Pending { wrong: Some((path, why)), id: form(&id), parts: None };
                 // It goes through the pipeline like all inputs, so that its answer keeps its place; the empty path fails there.
-                let id = id.map(Id::text).unwrap_or_default();
+                let id = id.map_or(stem, Id::text);
                 (pending, Next::Input(Input { index, id, path: PathBuf::new(), start: None, end: None }))
             }
         };
@@ -302,8 +312,10 @@ mod tests {
             (r#"{"path": "x", "parts": []}"#, None, "at least one"),
             (r#"{"path": "x", "parts": ["odd"]}"#, None, "odd needs LiFT"),
             ("{", None, "not a request"),
+            (r#"["x", "a"]"#, None, "this is an array"),
         ] {
-            let WrongLine { id: found, why } = wrong(line);
+            let WrongLine { path, id: found, why } = wrong(line);
+            assert_eq!(path == Path::new("x"), line.contains(r#""path": "x""#), "{line}");
             assert_eq!(found.map(Id::text).as_deref(), id, "{line}");
             assert!(why.contains(said), "{line}: {why}");
         }
