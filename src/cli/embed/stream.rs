@@ -276,7 +276,7 @@ impl InputSource for Requests {
                 (pending, Next::Own(Input { index, id, path, start, end }, own))
             }
             Err(WrongLine { path, id, why }) => {
-                let stem = (path != Path::new("")).then(|| crate::inputs::stem(&path)).unwrap_or_default();
+                let stem = if path == Path::new("") { String::new() } else { crate::inputs::stem(&path) };
                 let pending = Pending { wrong: Some((path, why)), id: form(&id), parts: None };
                 // It goes through the pipeline like all inputs, so that its answer keeps its place; the empty path fails there.
                 let id = id.map_or(stem, Id::text);
