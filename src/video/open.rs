@@ -30,6 +30,10 @@ fn not_media(path: &Path) -> impl Fn(i32) -> VideoError {
         if code == ffi::AVERROR(libc::ENOMEM) {
             return VideoError::Memory { what: "its header".into() };
         }
+        // From FFmpeg 7.1 on, a playlist is recognised by its extension too, and is else taken for what its name says.
+        if is_playlist(path) {
+            return VideoError::Refers { format: "hls".into() };
+        }
         if let Some(format) = still_picture(path) {
             return VideoError::NoVideoStream { found: format!("a still picture, {format}") };
         }
@@ -55,10 +59,7 @@ pub fn open_context(
 ) -> Result<(Input, ContextLog), VideoError> {
     let not_media = not_media(path);
     let mut io = StreamIo::from_read_seek(reader).map_err(|error| not_media(error.into()))?;
-    let format = recognise(&mut io, path).map_err(|code| match is_playlist(path) {
-        true => VideoError::Refers { format: "hls".into() },
-        false => not_media(code),
-    })?;
+    let format = recognise(&mut io, path).map_err(&not_media)?;
     // SAFETY: the format is one of FFmpeg's own, which live for ever.
     let name = static_text(unsafe { (*format).name }).unwrap_or_default();
     if NOT_VIDEO.contains(&name.as_str()) {
