@@ -19,10 +19,8 @@ while [ $# -gt 1 ]; do
 done
 END
 chmod +x "$work/cc"
-# The headers of an x86-64 C library name a file for 32 bits when the target is another; nothing in it is needed.
-mkdir -p "$work/include/gnu"
-: >"$work/include/gnu/stubs-32.h"
-headers="-I$work/include -I/usr/include -I/usr/include/$(uname -m)-linux-gnu"
+# The headers of an x86-64 C library take a target of another name for one of 32 bits, unless they are told otherwise.
+headers="-D__x86_64__ -I/usr/include -I/usr/include/$(uname -m)-linux-gnu"
 
 for target in "${@:-aarch64-unknown-linux-gnu aarch64-apple-darwin}"; do
     for target in $target; do
