@@ -155,36 +155,10 @@ fn kernel(a: [f32; 2], b: [f32; 2]) -> f32 {
     1.0 / (1.0 + d[0] * d[0] + d[1] * d[1])
 }
 
-/// Affinities of a point to its neighbours: those of a Gaussian with the bandwidth that gives the wanted perplexity, found by
-/// scikit-learn's bisection (at most 100 halvings, entropy within 1e-5).
+/// Affinities of a point to its neighbours, as of the exact method.
 fn conditional(row: &[Neighbour], perplexity: f64) -> Vec<f32> {
-    let (mut beta, mut low, mut high) = (1.0_f64, f64::NEG_INFINITY, f64::INFINITY);
-    let mut values = vec![0.0_f64; row.len()];
-    for _ in 0..100 {
-        let mut sum = 0.0;
-        for (value, (_, distance)) in values.iter_mut().zip(row) {
-            *value = (-f64::from(*distance) * beta).exp();
-            sum += *value;
-        }
-        let sum = if sum == 0.0 { 1e-8 } else { sum };
-        let mut weighted = 0.0;
-        for (value, (_, distance)) in values.iter_mut().zip(row) {
-            *value /= sum;
-            weighted += f64::from(*distance) * *value;
-        }
-        let excess = sum.ln() + beta * weighted - perplexity.ln();
-        if excess.abs() <= 1e-5 {
-            break;
-        }
-        if excess > 0.0 {
-            low = beta;
-            beta = if high.is_infinite() { beta * 2.0 } else { (beta + high) / 2.0 };
-        } else {
-            high = beta;
-            beta = if low.is_infinite() { beta / 2.0 } else { (beta + low) / 2.0 };
-        }
-    }
-    values.into_iter().map(|value| value as f32).collect()
+    let distances: Vec<f64> = row.iter().map(|(_, distance)| f64::from(*distance)).collect();
+    crate::plot::tsne::conditional(&distances, perplexity).into_iter().map(|value| value as f32).collect()
 }
 
 /// The state of a descent from step to step.

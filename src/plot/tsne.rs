@@ -46,37 +46,15 @@ pub struct TsneResult {
 
 /// Affinities `P` of `points` (`n` rows): symmetric, of sum 1, zero on the diagonal, `(n, n)` row-major.
 ///
-/// Each row's Gaussian has the bandwidth that gives it the wanted perplexity, found by scikit-learn's bisection (at
-/// most 100 halvings, entropy within 1e-5); then the conditional probabilities are made symmetric and normalised.
+/// The affinities of each point ([`conditional`]) are made symmetric and normalised.
 pub fn affinities(points: &[Vec<f64>], perplexity: f64) -> Vec<f64> {
     let n = points.len();
     let mut conditional = vec![0.0; n * n];
     for (i, row) in conditional.chunks_exact_mut(n).enumerate() {
-        let distances: Vec<f64> = points.iter().map(|other| squared_distance(&points[i], other)).collect();
-        let (mut beta, mut low, mut high) = (1.0_f64, f64::NEG_INFINITY, f64::INFINITY);
-        for _ in 0..100 {
-            let mut sum = 0.0;
-            for (j, value) in row.iter_mut().enumerate() {
-                *value = if j == i { 0.0 } else { (-distances[j] * beta).exp() };
-                sum += *value;
-            }
-            let sum = if sum == 0.0 { 1e-8 } else { sum };
-            let mut weighted = 0.0;
-            for (value, distance) in row.iter_mut().zip(&distances) {
-                *value /= sum;
-                weighted += distance * *value;
-            }
-            let excess = sum.ln() + beta * weighted - perplexity.ln();
-            if excess.abs() <= 1e-5 {
-                break;
-            }
-            if excess > 0.0 {
-                low = beta;
-                beta = if high.is_infinite() { beta * 2.0 } else { (beta + high) / 2.0 };
-            } else {
-                high = beta;
-                beta = if low.is_infinite() { beta / 2.0 } else { (beta + low) / 2.0 };
-            }
+        let others = (0..n).filter(|j| *j != i);
+        let distances: Vec<f64> = others.clone().map(|j| squared_distance(&points[i], &points[j])).collect();
+        for (j, value) in others.zip(self::conditional(&distances, perplexity)) {
+            row[j] = value;
         }
     }
     let mut joint = vec![0.0; n * n];
@@ -88,6 +66,38 @@ pub fn affinities(points: &[Vec<f64>], perplexity: f64) -> Vec<f64> {
     let sum: f64 = joint.iter().sum::<f64>().max(f64::EPSILON);
     joint.iter_mut().for_each(|value| *value /= sum);
     joint
+}
+
+/// Affinities of a point to others at these squared distances, of sum 1: those of a Gaussian with the bandwidth that gives the wanted
+/// perplexity, found by scikit-learn's bisection (at most 100 halvings, entropy within 1e-5).
+pub fn conditional(distances: &[f64], perplexity: f64) -> Vec<f64> {
+    let (mut beta, mut low, mut high) = (1.0_f64, f64::NEG_INFINITY, f64::INFINITY);
+    let mut values = vec![0.0; distances.len()];
+    for _ in 0..100 {
+        let mut sum = 0.0;
+        for (value, distance) in values.iter_mut().zip(distances) {
+            *value = (-distance * beta).exp();
+            sum += *value;
+        }
+        let sum = if sum == 0.0 { 1e-8 } else { sum };
+        let mut weighted = 0.0;
+        for (value, distance) in values.iter_mut().zip(distances) {
+            *value /= sum;
+            weighted += distance * *value;
+        }
+        let excess = sum.ln() + beta * weighted - perplexity.ln();
+        if excess.abs() <= 1e-5 {
+            break;
+        }
+        if excess > 0.0 {
+            low = beta;
+            beta = if high.is_infinite() { beta * 2.0 } else { (beta + high) / 2.0 };
+        } else {
+            high = beta;
+            beta = if low.is_infinite() { beta / 2.0 } else { (beta + low) / 2.0 };
+        }
+    }
+    values
 }
 
 /// Embeds `points` in the plane, starting from their principal components `pca` (`(n, 2)`).
