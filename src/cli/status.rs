@@ -71,7 +71,7 @@ fn text(folder: &str, found: &RunStatus) -> String {
             )
         }
         (_, Some(rate), None) => format!("{}: {rate:.2} inputs a second", report::count(running, "run")),
-        (_, None, _) => format!("{}: too short for a rate", report::count(running, "run")),
+        (_, None, _) => format!("{}: the speed is not known yet", report::count(running, "run")),
     });
     if *shards > 1 || unfinished.iter().any(|folder| folder.update) {
         lines.extend(unfinished.iter().take(SHOWN).map(of_folder));
