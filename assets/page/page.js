@@ -55,6 +55,7 @@ function card(clip, heading, chosen) {
   item.append(title);
   const where = [clip.path, clip.time].filter(Boolean).join(", ");
   if (where) item.append(make("p", "where", where));
+  for (const [name, value] of Object.entries(clip.columns ?? {})) item.append(make("p", "where", `${name}: ${value}`));
   if (chosen) {
     item.setAttribute("role", "button");
     item.addEventListener("click", chosen);

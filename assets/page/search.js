@@ -23,7 +23,8 @@ function filter() {
   let shown = 0;
   [...byId('hits').children].forEach((item, at) => {
     const hit = hits[at];
-    const fits = hit.score >= floor && `${hit.id}\n${hit.path}`.toLowerCase().includes(words);
+    const text = [hit.id, hit.path, ...Object.values(hit.columns)].join('\n').toLowerCase();
+    const fits = hit.score >= floor && text.includes(words);
     item.hidden = !fits;
     shown += fits ? 1 : 0;
   });

@@ -99,7 +99,7 @@ impl Template {
             _ => PathBuf::from(self.fill(folder, extension, id, video.unwrap_or(id))),
         };
         let (start, end) = source.map_or((None, None), |source| (source.start, source.end));
-        Input { index, id: id.to_owned(), path, start, end }
+        Input { index, id: id.to_owned(), path, start, end, ..Input::default() }
     }
 
     /// Fills the fields in one pass from left to right, so that braces within an id are not read as fields.

@@ -19,6 +19,7 @@ use crate::embed::{EmbedSettings, Engine, ModelChoice};
 use crate::exit::{Exit, Fatal};
 use crate::files::display_path;
 use crate::inputs::{self, InputList};
+use crate::rows::check_kept_columns;
 use crate::video::{Sampling, VideoError};
 
 pub(super) use args::EmbedArgs;
@@ -66,8 +67,9 @@ fn dataset_folder(args: &EmbedArgs) -> Option<PathBuf> {
 }
 
 fn gather(args: &EmbedArgs) -> Result<InputList, Fatal> {
+    check_kept_columns(&args.keep)?;
     let range = args.sampling.range.range();
-    Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range)?)
+    Ok(inputs::gather(&args.inputs, &args.list, &mut std::io::stdin(), range, &args.keep)?)
 }
 
 /// Refuses inputs of which no file is there, before anything is written: a list that was made elsewhere, a disk that is away.

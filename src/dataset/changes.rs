@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::dataset::Dataset;
-use crate::dataset::sources::{Known, Sources, path_digest};
+use crate::dataset::sources::{Known, Sources, columns_digest, path_digest};
+use crate::dataset::{Dataset, Manifest};
 use crate::files::{ContentDigest, FileError, Stamp};
 use crate::inputs::Input;
 
@@ -46,6 +46,8 @@ pub struct Changes {
     pub absent: usize,
     /// Of those, the ones whose content alone is as it was.
     pub touched: usize,
+    /// Of those, the ones that have other values in the kept columns of the list, or other columns.
+    pub other_columns: usize,
 }
 
 /// Where the result of an input is that is taken over.
@@ -71,27 +73,30 @@ pub(super) struct Decisions {
     pub(super) kept: Vec<Input>,
     /// How often inputs that are tried again were tried before, by index.
     pub(super) attempts: HashMap<usize, usize>,
+    /// The columns of the list that are kept.
+    keep: Vec<String>,
 }
 
-/// Compares what is known with the list `members`, of `count` inputs in all its shards; `each` is told every change.
+/// Compares what is known with the list `members` of the run `now`; `each` is told every change.
 ///
 /// # Errors
 /// `Read` if a part is damaged; what `each` returns.
 pub(super) fn decide(
     sources: &mut Sources,
     dataset: &Dataset,
-    (members, count): (impl Iterator<Item = Input>, usize),
+    (members, now): (impl Iterator<Item = Input>, &Manifest),
     rules: Rules,
     mut each: impl FnMut(Change, &Input) -> Result<(), FileError>,
 ) -> Result<Decisions, FileError> {
-    let mut decisions = Decisions::default();
+    let mut decisions = Decisions { keep: now.keep.clone(), ..Decisions::default() };
     for input in members {
         decisions.add(sources, &input, rules, &mut each)?;
     }
     let gone = sources.gone(dataset)?;
     decisions.changes.gone = gone.len();
-    for (input, index) in gone.into_iter().zip(count..) {
-        let input = Input { index, ..input };
+    for (input, index) in gone.into_iter().zip(now.inputs.count..) {
+        let mut input = Input { index, ..input };
+        input.columns.retain(|name, _| now.keep.contains(name));
         each(Change::Gone, &input)?;
         if !rules.prune {
             // It is treated as if the list had it, and not counted twice.
@@ -114,7 +119,9 @@ impl Decisions {
     ) -> Result<(), FileError> {
         let stamp = Stamp::of(&input.path);
         let known = sources.listed(&input.id);
-        let take = known.as_ref().and_then(|known| take(sources, known, input, stamp, rules.by_content));
+        let columns = columns_digest(&self.keep, &input.columns);
+        let take =
+            known.as_ref().and_then(|known| take(sources, known, (input, columns), stamp, rules.by_content));
         let changes = &mut self.changes;
         match (&known, take) {
             // What only an update that was not completed knows is new to the dataset.
@@ -131,6 +138,7 @@ impl Decisions {
                 changes.unchanged += 1;
                 changes.absent += usize::from(stamp.is_none() && take.stamp.is_some());
                 changes.touched += usize::from(take.stamp != known.entry.stamp);
+                changes.other_columns += usize::from(known.columns != columns);
             }
             (None, Some(_)) => {}
         }
@@ -147,7 +155,7 @@ impl Decisions {
 fn take(
     sources: &Sources,
     known: &Known,
-    input: &Input,
+    (input, columns): (&Input, u64),
     stamp: Option<Stamp>,
     by_content: bool,
 ) -> Option<Take> {
@@ -167,7 +175,9 @@ fn take(
     let range =
         known.range.filter(|range| same_time(range.0, input.start) && same_time(range.1, input.end))?;
     if absent || (entry.stamp == stamp && sources.is_at(known, &input.path)) {
-        let exact = known.path == path_digest(&input.path) && range == (input.start, input.end);
+        let exact = known.path == path_digest(&input.path)
+            && range == (input.start, input.end)
+            && known.columns == columns;
         return Some(Take { exact, ..taken });
     }
     let (now, content) = stamp.zip(entry.content).filter(|_| by_content)?;

@@ -39,6 +39,9 @@ pub struct Manifest {
     pub format: String,
     /// What a row holds.
     pub parts: Vec<PartShape>,
+    /// The columns of the list that travel with its inputs (`--keep`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub keep: Vec<String>,
     /// The settings that decide the numbers, by the names of their flags.
     pub settings: BTreeMap<String, Value>,
     /// The weights, by the network's name.
@@ -105,6 +108,7 @@ impl Manifest {
             shard_size,
             format: kind.extension()[1..].into(),
             parts: vec![],
+            keep: vec![],
             settings: BTreeMap::new(),
             models: BTreeMap::new(),
         }
@@ -255,9 +259,9 @@ impl Manifest {
     }
 }
 
-/// Whether a difference is that of the inputs, or of how many of them a shard has.
+/// Whether a difference is that of the inputs, of what is kept of their list, or of how many of them a shard has.
 fn is_of_inputs(difference: &str) -> bool {
-    difference.starts_with("inputs.") || difference.starts_with("shard.inputs:")
+    ["inputs.", "shard.inputs:", "keep:"].iter().any(|start| difference.starts_with(start))
 }
 
 #[cfg(test)]

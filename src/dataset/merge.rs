@@ -16,7 +16,8 @@ pub fn merge_into_file(
     overwrite: bool,
 ) -> Result<Written, FileError> {
     let (parts, dims) = shards.layout();
-    let mut output = Prepared::new(destination, parts, overwrite)?.start(dims)?;
+    let prepared = Prepared::new(destination, parts, overwrite)?.keeping(&shards.manifest().keep);
+    let mut output = prepared.start(dims)?;
     output.made_by(&shards.manifest().provenance())?;
     shards.each(|done| match done.result {
         InputResult::Rows(rows) => output.push_all(&rows),
@@ -35,9 +36,7 @@ pub fn merge_into_dataset(shards: &ShardReader, folder: &Path) -> Result<Dataset
         let folder = display_path(folder);
         return Err(FileError::Usage(format!("{folder}: it holds parts already; name an empty folder")));
     }
-    let (kind, size) = (dataset.kind(), dataset.manifest().shard_size.max(1));
-    let (parts, dims) = shards.layout();
-    let made = dataset.manifest().provenance();
+    let size = dataset.manifest().shard_size.max(1);
     let mut open: Option<(usize, PartWriter)> = None;
     let close = |open: Option<(usize, PartWriter)>| match open {
         Some((number, writer)) => writer.commit(&dataset.part(number)),
@@ -47,7 +46,7 @@ pub fn merge_into_dataset(shards: &ShardReader, folder: &Path) -> Result<Dataset
         let number = done.entry.index / size;
         if open.as_ref().is_none_or(|(at, _)| *at != number) {
             close(open.take())?;
-            open = Some((number, PartWriter::create(&dataset.part(number), kind, (parts, dims), &made)?));
+            open = Some((number, PartWriter::create(&dataset, &dataset.part(number))?));
         }
         let Some((_, writer)) = &mut open else { return Ok(()) };
         writer.input(done)

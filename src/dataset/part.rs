@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::dataset::Dataset;
 use crate::dataset::ledger::{FailedInput, InputRecord, InputResult, KEY, Ledger, LedgerEntry};
 use crate::files::{AtomicFile, FileError};
 use crate::rows::file_format::{PartFile, RowWriter};
@@ -18,23 +19,19 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    /// Begins the part that will be called `path`; `made` is what makes its rows.
+    /// Begins the part of `dataset` that will be called `path`.
     ///
     /// # Errors
     /// `Write` if the folder cannot be written.
-    pub fn create(
-        path: &Path,
-        kind: Format,
-        (parts, dims): (&[Part], Dims),
-        made: &Provenance,
-    ) -> Result<Self, FileError> {
-        let layout = Layout::new(parts.to_vec(), dims, kind.one_shape());
+    pub fn create(dataset: &Dataset, path: &Path) -> Result<Self, FileError> {
+        let (kind, manifest, (parts, dims)) = (dataset.kind(), dataset.manifest(), dataset.layout()?);
+        let layout = Layout::new(parts, dims, kind.one_shape()).keeping(&manifest.keep);
         let format = kind
             .0
             .dataset_part()
             .ok_or_else(|| FileError::Usage(format!("a dataset cannot have {kind} parts")))?;
         let mut writer = PartFile::writer(format, AtomicFile::create(path, true)?, &layout)?;
-        writer.note(provenance::KEY, made.text()?);
+        writer.note(provenance::KEY, manifest.provenance().text()?);
         Ok(Self { writer, layout, ledger: Ledger::default() })
     }
 
@@ -229,8 +226,9 @@ pub(super) fn open_rows(path: &Path, parts: &[Part], dims: Dims) -> Result<PartR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{InputsDigest, Manifest};
     use crate::files::Stamp;
-    use crate::rows::testing::{DIMS, failure, made, row};
+    use crate::rows::testing::{DIMS, failure, row};
 
     const PARTS: [Part; 2] = [Part::Concat, Part::Frames];
 
@@ -239,8 +237,11 @@ mod tests {
     }
 
     fn part(path: &Path, rows: &[Row]) {
-        let mut writer =
-            PartWriter::create(path, Format::of(path).unwrap(), (&PARTS, DIMS), &made()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = Manifest::new(InputsDigest::default(), None, 10, Format::of(path).unwrap());
+        let manifest = Manifest { keep: vec!["label".into()], ..manifest.with_parts(&PARTS, DIMS) };
+        let dataset = Dataset::open(folder.path(), manifest).unwrap();
+        let mut writer = PartWriter::create(&dataset, path).unwrap();
         for row in rows {
             let entry = LedgerEntry {
                 stamp: Some(Stamp { bytes: 9, modified: 1 << 60 }),
@@ -262,7 +263,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for format in [Format::PARQUET, Format::SAFETENSORS] {
             let path = dir.path().join(format!("part-00000{format}"));
-            let rows = [row(1, 3, &PARTS), row(4, 3, &PARTS)];
+            let mut rows = [row(1, 3, &PARTS), row(4, 3, &PARTS)];
+            rows[1].clip.columns.insert("label".into(), "open".into());
             part(&path, &rows);
             let (ledger, back) = read_part(&path, &PARTS, DIMS).unwrap();
             assert_eq!(back, rows);

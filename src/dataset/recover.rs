@@ -28,8 +28,7 @@ pub(super) fn journals(dataset: &Dataset) -> Result<(), FileError> {
                 all.extend(there.into_iter().map(|done| (done.entry.index, done)));
             }
             all.extend(records.into_iter().map(|done| (done.entry.index, done)));
-            let made = dataset.manifest().provenance();
-            let mut writer = PartWriter::create(target, dataset.kind(), (&layout.0, layout.1), &made)?;
+            let mut writer = PartWriter::create(dataset, target)?;
             all.into_values().try_for_each(|done| writer.input(done))?;
             writer.commit(target)?;
         }

@@ -8,7 +8,7 @@ use crate::dataset::journal::read_journal;
 use crate::dataset::part::{check_made, read_clips};
 use crate::dataset::{Dataset, InputResult, LedgerEntry};
 use crate::files::FileError;
-use crate::inputs::{IdDigest, Input, id_digest};
+use crate::inputs::{Columns, IdDigest, Input, id_digest};
 use crate::rows::ClipMeta;
 
 /// Datasets of one run's settings, and the inputs that they know: about 150 bytes of memory each.
@@ -43,6 +43,8 @@ pub(super) struct Known {
     /// The digests of its path, as it was given and absolute.
     pub(super) path: u64,
     absolute: u64,
+    /// The digest of the kept columns.
+    pub(super) columns: u64,
     /// Whether the dataset itself has it, and not only an update that was not completed.
     pub(super) current: bool,
     /// Whether the list has it still.
@@ -91,7 +93,8 @@ impl Sources {
         let current = current || self.known.get(&id).is_some_and(|known| known.current);
         let (file, range) = (self.files.len() - 1, range(dataset, clip));
         let (path, absolute) = (path_digest(&clip.path), path_digest(&self.absolute(&clip.path)));
-        let known = Known { file, entry, tried, range, path, absolute, current, listed: false };
+        let columns = columns_digest(&dataset.manifest().keep, &clip.columns);
+        let known = Known { file, entry, tried, range, path, absolute, columns, current, listed: false };
         self.known.insert(id, known);
     }
 
@@ -176,7 +179,7 @@ pub(super) fn kept(dataset: &Dataset) -> Result<Vec<Input>, FileError> {
 
 fn input(dataset: &Dataset, index: usize, id: String, clip: ClipMeta) -> Input {
     let (start, end) = range(dataset, &clip).unwrap_or_default();
-    Input { index, id, path: clip.path, start, end }
+    Input { index, id, path: clip.path, start, end, columns: clip.columns }
 }
 
 /// The id of an input, whose rows may be windows with a number behind it.
@@ -192,6 +195,13 @@ fn range(dataset: &Dataset, clip: &ClipMeta) -> Option<(Option<f64>, Option<f64>
         false => Some((clip.start, clip.end)),
         true => (manifest.inputs.ranges == Some(false)).then_some((None, None)),
     }
+}
+
+/// A digest of the names of the columns that a run keeps, and of what they say of an input.
+pub(super) fn columns_digest(keep: &[String], columns: &Columns) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (keep, columns).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A digest of a path as outputs write it, which may have lost bytes that are not UTF-8.

@@ -73,17 +73,19 @@ impl Update {
         for known in earlier.iter().chain(&begun) {
             sources.add(known, false)?;
         }
-        let list = (members.clone(), now.inputs.count);
+        let list = (members.clone(), now);
         let decisions = decide(&mut sources, &dataset, list, rules, |_, _| Ok(()))?;
         let there = dataset.manifest();
         let next = Manifest {
             inputs: now.inputs.clone(),
             shard: now.shard,
+            keep: now.keep.clone(),
             kept: digest(&decisions.kept),
             generation: there.generation + 1,
             ..there.clone()
         };
-        if there.inputs.same(&next.inputs) && there.kept == next.kept && decisions.changes.touched == 0 {
+        let same = (&there.keep, &there.kept) == (&next.keep, &next.kept);
+        if same && there.inputs.same(&next.inputs) && decisions.changes.touched == 0 {
             drop(begun);
             let itself = Dataset::read(folder)?;
             return Ok((Self { dataset, apart: false, decisions, retry_failed: rules.retry_failed }, itself));
@@ -155,7 +157,7 @@ pub fn changes(
     let dataset = Dataset::read(folder)?;
     let mut sources = Sources::new();
     sources.add(&dataset, true)?;
-    Ok(decide(&mut sources, &dataset, (members, now.inputs.count), rules, each)?.changes)
+    Ok(decide(&mut sources, &dataset, (members, now), rules, each)?.changes)
 }
 
 /// The inputs of a dataset that are in its list no more: they stand behind those of the list. None for a folder without a dataset.
@@ -201,14 +203,19 @@ fn set_aside(folder: &Path) -> Result<PathBuf, FileError> {
 fn is_of(begun: &Dataset, next: &Manifest) -> bool {
     let manifest = begun.manifest();
     manifest.inputs.same(&next.inputs)
-        && (manifest.shard, &manifest.kept, manifest.generation) == (next.shard, &next.kept, next.generation)
+        && (manifest.shard, &manifest.keep, &manifest.kept, manifest.generation)
+            == (next.shard, &next.keep, &next.kept, next.generation)
 }
 
 /// The digest of inputs that are kept.
 fn digest(kept: &[Input]) -> Option<InputsDigest> {
     let mut digest = Sha256::new();
-    for Input { id, path, start, end, .. } in kept {
-        digest.update(format!("{id:?} {path:?} {start:?} {end:?}\n"));
+    for Input { id, path, start, end, columns, .. } in kept {
+        digest.update(format!("{id:?} {path:?} {start:?} {end:?}"));
+        if !columns.is_empty() {
+            digest.update(format!(" {columns:?}"));
+        }
+        digest.update("\n");
     }
     let sha256 = hexadecimal(&digest.finalize());
     (!kept.is_empty()).then(|| InputsDigest { count: kept.len(), sha256, ..InputsDigest::default() })
@@ -288,8 +295,7 @@ fn rewrite(
         return Ok(());
     }
     let path = if taken.len() == chunk.len() { work.part(number) } else { work.partial(number) };
-    let made = work.manifest().provenance();
-    let mut writer = PartWriter::create(&path, work.kind(), (&parts, dims), &made)?;
+    let mut writer = PartWriter::create(work, &path)?;
     taken.into_values().try_for_each(|record| writer.input(record))?;
     writer.commit(&path)
 }
@@ -301,6 +307,7 @@ fn placed(record: InputRecord, input: &Input, take: &Take, windows: bool) -> Inp
     let failed = record.entry.rows == 0;
     record.each_clip(|clip| {
         clip.path.clone_from(&input.path);
+        clip.columns.clone_from(&input.columns);
         if !windows || failed {
             (clip.start, clip.end) = (input.start, input.end);
         }

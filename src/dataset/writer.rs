@@ -156,9 +156,7 @@ impl DatasetWriter {
                 kept.retain(|done| wanted.binary_search(&done.entry.index).is_err());
             }
         }
-        let kind = self.dataset.kind();
-        let writer =
-            PartWriter::create(&path, kind, (&self.parts, self.dims), &self.dataset.manifest().provenance())?;
+        let writer = PartWriter::create(&self.dataset, &path)?;
         let journal = Journal::create(self.dataset.journal(task.number))?;
         self.open = Some(Open { task, writer, journal, kept, received: 0, rewrites });
         Ok(())

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use super::{Embedded, LiftAlone, Outcome, StageError};
 use crate::files::{FileError, display_text};
 use crate::guard::guarded;
-use crate::rows::{ClipMeta, Dims, Failure, Part, Row, StoredArray, StoredTable, bare_clips, clips};
+use crate::rows::{
+    ClipMeta, Dims, Failure, Part, Row, StoredArray, StoredTable, bare_clips, clips, kept_columns,
+};
 
 /// Clips per thread between two looks at the signal to stop.
 const CLIPS_PER_THREAD: usize = 16;
@@ -97,6 +99,11 @@ impl OwnFeatures {
     pub fn dims(&self, lift: &LiftAlone) -> Dims {
         let key_frames = self.clips.iter().any(|clip| clip.key_frames.is_some());
         Dims { frames: Some(self.frames()), width: lift.width(), features: self.width(), key_frames }
+    }
+
+    /// The names of the columns that the features keep of the list of their clips.
+    pub fn kept_columns(&self) -> Vec<String> {
+        kept_columns(&self.clips)
     }
 
     /// Computes the parts of every clip, on the threads of `pool`, and hands each outcome to `sink` in the order of the rows. Ends early

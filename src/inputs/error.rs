@@ -61,6 +61,12 @@ pub enum InputsError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// A column is to be kept, and no list is named that could have it.
+    #[error(
+        "--keep {}: no list with a header is named, and folders and files have no columns; name one with --list FILE",
+        display_text(.0)
+    )]
+    NoColumns(String),
     /// A clip that ends before it starts.
     #[error("{path}: the clip ends at {end} s, before its start at {start} s")]
     EndBeforeStart {
@@ -92,7 +98,7 @@ impl InputsError {
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::EndBeforeStart { .. } => ErrorKind::Usage,
+            Self::EndBeforeStart { .. } | Self::NoColumns(_) => ErrorKind::Usage,
             Self::Spool(_) => ErrorKind::Write,
             Self::NoVideos(_)
             | Self::Missing(_)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::input::{Found, Sink, id_text};
+use super::input::{Columns, Found, Sink, id_text};
 use crate::files::display_path;
 
 /// What counts as a video inside a folder, in lower case: FFmpeg's usual containers and raw streams.
@@ -151,7 +151,7 @@ impl Ids<'_> {
             self.kept += 1;
             self.first.get_or_insert_with(|| display_path(&below));
         }
-        Found { id, path, start: None, end: None }
+        Found { id, path, start: None, end: None, columns: Columns::new() }
     }
 }
 

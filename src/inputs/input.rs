@@ -1,10 +1,14 @@
 //! One input of a run, before and after it gets its number.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+/// The values of a list's further columns that travel with a clip (`--keep`), by the column's name. An empty cell has none.
+pub type Columns = BTreeMap<String, String>;
+
 /// One video of a run, or one clip of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Input {
     /// Its place among the inputs, from 0.
     pub index: usize,
@@ -19,6 +23,8 @@ pub struct Input {
     pub start: Option<f64>,
     /// Where the clip ends, in seconds, not before its start; `None` for the end.
     pub end: Option<f64>,
+    /// What else the list says of it that is to be kept.
+    pub columns: Columns,
 }
 
 /// The range of clips that have no start or no end of their own.
@@ -37,13 +43,14 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     pub(crate) start: Option<f64>,
     pub(crate) end: Option<f64>,
+    pub(crate) columns: Columns,
 }
 
 impl Found {
     /// A file by itself: its stem is its id.
     pub(crate) fn file(path: PathBuf) -> Self {
         let id = stem(&path);
-        Self { id, path, start: None, end: None }
+        Self { id, path, start: None, end: None, columns: Columns::new() }
     }
 }
 
@@ -53,6 +60,8 @@ pub(crate) trait Sink {
     fn take(&mut self, found: Found);
     /// How many came.
     fn count(&self) -> usize;
+    /// The names of the columns that are to be kept of a list.
+    fn kept_columns(&self) -> &[String];
 }
 
 #[cfg(test)]
@@ -63,6 +72,10 @@ impl Sink for Vec<Found> {
 
     fn count(&self) -> usize {
         self.len()
+    }
+
+    fn kept_columns(&self) -> &[String] {
+        &[]
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::InputsError;
 use super::expand;
-use super::input::{Found, Sink, is_stdin, stem};
+use super::input::{Columns, Found, Sink, is_stdin, stem};
 use crate::files::{display_path, display_text};
 
 const DELIMITERS: [u8; 3] = [b'\t', b',', b';'];
@@ -195,6 +195,13 @@ pub(crate) fn gather(
             Some(1),
             format!("the header has no column 'path'; it is: {header}"),
         ));
+    } else if let Some(name) = found.kept_columns().first() {
+        let reason = format!("it is a plain list of paths and has no column '{}'", display_text(name));
+        return Err(unusable(
+            &list.name,
+            None,
+            format!("{reason}; give it a header with path and that name"),
+        ));
     } else {
         list.paths(|path| expand::path(&places.find(path), found, notes))?;
     }
@@ -236,13 +243,25 @@ fn table(list: &List, delimiter: u8, places: &mut Places, found: &mut dyn Sink) 
         unusable(&list.name, line, format!("not readable as a table: {e}"))
     };
     let header = reader.byte_headers().map_err(malformed)?.clone();
-    for name in ["path", "id", "start", "end"] {
+    let kept = found.kept_columns().to_vec();
+    for name in ["path", "id", "start", "end"].into_iter().chain(kept.iter().map(String::as_str)) {
         let twice =
             header.iter().filter(|f| f.trim_ascii().eq_ignore_ascii_case(name.as_bytes())).count() > 1;
         if twice {
-            return Err(unusable(&list.name, Some(1), format!("the column '{name}' stands twice")));
+            let reason = format!("the column '{}' stands twice", display_text(name));
+            return Err(unusable(&list.name, Some(1), reason));
         }
     }
+    let place_of = |name: &String| {
+        let place = column(&header, name).ok_or_else(|| {
+            let there: Vec<_> =
+                header.iter().map(|name| display_text(&String::from_utf8_lossy(name))).collect();
+            let reason = format!("the header has no column '{}' (--keep)", display_text(name));
+            unusable(&list.name, Some(1), format!("{reason}; it has {}", there.join(", ")))
+        })?;
+        Ok((name.clone(), place))
+    };
+    let kept = kept.iter().map(place_of).collect::<Result<Vec<_>, InputsError>>()?;
     let [path, id, start, end] = ["path", "id", "start", "end"].map(|name| column(&header, name));
     for record in reader.byte_records() {
         let record = record.map_err(malformed)?;
@@ -266,7 +285,14 @@ fn table(list: &List, delimiter: u8, places: &mut Places, found: &mut dyn Sink) 
         {
             return Err(fail(format!("the clip ends at {end} s, before its start at {start} s")));
         }
-        found.take(Found { id, path: places.find(path), start, end });
+        let mut columns = Columns::new();
+        for (name, place) in &kept {
+            let Some(value) = cell(Some(*place)) else { continue };
+            let text = String::from_utf8(value.to_vec());
+            let text = text.map_err(|_| fail(format!("its {} is not UTF-8", display_text(name))))?;
+            columns.insert(name.clone(), text);
+        }
+        found.take(Found { id, path: places.find(path), start, end, columns });
     }
     Ok(())
 }
@@ -295,7 +321,7 @@ mod tests {
     }
 
     fn found(id: &str, path: &str, start: Option<f64>, end: Option<f64>) -> Found {
-        Found { id: id.into(), path: path.into(), start, end }
+        Found { id: id.into(), path: path.into(), start, end, columns: Columns::new() }
     }
 
     #[test]

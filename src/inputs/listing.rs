@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::InputsError;
 use super::expand::is_absent;
-use super::input::{Found, Input, Range, Sink};
+use super::input::{Columns, Found, Input, Range, Sink};
 use super::list::{bytes_of, path_of};
 use crate::files::display_path;
 
@@ -32,6 +32,7 @@ pub struct InputList {
     digest: String,
     absolute_digest: String,
     ranges: bool,
+    kept_columns: Arc<[String]>,
     /// Lines for standard error: folders without videos, folders that could not be read.
     pub notes: Vec<String>,
 }
@@ -47,7 +48,7 @@ impl InputList {
         self.count == 0
     }
 
-    /// SHA-256 over ids, paths and ranges in their order, in hexadecimal.
+    /// SHA-256 over ids, paths, ranges and the values of kept columns in their order, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -69,7 +70,13 @@ impl InputList {
 
     /// The inputs in order.
     pub fn iter(&self) -> InputIter {
-        InputIter { records: self.records.clone(), at: 0, index: 0, count: self.count }
+        InputIter {
+            records: self.records.clone(),
+            kept_columns: self.kept_columns.clone(),
+            at: 0,
+            index: 0,
+            count: self.count,
+        }
     }
 }
 
@@ -86,6 +93,7 @@ impl IntoIterator for &InputList {
 #[derive(Debug, Clone)]
 pub struct InputIter {
     records: Arc<Mmap>,
+    kept_columns: Arc<[String]>,
     at: usize,
     index: usize,
     count: usize,
@@ -100,10 +108,10 @@ impl Iterator for InputIter {
         }
         let mut record = self.records.get(self.at..)?;
         let before = record.len();
-        let Found { id, path, start, end } = decode(&mut record)?;
+        let Found { id, path, start, end, columns } = decode(&mut record, &self.kept_columns)?;
         self.at += before - record.len();
         self.index += 1;
-        Some(Input { index: self.index - 1, id, path, start, end })
+        Some(Input { index: self.index - 1, id, path, start, end, columns })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -123,6 +131,7 @@ pub(super) struct Collector {
     working: PathBuf,
     count: usize,
     range: Range,
+    kept_columns: Arc<[String]>,
     /// Whether a clip has a start or an end.
     ranges: bool,
     /// The first thing that went wrong: whoever finds videos cannot be stopped in the middle.
@@ -130,21 +139,23 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// An empty one; `range` is taken by the clips without a range of their own.
-    pub(super) fn new(range: Range) -> Result<Self, InputsError> {
+    /// An empty one; `range` is taken by the clips without a range of their own, and of lists the columns `keep` are kept.
+    pub(super) fn new(range: Range, keep: &[String]) -> Result<Self, InputsError> {
         let file = || tempfile::tempfile().map(BufWriter::new).map_err(InputsError::Spool);
         let (digest, absolute) = (Sha256::new(), Sha256::new());
         let working = std::env::current_dir().unwrap_or_default();
         let (records, ids) = (file()?, file()?);
-        Ok(Self { records, ids, digest, absolute, working, count: 0, range, ranges: false, error: None })
+        let kept_columns = keep.into();
+        let (count, ranges, error) = (0, false, None);
+        Ok(Self { records, ids, digest, absolute, working, count, range, kept_columns, ranges, error })
     }
 
     fn write(&mut self, found: &Found) -> io::Result<()> {
-        let record = encode(found);
+        let record = encode(found, &self.kept_columns);
         self.digest.update(&record);
         let path = self.working.join(&found.path);
         let path = std::path::absolute(&path).unwrap_or(path);
-        self.absolute.update(encode(&Found { path, ..found.clone() }));
+        self.absolute.update(encode(&Found { path, ..found.clone() }, &self.kept_columns));
         self.records.write_all(&record)?;
         self.ids.write_all(&id_digest(&found.id))
     }
@@ -183,8 +194,9 @@ impl Collector {
         let records = unsafe { Mmap::map(&records) }.map_err(InputsError::Spool)?;
         let digest = crate::files::hexadecimal(&self.digest.finalize());
         let absolute_digest = crate::files::hexadecimal(&self.absolute.finalize());
-        let (records, count, ranges) = (Arc::new(records), self.count, self.ranges);
-        let listing = InputList { records, count, digest, absolute_digest, ranges, notes };
+        let (records, count, ranges, kept_columns) =
+            (Arc::new(records), self.count, self.ranges, self.kept_columns);
+        let listing = InputList { records, count, digest, absolute_digest, ranges, kept_columns, notes };
         Ok((listing, into_file(self.ids)?))
     }
 }
@@ -209,6 +221,10 @@ impl Sink for Collector {
 
     fn count(&self) -> usize {
         self.count
+    }
+
+    fn kept_columns(&self) -> &[String] {
+        &self.kept_columns
     }
 }
 
@@ -259,28 +275,35 @@ fn same_id(listing: &InputList, digest: IdDigest) -> InputsError {
     }
 }
 
-/// A record: id and path, each behind its length, and the two ends of the range, absent ones as NaN.
-fn encode(found: &Found) -> Vec<u8> {
+/// A record: id and path, each behind its length, the two ends of the range, absent ones as NaN, and the values of the columns `kept`,
+/// each behind its length, absent ones as empty.
+fn encode(found: &Found, kept: &[String]) -> Vec<u8> {
     let path = bytes_of(&found.path);
     let mut record = Vec::with_capacity(24 + found.id.len() + path.len());
-    for bytes in [found.id.as_bytes(), &path] {
+    let put = |record: &mut Vec<u8>, bytes: &[u8]| {
         record.extend((bytes.len() as u32).to_le_bytes());
         record.extend(bytes);
-    }
+    };
+    put(&mut record, found.id.as_bytes());
+    put(&mut record, &path);
     for bound in [found.start, found.end] {
         record.extend(bound.unwrap_or(f64::NAN).to_le_bytes());
+    }
+    for name in kept {
+        put(&mut record, found.columns.get(name).map_or(&[], |value| value.as_bytes()));
     }
     record
 }
 
-fn decode(record: &mut &[u8]) -> Option<Found> {
+fn decode(record: &mut &[u8], kept: &[String]) -> Option<Found> {
     let bytes = |record: &mut &[u8]| {
         let (length, rest) = record.split_first_chunk::<4>()?;
         let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         *record = rest;
         Some(bytes.to_vec())
     };
-    let id = String::from_utf8(bytes(record)?).ok()?;
+    let text = |record: &mut &[u8]| String::from_utf8(bytes(record)?).ok();
+    let id = text(record)?;
     let path: PathBuf = path_of(&bytes(record)?);
     let bound = |record: &mut &[u8]| {
         let (number, rest) = record.split_first_chunk::<8>()?;
@@ -288,7 +311,14 @@ fn decode(record: &mut &[u8]) -> Option<Found> {
         Some(Some(f64::from_le_bytes(*number)).filter(|b| !b.is_nan()))
     };
     let (start, end) = (bound(record)?, bound(record)?);
-    Some(Found { id, path, start, end })
+    let mut columns = Columns::new();
+    for name in kept {
+        let value = text(record)?;
+        if !value.is_empty() {
+            columns.insert(name.clone(), value);
+        }
+    }
+    Some(Found { id, path, start, end, columns })
 }
 
 #[cfg(test)]
@@ -296,11 +326,12 @@ mod tests {
     use super::*;
 
     fn found(id: &str, start: Option<f64>) -> Found {
-        Found { id: id.into(), path: format!("{id}.mp4").into(), start, end: None }
+        let path = format!("{id}.mp4").into();
+        Found { id: id.into(), path, start, end: None, columns: Columns::new() }
     }
 
     fn listing(items: &[Found]) -> Result<InputList, InputsError> {
-        let mut collector = Collector::new(Range::default()).unwrap();
+        let mut collector = Collector::new(Range::default(), &[]).unwrap();
         items.iter().for_each(|f| collector.take(f.clone()));
         collector.finish(vec![])
     }

@@ -20,7 +20,7 @@ use crate::files::display_path;
 pub use error::InputsError;
 pub use id::Id;
 pub(crate) use input::stem;
-pub use input::{Input, Range};
+pub use input::{Columns, Input, Range};
 pub(crate) use listing::{IdDigest, id_digest};
 pub use listing::{InputIter, InputList};
 pub use shard::Shard;
@@ -33,18 +33,26 @@ use listing::Collector;
 /// An argument is a file, a folder (searched, sorted), a pattern the shell left alone (if nothing of that name exists), or
 /// `-`: a list on standard input. A list is a file of paths, one per line, or separated by NUL if there is one, or CSV or TSV with a
 /// column `path`; `-` reads it from standard input. `stdin` is read only if something asks for it. Clips
-/// without a range of their own take `range`.
+/// without a range of their own take `range`. Of every list, the columns `keep` travel with its clips.
 ///
 /// # Errors
-/// If an argument names nothing, there is no video, a list is unreadable, an id stands twice, or a clip ends before it starts.
+/// If an argument names nothing, there is no video, a list is unreadable or lacks a column, an id stands twice, or a clip ends before it
+/// starts.
 pub fn gather(
     args: &[PathBuf],
     lists: &[PathBuf],
     stdin: &mut dyn Read,
     range: Range,
+    keep: &[String],
 ) -> Result<InputList, InputsError> {
+    if let Some(name) = keep.first()
+        && lists.is_empty()
+        && !args.iter().any(|arg| is_stdin(arg))
+    {
+        return Err(InputsError::NoColumns(name.clone()));
+    }
     check_present(args)?;
-    let (found, notes, empty) = collect(args, lists, stdin, range)?;
+    let (found, notes, empty) = collect(args, lists, stdin, (range, keep))?;
     if !empty.is_empty() && found.count() > 0 {
         return Err(InputsError::Empty(empty));
     }
@@ -69,7 +77,7 @@ pub fn check_present(args: &[PathBuf]) -> Result<(), InputsError> {
 /// # Errors
 /// As [`gather`].
 pub fn gather_files(args: &[PathBuf], stdin: &mut dyn Read) -> Result<InputList, InputsError> {
-    let (found, notes, _) = collect(args, &[], stdin, Range::default())?;
+    let (found, notes, _) = collect(args, &[], stdin, (Range::default(), &[]))?;
     found.finish_with_any_ids(notes)
 }
 
@@ -78,12 +86,12 @@ fn collect(
     args: &[PathBuf],
     lists: &[PathBuf],
     stdin: &mut dyn Read,
-    range: Range,
+    (range, keep): (Range, &[String]),
 ) -> Result<(Collector, Vec<String>, Vec<String>), InputsError> {
     if args.iter().chain(lists).filter(|a| is_stdin(a)).count() > 1 {
         return Err(InputsError::StdinTwice);
     }
-    let mut found = Collector::new(range)?;
+    let mut found = Collector::new(range, keep)?;
     let (mut notes, mut empty) = (Vec::new(), Vec::new());
     for arg in args {
         let before = (found.count(), notes.len());
@@ -121,11 +129,11 @@ mod tests {
     }
 
     fn all(args: &[PathBuf], mut stdin: &[u8]) -> Result<InputList, InputsError> {
-        gather(args, &[], &mut stdin, Range::default())
+        gather(args, &[], &mut stdin, Range::default(), &[])
     }
 
     fn ids(args: &[PathBuf], stdin: &str) -> Vec<String> {
-        let inputs = gather(args, &[], &mut stdin.as_bytes(), Range::default()).unwrap();
+        let inputs = gather(args, &[], &mut stdin.as_bytes(), Range::default(), &[]).unwrap();
         inputs.iter().enumerate().for_each(|(i, input)| assert_eq!(input.index, i));
         inputs.iter().map(|i| i.id).collect()
     }
@@ -229,7 +237,7 @@ mod tests {
     fn a_header_on_standard_input_makes_it_a_table() {
         let table = "id,path,start\nx,a.mp4,1\n,b.mp4,\n";
         assert_eq!(ids(&["-".into()], table), ["x", "b"]);
-        let inputs = gather(&[], &["-".into()], &mut table.as_bytes(), Range::default()).unwrap();
+        let inputs = gather(&[], &["-".into()], &mut table.as_bytes(), Range::default(), &[]).unwrap();
         assert_eq!(inputs.iter().next().unwrap().start, Some(1.0));
     }
 
@@ -239,7 +247,7 @@ mod tests {
         let named = tree(&["z.mp4"]);
         let z = named.path().join("z.mp4");
         assert_eq!(ids(&["-".into(), z], "a\nb.mp4\0c.mp4\0"), ["a\nb", "c", "z"]);
-        let twice = gather(&["-".into()], &["-".into()], &mut &b""[..], Range::default());
+        let twice = gather(&["-".into()], &["-".into()], &mut &b""[..], Range::default(), &[]);
         assert!(matches!(twice, Err(InputsError::StdinTwice)));
     }
 
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn the_default_range_fills_gaps_and_is_checked() {
         let list = "path,start,end\na.mp4,1,\nb.mp4,,\n";
-        let with = |start, end| gather(&[], &["-".into()], &mut list.as_bytes(), Range { start, end });
+        let with = |start, end| gather(&[], &["-".into()], &mut list.as_bytes(), Range { start, end }, &[]);
         let inputs = with(Some(0.5), Some(2.0)).unwrap();
         let ranges: Vec<_> = inputs.iter().map(|i| (i.start, i.end)).collect();
         assert_eq!(ranges, [(Some(1.0), Some(2.0)), (Some(0.5), Some(2.0))]);

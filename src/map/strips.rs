@@ -85,8 +85,7 @@ impl Strips {
         if let Some((width, height)) = size(&file) {
             return Ok(Ok(StripFile { name: name.to_owned(), width: width / FRAMES as u32, height }));
         }
-        let input =
-            Input { index: 0, id: clip.id.clone(), path: path.to_owned(), start: clip.start, end: clip.end };
+        let input = Input { path: path.to_owned(), ..clip.input() };
         let request = Request {
             sampling: Sampling::Count(FRAMES),
             max_pixels: Some(self.max_pixels),

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use super::row::known;
 use super::{ClipMeta, Failure, Row};
 use crate::files::AtomicFile;
 use crate::files::FileError;
+use crate::inputs::Columns;
 
 /// The result of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +52,9 @@ const DISTINCT: &str = "distinct_frames";
 /// The column that stands behind them in the companion of a run with `--keyframes`.
 const KEY_FRAMES: &str = "key_frames";
 
-/// The column of the companion of a file that cannot say itself what made it; it is filled in the last line.
+// Behind these stand the columns that a run with `--keep` keeps of its list: all that have another name.
+
+/// The last column of the companion of a file that cannot say itself what made it; it is filled in the last line.
 const PROVENANCE: &str = "provenance";
 
 /// The values of [`COLUMNS`] in one line; those that do not apply are empty.
@@ -95,6 +99,7 @@ pub(crate) struct CompanionWriter {
     csv: csv::Writer<BufWriter<AtomicFile>>,
     path: PathBuf,
     key_frames: bool,
+    kept_columns: Vec<String>,
     /// Whether it has the column for what made the data, which stands in the last line.
     provenance: bool,
     /// The last line that came: it is written when the next one comes, or at the end.
@@ -103,14 +108,16 @@ pub(crate) struct CompanionWriter {
 }
 
 impl CompanionWriter {
-    /// Begins a companion, with the columns for key frames and for what made the data or without them.
-    pub(crate) fn new(file: AtomicFile, key_frames: bool, provenance: bool) -> Result<Self, FileError> {
+    /// Begins the companion of rows of a layout, with a column for what made the data or without it.
+    pub(crate) fn new(file: AtomicFile, layout: &Layout, provenance: bool) -> Result<Self, FileError> {
         let path = file.target().to_path_buf();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
+        let (key_frames, kept_columns) = (layout.key_frames(), layout.kept_columns.clone());
         let columns = COLUMNS.into_iter().chain([DISTINCT]).chain(key_frames.then_some(KEY_FRAMES));
+        let columns = columns.chain(kept_columns.iter().map(String::as_str));
         let columns = columns.chain(provenance.then_some(PROVENANCE));
         csv.write_record(columns).map_err(|e| FileError::write(&path, e.into()))?;
-        Ok(Self { csv, path, key_frames, provenance, last: None, made: None })
+        Ok(Self { csv, path, key_frames, kept_columns, provenance, last: None, made: None })
     }
 
     pub(crate) fn push(&mut self, row: CompanionRow) -> Result<(), FileError> {
@@ -141,12 +148,10 @@ impl CompanionWriter {
             stage.as_deref(),
             error.as_deref(),
         );
-        let written = match (self.key_frames, self.provenance) {
-            (true, true) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames, made)),
-            (true, false) => self.csv.serialize((cells, clip.distinct_frames, clip.key_frames)),
-            (false, true) => self.csv.serialize((cells, clip.distinct_frames, made)),
-            (false, false) => self.csv.serialize((cells, clip.distinct_frames)),
-        };
+        let key_frames: Vec<_> = self.key_frames.then_some(clip.key_frames).into_iter().collect();
+        let kept: Vec<_> = self.kept_columns.iter().map(|name| clip.columns.get(name)).collect();
+        let made: Vec<_> = self.provenance.then_some(made).into_iter().collect();
+        let written = self.csv.serialize((cells, clip.distinct_frames, key_frames, kept, made));
         written.map_err(|e| FileError::write(&self.path, e.into()))
     }
 
@@ -180,6 +185,13 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
     }
     // Older versions do not have the first, and only a run with --keyframes has the second.
     let optional = [DISTINCT, KEY_FRAMES].map(|name| header.iter().position(|column| column == name));
+    let known = [&COLUMNS[..], &[DISTINCT, KEY_FRAMES, PROVENANCE]].concat();
+    let kept: Vec<(usize, String)> = header
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !known.contains(name))
+        .map(|(at, name)| (at, name.to_owned()))
+        .collect();
     let line = |record: Result<csv::StringRecord, String>| {
         let record = record?;
         let cells = places.iter().filter_map(|&at| record.get(at)).collect::<csv::StringRecord>();
@@ -194,8 +206,13 @@ pub fn read_companion(data: &Path) -> Result<Option<Vec<CompanionRow>>, FileErro
             cell.map(str::parse).transpose().map_err(|e| wrong(&e))
         };
         let (distinct_frames, key_frames) = (count(optional[0])?, count(optional[1])?);
-        let path = file.into();
-        let clip = ClipMeta { index, id, path, start, end, fps, duration, distinct_frames, key_frames };
+        let value = |(at, name): &(usize, String)| {
+            let value = record.get(*at).filter(|value| !value.is_empty())?;
+            Some((name.clone(), value.to_owned()))
+        };
+        let (path, columns) = (file.into(), kept.iter().filter_map(value).collect::<Columns>());
+        let clip =
+            ClipMeta { index, id, path, start, end, fps, duration, distinct_frames, key_frames, columns };
         Ok(CompanionRow { clip, row, status, frames, stage, error })
     };
     reader
@@ -251,12 +268,15 @@ pub(crate) fn companion_provenance(data: &Path) -> Result<Option<String>, FileEr
 mod tests {
     use super::super::testing::{failure, row};
     use super::*;
-    use crate::rows::Part;
+    use crate::rows::{Dims, Part};
 
     fn written(rows: &[CompanionRow], data: &Path) {
         let file = AtomicFile::create(&companion_path(data), true).unwrap();
         let key_frames = rows.iter().any(|row| row.clip.key_frames.is_some());
-        let mut writer = CompanionWriter::new(file, key_frames, false).unwrap();
+        let layout = Layout::new(vec![], Dims { key_frames, ..Dims::default() }, None);
+        let kept = rows.first().map(|row| row.clip.columns.keys().cloned().collect::<Vec<_>>());
+        let layout = layout.keeping(&kept.unwrap_or_default());
+        let mut writer = CompanionWriter::new(file, &layout, false).unwrap();
         for row in rows {
             writer.push(row.clone()).unwrap();
         }
@@ -312,6 +332,20 @@ mod tests {
         std::fs::write(companion_path(&data), text.replace(",2,3\n", ",2,three\n")).unwrap();
         let error = read_companion(&data).unwrap_err().to_string();
         assert!(error.contains("line "), "{error}");
+    }
+
+    #[test]
+    fn kept_columns_come_back_and_an_empty_cell_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("x.npy");
+        let mut rows = vec![CompanionRow::embedded(&row(0, 3, &[]), 0), CompanionRow::failed(&failure(1))];
+        rows[0].clip.columns.insert("label".into(), "open, \"wide\"".into());
+        rows[0].clip.columns.insert("source".into(), "7".into());
+        rows[1].clip.columns.insert("label".into(), "close".into());
+        written(&rows, &data);
+        assert_eq!(read_companion(&data).unwrap().unwrap(), rows);
+        let text = std::fs::read_to_string(companion_path(&data)).unwrap();
+        assert!(text.lines().next().unwrap().ends_with(",distinct_frames,label,source"), "{text}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Joins files of rows into one, in the order in which they are named. Each file is read once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, display_path, display_text};
 use crate::rows::{
     ClipMeta, CompanionRow, Destination, Dims, Failure, Format, Output, Part, Prepared, Provenance, Row,
-    Status, Table, Wanted, Written, read, read_companion,
+    Status, Table, Wanted, Written, kept_columns, read, read_companion,
 };
 
 /// The parts of a file and their sizes.
@@ -30,8 +30,10 @@ pub fn join(
     let made = joined_provenance(files, unchecked)?;
     let mut table = read(first, Wanted::default())?;
     let mut layout = layout(&table)?;
-    layout.1.key_frames = tell_key_frames(files)?;
-    let mut output = Prepared::new(destination, &layout.0, overwrite)?.start(layout.1)?;
+    let (key_frames, kept) = said_of_rows(files)?;
+    layout.1.key_frames = key_frames;
+    let prepared = Prepared::new(destination, &layout.0, overwrite)?.keeping(&kept);
+    let mut output = prepared.start(layout.1)?;
     output.made_by(&Provenance { parts: layout.0.iter().map(ToString::to_string).collect(), ..made })?;
     let mut ids = HashMap::new();
     let mut index = 0;
@@ -109,15 +111,16 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
     Ok(Provenance { unchecked: found, ..made })
 }
 
-/// Whether the companion of any of the files says of its rows how many different key frames they are made of.
-fn tell_key_frames(files: &[PathBuf]) -> Result<bool, FileError> {
+/// Whether the companion of any of the files says of its rows how many different key frames they are made of, and the names of all
+/// kept columns.
+fn said_of_rows(files: &[PathBuf]) -> Result<(bool, Vec<String>), FileError> {
+    let (mut key_frames, mut kept) = (false, BTreeSet::new());
     for path in files {
         let rows = read_companion(path)?.unwrap_or_default();
-        if rows.iter().any(|row| row.clip.key_frames.is_some()) {
-            return Ok(true);
-        }
+        key_frames |= rows.iter().any(|row| row.clip.key_frames.is_some());
+        kept.extend(kept_columns(rows.iter().map(|row| &row.clip)));
     }
-    Ok(false)
+    Ok((key_frames, kept.into_iter().collect()))
 }
 
 /// The parts of a file and their sizes, as its arrays have them; the lone array of an `.npy` is told by its shape.

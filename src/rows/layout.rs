@@ -12,6 +12,8 @@ use crate::rows::{Dims, Part, Row};
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) parts: Vec<Part>,
+    /// The columns of the list that the rows have too (`--keep`).
+    pub(crate) kept_columns: Vec<String>,
     dims: Dims,
     /// What holds one shape for all clips, for messages; `None` where each row may have its own.
     one_shape: Option<&'static str>,
@@ -21,7 +23,13 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(parts: Vec<Part>, dims: Dims, one_shape: Option<&'static str>) -> Self {
-        Self { parts, dims, one_shape, first: None }
+        Self { parts, kept_columns: vec![], dims, one_shape, first: None }
+    }
+
+    /// The layout of rows that have these columns of the list too.
+    #[must_use]
+    pub(crate) fn keeping(self, kept_columns: &[String]) -> Self {
+        Self { kept_columns: kept_columns.to_vec(), ..self }
     }
 
     /// Whether the rows say how many different key frames they are made of.

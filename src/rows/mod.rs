@@ -17,6 +17,7 @@ mod format;
 pub(crate) mod formats;
 mod ids;
 mod join;
+mod kept;
 pub(crate) mod layout;
 mod open;
 pub(crate) mod provenance;
@@ -44,6 +45,8 @@ pub use files::{MANIFEST, UPDATE, check_not_foreign, files, is_features, split_a
 pub use format::Destination;
 pub use ids::read_ids;
 pub use join::join;
+pub use kept::check_kept_columns;
+pub(crate) use kept::kept_columns;
 pub use open::{open, open_all};
 pub use provenance::{ModelDigest, Provenance};
 pub use read::read;

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::files::{FileError, display_text};
-use crate::inputs::Input;
+use crate::inputs::{Columns, Input};
 
 /// What of a video is written. Letters: `W` the latent width, `D` the frame feature's width, `T` the frames of the clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,6 +198,9 @@ pub struct ClipMeta {
     /// a clip that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_frames: Option<usize>,
+    /// What else the list says of the clip and a run with `--keep` keeps.
+    #[serde(default, skip_serializing_if = "Columns::is_empty")]
+    pub columns: Columns,
 }
 
 /// How a JSON object has the id of its clip.
@@ -219,8 +222,14 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 impl ClipMeta {
     /// The description of an input; `fps` and `duration` are what its file says, if it could be read.
     pub fn new(input: &Input, fps: Option<f64>, duration: Option<f64>) -> Self {
-        let Input { index, id, path, start, end } = input.clone();
-        Self { index, id, path, start, end, fps, duration, distinct_frames: None, key_frames: None }
+        let Input { index, id, path, start, end, columns } = input.clone();
+        Self { index, id, path, start, end, fps, duration, columns, distinct_frames: None, key_frames: None }
+    }
+
+    /// The input that it describes.
+    pub fn input(&self) -> Input {
+        let Self { index, id, path, start, end, columns, .. } = self.clone();
+        Input { index, id, path, start, end, columns }
     }
 
     /// The path as outputs write it.
@@ -228,8 +237,8 @@ impl ClipMeta {
         self.path.to_string_lossy()
     }
 
-    /// Writes the entries of a JSON object in the order that all outputs share. `id`: whether the id is one of them, and how;
-    /// `status` and `frames`: only where they are given.
+    /// Writes the entries of a JSON object in the order that all outputs share, without the kept columns. `id`: whether the id is one of
+    /// them, and how; `status` and `frames`: only where they are given.
     pub(crate) fn serialize_entries<M: SerializeMap>(
         &self,
         map: &mut M,

@@ -76,7 +76,7 @@ impl Answers {
             Form::Jsonl(line) => {
                 line.clear();
                 let parts = parts.unwrap_or(&self.layout.parts);
-                let object = Line { clip, parts, with_status: true, id };
+                let object = Line { clip, kept_columns: &[], parts, with_status: true, id };
                 serde_json::to_writer(&mut *line, &object).map_err(|e| stdout_error(e.into()))?;
                 line.push(b'\n');
                 print(line)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::inputs::Columns;
 use crate::rows::{ClipMeta, Dims, Failure, ModelDigest, Part, Provenance, Row};
 
 /// Small sizes: `T = 3, W = 2, D = 4`.
@@ -26,6 +27,7 @@ pub fn row(index: usize, frames: usize, parts: &[Part]) -> Row {
         duration: Some(2.0 + index as f64),
         distinct_frames: Some(2),
         key_frames: None,
+        columns: Columns::new(),
     };
     Row { clip, window: None, frames, parts: parts.iter().map(|&p| (p, values(p))).collect() }
 }

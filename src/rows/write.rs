@@ -16,6 +16,7 @@ use crate::rows::{Destination, Dims, Failure, Format, Part, Provenance, Row};
 /// An output whose temporary files exist, so that it is known to be writable.
 pub struct Prepared {
     parts: Vec<Part>,
+    kept_columns: Vec<String>,
     format: Format,
     /// The data file and its companion; `None` for standard output.
     files: Option<(AtomicFile, AtomicFile)>,
@@ -38,7 +39,13 @@ impl Prepared {
                 Some((data, companion))
             }
         };
-        Ok(Self { parts: parts.to_vec(), format, files })
+        Ok(Self { parts: parts.to_vec(), kept_columns: vec![], format, files })
+    }
+
+    /// The rows will have these columns of the list too.
+    #[must_use]
+    pub fn keeping(self, kept_columns: &[String]) -> Self {
+        Self { kept_columns: kept_columns.to_vec(), ..self }
     }
 
     /// Begins writing rows of the sizes that the models have.
@@ -46,8 +53,8 @@ impl Prepared {
     /// # Errors
     /// `Write` if the disk refuses.
     pub fn start(self, dims: Dims) -> Result<Output, FileError> {
-        let Self { parts, format, files } = self;
-        let layout = Layout::new(parts, dims, format.one_shape());
+        let Self { parts, kept_columns, format, files } = self;
+        let layout = Layout::new(parts, dims, format.one_shape()).keeping(&kept_columns);
         let mut paths = None;
         let mut companion = None;
         let writer: Box<dyn RowWriter> = match files {
@@ -56,7 +63,7 @@ impl Prepared {
                 paths = Some((data.target().to_path_buf(), beside.target().to_path_buf()));
                 // What the file cannot say itself, its companion says.
                 let provenance = !format.0.keeps_notes();
-                companion = Some(CompanionWriter::new(beside, layout.key_frames(), provenance)?);
+                companion = Some(CompanionWriter::new(beside, &layout, provenance)?);
                 format.0.writer(data, &layout)?
             }
         };

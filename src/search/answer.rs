@@ -6,10 +6,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::moments::Moment;
 use super::table::{Cell, TableFormat, TableLine};
 use crate::files::{FileError, display_text};
+use crate::inputs::Columns;
 
 /// A line of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,9 +30,18 @@ pub struct Answer {
     pub start: Option<f64>,
     /// Where it ends; `None` for the end.
     pub end: Option<f64>,
+    /// What the collection keeps of the list of its clips; in tables, columns of their own.
+    #[serde(skip)]
+    pub columns: Columns,
 }
 
 impl Answer {
+    /// The line with the kept columns that are among the texts of a table's line.
+    fn with_kept(self, mut columns: Columns) -> Self {
+        columns.retain(|name, _| !Self::COLUMNS.contains(&name.as_str()));
+        Self { columns, ..self }
+    }
+
     /// The lines of one query.
     pub fn of(query: &str, moments: &[Moment]) -> Vec<Self> {
         let line = |(at, Moment { hit, clip }): (usize, &Moment)| Self {
@@ -41,6 +52,7 @@ impl Answer {
             path: clip.path.to_string_lossy().into_owned(),
             start: clip.start,
             end: clip.end,
+            columns: clip.columns.clone(),
         };
         moments.iter().enumerate().map(line).collect()
     }
@@ -60,6 +72,10 @@ impl TableLine for Answer {
             Cell::Number(self.end),
         ]
     }
+
+    fn kept(&self) -> &Columns {
+        &self.columns
+    }
 }
 
 /// A range for people: `2 to 4.5 s`; empty for a whole video.
@@ -78,13 +94,27 @@ fn read_answers(path: &Path) -> Result<Vec<Answer>, FileError> {
     match TableFormat::of(path) {
         Some(TableFormat::Csv) => {
             let mut csv = csv::Reader::from_path(path).map_err(|e| fail(e.to_string()))?;
-            csv.deserialize().collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))
+            let header = csv.headers().map_err(|e| fail(e.to_string()))?.clone();
+            let line = |record: csv::Result<csv::StringRecord>| -> csv::Result<Answer> {
+                let record = record?;
+                let cells = header.iter().zip(&record).filter(|(_, value)| !value.is_empty());
+                let columns = cells.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                Ok(record.deserialize::<Answer>(Some(&header))?.with_kept(columns))
+            };
+            csv.records().map(line).collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))
         }
         Some(TableFormat::JsonLines) => {
             let file = File::open(path).map_err(|e| fail(e.to_string()))?;
             let line = |line: std::io::Result<String>| {
                 let line = line.map_err(|e| e.to_string())?;
-                serde_json::from_str(&line).map_err(|e| e.to_string())
+                let answer: Answer = serde_json::from_str(&line).map_err(|e| e.to_string())?;
+                let fields: BTreeMap<String, Value> =
+                    serde_json::from_str(&line).map_err(|e| e.to_string())?;
+                let texts = fields.into_iter().filter_map(|(name, value)| match value {
+                    Value::String(text) => Some((name, text)),
+                    _ => None,
+                });
+                Ok(answer.with_kept(texts.collect()))
             };
             BufReader::new(file).lines().map(line).collect::<Result<_, String>>().map_err(fail)
         }
@@ -145,7 +175,8 @@ mod tests {
 
     fn answer(query: &str, score: f64, id: &str) -> Answer {
         let (query, id) = (query.to_owned(), id.to_owned());
-        Answer { query, rank: 1, score, id, path: "a|b.mp4".into(), start: Some(1.0), end: None }
+        let columns = Columns::from([("label".to_owned(), format!("of|{id}, \"x\""))]);
+        Answer { query, rank: 1, score, id, path: "a|b.mp4".into(), start: Some(1.0), end: None, columns }
     }
 
     fn written(folder: &Path, name: &str, answers: &[Answer]) -> PathBuf {
@@ -159,7 +190,8 @@ mod tests {
     fn answers_come_back_and_are_joined_by_score_and_id() {
         let dir = tempfile::tempdir().unwrap();
         let one = [answer("q", 0.1 + 0.2, "c"), answer("q", 0.1, "a"), answer("r", 0.5, "a")];
-        let two = [answer("q", 0.1 + 0.2, "b"), answer("q", -0.5, "d")];
+        // Not every collection keeps something.
+        let two = [Answer { columns: Columns::new(), ..answer("q", 0.1 + 0.2, "b") }, answer("q", -0.5, "d")];
         for extension in ["csv", "jsonl"] {
             let files = [
                 written(dir.path(), &format!("one.{extension}"), &one),
@@ -180,7 +212,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = written(dir.path(), "x.md", &[answer("q", 0.5, "x|y\n")]);
         let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.contains("| q | 1 | 0.5000 | x\\|y  | a\\|b.mp4 | 1.0000 |  |"), "{text}");
+        assert!(
+            text.contains("| q | 1 | 0.5000 | x\\|y  | a\\|b.mp4 | 1.0000 |  | of\\|x\\|y , \"x\" |"),
+            "{text}"
+        );
         assert_eq!(time(None, Some(4.5)), "0 to 4.5 s");
         assert_eq!(time(Some(1.5), None), "from 1.5 s");
         for answers in [&[answer("q", 0.5, "a")][..], &[]] {

@@ -17,6 +17,7 @@ use super::table::{Cell, TableLine};
 use super::{SearchError, StoredRows};
 use crate::cia::representations::StoredParts;
 use crate::cia::stored;
+use crate::inputs::Columns;
 use crate::kernels::{Backend, PackedLinear, linear};
 use crate::rows::{ClipMeta, Part, Wanted, bare_clips, clips, split_array};
 use crate::vector::cosine;
@@ -85,6 +86,9 @@ pub struct Duplicate {
     pub start: Option<f64>,
     /// Where it ends; `None` for the end.
     pub end: Option<f64>,
+    /// What the collection keeps of the list of its clips; in tables, columns of their own.
+    #[serde(skip)]
+    pub columns: Columns,
 }
 
 impl TableLine for Duplicate {
@@ -102,6 +106,10 @@ impl TableLine for Duplicate {
             Cell::Number(self.start),
             Cell::Number(self.end),
         ]
+    }
+
+    fn kept(&self) -> &Columns {
+        &self.columns
     }
 }
 
@@ -172,6 +180,7 @@ pub fn lines_of(found: &Duplicates, clips: &[ClipMeta]) -> Vec<Duplicate> {
                 path: clip.path.to_string_lossy().into_owned(),
                 start: clip.start,
                 end: clip.end,
+                columns: clip.columns.clone(),
             });
         }
     }

@@ -5,6 +5,7 @@ use image::RgbImage;
 use serde::Serialize;
 
 use super::answer::{Answer, time};
+use crate::inputs::Columns;
 use crate::plot::page::{Framed, PageError, Pictures, framed};
 use crate::plot::strip::StripData;
 
@@ -48,6 +49,7 @@ struct Card<'a> {
     id: &'a str,
     path: &'a str,
     time: String,
+    columns: &'a Columns,
     strip: Option<StripData>,
     missing: &'a str,
 }
@@ -57,6 +59,7 @@ struct Card<'a> {
 /// # Errors
 /// If a picture cannot be encoded.
 pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<String, PageError> {
+    let none = Columns::new();
     let queries = queries.iter().map(|query| {
         let clips = query.clips.iter().map(|(name, strip)| {
             card(
@@ -66,6 +69,7 @@ pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<Str
                     id: name,
                     path: "",
                     time: String::new(),
+                    columns: &none,
                     strip: None,
                     missing: "",
                 },
@@ -74,11 +78,9 @@ pub fn page(title: &str, caption: &str, queries: &[PageQuery<'_>]) -> Result<Str
         });
         let hits = query.hits.iter().map(|(answer, strip)| {
             let time = time(answer.start, answer.end);
-            let (id, path) = (answer.id.as_str(), answer.path.as_str());
-            card(
-                Card { rank: answer.rank, score: answer.score, id, path, time, strip: None, missing: "" },
-                strip,
-            )
+            let (id, path, columns) = (answer.id.as_str(), answer.path.as_str(), &answer.columns);
+            let (rank, score) = (answer.rank, answer.score);
+            card(Card { rank, score, id, path, time, columns, strip: None, missing: "" }, strip)
         });
         Ok(QueryData {
             name: query.name,
@@ -118,6 +120,7 @@ mod tests {
             path: hostile.into(),
             start: Some(0.5),
             end: Some(2.0),
+            columns: Columns::from([(hostile.to_owned(), hostile.to_owned())]),
         };
         let strip: Strip = Ok(vec![RgbImage::new(40, 30); 3]);
         let missing: Strip = Err(hostile.into());
@@ -137,6 +140,7 @@ mod tests {
             (&hit["id"], &hit["strip"]["frames"], &hit["strip"]["width"]),
             (&hostile.into(), &3.into(), &40.into())
         );
+        assert_eq!(hit["columns"][hostile], hostile);
         assert_eq!(hit["time"], "0.5 to 2 s");
         assert_eq!(data["queries"][0]["clips"][0]["missing"], hostile);
     }

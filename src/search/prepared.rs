@@ -11,7 +11,7 @@
 //! | `8·N` | f32: scale and length of the rest, a row's after another's |
 //! | `4·N·W` | f32: the rows as they are |
 //! | `4·W` | f32: the centre |
-//! | | a line of JSON per row: id, path, start, end |
+//! | | a line of JSON per row: id, path, start, end, kept columns |
 //! | `8·(N + 1)` | u64: where each line begins, and where the last one ends |
 //! | | a JSON object: [`Footer`] |
 //! | 8 | u64: the bytes of the footer |
@@ -31,6 +31,7 @@ use super::scan::{SearchRows, Units};
 use super::{SearchError, StoredRows};
 use crate::dataset::read_ledger;
 use crate::files::{AtomicFile, FileError, Stamp, beside, hexadecimal};
+use crate::inputs::Columns;
 use crate::rows::{self, ClipMeta};
 use crate::vector::unit_scale;
 
@@ -83,6 +84,8 @@ struct Line {
     start: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<f64>,
+    #[serde(default, skip_serializing_if = "Columns::is_empty")]
+    columns: Columns,
 }
 
 /// A prepared collection. Its file is read in pieces that fit in a cache, and not mapped: on many machines, the first touch of a
@@ -226,7 +229,8 @@ pub fn prepare(
     let mut places = vec![lines];
     for clip in clips {
         let path = clip.path.to_string_lossy().into_owned();
-        let line = Line { id: clip.id.clone(), path, start: clip.start, end: clip.end };
+        let columns = clip.columns.clone();
+        let line = Line { id: clip.id.clone(), path, start: clip.start, end: clip.end, columns };
         out.json(&line)?;
         out.write(b"\n")?;
         places.push(out.at);
@@ -375,8 +379,8 @@ impl PreparedRows {
 
     fn parsed(&self, row: usize, line: &[u8]) -> Result<ClipMeta, SearchError> {
         let damaged = |_| FileError::read(&self.path, format!("the text of row {row} is damaged"));
-        let Line { id, path, start, end } = serde_json::from_slice(line).map_err(damaged)?;
-        Ok(ClipMeta { index: row, id, path: path.into(), start, end, ..ClipMeta::default() })
+        let Line { id, path, start, end, columns } = serde_json::from_slice(line).map_err(damaged)?;
+        Ok(ClipMeta { index: row, id, path: path.into(), start, end, columns, ..ClipMeta::default() })
     }
 
     fn read(&self, at: u64, out: &mut [u8]) -> Result<(), FileError> {

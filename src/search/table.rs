@@ -1,5 +1,6 @@
 //! Tables in files: the answers of searches, and the groups of duplicates.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray
 use serde::Serialize;
 
 use crate::files::{AtomicFile, FileError, display_path};
+use crate::inputs::Columns;
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +63,32 @@ pub enum Cell<'a> {
     Flag(bool),
 }
 
-/// A line of a table. The fields that `serde` writes have the names and the order of the columns.
+/// A line of a table. The fields that `serde` writes have the names and the order of the columns; kept columns stand behind them.
 pub trait TableLine: Serialize {
     /// The names of the columns.
     const COLUMNS: &'static [&'static str];
 
     /// The values, one per column.
     fn cells(&self) -> Vec<Cell<'_>>;
+
+    /// What the collection keeps of the list of its clips.
+    fn kept(&self) -> &Columns;
+}
+
+/// A line of a table with its kept columns, as a JSON object.
+#[derive(Serialize)]
+struct Whole<'a, L> {
+    #[serde(flatten)]
+    line: &'a L,
+    #[serde(flatten)]
+    kept: &'a Columns,
+}
+
+/// The names of the kept columns that any line has, sorted.
+pub fn kept_names<L: TableLine>(lines: &[L]) -> Vec<&str> {
+    let names: BTreeSet<&str> =
+        lines.iter().flat_map(|line| line.kept().keys().map(String::as_str)).collect();
+    names.into_iter().collect()
 }
 
 /// Writes a table, whole or not at all.
@@ -80,25 +101,30 @@ pub fn write_table<L: TableLine>(
     lines: &[L],
 ) -> Result<(), FileError> {
     let path = file.target().to_path_buf();
+    let names = kept_names(lines);
     let fail = |error: std::io::Error| FileError::write(&path, error);
     match format {
         TableFormat::Csv => {
             let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(&mut file);
-            csv.write_record(L::COLUMNS).map_err(|e| fail(e.into()))?;
-            lines.iter().try_for_each(|line| csv.serialize(line)).map_err(|e| fail(e.into()))?;
+            csv.write_record(L::COLUMNS.iter().chain(&names)).map_err(|e| fail(e.into()))?;
+            for line in lines {
+                let kept: Vec<_> = names.iter().map(|name| line.kept().get(*name)).collect();
+                csv.serialize((line, kept)).map_err(|e| fail(e.into()))?;
+            }
             csv.flush().map_err(fail)?;
         }
         TableFormat::JsonLines => {
             for line in lines {
-                let mut bytes = serde_json::to_vec(line).map_err(|e| fail(e.into()))?;
+                let mut bytes =
+                    serde_json::to_vec(&Whole { line, kept: line.kept() }).map_err(|e| fail(e.into()))?;
                 bytes.push(b'\n');
                 file.write_all(&bytes).map_err(fail)?;
             }
         }
-        TableFormat::Markdown => file.write_all(markdown(lines).as_bytes()).map_err(fail)?,
+        TableFormat::Markdown => file.write_all(markdown(lines, &names).as_bytes()).map_err(fail)?,
         TableFormat::Parquet => {
             let other = |error: ::parquet::errors::ParquetError| fail(std::io::Error::other(error));
-            let batch = record_batch(lines).map_err(|e| other(e.into()))?;
+            let batch = record_batch(lines, &names).map_err(|e| other(e.into()))?;
             let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).map_err(other)?;
             writer.write(&batch).map_err(other)?;
             writer.close().map_err(other)?;
@@ -115,7 +141,7 @@ enum Column {
     Flag(Vec<bool>),
 }
 
-fn record_batch<L: TableLine>(lines: &[L]) -> Result<RecordBatch, arrow_schema::ArrowError> {
+fn record_batch<L: TableLine>(lines: &[L], kept: &[&str]) -> Result<RecordBatch, arrow_schema::ArrowError> {
     let mut columns: Vec<Option<Column>> = L::COLUMNS.iter().map(|_| None).collect();
     for line in lines {
         for (column, cell) in columns.iter_mut().zip(line.cells()) {
@@ -149,14 +175,19 @@ fn record_batch<L: TableLine>(lines: &[L]) -> Result<RecordBatch, arrow_schema::
         let (array, nullable) = array(column);
         (*name, array, nullable)
     });
-    RecordBatch::try_from_iter_with_nullable(named)
+    let kept = kept.iter().map(|name| {
+        let values: StringArray = lines.iter().map(|line| line.kept().get(*name)).collect();
+        (*name, Arc::new(values) as ArrayRef, true)
+    });
+    RecordBatch::try_from_iter_with_nullable(named.chain(kept))
 }
 
-fn markdown<L: TableLine>(lines: &[L]) -> String {
+fn markdown<L: TableLine>(lines: &[L], kept: &[&str]) -> String {
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ");
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(L::COLUMNS.iter().map(|name| (*name).to_owned()).collect());
-    text += &row(L::COLUMNS.iter().map(|_| "---".to_owned()).collect());
+    let names = L::COLUMNS.iter().chain(kept);
+    let mut text = row(names.clone().map(|name| escaped(name)).collect());
+    text += &row(names.map(|_| "---".to_owned()).collect());
     for line in lines {
         let cell = |cell: Cell| match cell {
             Cell::Text(text) => escaped(text),
@@ -164,7 +195,9 @@ fn markdown<L: TableLine>(lines: &[L]) -> String {
             Cell::Number(number) => number.map_or(String::new(), |number| format!("{number:.4}")),
             Cell::Flag(flag) => if flag { "yes" } else { "" }.to_owned(),
         };
-        text += &row(line.cells().into_iter().map(cell).collect());
+        let kept =
+            kept.iter().map(|name| line.kept().get(*name).map_or(String::new(), |value| escaped(value)));
+        text += &row(line.cells().into_iter().map(cell).chain(kept).collect());
     }
     text
 }

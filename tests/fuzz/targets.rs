@@ -70,7 +70,7 @@ pub fn run(target: &str, bytes: &[u8], folder: &Path) {
             let name = ["x.csv", "x.tsv", "x.txt"][usize::from(variant % 3)];
             let file = write(folder, name, &bytes);
             look(
-                inputs::gather(&[], &[file], &mut &b""[..], inputs::Range::default())
+                inputs::gather(&[], &[file], &mut &b""[..], inputs::Range::default(), &[])
                     .map(|found| found.iter().count()),
             );
             look(inputs::gather_files(&["-".into()], &mut &bytes[..]).map(|found| found.iter().count()));

@@ -15,6 +15,7 @@ mod frames_shown;
 mod fuzz_corpus;
 mod healthy_files;
 mod hostile;
+mod kept_columns;
 mod keyframes;
 mod layers;
 mod learning_commands;

@@ -41,7 +41,7 @@ fn settings() -> EmbedSettings {
 }
 
 fn input(env: &TestEnv, name: &str, end: Option<f64>) -> Input {
-    Input { index: 0, id: name.into(), path: env.path(name), start: None, end }
+    Input { id: name.into(), path: env.path(name), end, ..Input::default() }
 }
 
 #[test]

@@ -32,12 +32,20 @@ pub(in crate::cli) struct EmbedArgs {
     pub(super) inputs: Vec<PathBuf>,
     /// A list of videos: one path per line, or CSV/TSV with the column path [default: the INPUTs alone]
     ///
-    /// Optional columns: id, and start and end in seconds. Relative paths start at the working directory; those that are not there
+    /// Optional columns: id, and start and end in seconds; --keep keeps others. Relative paths start at the working directory; those that are not there
     /// start at the list's folder. - reads the list from standard input.
     ///
     /// Example: --list clips.csv
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub(super) list: Vec<PathBuf>,
+    /// Columns of the list that travel with its clips, as texts, separated by commas [default: none]
+    ///
+    /// They stand in the companion, in .parquet and .jsonl, in a dataset and its merges, and in the answers of searches. A dataset that
+    /// has others, or none, takes them over with --update: nothing is embedded again for that.
+    ///
+    /// Example: --list clips.csv --keep label,source
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Inputs")]
+    pub(super) keep: Vec<String>,
     #[command(flatten, next_help_heading = "Inputs")]
     pub(super) ids: IdArgs,
     #[command(flatten)]
@@ -184,7 +192,7 @@ pub(super) struct RunArgs {
         long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "jsonl",
         conflicts_with_all = [
             "inputs", "list", "output", "shard", "dry_run", "retry_failed", "overwrite", "max_failures", "shard_size", "format",
-            "ids", "id_column", "update"
+            "ids", "id_column", "update", "keep"
         ]
     )]
     pub(super) stream: Option<StreamFormat>,

@@ -187,7 +187,7 @@ fn rules(args: &EmbedArgs) -> Rules {
 
 /// What has changed, in words.
 fn said(changes: &Changes, prune: bool) -> String {
-    let &Changes { new, changed, gone, unchanged, again, absent, .. } = changes;
+    let &Changes { new, changed, gone, unchanged, again, absent, other_columns, .. } = changes;
     let gone_words = match (gone, prune) {
         (0, _) => String::new(),
         (_, true) => " (dropped)".to_owned(),
@@ -196,7 +196,10 @@ fn said(changes: &Changes, prune: bool) -> String {
     let again = if again > 0 { format!(", {again} failed before and tried again") } else { String::new() };
     let absent =
         if absent > 0 { format!(" ({absent} of them not there now, and kept)") } else { String::new() };
-    format!("{new} new, {changed} changed, {gone} gone{gone_words}{again}, {unchanged} unchanged{absent}")
+    let said = kept_values(other_columns);
+    format!(
+        "{new} new, {changed} changed, {gone} gone{gone_words}{again}, {unchanged} unchanged{absent}{said}"
+    )
 }
 
 /// Refuses a list that is not that of the dataset, with what is different.
@@ -209,9 +212,16 @@ fn check_same_inputs(
     if !dataset.manifest().has_other_inputs(now) {
         return Ok(());
     }
-    let Changes { new, changed, gone, .. } = changes(folder, now, members, Rules::default(), |_, _| Ok(()))?;
+    let Changes { new, changed, gone, other_columns, .. } =
+        changes(folder, now, members, Rules::default(), |_, _| Ok(()))?;
     let why = dataset.manifest().refusal(now).unwrap_or_default();
-    Err(Fatal::usage(anyhow!("{}: {new} new, {changed} changed, {gone} gone: {why}", display_path(folder))))
+    let (folder, said) = (display_path(folder), kept_values(other_columns));
+    Err(Fatal::usage(anyhow!("{folder}: {new} new, {changed} changed, {gone} gone{said}: {why}")))
+}
+
+/// How many inputs have other values in the columns that are kept of the list, for behind the other counts.
+fn kept_values(count: usize) -> String {
+    if count > 0 { format!(", {count} with other values in the columns of --keep") } else { String::new() }
 }
 
 fn take(writer: &mut DatasetWriter, report: &mut RunReport, outcome: Outcome) -> Result<(), FileError> {
@@ -351,5 +361,6 @@ fn manifest(
     let (dims, models) = choice.describe(&args.output.parts, args.sampling.fixed())?;
     let manifest = Manifest::new(digest, shard, args.runs.shard_size.get(), kind);
     let parts: &[Part] = &args.output.parts;
-    Ok(Manifest { settings: deciding(args, choice), models, ..manifest.with_parts(parts, dims) })
+    let (settings, keep) = (deciding(args, choice), args.keep.clone());
+    Ok(Manifest { settings, models, keep, ..manifest.with_parts(parts, dims) })
 }

@@ -85,7 +85,8 @@ pub(super) fn run(
     let told = wanted.ids.is_none() && wanted.id_column.is_none();
     let own = OwnFeatures::new(rows::open_all(path, &files, wanted, &std::env::temp_dir())?, told)?;
     let destination = destination(args, Some(path))?;
-    let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
+    let prepared =
+        Prepared::new(&destination, &args.output.parts, args.output.overwrite)?.keeping(&own.kept_columns());
     let run_report = RunReport::new(own.len(), quiet);
     if !own.has_ids() && !quiet {
         report::note(&format!(

@@ -38,7 +38,8 @@ pub(super) fn run(args: &EmbedArgs, verbosity: &Verbosity) -> Result<Exit, Fatal
         Destination::Stdout => "the lines printed so far are complete",
         _ => "nothing was written",
     };
-    let prepared = Prepared::new(&destination, &args.output.parts, args.output.overwrite)?;
+    let prepared =
+        Prepared::new(&destination, &args.output.parts, args.output.overwrite)?.keeping(&args.keep);
     let report = RunReport::new(inputs.len(), quiet);
     report.notes(&inputs.notes);
     let compute = args.compute.settle(quiet)?;

@@ -273,14 +273,14 @@ impl InputSource for Requests {
             Ok(Order { path, id, start, end, own }) => {
                 let pending = Pending { wrong: None, id: form(&id), parts: own.parts.clone() };
                 let id = id.map_or_else(|| crate::inputs::stem(&path), Id::text);
-                (pending, Next::Own(Input { index, id, path, start, end }, own))
+                (pending, Next::Own(Input { index, id, path, start, end, ..Input::default() }, own))
             }
             Err(WrongLine { path, id, why }) => {
                 let stem = if path == Path::new("") { String::new() } else { crate::inputs::stem(&path) };
                 let pending = Pending { wrong: Some((path, why)), id: form(&id), parts: None };
                 // It goes through the pipeline like all inputs, so that its answer keeps its place; the empty path fails there.
                 let id = id.map_or(stem, Id::text);
-                (pending, Next::Input(Input { index, id, path: PathBuf::new(), start: None, end: None }))
+                (pending, Next::Input(Input { index, id, ..Input::default() }))
             }
         };
         lock(&self.pending).insert(index, pending);

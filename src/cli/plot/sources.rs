@@ -44,7 +44,8 @@ pub(super) fn gather(plan: &PlotPlan, args: &PlotArgs, quiet: bool) -> Result<(V
         }
         // A range that is wrong fails the video that it does not fit, not the run.
         let no_range = inputs::Range::default();
-        let found = inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin(), no_range)?;
+        let found =
+            inputs::gather(std::slice::from_ref(argument), &[], &mut std::io::stdin(), no_range, &[])?;
         found.notes.iter().filter(|_| !quiet).for_each(|note| report::note(note));
         if clips.len() + found.len() > MOST_CLIPS {
             return Err(Fatal::usage(anyhow!(

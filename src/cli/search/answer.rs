@@ -13,7 +13,9 @@ use crate::embed;
 use crate::exit::{Exit, Fatal};
 use crate::files::{self, AtomicFile, display_path, display_text};
 use crate::inputs::Input;
-use crate::search::{Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, page, time, write_table};
+use crate::search::{
+    Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, kept_names, page, time, write_table,
+};
 use crate::video::Request;
 
 /// Prints or writes what was found of every query.
@@ -45,32 +47,38 @@ fn table(answers: &[Vec<Answer>]) -> String {
             let name = of_query.first().map_or("(no hit)", |answer| &answer.query);
             text += &format!("{}{}\n", if text.is_empty() { "" } else { "\n" }, display_text(name));
         }
-        let rank = of_query.len().to_string().len().max("rank".len());
-        let width = |cell: fn(&Answer) -> String, least: usize| {
-            of_query.iter().map(|answer| cell(answer).chars().count()).max().unwrap_or(0).max(least)
-        };
-        let id = |answer: &Answer| display_text(&answer.id);
-        let range = |answer: &Answer| time(answer.start, answer.end);
-        let (id_width, time_width) = (width(id, "id".len()), width(range, 0));
-        let line = |cells: [&str; 5]| {
-            let [at, score, id, time, path] = cells;
-            let mut line = format!("{at:>rank$}  {score:>7}  {id:<id_width$}");
-            if time_width > 0 {
-                line += &format!("  {time:<time_width$}");
-            }
-            format!("{}\n", format!("{line}  {path}").trim_end())
-        };
-        text += &line(["rank", "score", "id", if time_width > 0 { "time" } else { "" }, "path"]);
-        for answer in of_query {
-            let cells = [
-                answer.rank.to_string(),
-                format!("{:.4}", answer.score),
-                id(answer),
-                range(answer),
-                display_text(&answer.path),
-            ];
-            text += &line(cells.each_ref().map(String::as_str));
+        let mut columns: Vec<(&str, Vec<String>)> = vec![
+            ("rank", of_query.iter().map(|answer| answer.rank.to_string()).collect()),
+            ("score", of_query.iter().map(|answer| format!("{:.4}", answer.score)).collect()),
+            ("id", of_query.iter().map(|answer| display_text(&answer.id)).collect()),
+        ];
+        let times: Vec<String> = of_query.iter().map(|answer| time(answer.start, answer.end)).collect();
+        if times.iter().any(|time| !time.is_empty()) {
+            columns.push(("time", times));
         }
+        for name in kept_names(of_query) {
+            let value =
+                |answer: &Answer| answer.columns.get(name).map_or(String::new(), |value| display_text(value));
+            columns.push((name, of_query.iter().map(value).collect()));
+        }
+        columns.push(("path", of_query.iter().map(|answer| display_text(&answer.path)).collect()));
+        let width = |(name, cells): &(&str, Vec<String>)| {
+            cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(name.chars().count())
+        };
+        let widths: Vec<usize> = columns.iter().map(width).collect();
+        let mut add = |row: Option<usize>| {
+            let mut line = String::new();
+            for ((name, cells), width) in columns.iter().zip(&widths) {
+                let cell = row.map_or(*name, |row| &cells[row]);
+                let is_number = ["rank", "score"].contains(name);
+                let gap = if line.is_empty() { "" } else { "  " };
+                line +=
+                    &if is_number { format!("{gap}{cell:>width$}") } else { format!("{gap}{cell:<width$}") };
+            }
+            text += &format!("{}\n", line.trim_end());
+        };
+        add(None);
+        (0..of_query.len()).for_each(|row| add(Some(row)));
     }
     text
 }
@@ -85,15 +93,8 @@ fn html(
     file: AtomicFile,
     pool: &ThreadPool,
 ) -> Result<Exit, Fatal> {
-    let of_moment = |Moment { clip, .. }: &Moment| Input {
-        index: 0,
-        id: clip.id.clone(),
-        path: clip.path.clone(),
-        start: clip.start,
-        end: clip.end,
-    };
     let clips = queries.iter().flat_map(|query| query.clips.clone());
-    let clips: Vec<Input> = clips.chain(found.iter().flatten().map(of_moment)).collect();
+    let clips: Vec<Input> = clips.chain(found.iter().flatten().map(|moment| moment.clip.input())).collect();
     let request = Request { max_pixels: Some(args.limits.max_pixels), ..Request::default() };
     let strip = |input: &Input| -> Strip {
         if input.path == Path::new("") {
@@ -129,7 +130,7 @@ fn html(
             hits: answers
                 .iter()
                 .zip(found)
-                .map(|(answer, moment)| (answer, of(&of_moment(moment))))
+                .map(|(answer, moment)| (answer, of(&moment.clip.input())))
                 .collect(),
         })
         .collect();

@@ -56,14 +56,14 @@ impl Clips<'_> {
                 .and_then(|parts| Ok(search::row_of(parts, self.collection.by(), id, true)?)),
         };
         let clip = self.collection.clip(row).map_err(|error| self.fail(error))?;
-        let input = Input { index: 0, id: clip.id, path: clip.path, start: clip.start, end: clip.end };
-        Ok(QueryClip { vector: vector.map_err(|error| self.fail(error))?, row: Some(row), input })
+        let vector = vector.map_err(|error| self.fail(error))?;
+        Ok(QueryClip { vector, row: Some(row), input: clip.input() })
     }
 
     /// A video.
     fn video(&mut self, path: &Path, opposite: bool) -> Result<QueryClip, Fatal> {
         let (start, end) = (self.args.range.start, self.args.range.end);
-        let input = Input { index: 0, id: display_path(path), path: path.to_owned(), start, end };
+        let input = Input { id: display_path(path), path: path.to_owned(), start, end, ..Input::default() };
         let videos = match self.videos.take() {
             Some(videos) => videos,
             None => self.load()?,

@@ -90,7 +90,7 @@ fn videos(
     signals: &Signals,
     quiet: bool,
 ) -> Result<(Clips, usize, Option<EncoderRecord>), Fatal> {
-    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default())?;
+    let inputs = inputs::gather(&args.inputs, &[], &mut std::io::stdin(), inputs::Range::default(), &[])?;
     if !quiet {
         inputs.notes.iter().for_each(|n| report::note(n));
     }

@@ -10,7 +10,7 @@ use crate::dataset::commit::testing::end_after;
 use crate::dataset::update::*;
 use crate::dataset::{DatasetWriter, InputResult, ShardOf, ShardReader, verify_dataset};
 use crate::files::Stamp;
-use crate::inputs::Shard;
+use crate::inputs::{Columns, Shard};
 use crate::rows::testing::DIMS;
 use crate::rows::{ClipMeta, Failure, Format, Part, Row, Wanted};
 
@@ -30,8 +30,8 @@ impl Random {
     }
 }
 
-/// What is read of an input: id, path, and the bits of its values or why it failed.
-type Seen = (usize, String, PathBuf, Result<Vec<u32>, String>);
+/// What is read of an input: id, path, kept columns, and the bits of its values or why it failed.
+type Seen = (usize, String, PathBuf, Columns, Result<Vec<u32>, String>);
 
 /// Files, a list of them, and the dataset that follows it.
 struct World {
@@ -42,6 +42,11 @@ struct World {
     rules: Rules,
     /// The ids of the list, in its order.
     list: Vec<String>,
+    /// Whether the labels of the list are kept.
+    keeps: bool,
+    /// What the list says of its ids, and what it said of those that were in it at the last complete update.
+    labels: BTreeMap<String, usize>,
+    last_labels: BTreeMap<String, usize>,
     /// How many files were written.
     written: u64,
     /// Ids and versions that are embedded and must not be again.
@@ -59,8 +64,9 @@ impl World {
         let shards = 1 + random.below(2);
         let rules =
             Rules { prune: random.below(2) == 0, by_content: random.below(2) == 0, retry_failed: false };
-        let (list, embedded) = (vec![], BTreeSet::new());
-        Self { dir, random, kind, shards, rules, list, written: 0, embedded, fresh: false }
+        let (keeps, labels, last_labels) = (random.below(2) == 0, BTreeMap::new(), BTreeMap::new());
+        let (list, embedded, written, fresh) = (vec![], BTreeSet::new(), 0, false);
+        Self { dir, random, kind, shards, rules, list, keeps, labels, last_labels, written, embedded, fresh }
     }
 
     fn file(&self, id: &str) -> PathBuf {
@@ -85,8 +91,13 @@ impl World {
         }
     }
 
-    /// Adds, changes, touches, deletes and moves some inputs of the list.
+    /// Adds, changes, touches, deletes, moves and relabels some inputs of the list.
     fn change(&mut self) {
+        for _ in 0..self.random.below(4) {
+            if let Some(id) = self.list.get(self.random.below(self.list.len().max(1))).cloned() {
+                self.labels.insert(id, self.random.below(3));
+            }
+        }
         for _ in 0..self.random.below(5) {
             let id = format!("{}{}", ["a", "b", "c#1"][self.random.below(3)], self.random.below(12));
             self.write(&id.clone(), self.written + 1);
@@ -127,8 +138,16 @@ impl World {
             path: self.file(id),
             start: None,
             end: Some(1.0 / 3.0),
+            columns: self.columns(id),
         };
         list.iter().enumerate().map(input).collect()
+    }
+
+    /// What the list says of an id, or said of one that is in it no more.
+    fn columns(&self, id: &String) -> Columns {
+        let labels = if self.list.contains(id) { &self.labels } else { &self.last_labels };
+        let label = labels.get(id).filter(|label| self.keeps && **label > 0);
+        label.map(|label| ("label".to_owned(), format!("label {label}"))).into_iter().collect()
     }
 
     fn members(&self, list: &[String], shard: Shard) -> Vec<Input> {
@@ -137,10 +156,13 @@ impl World {
 
     fn manifest(&self, list: &[String], shard: Shard) -> Manifest {
         let inputs = self.members(list, shard).len();
+        let said: Vec<_> = list.iter().map(|id| (id, self.columns(id))).collect();
         let digest =
-            InputsDigest { count: list.len(), sha256: format!("{list:?}"), ..InputsDigest::default() };
+            InputsDigest { count: list.len(), sha256: format!("{said:?}"), ..InputsDigest::default() };
         let of = ShardOf { index: shard.index, count: shard.count, inputs };
-        Manifest::new(digest, (shard.count > 1).then_some(of), SIZE, self.kind).with_parts(&PARTS, DIMS)
+        let keep = if self.keeps { vec!["label".to_owned()] } else { vec![] };
+        let manifest = Manifest::new(digest, (shard.count > 1).then_some(of), SIZE, self.kind);
+        Manifest { keep, ..manifest.with_parts(&PARTS, DIMS) }
     }
 
     fn shards(&self) -> Vec<Shard> {
@@ -254,7 +276,7 @@ fn read(folders: &[PathBuf]) -> Result<Vec<Seen>, FileError> {
             InputResult::Rows(rows) => Ok(rows[0].values(Part::Concat).iter().map(|x| x.to_bits()).collect()),
             InputResult::Failed(failed) => Err(failed.failure.error),
         };
-        all.push((clip.index, clip.id, clip.path, result));
+        all.push((clip.index, clip.id, clip.path, clip.columns, result));
         Ok(())
     })?;
     Ok(all)
@@ -314,6 +336,8 @@ fn whatever_changes_and_whenever_it_is_killed_it_ends_in_the_rows_of_a_fresh_run
             }
             (expected, kept) = next_list(&world, &listed, &kept);
             listed = world.list.clone();
+            let said = world.list.iter().filter_map(|id| Some((id.clone(), *world.labels.get(id)?)));
+            world.last_labels.extend(said.collect::<Vec<_>>());
             let folders: Vec<_> = world.shards().into_iter().map(|shard| world.out(shard)).collect();
             let now = read(&folders).unwrap();
             let fresh = world.fresh(&expected, None);
@@ -372,8 +396,7 @@ fn what_an_update_of_one_per_cent_costs() {
             index,
             id: id.clone(),
             path: files.join(id),
-            start: None,
-            end: None,
+            ..Input::default()
         };
         let members: Vec<_> = list.iter().enumerate().map(input).collect();
         let sha256 = hexadecimal(&Sha256::digest(list.join("\n")));

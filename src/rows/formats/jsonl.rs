@@ -71,7 +71,13 @@ impl RowWriter for JsonlWriter {
         self.line.clear();
         let encoded = serde_json::to_writer(
             &mut self.line,
-            &Line { clip: Ok(row), parts: &layout.parts, with_status: false, id: IdForm::Text },
+            &Line {
+                clip: Ok(row),
+                kept_columns: &layout.kept_columns,
+                parts: &layout.parts,
+                with_status: false,
+                id: IdForm::Text,
+            },
         );
         self.line.push(b'\n');
         match &mut self.target {
@@ -97,6 +103,8 @@ impl RowWriter for JsonlWriter {
 /// A row or a failure as a JSON object, its keys in a fixed order.
 pub(crate) struct Line<'a> {
     pub(crate) clip: RowOrFailure<'a>,
+    /// The columns of the list that it has too.
+    pub(crate) kept_columns: &'a [String],
     /// The parts of a row.
     pub(crate) parts: &'a [Part],
     /// Whether it says `status`, where failures stand between the rows.
@@ -112,6 +120,9 @@ impl Serialize for Line<'_> {
         match self.clip {
             Ok(row) => {
                 row.clip.serialize_entries(&mut map, self.id, status("ok"), Some(row.frames))?;
+                for name in self.kept_columns {
+                    map.serialize_entry(name, &row.clip.columns.get(name))?;
+                }
                 for &part in self.parts {
                     let values = row.values(part);
                     if part.per_frame() {
@@ -316,8 +327,10 @@ mod tests {
         row.clip.id = "a\n\"".into();
         row.clip.path = "a\n\".mp4".into();
         row.parts = vec![(Part::Static, vec![0.1, -2.0]), (Part::Frames, (0..8).map(|v| v as f32).collect())];
+        row.clip.columns.insert("label".into(), "open".into());
         let line = Line {
             clip: Ok(&row),
+            kept_columns: &["label".into(), "source".into()],
             parts: &[Part::Static, Part::Frames],
             with_status: false,
             id: IdForm::Text,
@@ -325,7 +338,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&line).unwrap(),
             "{\"index\":4,\"id\":\"a\\n\\\"\",\"path\":\"a\\n\\\".mp4\",\"start\":null,\"end\":1.5,\"frames\":2,\
-             \"fps\":null,\"duration\":6.0,\"distinct_frames\":2,\"static\":[0.1,-2.0],\
+             \"fps\":null,\"duration\":6.0,\"distinct_frames\":2,\"label\":\"open\",\"source\":null,\"static\":[0.1,-2.0],\
              \"frame_features\":[[0.0,1.0,2.0,3.0],[4.0,5.0,6.0,7.0]]}"
         );
     }

@@ -25,7 +25,7 @@ pub(crate) const KEY_FRAMES: &str = "key_frames";
 /// How many different frames a row is made of.
 pub(crate) const DISTINCT_FRAMES: &str = "distinct_frames";
 
-/// The columns named, [`KEY_FRAMES`] where the rows have it, then one per part. With `failures`, a column that a failure lacks may be null.
+/// The columns named, [`KEY_FRAMES`] where the rows have it, the kept columns of the list, then one per part. With `failures`, a column that a failure lacks may be null.
 ///
 /// # Errors
 /// If a part is too long for a list.
@@ -44,6 +44,7 @@ pub(crate) fn schema(columns: &[&str], layout: &Layout, failures: bool) -> Resul
     };
     let columns = columns.iter().copied().chain(layout.key_frames().then_some(KEY_FRAMES));
     let mut fields = columns.map(column).collect::<Result<Vec<_>, String>>()?;
+    fields.extend(layout.kept_columns.iter().map(|name| Field::new(name, DataType::Utf8, true)));
     for &part in &layout.parts {
         fields.push(part_field(layout, part)?.with_nullable(failures));
     }
@@ -105,6 +106,9 @@ pub(crate) fn record_batch(
             }
             "stage" => Arc::new(clips.iter().map(|c| c.err().map(|f| &f.stage)).collect::<StringArray>()),
             "error" => Arc::new(clips.iter().map(|c| c.err().map(|f| &f.error)).collect::<StringArray>()),
+            name if layout.kept_columns.iter().any(|kept| kept == name) => {
+                Arc::new(clips.iter().map(|c| meta(c).columns.get(name)).collect::<StringArray>())
+            }
             name => match layout.parts.iter().find(|part| part.column() == name) {
                 Some(&part) => Arc::new(list(field, part, layout, clips)?),
                 None => return Err(ArrowError::SchemaError(format!("there is no column '{name}'"))),

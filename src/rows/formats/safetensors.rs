@@ -94,6 +94,9 @@ impl Serialize for Columns {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         self.clip.serialize_entries(&mut map, IdForm::Absent, None, Some(self.frames))?;
+        if !self.clip.columns.is_empty() {
+            map.serialize_entry("columns", &self.clip.columns)?;
+        }
         map.end()
     }
 }

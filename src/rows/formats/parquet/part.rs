@@ -6,7 +6,8 @@ use ::parquet::arrow::ProjectionMask;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{Array as _, FixedSizeListArray, Float64Array, Int64Array, RecordBatch};
+use arrow_array::{Array as _, FixedSizeListArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::DataType;
 
 use super::read::{guarded, open, readable};
 use super::source::SizedFile;
@@ -87,6 +88,12 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
     // Not every part has these.
     let counts = |name: &str| batch.column_by_name(name).map(|_| whole(name)).transpose();
     let (distinct_frames, key_frames) = (counts(DISTINCT_FRAMES)?, counts(KEY_FRAMES)?);
+    let kept = |field: &arrow_schema::FieldRef| -> Option<(String, StringArray)> {
+        let name = field.name();
+        let is_kept = *field.data_type() == DataType::Utf8 && !["id", "path"].contains(&name.as_str());
+        is_kept.then(|| text(name).ok()).flatten().map(|values| (name.clone(), values))
+    };
+    let kept: Vec<_> = batch.schema_ref().fields().iter().filter_map(kept).collect();
     let lists = parts.iter().map(lists).collect::<Result<Vec<_>, _>>()?;
     let count = |value: i64| usize::try_from(value).map_err(|_| "it has a negative count".to_string());
     for at in 0..batch.num_rows() {
@@ -110,6 +117,11 @@ fn batch_rows(batch: &RecordBatch, parts: &[Part], rows: &mut Vec<Row>) -> Resul
             duration: optional(&duration),
             distinct_frames: counted(&distinct_frames)?,
             key_frames: counted(&key_frames)?,
+            columns: kept
+                .iter()
+                .filter(|(_, values)| !values.is_null(at))
+                .map(|(name, values)| (name.clone(), values.value(at).to_owned()))
+                .collect(),
         };
         let frames = count(frames.value(at))?;
         rows.push(Row { clip, window: None, frames, parts: lists.iter().map(values).collect() });
