@@ -297,8 +297,8 @@ impl StoredParts {
             }
             _ => (
                 None,
-                "a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, dynamic, odd, even, \
-                 mean, frames-mean and frames-concat are representations",
+                "features of that name (--features NAME=FILE of eval-cia and probe), since of embeddings only lift, static, \
+                 dynamic, odd, even, mean, frames-mean and frames-concat are representations",
             ),
         };
         found.ok_or_else(|| self.absent(name, needs))
@@ -515,7 +515,7 @@ mod tests {
         let message = |name: &str| parts().representation(name).err().unwrap().to_string();
         assert_eq!(
             message("lift+vjepa"),
-            "representation `vjepa` needs a matrix of that name (--features NAME=FILE), since of embeddings only lift, static, \
+            "representation `vjepa` needs features of that name (--features NAME=FILE of eval-cia and probe), since of embeddings only lift, static, \
              dynamic, odd, even, mean, frames-mean and frames-concat are representations; there is concat, frames, clip"
         );
         let lift = parts().representation("lift").unwrap();

@@ -43,9 +43,14 @@ fn with_more(mut args: Vec<OsString>, more: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// An error about a file: the usage of the command line, which is not at fault, does not stand behind it.
+fn plain_error(kind: ErrorKind, what: String) -> clap::Error {
+    clap::Error::raw(kind, format!("{what}\n"))
+}
+
 /// The settings of a file as arguments, without those that the command line gives.
 fn of_file(command: &Command, chosen: &ChosenCommand<'_>, file: &Path) -> Result<Vec<OsString>, clap::Error> {
-    let fail = |kind, what: String| command.clone().error(kind, format!("{}: {what}", file.display()));
+    let fail = |kind, what: String| plain_error(kind, format!("{}: {what}", file.display()));
     let text = std::fs::read_to_string(file)
         .map_err(|e| fail(ErrorKind::Io, format!("the settings cannot be read: {e}")))?;
     let tables: Table =
@@ -64,7 +69,7 @@ fn of_resumed_run(command: &Command, args: &[OsString]) -> Result<Option<Vec<OsS
         return Ok(None);
     }
     let Some(folder) = chosen.given.try_get_one::<PathBuf>("output").ok().flatten() else { return Ok(None) };
-    let fail = |what| command.clone().error(ErrorKind::ArgumentConflict, what);
+    let fail = |what| plain_error(ErrorKind::ArgumentConflict, what);
     let in_force = SettingsInForce::of(&chosen);
     let names = in_force.given();
     let mut given = in_force.values();

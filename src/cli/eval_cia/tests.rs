@@ -262,7 +262,7 @@ fn wrong_requests_are_refused_before_any_work() {
     assert!(stop(&flags(["-o", "r.xlsx"])).0.contains(".json, .csv, .md or .tex"));
     assert!(stop(&flags(["--figure", "r.jpg"])).0.contains(".png, .svg or .pdf"));
     assert!(stop(&flags(["--template", "{dir}/{name}"])).0.contains("`{name}` in the template"));
-    assert!(stop(&flags(["--representation", "lift+clip"])).0.contains("`clip` needs a matrix of that name"));
+    assert!(stop(&flags(["--representation", "lift+clip"])).0.contains("`clip` needs features of that name"));
     assert!(stop(&flags(["--features", "a+b=x.npy"])).0.contains("NAME=FILE"));
     assert!(stop(&flags(["--embeddings", "x.npz"])).0.contains("both --embeddings and --videos"));
     let offline = eval(&flags(["--dataset", "ssv2", "--videos", "v"]), &mut Fake::default()).0.unwrap_err();

@@ -73,7 +73,8 @@ pub(super) fn read(path: &Path, wanted: Wanted, take: TakeBatch) -> Result<Raw, 
             if holds_ids(field) {
                 let ids = texts(column).ok_or_else(|| {
                     format!(
-                        "its column '{}' holds neither texts nor integers without gaps ({}); cast it to text",
+                        "its column '{}' ({}) does not have a text or an integer in every row, as ids must; fill it, or name \
+                         another column with --id-column",
                         field.name(),
                         field.data_type()
                     )
