@@ -6,11 +6,16 @@
 //! seldom that its peak is half of f32's (measured), so there [`Backend::best_in`] refuses it and says why; the caller
 //! goes on in f32. For processors of other makers it is used without a measurement. [`Backend::new`] still
 //! gives it by name, as the tests need.
+//!
+//! **bf16x3.** Each operand is the sum of two bf16, and a product of operands is three products of bf16: what is left out is the
+//! product of the two small parts, below 2^-16 of the whole. That gains only where a product of bf16 takes less than a third
+//! of f32's time, which is so on AMX alone. With other instructions it runs by name, for the tests: what they find on
+//! any machine then holds for the layout and the order of sums on AMX.
 
 #[cfg(target_arch = "x86_64")]
 use super::amx::Amx;
 use super::portable::Portable;
-use super::simd::{Op, Simd};
+use super::simd::{Op, RUN, Simd};
 
 /// An instruction set the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +58,18 @@ impl Isa {
             && match precision {
                 Precision::F32 => self != Isa::Amx,
                 Precision::Bf16 => self == Isa::Amx || (self == Isa::Avx512 && has_bf16()),
+                Precision::Bf16x3 => self == Isa::Portable || self.supports(Precision::Bf16),
             }
     }
 
     /// Whether those products are as fast as f32's or faster, by a rule and not by a clock: which instructions run, and so
     /// the bits of a result, must not change from run to run.
     fn pays(self, precision: Precision) -> bool {
-        self != Isa::Avx512 || precision == Precision::F32 || !is_intel()
+        match precision {
+            Precision::F32 => true,
+            Precision::Bf16 => self == Isa::Amx || !is_intel(),
+            Precision::Bf16x3 => self == Isa::Amx,
+        }
     }
 
     /// As users know it: `AVX-512`.
@@ -91,29 +101,50 @@ fn has_bf16() -> bool {
     false
 }
 
-/// The numbers that matrix products multiply; sums are f32 in both.
+/// The numbers that matrix products multiply; sums are f32 in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// IEEE single precision.
     F32,
     /// Eight bits of significand, the exponents of f32.
     Bf16,
+    /// Sums of two bf16, the second being what the first leaves of an f32: sixteen bits of significand. Three products for one.
+    Bf16x3,
 }
 
 impl Precision {
-    /// As users name it: `f32`, `bf16`.
+    /// As users name it: `f32`, `bf16`, `bf16x3`.
     pub fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
+            Precision::Bf16x3 => "bf16x3",
         }
     }
 
     /// 4-byte words that a row of `values` numbers takes as an operand of a matrix product.
-    pub fn words(self, values: usize) -> usize {
+    pub const fn words(self, values: usize) -> usize {
         match self {
             Precision::F32 => values,
             Precision::Bf16 => values.div_ceil(2),
+            // Whole runs of both parts.
+            Precision::Bf16x3 => values.next_multiple_of(2 * RUN),
+        }
+    }
+
+    /// Neighbouring values in one word.
+    pub(super) const fn pack(self) -> usize {
+        match self {
+            Precision::F32 => 1,
+            Precision::Bf16 | Precision::Bf16x3 => 2,
+        }
+    }
+
+    /// Words that hold a value.
+    pub(super) const fn parts(self) -> usize {
+        match self {
+            Precision::F32 | Precision::Bf16 => 1,
+            Precision::Bf16x3 => 2,
         }
     }
 }
@@ -187,6 +218,12 @@ impl Backend {
         self.precision
     }
 
+    /// The same processor's vectors in f32.
+    pub(super) fn in_f32(self) -> Self {
+        // What has AMX has AVX-512.
+        Self { isa: if self.isa == Isa::Amx { Isa::Avx512 } else { self.isa }, precision: Precision::F32 }
+    }
+
     /// The matrix unit, where it makes the products.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn amx(self) -> Option<Amx> {
@@ -202,7 +239,13 @@ impl Backend {
                 // SAFETY: `new` asked the processor for these features.
                 (Isa::Avx512, Precision::F32) => return unsafe { Avx512::new() }.call(op),
                 // SAFETY: as above.
-                (Isa::Amx | Isa::Avx512, Precision::Bf16) => return unsafe { Avx512Bf16::new() }.call(op),
+                (Isa::Amx | Isa::Avx512, Precision::Bf16) => {
+                    return unsafe { Avx512Bf16::<false>::new() }.call(op);
+                }
+                // SAFETY: as above.
+                (Isa::Amx | Isa::Avx512, Precision::Bf16x3) => {
+                    return unsafe { Avx512Bf16::<true>::new() }.call(op);
+                }
                 // SAFETY: as above.
                 (Isa::Avx2, _) => return unsafe { Avx2::new() }.call(op),
                 _ => {}
@@ -212,14 +255,17 @@ impl Backend {
         if self.isa == Isa::Neon {
             return super::neon::Neon.call(op);
         }
-        Portable.call(op)
+        match self.precision {
+            Precision::Bf16x3 => Portable::<true>.call(op),
+            _ => Portable::<false>.call(op),
+        }
     }
 }
 
 /// Every backend of this processor, for tests that try each.
 #[cfg(test)]
 pub(crate) fn backends() -> Vec<Backend> {
-    [Precision::F32, Precision::Bf16]
+    [Precision::F32, Precision::Bf16, Precision::Bf16x3]
         .into_iter()
         .flat_map(|precision| Isa::ALL.into_iter().filter_map(move |isa| Backend::new(isa, precision).ok()))
         .collect()
@@ -258,9 +304,23 @@ mod tests {
     }
 
     #[test]
-    fn amx_is_for_bf16_alone() {
+    fn bf16x3_is_chosen_on_amx_alone_and_can_be_asked_for_anywhere() {
+        match Backend::best_in(Precision::Bf16x3) {
+            Ok(backend) => assert_eq!(backend.isa(), Isa::Amx),
+            Err(refused) => {
+                assert!(matches!(refused, Unsupported::Slower { .. }), "{refused}");
+                assert!(!Isa::Amx.is_available());
+            }
+        }
+        assert!(Backend::new(Isa::Portable, Precision::Bf16x3).is_ok());
+    }
+
+    #[test]
+    fn amx_is_never_for_f32() {
         assert!(!Isa::Amx.supports(Precision::F32));
-        assert_eq!(Isa::Amx.supports(Precision::Bf16), Isa::Amx.is_available());
+        for precision in [Precision::Bf16, Precision::Bf16x3] {
+            assert_eq!(Isa::Amx.supports(precision), Isa::Amx.is_available());
+        }
         assert_ne!(Backend::best().isa(), Isa::Amx);
     }
 
@@ -274,7 +334,8 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_row_of_bf16_takes_half_a_word_more() {
+    fn rows_of_bf16_end_with_a_whole_word_or_run() {
         assert_eq!((Precision::F32.words(7), Precision::Bf16.words(7)), (7, 4));
+        assert_eq!([0, 1, 32, 33].map(|values| Precision::Bf16x3.words(values)), [0, 32, 32, 64]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::isa::Precision;
 use super::simd::{Op, Simd};
 
 /// NEON, operands in f32.
@@ -12,7 +13,7 @@ impl Simd for Neon {
     type V = float32x4_t;
     const LANES: usize = 4;
     const PANEL: usize = 4;
-    const PACK: usize = 1;
+    const PRECISION: Precision = Precision::F32;
 
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Output {

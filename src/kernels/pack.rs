@@ -1,7 +1,7 @@
 //! Panels: the right-hand operand of a matrix product, laid out in the order the micro-kernel reads it.
 //!
-//! Panel after panel of `PANEL * LANES` columns; within one, step by step, the words of all its columns. The last panel
-//! is as narrow as whole vectors allow, zeros in the columns that do not exist.
+//! Panel after panel of `PANEL * LANES` columns; within one, step by step, the words of all its columns, part by part where
+//! values are split. The last panel is as narrow as whole vectors allow, zeros in the columns that do not exist.
 
 use super::simd::{MAX_LANES, Simd};
 
@@ -10,13 +10,13 @@ pub(super) fn padded<S: Simd>(columns: usize) -> usize {
     columns.next_multiple_of(S::LANES)
 }
 
-/// Panels of `steps` by `columns`: where each starts, its first column, how many columns, how many vectors.
-pub(super) fn panels<S: Simd>(columns: usize, steps: usize) -> impl Iterator<Item = Panel> {
+/// Panels of `words` a column by `columns`: where each starts, its first column, how many columns, how many vectors.
+pub(super) fn panels<S: Simd>(columns: usize, words: usize) -> impl Iterator<Item = Panel> {
     let wide = S::PANEL * S::LANES;
     (0..columns.div_ceil(wide)).map(move |p| {
         let first = p * wide;
         let columns = wide.min(columns - first);
-        Panel { start: first * steps, first, columns, vectors: columns.div_ceil(S::LANES) }
+        Panel { start: first * words, first, columns, vectors: columns.div_ceil(S::LANES) }
     })
 }
 
@@ -44,23 +44,26 @@ pub(super) fn pack_columns<S: Simd>(
     inner: usize,
     to: &mut [f32],
 ) {
-    let steps = inner.div_ceil(S::PACK);
-    for panel in panels::<S>(columns, steps) {
+    let words = S::PRECISION.words(inner);
+    let steps = words / S::PARTS;
+    for panel in panels::<S>(columns, words) {
         let wide = panel.vectors * S::LANES;
-        let to = &mut to[panel.start..][..steps * wide];
+        let to = &mut to[panel.start..][..words * wide];
         for vector in 0..panel.vectors {
             let first = vector * S::LANES;
             let here = S::LANES.min(panel.columns - first);
             for step in (0..steps).step_by(S::LANES) {
-                let values = step * S::PACK..((step + S::LANES) * S::PACK).min(inner);
-                let mut square = [s.splat(0.0); MAX_LANES];
-                for j in 0..here {
-                    let column = &from[(panel.first + first + j) * stride..];
-                    square[j] = s.words(&column[values.start..values.end]);
-                }
-                s.transpose(&mut square);
-                for k in 0..S::LANES.min(steps - step) {
-                    s.store(square[k], &mut to[(step + k) * wide + first..]);
+                let values = (step * S::PACK).min(inner)..((step + S::LANES) * S::PACK).min(inner);
+                for part in 0..S::PARTS {
+                    let mut square = [s.splat(0.0); MAX_LANES];
+                    for j in 0..here {
+                        let column = &from[(panel.first + first + j) * stride..];
+                        square[j] = s.words(&column[values.start..values.end], part);
+                    }
+                    s.transpose(&mut square);
+                    for k in 0..S::LANES.min(steps - step) {
+                        s.store(square[k], &mut to[((step + k) * S::PARTS + part) * wide + first..]);
+                    }
                 }
             }
         }
@@ -68,7 +71,7 @@ pub(super) fn pack_columns<S: Simd>(
 }
 
 /// Packs an operand whose **rows** lie in memory: row `k` is `columns` values from `from[k * stride]` (the values of
-/// attention).
+/// attention, which are never split).
 #[inline(always)]
 pub(super) fn pack_rows<S: Simd>(
     s: S,

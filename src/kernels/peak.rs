@@ -5,7 +5,7 @@ use std::time::Instant;
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::buffer::Buffer;
-use super::isa::Backend;
+use super::isa::{Backend, Precision};
 use super::simd::{Op, Simd};
 use super::tile::{ROWS, Rows, multiply};
 
@@ -30,7 +30,10 @@ fn best_of(rounds: usize, backend: Backend, threads: usize) -> f64 {
                     barrier.wait();
                     #[cfg(target_arch = "x86_64")]
                     if let Some(unit) = backend.amx() {
-                        return tiles(unit, rounds);
+                        return match backend.precision() {
+                            Precision::Bf16x3 => tiles::<true>(unit, rounds),
+                            _ => tiles::<false>(unit, rounds),
+                        };
                     }
                     backend.run(Product { rounds })
                 })
@@ -65,12 +68,12 @@ impl Op for Product {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f64 {
         // A panel of 16 KB beside six rows that it reads again and again.
-        let steps = 4096 / (S::PANEL * S::LANES);
-        let across = S::PANEL * S::LANES;
-        let (a, b) = (Buffer::zeros(ROWS * steps), Buffer::zeros(steps * across));
+        let steps = 4096 / (S::PANEL * S::LANES * S::PARTS);
+        let (across, row) = (S::PANEL * S::LANES, steps * S::PARTS);
+        let (a, b) = (Buffer::zeros(ROWS * row), Buffer::zeros(row * across));
         let mut c = Buffer::zeros(ROWS * across);
         fastest(self.rounds, ROWS * across * steps * S::PACK, || {
-            let a = Rows { words: &a, rows: ROWS, steps, stride: steps };
+            let a = Rows { words: &a, rows: ROWS, steps, stride: row };
             multiply(s, a, &b, S::PANEL, &mut c, across);
             std::hint::black_box(&mut c[..]);
         })
@@ -79,15 +82,15 @@ impl Op for Product {
 
 /// The same with the matrix unit's blocks: two panels of 16 KB.
 #[cfg(target_arch = "x86_64")]
-fn tiles(unit: amx::Amx, rounds: usize) -> f64 {
-    const STEPS: usize = 8;
+fn tiles<const SPLIT: bool>(unit: amx::Amx, rounds: usize) -> f64 {
+    let (precision, steps) = if SPLIT { (Precision::Bf16x3, 4) } else { (Precision::Bf16, 8) };
     let tiles = amx::Tiles::configure(unit, amx::TILE);
-    let (a, b) =
-        (Buffer::zeros(STEPS * amx::STEP * amx::BLOCK), Buffer::zeros(STEPS * amx::STEP * amx::BLOCK));
+    let panel = steps * amx::step_words(precision);
+    let (a, b) = (Buffer::zeros(panel), Buffer::zeros(panel));
     let mut c = Buffer::zeros(amx::BLOCK * amx::BLOCK);
-    fastest(rounds, amx::BLOCK * amx::BLOCK * STEPS * amx::STEP_VALUES, || {
-        let a = amx::Left { words: &a, stride: STEPS * amx::STEP, steps: STEPS };
-        amx::multiply::<2>(&tiles, a, &b, &mut c, amx::BLOCK);
+    fastest(rounds, amx::BLOCK * amx::BLOCK * steps * amx::STEP_VALUES, || {
+        let a = amx::Left { words: &a, stride: panel / amx::BLOCK, steps };
+        amx::multiply::<2, SPLIT>(&tiles, a, &b, &mut c, amx::BLOCK);
         std::hint::black_box(&mut c[..]);
     })
 }

@@ -2,12 +2,17 @@
 //!
 //! Products and sums are rounded one by one, and the order of sums is fixed, so every x86-64 processor gets the same bits here
 //! from the same pixels. Pixels can differ: `video::convert` says on which processors.
+//!
+//! bf16x3 is here too, so that tests of what AMX computes run on any machine. It is slower than f32.
 
-use super::simd::{Op, Simd};
+use half::bf16;
 
-/// Plain Rust, operands in f32.
+use super::isa::Precision;
+use super::simd::{Op, RUN, Simd};
+
+/// Plain Rust, operands in f32, or with `SPLIT` as sums of two bf16.
 #[derive(Clone, Copy)]
-pub(super) struct Portable;
+pub(super) struct Portable<const SPLIT: bool>;
 
 type V = [f32; 8];
 
@@ -22,19 +27,20 @@ macro_rules! lanes {
     }};
 }
 
-impl Simd for Portable {
+impl<const SPLIT: bool> Simd for Portable<SPLIT> {
     type V = V;
     const LANES: usize = 8;
-    const PANEL: usize = 1;
-    const PACK: usize = 1;
+    // Packed rows are written panel by panel, so a panel has whole runs.
+    const PANEL: usize = if SPLIT { 2 * RUN / 8 } else { 1 };
+    const PRECISION: Precision = if SPLIT { Precision::Bf16x3 } else { Precision::F32 };
 
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Output {
         #[inline(never)]
-        fn call<O: Op>(op: O) -> O::Output {
-            op.run(Portable)
+        fn call<const SPLIT: bool, O: Op>(op: O) -> O::Output {
+            op.run(Portable::<SPLIT>)
         }
-        call(op)
+        call::<SPLIT, O>(op)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> V {
@@ -78,6 +84,29 @@ impl Simd for Portable {
     fn mul_add(self, a: V, b: V, c: V) -> V {
         // Not `f32::mul_add`: without the instruction that is a library call per number.
         lanes!(a, i => a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn mac(self, acc: V, a: V, b: V) -> V {
+        if !SPLIT {
+            return self.mul_add(a, b, acc);
+        }
+        // A bf16 is the upper half of the f32 of the same value; products of two are exact in f32.
+        let first = |word: f32| f32::from_bits(word.to_bits() << 16);
+        let second = |word: f32| f32::from_bits(word.to_bits() & 0xffff_0000);
+        lanes!(acc, i => acc[i] + first(a[i]) * first(b[i]) + second(a[i]) * second(b[i]))
+    }
+    #[inline(always)]
+    fn words(self, from: &[f32], part: usize) -> V {
+        if !SPLIT {
+            return self.load_part(from, 0.0);
+        }
+        let half = |i: usize| {
+            let value = from.get(i).copied().unwrap_or(0.0);
+            let rounded = bf16::from_f32(value);
+            let part = if part == 0 { rounded } else { bf16::from_f32(value - rounded.to_f32()) };
+            u32::from(part.to_bits())
+        };
+        std::array::from_fn(|i| f32::from_bits(half(2 * i) | half(2 * i + 1) << 16))
     }
     #[inline(always)]
     fn exp2(self, shifted: V) -> V {

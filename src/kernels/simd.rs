@@ -8,14 +8,23 @@
 //! (`PACK` = 2). Both therefore share layouts, loops and buffers; only [`Simd::mac`] and the packing differ. A buffer of
 //! words is an `[f32]` whose bits mean what its kernel says.
 //!
+//! **Parts.** With bf16x3 each value is split (`PARTS` = 2): the value rounded to bf16, and what that leaves of it, rounded. A row
+//! holds [`RUN`] words of first parts, then the words of the same values' second parts, and so on; zeros fill the last
+//! run. A packed operand holds for each step the words of all columns' first parts, then those of their second ones.
+//!
 //! **Plain loops.** The hot loops count an index and call functions marked `#[inline(always)]`. Closures over vectors and
 //! zipped iterators look better but may be left as calls, each passing its vectors through memory.
+
+use super::isa::Precision;
 
 /// Lanes of the widest vector here.
 pub(super) const MAX_LANES: usize = 16;
 
 /// Columns of the widest panel of packed weights.
 pub(super) const MAX_PANEL: usize = 64;
+
+/// Words of one part that stand together in a row of split values: a row of AMX's tiles.
+pub(super) const RUN: usize = 16;
 
 /// Adding this to `|x| < 2^22` rounds to the nearest integer, which is then in the low bits: `1.5 * 2^23`.
 pub(super) const ROUND: f32 = 12_582_912.0;
@@ -34,8 +43,12 @@ pub(super) trait Simd: Copy {
     const LANES: usize;
     /// Vectors per panel of packed weights: with six rows they fill the registers.
     const PANEL: usize;
+    /// What the words of operands hold.
+    const PRECISION: Precision;
     /// Neighbouring values along the summed axis in one word.
-    const PACK: usize;
+    const PACK: usize = Self::PRECISION.pack();
+    /// Words that hold a value.
+    const PARTS: usize = Self::PRECISION.parts();
 
     /// Runs `op` compiled for this instruction set, as a call of its own.
     fn call<O: Op>(self, op: O) -> O::Output;
@@ -71,9 +84,12 @@ pub(super) trait Simd: Copy {
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
 
-    /// Words of `src.len()` values, `ceil(len / PACK)` of them, into the front of `dst`.
+    /// Words of `src.len()` values, as many as [`Precision::words`] says, into the front of `dst`.
     #[inline(always)]
     fn pack_row(self, src: &[f32], dst: &mut [f32]) {
+        if Self::PARTS == 2 {
+            return self.split_row(src, dst);
+        }
         // Rows are short: vectors in line beat a call that copies.
         let (n, dst) = (src.len(), &mut dst[..src.len()]);
         let mut i = 0;
@@ -100,9 +116,28 @@ pub(super) trait Simd: Copy {
         }
     }
 
-    /// A vector of words from at most `PACK * LANES` values, then zeros.
+    /// [`Simd::pack_row`] where values are split.
     #[inline(always)]
-    fn words(self, from: &[f32]) -> Self::V {
+    fn split_row(self, src: &[f32], dst: &mut [f32]) {
+        let (n, dst) = (src.len(), &mut dst[..Precision::Bf16x3.words(src.len())]);
+        let mut first = 0;
+        while first < n {
+            for part in 0..2 {
+                let mut word = 0;
+                while word < RUN {
+                    let from = n.min(first + 2 * word);
+                    let to = n.min(from + 2 * Self::LANES);
+                    self.store(self.words(&src[from..to], part), &mut dst[first + part * RUN + word..]);
+                    word += Self::LANES;
+                }
+            }
+            first += 2 * RUN;
+        }
+    }
+
+    /// A vector of words from at most `PACK * LANES` values, then zeros: of their part number `part`, which is below `PARTS`.
+    #[inline(always)]
+    fn words(self, from: &[f32], _part: usize) -> Self::V {
         self.load_part(from, 0.0)
     }
 

@@ -1,6 +1,7 @@
 //! What the kernels' tests share.
 
 use super::isa::Precision;
+use super::simd::RUN;
 
 /// Repeatable numbers, uniform in -1..1.
 pub(crate) fn noise(n: usize, seed: u64) -> Vec<f32> {
@@ -15,6 +16,12 @@ pub(crate) fn unpack(precision: Precision, words: &[f32], width: usize) -> Vec<f
         Precision::F32 => words[..width].to_vec(),
         Precision::Bf16 => {
             (0..width).map(|i| f32::from_bits((words[i / 2].to_bits() >> (16 * (i % 2))) << 16)).collect()
+        }
+        Precision::Bf16x3 => {
+            let runs = words[..precision.words(width)].chunks_exact(RUN);
+            let parts: Vec<_> = runs.map(|run| unpack(Precision::Bf16, run, 2 * RUN)).collect();
+            let sums = parts.chunks_exact(2).flat_map(|parts| parts[0].iter().zip(&parts[1]));
+            sums.map(|(first, second)| first + second).take(width).collect()
         }
     }
 }

@@ -3,8 +3,11 @@
 //! Every matrix product here comes down to it. Six rows by four vectors of sixteen are 24 sums, four vectors of weights
 //! and a broadcast value: 29 of AVX-512's 32 registers, and ten loads for 24 multiply-adds. A panel stays in the second
 //! cache level while all rows are multiplied with it; meanwhile each call prefetches a part of the next panel.
+//!
+//! Split values take three products a step: of both first parts, of the row's second part with the panel's first, and the other
+//! way round. They go to the same sums.
 
-use super::simd::{MAX_PANEL, Op, Simd};
+use super::simd::{MAX_PANEL, Op, RUN, Simd};
 
 /// Rows of a full tile.
 pub(super) const ROWS: usize = 6;
@@ -22,13 +25,14 @@ pub(super) struct Held(pub [f32; ROWS * MAX_PANEL]);
 /// `c (rows, vectors * LANES) = bias + a (rows, steps) * b (steps, vectors * LANES)`, `+=` if `add`.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
-    /// Operand words, row by row, `a_stride` words apart.
+    /// Operand words, `steps * PARTS` a row, rows `a_stride` words apart.
     pub a: *const f32,
     pub a_stride: usize,
     /// At most `ROWS`.
     pub rows: usize,
-    /// A panel: the words of all columns, step by step.
+    /// A panel: the words of all columns, step by step, part by part.
     pub b: *const f32,
+    /// Whole runs where values are split.
     pub steps: usize,
     /// Vectors per step, at most `PANEL`.
     pub vectors: usize,
@@ -55,6 +59,7 @@ impl Tile {
     #[inline(always)]
     pub(super) unsafe fn compute<S: Simd>(self, s: S) {
         debug_assert!(self.rows <= ROWS && self.vectors <= S::PANEL);
+        debug_assert!(S::PARTS == 1 || self.steps.is_multiple_of(RUN));
         s.call(Vouched(self));
     }
 }
@@ -66,7 +71,7 @@ pub(super) struct Rows<'a> {
     pub words: &'a [f32],
     /// At most `ROWS`.
     pub rows: usize,
-    /// Words per row.
+    /// Steps along the summed axis, of `PARTS` words each.
     pub steps: usize,
     /// Words from one row to the next.
     pub stride: usize,
@@ -84,7 +89,8 @@ pub(super) fn multiply<S: Simd>(
 ) {
     let Rows { words, rows, steps, stride } = a;
     let across = vectors * S::LANES;
-    assert!(rows > 0 && words.len() >= (rows - 1) * stride + steps && b.len() >= steps * across);
+    let row = steps * S::PARTS;
+    assert!(rows > 0 && words.len() >= (rows - 1) * stride + row && b.len() >= row * across);
     assert!(c.len() >= (rows - 1) * c_stride + across);
     let tile = Tile {
         a: words.as_ptr(),
@@ -154,7 +160,7 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
             }
         }
         let (mut a, mut b, mut next) = (tile.a, tile.b, tile.next);
-        for _ in 0..tile.steps / PREFETCH_EVERY {
+        for eight in 0..tile.steps / PREFETCH_EVERY {
             if !next.is_null() {
                 s.prefetch(next);
                 next = next.wrapping_add(LINE);
@@ -162,7 +168,11 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
             for _ in 0..PREFETCH_EVERY {
                 step(s, &mut acc, a, tile.a_stride, b);
                 a = a.add(1);
-                b = b.add(V * S::LANES);
+                b = b.add(V * S::LANES * S::PARTS);
+            }
+            if S::PARTS == 2 && (eight + 1) * PREFETCH_EVERY % RUN == 0 {
+                // Past the second parts.
+                a = a.add(RUN);
             }
         }
         for _ in 0..tile.steps % PREFETCH_EVERY {
@@ -179,10 +189,8 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
     }
 }
 
-/// One step along the summed axis: a word from each of `R` rows by `V` vectors of a panel. A function and not a closure,
-/// which the compiler would leave standing as a call.
+/// One step along the summed axis: a word from each of `R` rows by `V` vectors of a panel, or the three products of split ones.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "counted loops unroll whole; iterators may not")]
 unsafe fn step<S: Simd, const R: usize, const V: usize>(
     s: S,
     acc: &mut [[S::V; V]; R],
@@ -190,8 +198,29 @@ unsafe fn step<S: Simd, const R: usize, const V: usize>(
     a_stride: usize,
     b: *const f32,
 ) {
+    // SAFETY: the caller's pointers have another step in front of them, with both parts of split values.
+    unsafe {
+        products(s, acc, a, a_stride, b);
+        if S::PARTS == 2 {
+            products(s, acc, a.add(RUN), a_stride, b);
+            products(s, acc, a, a_stride, b.add(V * S::LANES));
+        }
+    }
+}
+
+/// A word from each of `R` rows by `V` vectors of a panel. A function and not a closure, which the compiler would leave standing as
+/// a call.
+#[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "counted loops unroll whole; iterators may not")]
+unsafe fn products<S: Simd, const R: usize, const V: usize>(
+    s: S,
+    acc: &mut [[S::V; V]; R],
+    a: *const f32,
+    a_stride: usize,
+    b: *const f32,
+) {
     let mut weights = [s.splat(0.0); V];
-    // SAFETY: the caller's pointers have another step in front of them.
+    // SAFETY: the caller's pointers have these words in front of them.
     unsafe {
         for v in 0..V {
             weights[v] = s.load_ptr(b.add(v * S::LANES));

@@ -2,15 +2,16 @@
 
 use std::arch::x86_64::*;
 
+use super::isa::Precision;
 use super::simd::{Op, Simd};
 
 /// AVX-512F, operands in f32. Made only where the processor has `avx512f` and `avx512bw`.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
-/// AVX-512 with `avx512bf16`: operands in pairs of bf16, sums in f32.
+/// AVX-512 with `avx512bf16`: operands in pairs of bf16, sums in f32. With `SPLIT`, operands are sums of two bf16.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512Bf16(());
+pub(super) struct Avx512Bf16<const SPLIT: bool = false>(());
 
 /// AVX2 with FMA.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ impl Avx512 {
     }
 }
 
-impl Avx512Bf16 {
+impl<const SPLIT: bool> Avx512Bf16<SPLIT> {
     /// # Safety
     /// The processor has `avx512f`, `avx512bw` and `avx512bf16`.
     pub(super) unsafe fn new() -> Self {
@@ -48,8 +49,8 @@ fn call_avx512<O: Op>(op: O) -> O::Output {
 
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn call_avx512_bf16<O: Op>(op: O) -> O::Output {
-    op.run(Avx512Bf16(()))
+fn call_avx512_bf16<const SPLIT: bool, O: Op>(op: O) -> O::Output {
+    op.run(Avx512Bf16::<SPLIT>(()))
 }
 
 #[inline(never)]
@@ -212,7 +213,7 @@ macro_rules! vectors_of_sixteen {
 }
 
 impl Simd for Avx512 {
-    const PACK: usize = 1;
+    const PRECISION: Precision = Precision::F32;
     vectors_of_sixteen!();
 
     #[inline(always)]
@@ -222,14 +223,14 @@ impl Simd for Avx512 {
     }
 }
 
-impl Simd for Avx512Bf16 {
-    const PACK: usize = 2;
+impl<const SPLIT: bool> Simd for Avx512Bf16<SPLIT> {
+    const PRECISION: Precision = if SPLIT { Precision::Bf16x3 } else { Precision::Bf16 };
     vectors_of_sixteen!();
 
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Output {
         // SAFETY: `self` proves the features.
-        unsafe { call_avx512_bf16(op) }
+        unsafe { call_avx512_bf16::<SPLIT, O>(op) }
     }
 
     #[inline(always)]
@@ -245,23 +246,38 @@ impl Simd for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn words(self, from: &[f32]) -> __m512 {
+    fn words(self, from: &[f32], part: usize) -> __m512 {
         let lo = self.load_part(from, 0.0);
         let hi = if from.len() > 16 { self.load_part(&from[16..], 0.0) } else { self.splat(0.0) };
-        // SAFETY: `self` proves the features; the two types are the same 512 bits.
-        unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(hi, lo)) }
+        // SAFETY: `self` proves the features; the types transmuted are the same 512 bits.
+        unsafe {
+            let rounded = _mm512_cvtne2ps_pbh(hi, lo);
+            if part == 0 {
+                return std::mem::transmute::<__m512bh, __m512>(rounded);
+            }
+            // A bf16 is the upper half of the f32 of the same value.
+            let rounded = std::mem::transmute::<__m512bh, __m512i>(rounded);
+            let widened =
+                |half: __m256i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+            let lo = self.sub(lo, widened(_mm512_castsi512_si256(rounded)));
+            let hi = self.sub(hi, widened(_mm512_extracti64x4_epi64::<1>(rounded)));
+            std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(hi, lo))
+        }
     }
 
     #[inline(always)]
     fn pack_row(self, src: &[f32], dst: &mut [f32]) {
+        if SPLIT {
+            return self.split_row(src, dst);
+        }
         let (n, dst) = (src.len(), &mut dst[..src.len().div_ceil(2)]);
         let mut i = 0;
         while i + 32 <= n {
-            self.store(self.words(&src[i..i + 32]), &mut dst[i / 2..]);
+            self.store(self.words(&src[i..i + 32], 0), &mut dst[i / 2..]);
             i += 32;
         }
         if i < n {
-            self.store_part(self.words(&src[i..]), &mut dst[i / 2..]);
+            self.store_part(self.words(&src[i..], 0), &mut dst[i / 2..]);
         }
     }
 
@@ -291,7 +307,7 @@ impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
     const PANEL: usize = 2;
-    const PACK: usize = 1;
+    const PRECISION: Precision = Precision::F32;
 
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Output {

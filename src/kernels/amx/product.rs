@@ -2,18 +2,16 @@
 
 use std::mem::swap;
 
+use super::super::isa::Precision;
 use super::super::simd::Simd;
 use super::super::tile::LINE;
 use super::super::x86::Avx512Bf16;
-use super::unit::{Amx, Tiles};
-use super::{BLOCK, STEP, STEP_VALUES, TILE, packed_words};
-
-/// Words of a packed step: two tiles.
-const STEP_WORDS: usize = BLOCK * STEP;
+use super::unit::{Amx, Registers, Tiles};
+use super::{BLOCK, STEP, STEP_VALUES, TILE, packed_words, step_words};
 
 /// Words of the panels that one block of rows meets before the next one does: rows and outputs stay near, and four panels of
-/// 384 values leave the second cache level to them. Measured, 5 to 10 % better than one panel.
-const GROUP: usize = 4 * 12 * STEP_WORDS;
+/// 384 values in bf16 leave the second cache level to them. Measured, 5 to 10 % better than one panel.
+const GROUP: usize = 4 * 12 * step_words(Precision::Bf16);
 
 /// The sums of a block, on cache lines.
 #[repr(align(64))]
@@ -23,7 +21,13 @@ struct Held([[f32; BLOCK]; BLOCK]);
 pub(in super::super) trait Sums {
     /// Takes the sums of `row` for the 32 columns from `first` on, of which the last panel's may not all exist.
     /// Implementations are `#[inline(always)]`, so that they are compiled for the vectors of `s`.
-    fn take(&mut self, s: Avx512Bf16, row: usize, first: usize, sums: &[f32; BLOCK]);
+    fn take<const SPLIT: bool>(
+        &mut self,
+        s: Avx512Bf16<SPLIT>,
+        row: usize,
+        first: usize,
+        sums: &[f32; BLOCK],
+    );
 }
 
 /// What is multiplied: `rows` operand rows of `words` words, one after another, and panels of `steps` steps.
@@ -36,8 +40,8 @@ struct Operands<'a> {
 }
 
 /// What is left for the vector units between two steps: the sums of the block before, and the panel after this one.
-struct Between<'a, F> {
-    s: Avx512Bf16,
+struct Between<'a, F, const SPLIT: bool> {
+    s: Avx512Bf16<SPLIT>,
     sums: &'a mut F,
     /// The first row of the block before, and its panel's first column.
     row: usize,
@@ -53,7 +57,7 @@ struct Between<'a, F> {
     lines: usize,
 }
 
-impl<F: Sums> Between<'_, F> {
+impl<F: Sums, const SPLIT: bool> Between<'_, F, SPLIT> {
     #[inline(always)]
     fn step(&mut self, done: &Held) {
         for _ in 0..self.lines {
@@ -77,31 +81,50 @@ impl<F: Sums> Between<'_, F> {
 ///
 /// # Panics
 /// If an operand has another length.
-pub(in super::super) fn product(
+pub(in super::super) fn product<const SPLIT: bool>(
     unit: Amx,
+    x: &[f32],
+    rows: usize,
+    b: (&[f32], usize, usize),
+    sums: &mut impl Sums,
+) {
+    if rows > 0 {
+        let tiles = Tiles::configure(unit, TILE.min(rows));
+        product_on(&tiles, unit.vectors::<SPLIT>(), x, rows, b, sums);
+    }
+}
+
+/// The same on registers that are configured for the smaller of `rows`, at least one, and a tile's.
+#[inline(always)]
+pub(in super::super) fn product_on<const SPLIT: bool>(
+    tiles: &impl Registers,
+    s: Avx512Bf16<SPLIT>,
     x: &[f32],
     rows: usize,
     (b, inner, columns): (&[f32], usize, usize),
     sums: &mut impl Sums,
 ) {
-    let words = inner.div_ceil(2);
-    assert!(inner > 0 && x.len() == rows * words && b.len() == packed_words(inner, columns));
-    if rows > 0 {
-        let operands = Operands { x, rows, words, b, steps: inner.div_ceil(STEP_VALUES) };
-        // SAFETY: `unit` proves the features.
-        unsafe { blocks(unit, &operands, sums) };
-    }
+    let precision = Avx512Bf16::<SPLIT>::PRECISION;
+    let words = precision.words(inner);
+    assert!(inner > 0 && x.len() == rows * words && b.len() == packed_words(precision, inner, columns));
+    let operands = Operands { x, rows, words, b, steps: inner.div_ceil(STEP_VALUES) };
+    // SAFETY: `s` proves the features.
+    unsafe { blocks(tiles, s, &operands, sums) };
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn blocks<F: Sums>(unit: Amx, operands: &Operands<'_>, sums: &mut F) {
+fn blocks<const SPLIT: bool, F: Sums>(
+    tiles: &impl Registers,
+    s: Avx512Bf16<SPLIT>,
+    operands: &Operands<'_>,
+    sums: &mut F,
+) {
     let &Operands { rows, steps, b, .. } = operands;
-    let tile = TILE.min(rows);
-    let tiles = Tiles::configure(unit, tile);
+    let (tile, step_words) = (tiles.rows(), step_words(Avx512Bf16::<SPLIT>::PRECISION));
     let [current, done] = &mut [const { Held([[0.0; BLOCK]; BLOCK]) }; 2];
     let (mut current, mut done) = (current, done);
     let mut between = Between {
-        s: unit.vectors(),
+        s,
         sums,
         row: 0,
         column: 0,
@@ -109,9 +132,9 @@ fn blocks<F: Sums>(unit: Amx, operands: &Operands<'_>, sums: &mut F) {
         to: 0,
         per_step: BLOCK.div_ceil(steps),
         next: b.as_ptr(),
-        lines: (STEP_WORDS / LINE).div_ceil(rows.div_ceil(BLOCK)),
+        lines: (step_words / LINE).div_ceil(rows.div_ceil(BLOCK)),
     };
-    let panel = steps * STEP_WORDS;
+    let panel = steps * step_words;
     let group = (GROUP / panel).max(1);
     for (g, b) in b.chunks(group * panel).enumerate() {
         // The groups follow one another.
@@ -124,9 +147,9 @@ fn blocks<F: Sums>(unit: Amx, operands: &Operands<'_>, sums: &mut F) {
             let first = row.min(rows - height);
             for (p, b) in b.chunks_exact(panel).enumerate() {
                 if two {
-                    block::<2, F>(&tiles, operands, first, b, current, done, &mut between);
+                    block::<2, SPLIT, F>(tiles, operands, first, b, current, done, &mut between);
                 } else {
-                    block::<1, F>(&tiles, operands, first, b, current, done, &mut between);
+                    block::<1, SPLIT, F>(tiles, operands, first, b, current, done, &mut between);
                 }
                 debug_assert_eq!(between.from, between.to, "a block was left unfinished");
                 (between.row, between.column) = (first, (g * group + p) * BLOCK);
@@ -141,58 +164,61 @@ fn blocks<F: Sums>(unit: Amx, operands: &Operands<'_>, sums: &mut F) {
 
 /// The sums of `T` row tiles from row `first` on by one panel `b`, doing a part of `between` after each step.
 #[inline(always)]
-fn block<const T: usize, F: Sums>(
-    tiles: &Tiles,
+fn block<const T: usize, const SPLIT: bool, F: Sums>(
+    tiles: &impl Registers,
     operands: &Operands<'_>,
     first: usize,
     b: &[f32],
     to: &mut Held,
     done: &Held,
-    between: &mut Between<'_, F>,
+    between: &mut Between<'_, F, SPLIT>,
 ) {
     let &Operands { x, rows, words, steps, .. } = operands;
     let height = tiles.rows() * T;
-    assert!(first + height <= rows && x.len() == rows * words && b.len() == steps * STEP_WORDS);
+    let (parts, step_words) = (Avx512Bf16::<SPLIT>::PARTS, step_words(Avx512Bf16::<SPLIT>::PRECISION));
+    assert!(first + height <= rows && x.len() == rows * words && b.len() == steps * step_words);
     let a = x[first * words..].as_ptr();
-    tiles.clear();
-    let whole = words / STEP;
+    tiles.clear_sums();
+    let whole = words / (STEP * parts);
     for step in 0..whole {
         // SAFETY: the rows of `a` lie in `x` and have `whole` steps, the panel has `steps` of them.
-        unsafe { tiles.step::<T>(a.add(step * STEP), words, b.as_ptr().add(step * STEP_WORDS)) };
+        unsafe {
+            tiles.step::<T, SPLIT>(a.add(step * STEP * parts), words, b.as_ptr().add(step * step_words));
+        }
         between.step(done);
     }
-    if whole < steps {
-        // The rows end within the last step: it reads a copy with zeros behind their ends.
+    if !SPLIT && whole < steps {
+        // The rows end within the last step: it reads a copy with zeros behind their ends. Split rows have them.
         let mut end = [[[0.0; STEP]; TILE]; T];
         for (row, end) in end.as_flattened_mut().iter_mut().take(height).enumerate() {
             let from = &x[(first + row) * words..][whole * STEP..words];
             end[..from.len()].copy_from_slice(from);
         }
         // SAFETY: `end` has a tile of words for each of `T`, the panel a last step.
-        unsafe { tiles.step::<T>(end.as_ptr().cast(), STEP, b[whole * STEP_WORDS..].as_ptr()) };
+        unsafe { tiles.step::<T, false>(end.as_ptr().cast(), STEP, b[whole * step_words..].as_ptr()) };
         between.step(done);
     }
     // SAFETY: `to` has two tiles of rows.
-    unsafe { tiles.store::<T>(to.0.as_mut_ptr().cast(), BLOCK) };
+    unsafe { tiles.store_sums::<T>(to.0.as_mut_ptr().cast(), BLOCK) };
 }
 
 /// Rows of the left operand that need no finishing: `T` tiles of them, from the first row's first word.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Left<'a> {
     pub words: &'a [f32],
-    /// Words from one row to the next, at least `steps * STEP`.
+    /// Words from one row to the next, at least those of its steps.
     pub stride: usize,
     /// Steps along the summed axis.
     pub steps: usize,
 }
 
-/// `c = a b` for `T` (1 or 2) full tiles of rows by the panel that `b` starts with, rows of `c` being `c_stride` apart.
+/// `c = a b`, both split or not, for `T` (1 or 2) full tiles of rows by the panel that `b` starts with, rows of `c` being `c_stride` apart.
 ///
 /// # Panics
 /// If an operand is too short, or the tiles are configured for fewer rows.
 #[inline(always)]
-pub(in super::super) fn multiply<const T: usize>(
-    tiles: &Tiles,
+pub(in super::super) fn multiply<const T: usize, const SPLIT: bool>(
+    tiles: &impl Registers,
     a: Left<'_>,
     b: &[f32],
     c: &mut [f32],
@@ -200,14 +226,15 @@ pub(in super::super) fn multiply<const T: usize>(
 ) {
     let Left { words, stride, steps } = a;
     assert!(tiles.rows() == TILE && (T == 1 || T == 2));
-    assert!(words.len() >= (T * TILE - 1) * stride + steps * STEP && b.len() >= steps * STEP_WORDS);
+    let (step, step_words) = (STEP * Avx512Bf16::<SPLIT>::PARTS, step_words(Avx512Bf16::<SPLIT>::PRECISION));
+    assert!(words.len() >= (T * TILE - 1) * stride + steps * step && b.len() >= steps * step_words);
     assert!(c.len() >= (T * TILE - 1) * c_stride + BLOCK);
-    tiles.clear();
+    tiles.clear_sums();
     // SAFETY: the lengths were just checked.
     unsafe {
-        for step in 0..steps {
-            tiles.step::<T>(words.as_ptr().add(step * STEP), stride, b.as_ptr().add(step * STEP_WORDS));
+        for i in 0..steps {
+            tiles.step::<T, SPLIT>(words.as_ptr().add(i * step), stride, b.as_ptr().add(i * step_words));
         }
-        tiles.store::<T>(c.as_mut_ptr(), c_stride);
+        tiles.store_sums::<T>(c.as_mut_ptr(), c_stride);
     }
 }

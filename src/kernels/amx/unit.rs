@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::super::x86::Avx512Bf16;
-use super::{BLOCK, TILE};
+use super::{BLOCK, STEP, TILE, TILE_WORDS};
 
 /// Proof that this processor has AMX with bf16 products and AVX-512 with bf16, and that the system lets this process use
 /// them.
@@ -27,7 +27,7 @@ impl Amx {
     }
 
     /// The vectors that go with it.
-    pub(in super::super) fn vectors(self) -> Avx512Bf16 {
+    pub(in super::super) fn vectors<const SPLIT: bool>(self) -> Avx512Bf16<SPLIT> {
         // SAFETY: `ask` asked for these features.
         unsafe { Avx512Bf16::new() }
     }
@@ -66,8 +66,143 @@ fn system_grants_tiles() -> bool {
     false
 }
 
-/// The tile registers of this thread, configured: sums in 0 to 3, rows of the left operand in 4 and 5, columns of the
-/// right one in 6 and 7. One at a time per thread; dropped, it gives them back, and the system need not save them.
+/// Eight tile registers and what is done with them: sums in 0 to 3, rows of the left operand in 4 and 5, columns of the right one in
+/// 6 and 7. The instructions are methods of their own, so that tests run the same sequences of them on any processor.
+pub(in super::super) trait Registers {
+    /// Rows of a left operand's tile.
+    fn rows(&self) -> usize;
+
+    /// Clears register `R`.
+    fn clear<const R: usize>(&self);
+
+    /// Loads register `R`: rows of 16 words, `stride` words apart.
+    ///
+    /// # Safety
+    /// Behind `from` stand as many such rows as the register has.
+    unsafe fn load<const R: usize>(&self, from: *const f32, stride: usize);
+
+    /// Writes register `R`: rows of 16 f32, `stride` f32 apart.
+    ///
+    /// # Safety
+    /// Behind `to` there is room for as many such rows as the register has, and nobody else writes there.
+    unsafe fn store<const R: usize>(&self, to: *mut f32, stride: usize);
+
+    /// Register `SUMS` `+=` register `A` by register `B`, of bf16 pairs.
+    fn multiply<const SUMS: usize, const A: usize, const B: usize>(&self);
+
+    /// Clears the sums.
+    #[inline(always)]
+    fn clear_sums(&self) {
+        self.clear::<0>();
+        self.clear::<1>();
+        self.clear::<2>();
+        self.clear::<3>();
+    }
+
+    /// One step: `sums (T tiles x 2) += a b`, `a` the first word of `T` (1 or 2) row tiles, rows `stride` words apart, `b` the
+    /// tiles of a packed step. Of two row tiles, the second's rows start `TILE` rows further on. Split rows have the words of their
+    /// second parts behind those of the first ones, a split step has two tiles of second parts behind those of the first ones.
+    ///
+    /// # Safety
+    /// Behind `a` stand as many rows of `STEP` words as were configured, and those of the second tile; behind `b` two tiles.
+    /// With `SPLIT` twice as much of both.
+    #[inline(always)]
+    unsafe fn step<const T: usize, const SPLIT: bool>(&self, a: *const f32, stride: usize, b: *const f32) {
+        // SAFETY: passed on.
+        unsafe {
+            if SPLIT {
+                self.load_both::<T>(a.add(STEP), stride, b);
+                // The first parts' columns stay for the first parts' rows, and those for the second parts' columns: eight
+                // loads for twelve products.
+                self.load_rows::<T>(a, stride);
+                self.load_columns::<T>(b.add(2 * TILE_WORDS));
+            } else {
+                self.load_both::<T>(a, stride, b);
+            }
+        }
+    }
+
+    /// Loads rows and columns and multiplies them.
+    ///
+    /// # Safety
+    /// As [`Registers::step`] without `SPLIT`.
+    #[inline(always)]
+    unsafe fn load_both<const T: usize>(&self, a: *const f32, stride: usize, b: *const f32) {
+        // SAFETY: passed on.
+        unsafe {
+            self.load::<4>(a, stride);
+            self.load::<6>(b, STEP);
+            self.multiply::<0, 4, 6>();
+            self.load::<7>(b.add(TILE_WORDS), STEP);
+            self.multiply::<1, 4, 7>();
+            if T == 2 {
+                self.load::<5>(a.add(TILE * stride), stride);
+                self.multiply::<2, 5, 6>();
+                self.multiply::<3, 5, 7>();
+            }
+        }
+    }
+
+    /// Loads other rows and multiplies them with the columns that are there.
+    ///
+    /// # Safety
+    /// As [`Registers::step`] without `SPLIT`.
+    #[inline(always)]
+    unsafe fn load_rows<const T: usize>(&self, a: *const f32, stride: usize) {
+        // SAFETY: passed on.
+        unsafe {
+            self.load::<4>(a, stride);
+            self.multiply::<0, 4, 6>();
+            self.multiply::<1, 4, 7>();
+            if T == 2 {
+                self.load::<5>(a.add(TILE * stride), stride);
+                self.multiply::<2, 5, 6>();
+                self.multiply::<3, 5, 7>();
+            }
+        }
+    }
+
+    /// Loads other columns and multiplies the rows that are there with them.
+    ///
+    /// # Safety
+    /// As [`Registers::step`] without `SPLIT`.
+    #[inline(always)]
+    unsafe fn load_columns<const T: usize>(&self, b: *const f32) {
+        // SAFETY: passed on.
+        unsafe {
+            self.load::<6>(b, STEP);
+            self.multiply::<0, 4, 6>();
+            if T == 2 {
+                self.multiply::<2, 5, 6>();
+            }
+            self.load::<7>(b.add(TILE_WORDS), STEP);
+            self.multiply::<1, 4, 7>();
+            if T == 2 {
+                self.multiply::<3, 5, 7>();
+            }
+        }
+    }
+
+    /// Writes the sums of `T` row tiles, rows of 32 f32, `stride` f32 apart; the second tile's start `TILE` rows further on.
+    ///
+    /// # Safety
+    /// `to` points to that much memory, which nobody else writes.
+    #[inline(always)]
+    unsafe fn store_sums<const T: usize>(&self, to: *mut f32, stride: usize) {
+        // SAFETY: passed on.
+        unsafe {
+            self.store::<0>(to, stride);
+            self.store::<1>(to.add(TILE), stride);
+            if T == 2 {
+                self.store::<2>(to.add(TILE * stride), stride);
+                self.store::<3>(to.add(TILE * stride + TILE), stride);
+            }
+        }
+    }
+}
+
+/// The tile registers of this thread, configured. One at a time per thread; dropped, it gives them back, and the system need
+/// not save them.
 pub(in super::super) struct Tiles {
     /// Of a left operand's tile.
     rows: usize,
@@ -100,86 +235,53 @@ impl Tiles {
         };
         Self { rows, _thread: PhantomData }
     }
+}
 
-    /// Rows of a left operand's tile.
+impl Registers for Tiles {
     #[inline(always)]
-    pub(super) fn rows(&self) -> usize {
+    fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Clears the sums.
     #[inline(always)]
-    pub(super) fn clear(&self) {
+    fn clear<const R: usize>(&self) {
+        // SAFETY: the registers are configured and nobody else's.
+        unsafe { asm!("tilezero tmm{}", const R, options(nomem, nostack, preserves_flags)) };
+    }
+
+    #[inline(always)]
+    unsafe fn load<const R: usize>(&self, from: *const f32, stride: usize) {
+        // SAFETY: the registers are configured and nobody else's; the caller answers for the memory.
+        unsafe {
+            asm!(
+                "tileloadd tmm{register}, [{from} + {stride}*4]",
+                register = const R, from = in(reg) from, stride = in(reg) stride,
+                options(readonly, nostack, preserves_flags)
+            );
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store<const R: usize>(&self, to: *mut f32, stride: usize) {
+        // SAFETY: the registers are configured and nobody else's; the caller answers for the memory.
+        unsafe {
+            asm!(
+                "tilestored [{to} + {stride}*4], tmm{register}",
+                register = const R, to = in(reg) to, stride = in(reg) stride,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn multiply<const SUMS: usize, const A: usize, const B: usize>(&self) {
         // SAFETY: the registers are configured and nobody else's.
         unsafe {
             asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
+                "tdpbf16ps tmm{sums}, tmm{a}, tmm{b}",
+                sums = const SUMS, a = const A, b = const B,
                 options(nomem, nostack, preserves_flags)
             );
-        }
-    }
-
-    /// One step: `sums (T tiles x 2) += a b`, `a` the first word of `T` (1 or 2) row tiles, rows `stride` words apart, `b` the
-    /// two tiles of a packed step. Of two tiles, the second's rows start `TILE` rows further on.
-    ///
-    /// # Safety
-    /// Behind `a` stand as many rows of 16 words as were configured, and those of the second tile; behind `b` 512 words.
-    #[inline(always)]
-    pub(super) unsafe fn step<const T: usize>(&self, a: *const f32, stride: usize, b: *const f32) {
-        // SAFETY: the registers are configured and nobody else's; the caller answers for the memory.
-        unsafe {
-            if T == 1 {
-                asm!(
-                    "tileloadd tmm4, [{a} + {stride}*4]",
-                    "tileloadd tmm6, [{b} + {line}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    a = in(reg) a, stride = in(reg) stride, b = in(reg) b, line = in(reg) 64_usize,
-                    options(readonly, nostack, preserves_flags)
-                );
-            } else {
-                asm!(
-                    "tileloadd tmm4, [{a} + {stride}*4]",
-                    "tileloadd tmm6, [{b} + {line}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tileloadd tmm5, [{below} + {stride}*4]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    a = in(reg) a, below = in(reg) a.add(TILE * stride), stride = in(reg) stride, b = in(reg) b, line = in(reg) 64_usize,
-                    options(readonly, nostack, preserves_flags)
-                );
-            }
-        }
-    }
-
-    /// Writes the sums of `T` row tiles, rows of 32 f32, `stride` f32 apart; the second tile's start `TILE` rows further on.
-    ///
-    /// # Safety
-    /// `to` points to that much memory.
-    #[inline(always)]
-    pub(super) unsafe fn store<const T: usize>(&self, to: *mut f32, stride: usize) {
-        // SAFETY: the registers are configured and nobody else's; the caller answers for the memory.
-        unsafe {
-            asm!(
-                "tilestored [{to} + {stride}*4], tmm0",
-                "tilestored [{to} + {stride}*4 + 64], tmm1",
-                to = in(reg) to, stride = in(reg) stride,
-                options(nostack, preserves_flags)
-            );
-            if T == 2 {
-                asm!(
-                    "tilestored [{to} + {stride}*4], tmm2",
-                    "tilestored [{to} + {stride}*4 + 64], tmm3",
-                    to = in(reg) to.add(TILE * stride), stride = in(reg) stride,
-                    options(nostack, preserves_flags)
-                );
-            }
         }
     }
 }
@@ -213,12 +315,12 @@ mod tests {
         let mut sums = [f32::NAN; 2 * BLOCK * TILE];
         for rows in [1, 5, TILE] {
             let tiles = Tiles::configure(unit, rows);
-            tiles.clear();
+            tiles.clear_sums();
             // SAFETY: both operands are 512 words, the sums 32 rows of 32.
             unsafe {
-                tiles.step::<2>(ones.as_ptr(), 16, ones.as_ptr());
-                tiles.step::<2>(ones.as_ptr(), 16, ones.as_ptr());
-                tiles.store::<2>(sums.as_mut_ptr(), BLOCK);
+                tiles.step::<2, false>(ones.as_ptr(), 16, ones.as_ptr());
+                tiles.step::<2, false>(ones.as_ptr(), 16, ones.as_ptr());
+                tiles.store_sums::<2>(sums.as_mut_ptr(), BLOCK);
             }
             assert!(sums[..rows * BLOCK].iter().all(|&sum| sum == 64.0), "{rows}");
             assert!(sums[TILE * BLOCK..][..rows * BLOCK].iter().all(|&sum| sum == 64.0), "{rows}");

@@ -40,15 +40,19 @@ pub struct AttentionScratch {
     pub(super) queries: Buffer,
     pub(super) scores: Buffer,
     pub(super) weights: Buffer,
+    /// The output in f32, `(queries, heads * head_dim)`, before it is split.
+    pub(super) plain: Buffer,
+}
+
+/// Makes room for `len` f32.
+pub(super) fn fit(buffer: &mut Buffer, len: usize) {
+    if buffer.len() < len {
+        *buffer = Buffer::zeros(len);
+    }
 }
 
 impl AttentionScratch {
     pub(super) fn fit(&mut self, precision: Precision, keys: usize, head_dim: usize) {
-        let fit = |buffer: &mut Buffer, len: usize| {
-            if buffer.len() < len {
-                *buffer = Buffer::zeros(len);
-            }
-        };
         let (keys, head_dim) = (keys.next_multiple_of(ROOM), head_dim.next_multiple_of(ROOM));
         fit(&mut self.keys, keys * precision.words(head_dim));
         fit(&mut self.values, head_dim * precision.words(keys));

@@ -1,7 +1,7 @@
 //! Attention on the matrix unit: the same blocks, of two tiles of queries.
 
 use super::super::amx::{
-    Amx, BLOCK, Left, STEP, STEP_VALUES, TILE, Tiles, multiply, pack_columns, pack_rows,
+    Amx, BLOCK, Left, Registers, STEP, STEP_VALUES, TILE, Tiles, multiply, pack_columns, pack_rows,
 };
 use super::super::math::polynomial;
 use super::super::norm::largest;
@@ -11,19 +11,29 @@ use super::input::{Attention, AttentionScratch};
 
 /// What [`super::attention`] does, its arguments checked and `scratch` large enough.
 pub(super) fn attention(unit: Amx, input: &Attention<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) {
-    let tiles = Tiles::configure(unit, TILE);
+    heads(&Tiles::configure(unit, TILE), unit.vectors(), input, scratch, out);
+}
+
+/// The same on registers that are configured for whole tiles.
+pub(super) fn heads(
+    tiles: &impl Registers,
+    s: Avx512Bf16,
+    input: &Attention<'_>,
+    scratch: &mut AttentionScratch,
+    out: &mut [f32],
+) {
     let d = input.head_dim;
     for head in 0..input.heads {
-        pack_columns(unit, &input.k[head * d..], input.kv_stride, input.keys, d, &mut scratch.keys);
-        pack_rows(unit, &input.v[head * d..], input.kv_stride, input.keys, d, &mut scratch.values);
+        pack_columns(s, &input.k[head * d..], input.kv_stride, input.keys, d, &mut scratch.keys);
+        pack_rows(s, &input.v[head * d..], input.kv_stride, input.keys, d, &mut scratch.values);
         for first in (0..input.queries).step_by(BLOCK) {
             let block = Block { input, first, head };
-            // SAFETY: `unit` proves the features.
+            // SAFETY: `s` proves the features.
             unsafe {
                 if input.queries - first > TILE {
-                    block.compute::<2>(unit.vectors(), &tiles, scratch, out);
+                    block.compute::<2>(s, tiles, scratch, out);
                 } else {
-                    block.compute::<1>(unit.vectors(), &tiles, scratch, out);
+                    block.compute::<1>(s, tiles, scratch, out);
                 }
             }
         }
@@ -43,12 +53,12 @@ impl Block<'_> {
     fn compute<const T: usize>(
         &self,
         s: Avx512Bf16,
-        tiles: &Tiles,
+        tiles: &impl Registers,
         scratch: &mut AttentionScratch,
         out: &mut [f32],
     ) {
         let Attention { keys, heads, head_dim, q_stride, scale, .. } = *self.input;
-        let AttentionScratch { keys: packed_keys, values, queries, scores, weights } = scratch;
+        let AttentionScratch { keys: packed_keys, values, queries, scores, weights, .. } = scratch;
         let n = (T * TILE).min(self.input.queries - self.first);
         let (steps, key_steps) = (head_dim.div_ceil(STEP_VALUES), keys.div_ceil(STEP_VALUES));
         let (words, wide) = (head_dim.div_ceil(2), key_steps * STEP_VALUES);
@@ -61,7 +71,7 @@ impl Block<'_> {
         let a = Left { words: queries, stride: steps * STEP, steps };
         for panel in 0..keys.div_ceil(BLOCK) {
             let keys = &packed_keys[panel * steps * STEP * BLOCK..];
-            multiply::<T>(tiles, a, keys, &mut scores[panel * BLOCK..], wide);
+            multiply::<T, false>(tiles, a, keys, &mut scores[panel * BLOCK..], wide);
         }
 
         // All maxima first: a row's exponentials then need not wait for its own.
@@ -81,14 +91,14 @@ impl Block<'_> {
         let a = Left { words: weights, stride: key_steps * STEP, steps: key_steps };
         for panel in 0..head_dim.div_ceil(BLOCK) {
             let values = &values[panel * key_steps * STEP * BLOCK..];
-            multiply::<T>(tiles, a, values, held.as_flattened_mut(), BLOCK);
+            multiply::<T, false>(tiles, a, values, held.as_flattened_mut(), BLOCK);
             let columns = BLOCK.min(head_dim - panel * BLOCK);
             for row in 0..n {
                 let (held, scale) = (&mut held[row], s.splat(1.0 / sums[row]));
                 let mut i = 0;
                 while i < BLOCK {
                     s.store(s.mul(s.load(&held[i..]), scale), &mut held[i..]);
-                    i += Avx512Bf16::LANES;
+                    i += <Avx512Bf16>::LANES;
                 }
                 let at = (self.first + row) * (heads * words) + self.head * words + panel * BLOCK / 2;
                 s.pack_row(&held[..columns], &mut out[at..]);
@@ -120,9 +130,9 @@ fn weigh(s: Avx512Bf16, scores: &[f32], top: f32, scale: f32, words: &mut [f32])
             let weight = s.mul(polynomial(s, r, EXP2), s.exp2(shifted));
             sum = s.add(sum, weight);
             s.store(weight, &mut pair[i..]);
-            i += Avx512Bf16::LANES;
+            i += <Avx512Bf16>::LANES;
         }
-        s.store(s.words(&pair), &mut words[first / 2..]);
+        s.store(s.words(&pair, 0), &mut words[first / 2..]);
         first += STEP_VALUES;
     }
     s.sum(sum)
