@@ -186,7 +186,7 @@ def start_peers(names, job, scratch):
 
 def measure_backbones(peers, args, weights):
     """{name: one median per round} over peers and lift, and the last reports of `lift bench`."""
-    lifts = [] if args.lift is None else ["f32", "bf16"]
+    lifts = [] if args.lift is None else ["f32", "bf16", "bf16x3"]
     rounds, reports = {}, {}
     for number in range(1, args.rounds + 1):
         say(f"round {number} of {args.rounds}")

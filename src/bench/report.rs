@@ -84,7 +84,7 @@ pub struct BenchReport {
     pub machine: String,
     /// The instruction set of the kernels, or the GPU.
     pub isa: String,
-    /// `f32`, `bf16` or `f16`.
+    /// `f32`, `bf16`, `bf16x3` or `f16`.
     pub precision: &'static str,
     /// Frames per batch, where the encoder runs in batches.
     pub batch: Option<usize>,

@@ -19,6 +19,9 @@ enum PrecisionArg {
     F32,
     /// bfloat16 operands, f32 sums (on the CPU it needs AMX, or AMD's AVX512-BF16)
     Bf16,
+    /// Operands in two bfloat16 parts, f32 sums: within 1e-4 of f32; on a CPU with AMX only
+    #[value(name = "bf16x3")]
+    Bf16x3,
     /// Half precision operands, f32 sums; on a GPU only
     F16,
 }
@@ -89,23 +92,29 @@ impl ComputeArgs {
         let batched = (place != ComputePlace::Cpu).then(|| Batched {
             place,
             dtype: match self.precision {
-                PrecisionArg::F32 => DType::F32,
+                PrecisionArg::F32 | PrecisionArg::Bf16x3 => DType::F32,
                 PrecisionArg::Bf16 => DType::BF16,
                 PrecisionArg::F16 => DType::F16,
             },
             frames: self.batch.map(NonZeroUsize::get),
         });
-        let mut backend = Backend::best();
-        if batched.is_none() {
-            match self.precision {
-                PrecisionArg::F32 => {}
-                PrecisionArg::F16 => note("f16 is for GPUs; continuing in f32"),
-                PrecisionArg::Bf16 => match Backend::best_in(Precision::Bf16) {
-                    Ok(bf16) => backend = bf16,
-                    Err(unsupported) => note(&format!("{unsupported}; continuing in f32")),
-                },
+        let wanted = match (self.precision, &batched) {
+            (PrecisionArg::F16, None) => {
+                note("f16 is for GPUs; continuing in f32");
+                Precision::F32
             }
-        }
+            (PrecisionArg::Bf16x3, Some(_)) => {
+                note("bf16x3 is for CPUs; continuing in f32");
+                Precision::F32
+            }
+            (PrecisionArg::Bf16, None) => Precision::Bf16,
+            (PrecisionArg::Bf16x3, None) => Precision::Bf16x3,
+            _ => Precision::F32,
+        };
+        let backend = Backend::best_in(wanted).unwrap_or_else(|unsupported| {
+            note(&format!("{unsupported}; continuing in f32"));
+            Backend::best()
+        });
         Ok(Compute { place, backend, batched, threads: self.threads() })
     }
 }

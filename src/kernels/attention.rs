@@ -4,7 +4,7 @@
 //! and its share of the output while all of it is in the first two cache levels. The division by the softmax's sum
 //! waits until the output, where there is less to divide.
 //!
-//! With bf16x3 it runs in f32: a tenth of the work, and most of that the softmax.
+//! With bf16x3 it runs in f32, and its output is split: its products are a tenth of those of a frame.
 
 use super::isa::{Backend, Precision};
 use super::linear::to_operand;

@@ -1,9 +1,13 @@
-//! The frame encoder as a GPU runs it, on the CPU: batches of any size, every precision, the same features.
+//! The frame encoder as a GPU runs it, on the CPU: batches of any size, every precision, the same features. And by the CPU's
+//! kernels in bf16x3.
 
 use lift::embed::batch::encode_clip;
+use lift::kernels::{Backend, Isa, Precision};
 use lift::model::composed::Batched;
 use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
+use lift::model::fast::FastEncoder;
+use lift::model::fold::VitWeights;
 use lift::model::vit::VitConfig;
 use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder};
 
@@ -64,6 +68,26 @@ fn batches_of_any_size_give_the_golden_feature_and_each_frames_own() {
         close(&format!("batches of {batch}"), &got, &one_by_one, 2e-5);
     }
     precisions_agree(&weights, Some(3), &frames, &one_by_one);
+}
+
+#[test]
+fn the_full_encoder_in_bf16x3_gives_the_golden_feature_alone_and_beside_others() {
+    let Some((weights, _)) = full_weights() else { return };
+    let Some(golden) = shared("golden/full_intermediates_76198.safetensors") else { return };
+    let golden = tensors(golden);
+    let frames = frames(&bytes(&golden["input"]), 2);
+    let weights = load_encoder(LIFT_FAMILY, &WeightsSource::File(weights), None, true).unwrap();
+    let by = |backend| FastEncoder::new(&VitWeights::new(&weights, weights.config()), backend, 2).unwrap();
+    let f32 = by(Backend::best()).encode(&frames, 2).unwrap();
+    close("f32", &f32[..384], &numbers(&golden["feat"]), 1e-4);
+    for isa in Isa::ALL {
+        let Ok(backend) = Backend::new(isa, Precision::Bf16x3) else { continue };
+        let encoder = by(backend);
+        let got = encoder.encode(&frames, 2).unwrap();
+        close(&format!("{backend:?}"), &got[..384], &numbers(&golden["feat"]), 1e-4);
+        close(&format!("{backend:?} against f32"), &got, &f32, 1e-4);
+        assert_eq!(encoder.encode_one(&frames[1]).unwrap(), got[384..], "{backend:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use lift::embed::batch::encode_clip;
-use lift::kernels::{Backend, Precision};
+use lift::kernels::{Backend, Isa, Precision};
 use lift::model::composed::Batched;
 use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
@@ -89,6 +89,9 @@ fn features_are_those_of_the_makers_code_by_the_kernels_and_in_batches() {
             encode_clip(encoder.batched().unwrap(), &pictures).unwrap()
         };
         close(&format!("{name} by the kernels"), &fast(Backend::best()), &golden, 2e-5);
+        for backend in Isa::ALL.into_iter().filter_map(|isa| Backend::new(isa, Precision::Bf16x3).ok()) {
+            close(&format!("{name} by {backend:?}"), &fast(backend), &golden, 1e-4);
+        }
         close(&format!("{name} in batches"), &batched(DType::F32), &golden, 2e-5);
         let mut narrow =
             vec![("batches of bf16", batched(DType::BF16)), ("batches of f16", batched(DType::F16))];

@@ -209,7 +209,7 @@ class Embedder:
     :param allow_truncated: take the frames that are there of a truncated or damaged file.
     :param timeout: give up on a video that is not read within so many seconds.
     :param threads: worker threads; one per core if absent.
-    :param precision: ``f32``, ``bf16`` or ``f16``.
+    :param precision: ``f32``, ``bf16``, ``bf16x3`` or ``f16``.
     :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     :param offline: never use the network.
     """
