@@ -407,8 +407,8 @@ mod tests {
         let Some(s) = Emulated::vectors::<SPLIT>() else { return };
         let precision = Avx512Bf16::<SPLIT>::PRECISION;
         let backend = Backend::new(Isa::Avx512, precision).expect("its vectors");
-        for rows in [1, 5, 16, 17, 31, 32, 33, 50, 70] {
-            for (inputs, outputs) in [(1, 1), (2, 17), (7, 16), (48, 144), (65, 130), (384, 97)] {
+        for rows in [1, 5, 16, 17, 32, 50] {
+            for (inputs, outputs) in [(1, 1), (7, 16), (65, 130), (384, 97)] {
                 let (x, w, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
                 let layer = PackedLinear::new(backend, &w, &bias, inputs);
                 let mut operand = vec![0.0; rows * precision.words(inputs)];
