@@ -239,12 +239,12 @@ impl Backend {
             match (self.isa, self.precision) {
                 // SAFETY: `new` asked the processor for these features.
                 (Isa::Avx512, Precision::F32) => return unsafe { Avx512::new() }.call(op),
-                // SAFETY: as above.
                 (Isa::Amx | Isa::Avx512, Precision::Bf16) => {
+                    // SAFETY: as above.
                     return unsafe { Avx512Bf16::<false>::new() }.call(op);
                 }
-                // SAFETY: as above.
                 (Isa::Amx | Isa::Avx512, Precision::Bf16x3) => {
+                    // SAFETY: as above.
                     return unsafe { Avx512Bf16::<true>::new() }.call(op);
                 }
                 // SAFETY: as above.

@@ -311,7 +311,7 @@ mod tiles {
 mod tests {
     use super::*;
     use crate::kernels::backends;
-    use crate::kernels::isa::{Isa, Precision};
+    use crate::kernels::isa::Precision;
     use crate::kernels::math::reference;
     use crate::kernels::testing::{noise, unpack};
 
@@ -403,6 +403,7 @@ mod tests {
     /// The products of the matrix unit, on registers in memory, against those of vectors.
     #[cfg(target_arch = "x86_64")]
     fn check_tiles<const SPLIT: bool>() {
+        use crate::kernels::Isa;
         use crate::kernels::amx::{Emulated, TILE};
         let Some(s) = Emulated::vectors::<SPLIT>() else { return };
         let precision = Avx512Bf16::<SPLIT>::PRECISION;

@@ -170,7 +170,7 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
                 a = a.add(1);
                 b = b.add(V * S::LANES * S::PARTS);
             }
-            if S::PARTS == 2 && (eight + 1) * PREFETCH_EVERY % RUN == 0 {
+            if S::PARTS == 2 && ((eight + 1) * PREFETCH_EVERY).is_multiple_of(RUN) {
                 // Past the second parts.
                 a = a.add(RUN);
             }
