@@ -18,8 +18,8 @@
 //! - [`kernels`]: the inner loops on the CPU
 //! - [`video`], [`inputs`]: frames, and the list of files they come from
 //! - [`files`]: files that appear whole or not at all, their errors, names that are safe to show
-//! - [`guard`], [`bicubic`], [`vector`], [`mp4`]: panics of libraries as errors, locks; the kernel that resamples pictures and
-//!   position tables; lengths of vectors; pictures into an MP4 file
+//! - [`guard`], [`later`], [`bicubic`], [`vector`], [`mp4`]: panics of libraries as errors, locks; values that a thread makes while
+//!   other work goes on; the kernel that resamples pictures and position tables; lengths of vectors; pictures into an MP4 file
 //! - [`threads`]: how many threads compute what
 //!
 //! To add something new, copy one file and add one line to a list:
@@ -41,6 +41,7 @@ pub mod files;
 pub mod guard;
 pub mod inputs;
 pub mod kernels;
+pub mod later;
 pub mod map;
 pub mod model;
 pub mod mp4;

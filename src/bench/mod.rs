@@ -22,6 +22,7 @@ use crate::model::fast::FastEncoder;
 use crate::model::lift::{Lift, NoDropout};
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
+use crate::threads::IdleThreads;
 use crate::video::{
     Request, Sampling, Strategy, Video, Work,
     transform::{Framing, Transform},
@@ -166,11 +167,13 @@ fn backbone(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Pea
 }
 
 fn encoder_stages(plan: &BenchPlan, fast: &FastEncoder, frames: &[Vec<u8>], peak: &Peak) -> Vec<StageReport> {
-    let (mut scratch, mut out) = (fast.scratch(), vec![0.0; fast.output()]);
+    let (mut scratch, mut out, alone) = (fast.scratch(), vec![0.0; fast.output()], IdleThreads::default());
     let rounds: Vec<StageTimes> = (0..plan.repeat)
         .map(|_| {
             let mut times = StageTimes::start();
-            frames.iter().for_each(|frame| fast.encode_frame(frame, &mut scratch, &mut times, &mut out));
+            for frame in frames {
+                fast.encode_frame(frame, &mut scratch, &alone, &mut times, &mut out);
+            }
             times
         })
         .collect();

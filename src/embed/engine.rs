@@ -1,12 +1,14 @@
 //! The two networks, loaded and checked to fit each other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::StageError;
 use crate::kernels::Backend;
+use crate::later::Later;
 use crate::model::cause;
 use crate::model::composed::Batched;
 use crate::model::device::ComputePlace;
@@ -141,29 +143,36 @@ impl ModelChoice {
 #[derive(Debug)]
 pub struct Engine {
     encoder: FrameEncoder,
-    lift: Option<Lift>,
+    lift: Option<(LiftConfig, Later<Lift>)>,
 }
 
 /// The values of a clip, one list per part asked for, row-major f32.
 pub type Embedding = Vec<(Part, Vec<f32>)>;
 
 impl Engine {
-    /// Loads the frame encoder and, if a part needs it, LiFT.
+    /// Loads the frame encoder and, if a part needs it, LiFT. The files are opened and checked; on the CPU their numbers are laid out
+    /// while other work goes on.
     ///
     /// # Errors
     /// If a file is absent or wrong, or the two widths differ.
     pub fn load(choice: &ModelChoice, parts: &[Part]) -> Result<Self, WeightsError> {
         choice.check(parts)?;
-        let weights = choice.load_encoder()?;
+        let weights = Arc::new(choice.load_encoder()?);
         let (store, config) = (weights.store(), weights.config());
         let encoder = match choice.batched {
-            None => FrameEncoder::new(&weights, config, choice.backend, choice.threads),
-            Some(how) => FrameEncoder::in_batches(&weights, config, how),
+            None => FrameEncoder::in_background(weights.clone(), config, choice.backend, choice.threads),
+            Some(how) => FrameEncoder::in_batches(&*weights, config, how),
         };
         let encoder = encoder.map_err(|e| unclear(store, &e))?;
         tracing::info!("frame encoder {}: {config:?}, {}", store.origin(), how_it_runs(choice, &encoder));
-        let lift =
-            needs_lift(parts).then(|| lift_for(choice, encoder.width(), Some(&weights))).transpose()?;
+        let lift = match needs_lift(parts) {
+            true => {
+                let (store, config) = lift_store(choice, encoder.width(), Some(&weights))?;
+                store.names().try_for_each(|name| store.check_numbers(name))?;
+                Some((config.clone(), Later::start(move || lift_of(&store, config))))
+            }
+            false => None,
+        };
         Ok(Self { encoder, lift })
     }
 
@@ -195,12 +204,12 @@ impl Engine {
 
     /// The most frames of a clip that LiFT can read; any number without LiFT.
     pub fn max_frames(&self) -> Option<usize> {
-        self.lift.as_ref().map(|l| l.config().max_len)
+        self.lift.as_ref().map(|(config, _)| config.max_len)
     }
 
     /// The sizes of the parts; `frames` is the number of frames of every clip, if it is fixed.
     pub fn dims(&self, frames: Option<usize>) -> Dims {
-        let width = self.lift.as_ref().map_or(0, |l| l.config().latent);
+        let width = self.lift.as_ref().map_or(0, |(config, _)| config.latent);
         Dims { frames, width, features: self.encoder.width(), ..Dims::default() }
     }
 
@@ -214,7 +223,9 @@ impl Engine {
         parts: &[Part],
         normalize: bool,
     ) -> Result<Embedding, StageError> {
-        parts_of(self.lift.as_ref(), features, self.encoder.width(), parts, normalize)
+        let lift = self.lift.as_ref().filter(|_| needs_lift(parts)).map(|(_, lift)| lift.get());
+        let lift = lift.transpose().map_err(|why| StageError { stage: "lift", cause: why.into() })?;
+        parts_of(lift, features, self.encoder.width(), parts, normalize)
     }
 }
 
@@ -399,25 +410,14 @@ fn lift_store(
     }
     if let Some(encoder) = encoder {
         // The digest of the encoder's numbers takes time, so it is computed for a LiFT that records one.
-        if store.metadata().contains_key(ENCODER_KEY) || choice.lift == WeightsSource::Published {
-            let record = EncoderRecord::of(choice.family, encoder)?;
-            record.check(&store)?;
-            if choice.lift == WeightsSource::Published {
-                record.check_published(encoder, &store)?;
-            }
+        if store.metadata().contains_key(ENCODER_KEY) {
+            EncoderRecord::of(choice.family, encoder)?.check(&store)?;
+        }
+        if choice.lift == WeightsSource::Published {
+            EncoderRecord::check_published(choice.family, encoder, &store)?;
         }
     }
     Ok((store, config))
-}
-
-/// LiFT for features of `width` numbers of this encoder, if it is known.
-fn lift_for(
-    choice: &ModelChoice,
-    width: usize,
-    encoder: Option<&EncoderWeights>,
-) -> Result<Lift, WeightsError> {
-    let (store, config) = lift_store(choice, width, encoder)?;
-    lift_of(&store, config)
 }
 
 fn lift_of(store: &Store, config: LiftConfig) -> Result<Lift, WeightsError> {

@@ -18,6 +18,7 @@ use crate::guard::{guarded, lock};
 use crate::inputs::Input;
 use crate::model::cause;
 use crate::rows::Failure;
+use crate::threads::IdleThreads;
 use crate::video::{RgbFrame, Strategy, Video, VideoError, VideoInfo, Work, transform::Transform};
 
 /// Frames that wait for a free worker: enough that no worker idles while another opens a file.
@@ -85,6 +86,8 @@ pub(super) struct Shared {
     emitted: Mutex<usize>,
     /// Workers that are reading a video and may still queue frames.
     busy: AtomicUsize,
+    /// Workers without work: each lends itself to those that encode a frame.
+    idle: IdleThreads,
     wake: Condvar,
     results: Sender<Message>,
 }
@@ -120,6 +123,7 @@ impl Shared {
             reading: AtomicUsize::new(threads),
             emitted: Mutex::new(0),
             busy: AtomicUsize::new(0),
+            idle: IdleThreads::default(),
             wake: Condvar::new(),
             results,
         }
@@ -178,13 +182,21 @@ impl Shared {
                     self.video_left();
                 }
                 Claim::Wait => {
-                    // The wait is short, because frames may be queued without a signal.
-                    let guard = lock(&self.emitted);
-                    drop(self.wake.wait_timeout(guard, Duration::from_millis(1)));
+                    self.idle.lend(1);
+                    self.wait();
+                    while !self.idle.take_back() {
+                        self.wait();
+                    }
                 }
-                Claim::Done => return,
+                Claim::Done => return self.idle.lend(1),
             }
         }
+    }
+
+    /// Waits for news. The wait is short, because frames may be queued without a signal.
+    fn wait(&self) {
+        let guard = lock(&self.emitted);
+        drop(self.wake.wait_timeout(guard, Duration::from_millis(1)));
     }
 
     /// Says that a worker has left its video and will queue no more frames of it.
@@ -291,7 +303,7 @@ impl Shared {
         if work.clip.over() || self.quit.load(Ordering::Relaxed) {
             return;
         }
-        let encoded = guarded(|| self.engine.encoder().encode(&work.frame));
+        let encoded = guarded(|| self.engine.encoder().encode(&work.frame, &self.idle));
         match encoded.and_then(|feature| feature.map_err(|e| cause(&e))) {
             Ok(feature) => {
                 if let Some(features) = work.store(&feature) {

@@ -33,7 +33,7 @@ mod neon;
 mod x86;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use attention::{Attention, AttentionScratch, attention};
 pub use buffer::Buffer;

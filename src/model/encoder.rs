@@ -1,11 +1,12 @@
 //! The frame encoder as the pipeline uses it: frames of bytes in, features out.
 //!
-//! On the CPU one frame is the unit of work, so a feature never depends on its neighbours in a batch or on the number of
+//! On the CPU one frame is the unit of work, and a feature never depends on its neighbours in a batch or on the number of
 //! threads. A GPU takes batches, which [`FrameEncoder::batched`] gives access to.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Pictures;
@@ -14,18 +15,22 @@ use super::fast::FastEncoder;
 use super::fold::{Tensors, VitWeights};
 use super::vit::VitConfig;
 use crate::kernels::Backend;
+use crate::later::Later;
+use crate::threads::IdleThreads;
 
 /// A loaded frame encoder, shared by all workers.
 #[derive(Debug)]
 pub struct FrameEncoder {
     pictures: Pictures,
+    /// Of a feature.
+    width: usize,
     way: Way,
 }
 
 #[derive(Debug)]
 enum Way {
     /// Our kernels, a frame per thread.
-    Fast(Box<FastEncoder>),
+    Fast(Later<FastEncoder>),
     /// candle's operations, in batches.
     Batched(ComposedEncoder),
 }
@@ -37,7 +42,26 @@ impl FrameEncoder {
     /// If a tensor is missing or has another size.
     pub fn new(tensors: &dyn Tensors, config: &VitConfig, backend: Backend, threads: usize) -> Result<Self> {
         let fast = FastEncoder::new(&VitWeights::new(tensors, config), backend, threads)?;
-        Ok(Self { pictures: config.pictures, way: Way::Fast(Box::new(fast)) })
+        Ok(Self { pictures: config.pictures, width: config.output, way: Way::Fast(Later::ready(fast)) })
+    }
+
+    /// Does what [`Self::new`] does while other work goes on. Whoever needs the weights waits for them.
+    ///
+    /// # Errors
+    /// As there. What can be wrong with tensors of the right shapes is found before this returns.
+    pub fn in_background(
+        tensors: Arc<impl Tensors + Send + 'static>,
+        config: &VitConfig,
+        backend: Backend,
+        threads: usize,
+    ) -> Result<Self> {
+        let weights = VitWeights::new(&*tensors, config);
+        weights.check()?;
+        FastEncoder::check(&weights, backend)?;
+        let (pictures, width, config) = (config.pictures, config.output, config.clone());
+        let fast =
+            Later::start(move || FastEncoder::new(&VitWeights::new(&*tensors, &config), backend, threads));
+        Ok(Self { pictures, width, way: Way::Fast(fast) })
     }
 
     /// Puts the tensors of [`VitConfig::tensors`] where `how` says.
@@ -55,7 +79,7 @@ impl FrameEncoder {
             .collect::<Result<HashMap<_, _>>>()?;
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let composed = ComposedEncoder::new(&weights, config, how)?;
-        Ok(Self { pictures: config.pictures, way: Way::Batched(composed) })
+        Ok(Self { pictures: config.pictures, width: config.output, way: Way::Batched(composed) })
     }
 
     /// How it wants its pictures.
@@ -65,16 +89,13 @@ impl FrameEncoder {
 
     /// Width `D` of a feature.
     pub fn width(&self) -> usize {
-        match &self.way {
-            Way::Fast(fast) => fast.output(),
-            Way::Batched(composed) => composed.width(),
-        }
+        self.width
     }
 
     /// The fast path itself, for measuring it stage by stage; absent where another one is used.
     pub fn fast(&self) -> Option<&FastEncoder> {
         match &self.way {
-            Way::Fast(fast) => Some(fast),
+            Way::Fast(fast) => fast.get().ok(),
             Way::Batched(_) => None,
         }
     }
@@ -87,13 +108,14 @@ impl FrameEncoder {
         }
     }
 
-    /// The feature `(D)`, f32, of a frame of RGB bytes, row by row, of the side that [`Self::pictures`] says.
+    /// The feature `(D)`, f32, of a frame of RGB bytes, row by row, of the side that [`Self::pictures`] says. On the CPU threads among
+    /// `idle` take part.
     ///
     /// # Errors
     /// If the frame has another number of bytes, or the device fails.
-    pub fn encode(&self, frame: &[u8]) -> Result<Vec<f32>> {
+    pub fn encode(&self, frame: &[u8], idle: &IdleThreads) -> Result<Vec<f32>> {
         match &self.way {
-            Way::Fast(fast) => fast.encode_one(frame),
+            Way::Fast(fast) => fast.get().map_err(Error::msg)?.encode_one(frame, idle),
             Way::Batched(composed) => composed.lanes()[0].encode(&[frame]),
         }
     }

@@ -109,4 +109,13 @@ impl Tensors for EncoderWeights {
             }
         }
     }
+
+    fn check_values(&self, name: &str) -> candle_core::Result<()> {
+        match (self.locate)(name, self.prefix) {
+            Location::Whole(place) | Location::Thirds(place, _) => self.store.check_values(&place),
+            Location::Stacked(places) => {
+                places.iter().flatten().try_for_each(|place| self.store.check_values(place))
+            }
+        }
+    }
 }

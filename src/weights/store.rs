@@ -232,13 +232,26 @@ impl Store {
     /// If there is no such tensor or its numbers are not floating-point.
     pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, WeightsError> {
         let unclear = |cause: String| WeightsError::Unclear { origin: self.origin.clone(), cause };
-        let entry = self.index.get(name).ok_or_else(|| unclear(format!("no tensor named {name}")))?;
+        let entry = self.index.get(name).ok_or_else(|| unclear(no_tensor(name)))?;
         let raw = &self.bytes.all()[entry.range.0..entry.range.1];
         if let Some(strides) = &entry.strides {
             let reached = Self::numbers(name, entry.dtype, raw).map_err(unclear)?;
             return Ok(Cow::Owned(gather(&reached, &entry.shape, strides)));
         }
         Self::numbers(name, entry.dtype, raw).map_err(unclear)
+    }
+
+    /// Checks that a tensor holds numbers, without reading them.
+    ///
+    /// # Errors
+    /// As [`Store::f32`].
+    pub fn check_numbers(&self, name: &str) -> Result<(), WeightsError> {
+        let unclear = |cause: String| WeightsError::Unclear { origin: self.origin.clone(), cause };
+        match self.index.get(name).map(|entry| entry.dtype) {
+            Some(Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) => Ok(()),
+            Some(other) => Err(unclear(no_numbers(name, other))),
+            None => Err(unclear(no_tensor(name))),
+        }
     }
 
     /// Consecutive numbers as f32.
@@ -252,7 +265,7 @@ impl Store {
                     .and_then(|t| t.to_dtype(DType::F32)?.to_vec1());
                 Ok(Cow::Owned(read.map_err(|e| format!("{name}: {e}"))?))
             }
-            (other, _) => Err(format!("{name} holds {other:?}, expected floating-point numbers")),
+            (other, _) => Err(no_numbers(name, other)),
         }
     }
 
@@ -304,6 +317,14 @@ impl Store {
     }
 }
 
+fn no_tensor(name: &str) -> String {
+    format!("no tensor named {name}")
+}
+
+fn no_numbers(name: &str, dtype: Dtype) -> String {
+    format!("{name} holds {dtype:?}, expected floating-point numbers")
+}
+
 /// The numbers in row-major order, from those that the strides reach.
 fn gather(reached: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
     let mut places = vec![0];
@@ -324,5 +345,9 @@ fn some(what: &str, names: Vec<String>) -> Option<String> {
 impl crate::model::fold::Tensors for Store {
     fn values(&self, name: &str) -> candle_core::Result<Cow<'_, [f32]>> {
         self.f32(name).map_err(|e| candle_core::Error::Msg(e.to_string()))
+    }
+
+    fn check_values(&self, name: &str) -> candle_core::Result<()> {
+        self.check_numbers(name).map_err(|e| candle_core::Error::Msg(e.to_string()))
     }
 }

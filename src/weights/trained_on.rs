@@ -121,19 +121,24 @@ impl EncoderRecord {
     ///
     /// # Errors
     /// If it is of another family, has no registers, or has other pictures.
-    pub fn check_published(&self, weights: &EncoderWeights, lift: &Store) -> Result<(), WeightsError> {
+    pub fn check_published(
+        family: &Family,
+        weights: &EncoderWeights,
+        lift: &Store,
+    ) -> Result<(), WeightsError> {
         // One pixel more or less at the edge is not another picture.
         let pictures =
             |of: Pictures| Pictures { framing: Framing { centre: Centre::Down, ..of.framing }, ..of };
         let registers = weights.config().registers;
-        if registers == 4 && pictures(self.pictures) == pictures(Pictures::LIFT) {
+        if registers == 4 && pictures(weights.config().pictures) == pictures(Pictures::LIFT) {
             return Ok(());
         }
+        let here = Self::of(family, weights)?;
         Err(WeightsError::Unclear {
             origin: lift.origin().into(),
             cause: format!(
                 "the published LiFT was trained on DINOv2 ViT-S/14 with 4 registers, pictures: {}; the frame encoder here is \
-                 {self}, with {registers} registers; leave --dinov2 out, or train a LiFT on its features (`lift train`)",
+                 {here}, with {registers} registers; leave --dinov2 out, or train a LiFT on its features (`lift train`)",
                 Pictures::LIFT
             ),
         })

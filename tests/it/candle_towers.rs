@@ -18,6 +18,7 @@ use candle_transformers::models::dinov2::DinoVisionTransformer;
 use candle_transformers::models::siglip::{VisionConfig, VisionModel};
 use lift::kernels::Backend;
 use lift::model::encoder::FrameEncoder;
+use lift::threads::IdleThreads;
 use lift::weights::{Family, WeightsSource, load_encoder};
 
 use crate::common::{close, data, numbers, tensors};
@@ -52,7 +53,8 @@ fn compare(
     let pictures = weights.config().pictures;
     let side = pictures.framing.side;
     let frames = frames(side);
-    let ours: Vec<f32> = frames.iter().flat_map(|frame| encoder.encode(frame).unwrap()).collect();
+    let ours: Vec<f32> =
+        frames.iter().flat_map(|frame| encoder.encode(frame, &IdleThreads::default()).unwrap()).collect();
 
     let normalised =
         |i: usize, byte: u8| (f32::from(byte) / 255.0 - pictures.mean[i % 3]) / pictures.std[i % 3];

@@ -9,6 +9,7 @@ use lift::kernels::{Backend, Isa, Precision};
 use lift::model::composed::Batched;
 use lift::model::device::ComputePlace;
 use lift::model::encoder::FrameEncoder;
+use lift::threads::IdleThreads;
 use lift::video::RgbFrame;
 use lift::video::transform::{Filter, Framing, Transform};
 use lift::weights::{EncoderWeights, Family, WeightsSource, load_encoder};
@@ -81,7 +82,10 @@ fn features_are_those_of_the_makers_code_by_the_kernels_and_in_batches() {
         let (pictures, golden) = (pictures(weights.config().pictures.framing), golden(name));
         let fast = |backend| {
             let encoder = FrameEncoder::new(&weights, weights.config(), backend, 1).unwrap();
-            pictures.iter().flat_map(|picture| encoder.encode(picture).unwrap()).collect::<Vec<_>>()
+            pictures
+                .iter()
+                .flat_map(|picture| encoder.encode(picture, &IdleThreads::default()).unwrap())
+                .collect::<Vec<_>>()
         };
         let batched = |dtype| {
             let how = Batched { place: ComputePlace::CpuBatched, dtype, frames: Some(2) };

@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder, load_lift};
 
 use crate::common::{data, tensors};
+use crate::env::TestEnv;
 
 fn refusal_dinov2(path: &Path) -> String {
     load_encoder(LIFT_FAMILY, &WeightsSource::File(path.to_path_buf()), Some(3), true)
@@ -92,4 +93,37 @@ fn the_bundled_pair_fits_together() {
     let dinov2 = load_encoder(LIFT_FAMILY, &WeightsSource::Mini, None, true).unwrap();
     let (_, lift) = load_lift(&WeightsSource::Mini, true).unwrap();
     assert_eq!(dinov2.config().output, lift.feature);
+}
+
+#[test]
+fn wrong_weights_end_a_run_before_anything_is_written() {
+    let env = TestEnv::new();
+    env.clip("ball_rising.mp4", "ball.mp4");
+    // The last thing that is read of each file.
+    let files = [
+        ("dinov2.safetensors", "golden/dinov2_tiny_random.safetensors", "blocks.1.mlp.fc2.weight"),
+        ("lift.safetensors", "golden/lift_tiny.safetensors", "model.decoder.model.6.bias"),
+    ];
+    for (name, golden, tensor) in files {
+        let mut all = tensors(data(golden));
+        candle_core::safetensors::save(&all, env.path(name)).unwrap();
+        let whole = all.remove(tensor).unwrap().to_dtype(candle_core::DType::U32).unwrap();
+        all.insert(tensor.into(), whole);
+        candle_core::safetensors::save(&all, env.path(&format!("whole_{name}"))).unwrap();
+        let good = fs::read(env.path(name)).unwrap();
+        env.write(&format!("half_{name}"), &good[..good.len() / 2]);
+    }
+    let before = env.names();
+    let embed = |dinov2: &str, lift: &str| {
+        env.lift(&["embed", "ball.mp4", "--dinov2", dinov2, "--heads", "3", "--lift", lift, "-o", "out.npy"])
+    };
+    for (name, _, tensor) in files {
+        for (bad, says) in [("whole", format!("{tensor} holds U32")), ("half", "it may be cut short".into())] {
+            let wrong = format!("{bad}_{name}");
+            let with = |file: &'static str| if file == name { wrong.clone() } else { file.to_owned() };
+            embed(&with("dinov2.safetensors"), &with("lift.safetensors")).code(3).says(&[&wrong, &says]);
+            assert_eq!(env.names(), before, "{wrong}");
+        }
+    }
+    embed("dinov2.safetensors", "lift.safetensors").code(0);
 }

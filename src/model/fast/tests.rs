@@ -1,8 +1,10 @@
 //! The fast path against the goldens and against itself.
 
 use super::*;
+use crate::kernels::testing::noise;
 use crate::kernels::{Precision, backends};
 use crate::model::Pictures;
+use crate::model::vit::VitOptions;
 use candle_core::{Device, Tensor, safetensors};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -92,6 +94,45 @@ fn bits_do_not_depend_on_batch_order_or_threads() {
         let reversed: Vec<&Vec<u8>> = frames.iter().rev().collect();
         let features = three.encode(&reversed, 2).expect("features");
         assert_eq!(features[..48], singles[4 * 48..], "{backend:?}");
+    }
+}
+
+/// Of the options that change what a thread of several does with its tokens, each once.
+fn variants() -> Vec<VitConfig> {
+    let tiny = VitConfig { depth: 2, heads: 3, ..VitConfig::dinov2(48) };
+    let with = |options: VitOptions| VitConfig { options, ..tiny.clone() };
+    let pool = VitOptions { class_token: false, head: HeadKind::AttentionPool, ..tiny.options };
+    vec![
+        VitConfig { registers: 0, ..with(pool) },
+        with(VitOptions { positions: Positions::Rotary, ..tiny.options }),
+        with(VitOptions { gated: true, norm_pre: true, head: HeadKind::Projection, ..tiny.options }),
+    ]
+}
+
+#[test]
+fn bits_do_not_depend_on_how_many_threads_share_a_frame() {
+    let (tensors, config, golden) = tiny();
+    let frame = bytes(&golden["input"]);
+    let mut models = vec![(tensors, config)];
+    for config in variants() {
+        let tensor = |(i, (name, shape)): (usize, (String, Vec<usize>))| {
+            let values = noise(shape.iter().product(), i as u64);
+            (name, Tensor::from_vec(values, shape, &Device::Cpu).expect("a tensor"))
+        };
+        models.push((config.tensors().into_iter().enumerate().map(tensor).collect(), config));
+    }
+    for (tensors, config) in &models {
+        for backend in backends() {
+            let encoder =
+                FastEncoder::new(&VitWeights::new(tensors, config), backend, 1).expect("an encoder");
+            let alone = encoder.encode(&[&frame], 1).expect("a feature");
+            assert!(alone.iter().all(|v| v.is_finite()));
+            for threads in [2, 3, 8, 40] {
+                let shared = encoder.encode(&[&frame], threads).expect("a feature");
+                let same = alone.iter().zip(&shared).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{backend:?}, {threads} threads, {:?}", config.options);
+            }
+        }
     }
 }
 
