@@ -55,7 +55,7 @@ impl ModelChoice {
     ) -> Result<(Dims, BTreeMap<String, ModelDigest>), WeightsError> {
         let digest = |store: &Store, settings: Option<&str>| ModelDigest {
             from: store.origin().into(),
-            sha256: store.digest(),
+            sha256: store.known_digest(),
             settings: settings.map(Into::into),
         };
         self.check(parts)?;
@@ -85,7 +85,7 @@ impl ModelChoice {
     /// If the file is absent or wrong.
     pub fn lift_model(&self) -> Result<ModelDigest, WeightsError> {
         let (store, _) = weights::load_lift(&self.lift, self.offline)?;
-        Ok(ModelDigest { from: store.origin().into(), sha256: store.digest(), settings: None })
+        Ok(ModelDigest { from: store.origin().into(), sha256: store.known_digest(), settings: None })
     }
 
     /// Whether there can be a LiFT for this frame encoder: the published one reads DINOv2's features alone.

@@ -16,6 +16,7 @@ use super::net::{Arrived, Client, Job, Lock, NetError, download, forbidden, writ
 use super::{LIFT_CHECKPOINT, LIFT_DRIVE_ID, Store, WeightsError, check, drive, open};
 use crate::files::beside;
 use crate::files::size_text;
+use crate::weights::open::unchanged;
 use crate::weights::progress::listener;
 
 /// The converted LiFT.
@@ -93,10 +94,10 @@ impl WeightsRecord {
 
 /// Opens a file in `LIFT_HOME` whose size is that of its record.
 pub(super) fn open_recorded(path: &Path) -> Result<Store, WeightsError> {
-    if let Some(record) = WeightsRecord::of(path) {
-        record.check_size(path)?;
-    }
-    Store::map(path)
+    let record = WeightsRecord::of(path);
+    record.as_ref().map_or(Ok(()), |record| record.check_size(path))?;
+    let told = record.filter(|_| unchanged(path, &beside(path, ".json"))).map(|record| record.sha256);
+    Ok(Store::map(path)?.told(told))
 }
 
 /// The lock for what becomes [`LIFT_FILE`].
@@ -310,5 +311,27 @@ mod tests {
         assert_eq!(name("https://a.example"), "weights");
         assert_eq!(name("https://a.example/a b/c%2Fd.ckpt"), "c_2Fd.ckpt");
         assert_ne!(place_of("https://a.example/m?sig=1"), place_of("https://a.example/m?sig=2"));
+    }
+
+    #[test]
+    fn the_recorded_digest_holds_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lift.safetensors");
+        fs::write(&file, crate::weights::MINI_LIFT).unwrap();
+        let size = crate::weights::MINI_LIFT.len() as u64;
+        let recorded = |sha256: &str| WeightsRecord {
+            source: "here".into(),
+            source_sha256: sha256.into(),
+            source_size: size,
+            sha256: sha256.into(),
+            size,
+        };
+        recorded("recorded").write(&file).unwrap();
+        let known = || open_recorded(&file).unwrap().known_digest();
+        assert_eq!(known(), "recorded");
+        let after = fs::metadata(beside(&file, ".json")).unwrap().modified().unwrap();
+        let changed = fs::File::options().write(true).open(&file).unwrap();
+        changed.set_modified(after + std::time::Duration::from_secs(1)).unwrap();
+        assert_eq!(known(), Store::map(&file).unwrap().digest());
     }
 }

@@ -12,6 +12,7 @@ use crate::files::beside;
 use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_part, place_of};
 use crate::weights::hub::{CachedRepo, cache};
+use crate::weights::open::told_digest;
 use crate::weights::{
     FAMILIES, HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_DRIVE_ID, LIFT_FAMILY, LIFT_FILE, Store, WeightsRecord,
     open,
@@ -270,13 +271,6 @@ fn pictures(item: &WeightsName, state: &WeightsState) -> Option<String> {
     // The number of heads, which may be unknown, does not matter.
     let model = (family.load)(store, path, Some(1)).ok()?;
     Some(model.config().pictures.to_string())
-}
-
-/// The SHA-256 that the hub names a large file by: its blob's name.
-pub(super) fn told_digest(pointer: &Path) -> Option<String> {
-    let blob = fs::canonicalize(pointer).ok()?;
-    let name = blob.file_name()?.to_str()?;
-    (name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).then(|| name.to_string())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::check::check_lift;
 use super::family::Family;
+use super::open::open_cached;
 use super::source::{CONFIG_FILE, TOKENIZER_FILE};
 use super::{
     EncoderWeights, HUB_FILE, HubId, MINI_LIFT, Store, WeightsError, WeightsSource, home, hub, open,
@@ -47,7 +48,7 @@ fn encoder_store(
             hub::fetch(id, settings, flag, family.settings_file, offline)?;
         }
         let path = hub::fetch(id, HUB_FILE, flag, family.settings_file, offline)?;
-        let store = Store::map(&path)?;
+        let store = open_cached(&path)?;
         // How the published weights want their pictures is known.
         if *id != family.published() {
             hub::fetch_pictures(id, family, &store, offline)?;
@@ -113,7 +114,7 @@ pub fn load_lift(source: &WeightsSource, offline: bool) -> Result<(Store, lift::
     let store = match source {
         WeightsSource::Mini => Store::bundled("bundled mini LiFT", MINI_LIFT)?,
         WeightsSource::File(path) => open(path)?,
-        WeightsSource::Hub(id) => Store::map(&hub::fetch(id, HUB_FILE, "--lift", None, offline)?)?,
+        WeightsSource::Hub(id) => open_cached(&hub::fetch(id, HUB_FILE, "--lift", None, offline)?)?,
         WeightsSource::Url(url) => open(&home::from_url(url, "--lift", offline)?)?,
         WeightsSource::Published => home::published_lift(offline)?,
     };

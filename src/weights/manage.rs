@@ -11,8 +11,9 @@ use crate::weights::convert::{ConvertError, Storage, convert};
 use crate::weights::family::Family;
 use crate::weights::home::{encoder_file, lift_home, lift_lock, lift_part, place_of};
 use crate::weights::hub::CachedRepo;
-use crate::weights::inventory::{ModelKind, Presence, WeightsName, kind_of, names_in, state, told_digest};
+use crate::weights::inventory::{ModelKind, Presence, WeightsName, kind_of, names_in, state};
 use crate::weights::net::{Lock, NetError, write_whole};
+use crate::weights::open::told_digest;
 use crate::weights::{
     HUB_FILE, HubId, LIFT_CHECKPOINT, LIFT_FILE, Store, WeightsError, WeightsRecord, check, home, hub, load,
     open, pictures,

@@ -109,6 +109,8 @@ pub struct Store {
     bytes: Bytes,
     index: BTreeMap<String, TensorEntry>,
     metadata: HashMap<String, String>,
+    /// The file's digest, where it was taken when the file came and the file has not changed since.
+    told: Option<String>,
 }
 
 /// The shape, type and byte range of a tensor.
@@ -160,7 +162,7 @@ impl Store {
 
     /// Takes a mapped file whose tensors another reader has placed within it.
     pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, TensorEntry>) -> Self {
-        Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new() }
+        Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new(), told: None }
     }
 
     fn parse(origin: String, bytes: Bytes) -> Result<Self, WeightsError> {
@@ -182,7 +184,7 @@ impl Store {
             })
             .collect();
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        Ok(Self { origin, bytes, index, metadata })
+        Ok(Self { origin, bytes, index, metadata, told: None })
     }
 
     /// Forgets the tensors whose names `keep` refuses.
@@ -194,6 +196,17 @@ impl Store {
     pub(super) fn with_metadata(mut self, key: &str, text: String) -> Self {
         self.metadata.insert(key.into(), text);
         self
+    }
+
+    /// The same tensors of a file whose digest is known.
+    pub(super) fn told(mut self, digest: Option<String>) -> Self {
+        self.told = digest;
+        self
+    }
+
+    /// [`Self::digest`] without reading the file, where its digest was taken when it came and it has not changed since.
+    pub fn known_digest(&self) -> String {
+        self.told.clone().unwrap_or_else(|| self.digest())
     }
 
     /// SHA-256 of the whole file, in hexadecimal.

@@ -60,7 +60,7 @@ impl EncoderRecord {
                 .metadata()
                 .get(FILE_KEY)
                 .cloned()
-                .unwrap_or_else(|| weights.store().digest()),
+                .unwrap_or_else(|| weights.store().known_digest()),
             from: weights.store().origin().into(),
         })
     }
