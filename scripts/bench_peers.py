@@ -14,9 +14,14 @@ same for all. The outputs of the peers are compared with those of PyTorch eager;
 
 At the end the script times whole processes: `lift embed` of one clip, and a Python process that imports PyTorch, decodes the same clip
 with PyAV and runs the eager ViT. This process does less than the authors' program: it imports less and runs no LiFT.
+
+The last line compares `lift embed` of one clip with the networks alone, in turns. The networks alone are what `lift bench` measures on
+the same weights in a process that is warm: the frame encoder on all threads, and LiFT. The process finds the weights in a `LIFT_HOME`, as
+after `lift weights pull --to`. `--only-process` measures this line and nothing else; it then needs numpy and safetensors alone.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -29,7 +34,8 @@ import time
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PACKAGES = ["numpy", "safetensors", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "av", "pillow"]
+OWN_PACKAGES = ["numpy", "safetensors"]
+PACKAGES = [*OWN_PACKAGES, "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "av", "pillow"]
 #        name                  precision  what must be importable
 PEERS = {
     "pytorch":               ("f32", "torch"),
@@ -58,8 +64,8 @@ def default_env():
     return cache / "lift" / "bench-peers"
 
 
-def env_python(env):
-    """The environment's interpreter, with whatever peers could be installed."""
+def env_python(env, packages):
+    """The environment's interpreter, with whatever of the packages could be installed."""
     python = env / "bin" / "python"
     if not python.exists():
         say(f"making an environment in {env}")
@@ -68,7 +74,7 @@ def env_python(env):
         except (ImportError, subprocess.CalledProcessError):
             python.unlink(missing_ok=True)  # or the next run would take half an environment for a whole one
             sys.exit("Python makes no environment here: its venv module lacks ensurepip (Debian, Ubuntu: apt-get install python3-venv)")
-    for package in PACKAGES:
+    for package in packages:
         module = {"pillow": "PIL"}.get(package, package)
         find = f"import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)"
         if subprocess.run([python, "-c", find]).returncode == 0:
@@ -131,11 +137,12 @@ def lift_bench(lift, precision, weights, args):
     return report
 
 
-def timed(command):
-    """Wall seconds and peak resident bytes of a process."""
+def timed(command, variables=None):
+    """Wall seconds and peak resident bytes of a process, with these variables beside those of the environment."""
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+        environment = os.environ | (variables or {})
+        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -241,13 +248,53 @@ def backbone_rows(rounds, peers):
     return rows
 
 
+def embed_command(args, models, scratch):
+    flags = ["--threads", args.threads, "--frames", args.frames, "-o", scratch / "clip_lift.npy", "--overwrite"]
+    return [args.lift, "embed", "-q", args.clip, *models, *flags]
+
+
+def lift_home(weights, scratch):
+    """A folder with links to the weights and with their records."""
+    home = scratch / "home"
+    home.mkdir()
+    for name, path in (("dinov2", weights), ("lift", weights.with_name("lift.safetensors"))):
+        file = home / f"{name}.safetensors"
+        file.symlink_to(path.resolve())
+        digest, size = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+        record = {"source": "random", "source_sha256": digest, "source_size": size, "sha256": digest, "size": size}
+        file.with_name(file.name + ".json").write_text(json.dumps(record))
+    return home
+
+
+def measure_start(args, weights, scratch):
+    """`lift embed` of one clip, and the networks alone, in turns; None where one of them fails."""
+    process, network = [], []
+    command, place = embed_command(args, ["--offline"], scratch), {"LIFT_HOME": str(lift_home(weights, scratch))}
+    for number in range(args.rounds + 1):
+        report = lift_bench(args.lift, "f32", weights, args)
+        if report is None:
+            return None
+        try:
+            seconds = statistics.median(timed(command, place)[0] for _ in range(args.repeat))
+        except RuntimeError as why:
+            say(f"lift embed left out: {why}")
+            return None
+        if number == 0:
+            continue  # the files are in memory from now on
+        lift = next(stage["ms"] for stage in report["stages"] if stage["name"] == "LiFT")
+        process.append(seconds)
+        network.append(report["backbone"]["median_s"] + lift / 1e3)
+    against = statistics.median(a / b for a, b in zip(process, network))
+    return {"process_s": statistics.median(process), "network_s": statistics.median(network), "against_network": against}
+
+
 def measure_processes(job, args, weights, scratch):
     """Whole processes on one clip, in turns."""
     stand = [sys.executable, PROCESS, json.dumps(job | {"task": "stand_in", "output": str(scratch / "clip.npy")})]
     runs = {"stand-in: PyTorch eager + PyAV, no LiFT": stand}
     if args.lift is not None:
-        models = ["--dinov2", weights, "--lift", weights.with_name("lift.safetensors"), "--threads", args.threads]
-        runs["lift embed"] = [args.lift, "embed", "-q", args.clip, *models, "-o", scratch / "clip_lift.npy", "--overwrite"]
+        models = ["--dinov2", weights, "--lift", weights.with_name("lift.safetensors")]
+        runs["lift embed"] = embed_command(args, models, scratch)
     rounds, memory = {}, {}
     for _ in range(args.rounds):
         for name, command in list(runs.items()):
@@ -266,6 +313,11 @@ def measure_processes(job, args, weights, scratch):
     ]
 
 
+def print_start(start):
+    print(f"one clip as a process against the networks alone: {start['process_s']:.3f} s, {start['network_s']:.3f} s, "
+          f"{start['against_network']:.3f} times")
+
+
 def print_tables(report):
     cell = lambda value, form: "" if value is None else format(value, form)
     libraries = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
@@ -282,6 +334,9 @@ def print_tables(report):
         print("\n| one clip, whole process | seconds | peak MB | lift is faster by |\n| --- | ---: | ---: | ---: |")
         for r in report["processes"]:
             print(f"| {r['name']} | {r['median_s']:.2f} | {r['peak_bytes'] / 1e6:.0f} | {cell(r['against_lift'], '.1f')} |")
+    if report["start"]:
+        print()
+        print_start(report["start"])
 
 
 def drive(args):
@@ -296,6 +351,12 @@ def drive(args):
         weights.parent.mkdir(parents=True, exist_ok=True)
         save_file(random_lift(width=WIDTH, max_len=5000), weights.with_name("lift.safetensors"))
         save_file(random_dinov2(), weights)
+    if args.only_process:
+        with tempfile.TemporaryDirectory() as scratch:
+            start = measure_start(args, weights, pathlib.Path(scratch))
+        if start is None:
+            sys.exit(1)
+        return print(json.dumps(start, indent=2)) if args.json else print_start(start)
     names = [name for name in PEERS if args.peers is None or name in args.peers.split(",")]
     # Compiled kernels are kept, so that a second run starts sooner.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(args.env / "inductor"))
@@ -310,8 +371,9 @@ def drive(args):
         for peer in peers:
             peer.close()
         processes = [] if args.no_process else measure_processes(job, args, weights, scratch)
+        start = None if args.no_process or args.lift is None else measure_start(args, weights, scratch)
     report = {"processor": processor(), "threads": args.threads, "frames": args.frames, "rounds": args.rounds}
-    report |= {"versions": versions(), "backbone": rows, "lift": lifts, "processes": processes}
+    report |= {"versions": versions(), "backbone": rows, "lift": lifts, "processes": processes, "start": start}
     print(json.dumps(report, indent=2)) if args.json else print_tables(report)
 
 
@@ -327,6 +389,7 @@ def options():
     parser.add_argument("--repeat", type=int, default=3, help="timed passes in a round")
     parser.add_argument("--clip", type=pathlib.Path, default=ROOT / "assets" / "clips" / "door_opening.mp4")
     parser.add_argument("--no-process", action="store_true", help="leave out the whole processes")
+    parser.add_argument("--only-process", action="store_true", help="only one clip as a process against the networks alone, without peers")
     parser.add_argument("--json", action="store_true", help="everything, with each round's figure")
     return parser.parse_args()
 
@@ -339,8 +402,10 @@ def main():
         sys.exit(f"{args.lift} is not there: build it with `cargo build --release`, or give --lift none")
     if unknown := set((args.peers or "").split(",")) - set(PEERS) - {""}:
         sys.exit(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if args.only_process and args.lift is None:
+        sys.exit("--only-process measures lift, and --lift none leaves it out")
     if pathlib.Path(sys.prefix).resolve() != args.env:
-        python = env_python(args.env)
+        python = env_python(args.env, OWN_PACKAGES if args.only_process else PACKAGES)
         os.execv(python, [str(python), __file__, *sys.argv[1:], "--env", str(args.env)])
     drive(args)
 

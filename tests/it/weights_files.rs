@@ -118,7 +118,8 @@ fn wrong_weights_end_a_run_before_anything_is_written() {
         env.lift(&["embed", "ball.mp4", "--dinov2", dinov2, "--heads", "3", "--lift", lift, "-o", "out.npy"])
     };
     for (name, _, tensor) in files {
-        for (bad, says) in [("whole", format!("{tensor} holds U32")), ("half", "it may be cut short".into())] {
+        for (bad, says) in [("whole", format!("{tensor} holds U32")), ("half", "it may be cut short".into())]
+        {
             let wrong = format!("{bad}_{name}");
             let with = |file: &'static str| if file == name { wrong.clone() } else { file.to_owned() };
             embed(&with("dinov2.safetensors"), &with("lift.safetensors")).code(3).says(&[&wrong, &says]);
