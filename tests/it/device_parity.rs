@@ -9,6 +9,7 @@ use lift::model::encoder::FrameEncoder;
 use lift::model::fast::FastEncoder;
 use lift::model::fold::VitWeights;
 use lift::model::vit::VitConfig;
+use lift::threads::IdleThreads;
 use lift::weights::{LIFT_FAMILY, WeightsSource, load_encoder};
 
 use candle_core::DType;
@@ -86,7 +87,11 @@ fn the_full_encoder_in_bf16x3_gives_the_golden_feature_alone_and_beside_others()
         let got = encoder.encode(&frames, 2).unwrap();
         close(&format!("{backend:?}"), &got[..384], &numbers(&golden["feat"]), 1e-4);
         close(&format!("{backend:?} against f32"), &got, &f32, 1e-4);
-        assert_eq!(encoder.encode_one(&frames[1]).unwrap(), got[384..], "{backend:?}");
+        assert_eq!(
+            encoder.encode_one(&frames[1], &IdleThreads::default()).unwrap(),
+            got[384..],
+            "{backend:?}"
+        );
     }
 }
 
