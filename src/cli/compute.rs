@@ -19,7 +19,7 @@ enum PrecisionArg {
     F32,
     /// bfloat16 operands, f32 sums (on the CPU it needs AMX, or AMD's AVX512-BF16)
     Bf16,
-    /// Operands in two bfloat16 parts, f32 sums: within 1e-4 of f32; on a CPU with AMX only
+    /// Operands in two bfloat16 parts, f32 sums: features within 1e-4 of f32's (CPU only, it needs AMX)
     #[value(name = "bf16x3")]
     Bf16x3,
     /// Half precision operands, f32 sums; on a GPU only

@@ -160,7 +160,7 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
             }
         }
         let (mut a, mut b, mut next) = (tile.a, tile.b, tile.next);
-        for eight in 0..tile.steps / PREFETCH_EVERY {
+        for group in 0..tile.steps / PREFETCH_EVERY {
             if !next.is_null() {
                 s.prefetch(next);
                 next = next.wrapping_add(LINE);
@@ -170,7 +170,7 @@ unsafe fn micro<S: Simd, const R: usize, const V: usize>(s: S, tile: Tile) {
                 a = a.add(1);
                 b = b.add(V * S::LANES * S::PARTS);
             }
-            if S::PARTS == 2 && ((eight + 1) * PREFETCH_EVERY).is_multiple_of(RUN) {
+            if S::PARTS == 2 && ((group + 1) * PREFETCH_EVERY).is_multiple_of(RUN) {
                 // Past the second parts.
                 a = a.add(RUN);
             }

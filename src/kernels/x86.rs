@@ -33,6 +33,28 @@ impl<const SPLIT: bool> Avx512Bf16<SPLIT> {
     }
 }
 
+impl<const SPLIT: bool> Avx512Bf16<SPLIT> {
+    /// 32 values as words.
+    #[inline(always)]
+    fn rounded(self, lo: __m512, hi: __m512) -> __m512 {
+        // SAFETY: `self` proves the features; the two types are the same 512 bits.
+        unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(hi, lo)) }
+    }
+
+    /// What [`Self::rounded`] leaves of 32 values, as words.
+    #[inline(always)]
+    fn left(self, lo: __m512, hi: __m512) -> __m512 {
+        // A bf16 is the upper half of the f32 of the same value.
+        // SAFETY: `self` proves the features.
+        let [low, high] = unsafe {
+            let rounded = _mm512_castps_si512(self.rounded(lo, hi));
+            [_mm512_castsi512_si256(rounded), _mm512_extracti64x4_epi64::<1>(rounded)]
+                .map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half))))
+        };
+        self.rounded(self.sub(lo, low), self.sub(hi, high))
+    }
+}
+
 impl Avx2 {
     /// # Safety
     /// The processor has `avx2` and `fma`.
@@ -249,20 +271,7 @@ impl<const SPLIT: bool> Simd for Avx512Bf16<SPLIT> {
     fn words(self, from: &[f32], part: usize) -> __m512 {
         let lo = self.load_part(from, 0.0);
         let hi = if from.len() > 16 { self.load_part(&from[16..], 0.0) } else { self.splat(0.0) };
-        // SAFETY: `self` proves the features; the types transmuted are the same 512 bits.
-        unsafe {
-            let rounded = _mm512_cvtne2ps_pbh(hi, lo);
-            if part == 0 {
-                return std::mem::transmute::<__m512bh, __m512>(rounded);
-            }
-            // A bf16 is the upper half of the f32 of the same value.
-            let rounded = std::mem::transmute::<__m512bh, __m512i>(rounded);
-            let widened =
-                |half: __m256i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
-            let lo = self.sub(lo, widened(_mm512_castsi512_si256(rounded)));
-            let hi = self.sub(hi, widened(_mm512_extracti64x4_epi64::<1>(rounded)));
-            std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(hi, lo))
-        }
+        if part == 0 { self.rounded(lo, hi) } else { self.left(lo, hi) }
     }
 
     #[inline(always)]
