@@ -46,11 +46,14 @@ impl<const SPLIT: bool> Avx512Bf16<SPLIT> {
     fn left(self, lo: __m512, hi: __m512) -> __m512 {
         // A bf16 is the upper half of the f32 of the same value.
         // SAFETY: `self` proves the features.
-        let [low, high] = unsafe {
+        let (low, high) = unsafe {
             let rounded = _mm512_castps_si512(self.rounded(lo, hi));
-            [_mm512_castsi512_si256(rounded), _mm512_extracti64x4_epi64::<1>(rounded)]
-                .map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half))))
+            let low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(rounded));
+            let high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(rounded));
+            (_mm512_slli_epi32::<16>(low), _mm512_slli_epi32::<16>(high))
         };
+        // SAFETY: as above.
+        let (low, high) = unsafe { (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high)) };
         self.rounded(self.sub(lo, low), self.sub(hi, high))
     }
 }
