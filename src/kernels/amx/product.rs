@@ -212,7 +212,8 @@ pub(in super::super) struct Left<'a> {
     pub steps: usize,
 }
 
-/// `c = a b`, both split or not, for `T` (1 or 2) full tiles of rows by the panel that `b` starts with, rows of `c` being `c_stride` apart.
+/// `c = a b`, both split or not, for `T` (1 or 2) full tiles of rows by the panel that `b` starts with, rows of `c` being
+/// `c_stride` apart.
 ///
 /// # Panics
 /// If an operand is too short, or the tiles are configured for fewer rows.
