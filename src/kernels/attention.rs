@@ -6,10 +6,11 @@
 //!
 //! With bf16x3 it runs in f32, and its output is split: its products are a tenth of those of a frame.
 
-use super::isa::{Backend, Precision};
+use super::isa::Backend;
 use super::linear::to_operand;
 use super::norm::{exp_row, largest};
 use super::pack::{pack_columns, pack_rows, padded, panels};
+use super::precision::Precision;
 use super::simd::{MAX_PANEL, Op, Simd};
 use super::tile::{Held, ROWS, Rows, multiply};
 

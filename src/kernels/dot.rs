@@ -1,6 +1,7 @@
 //! The inner products of rows with one vector.
 
-use super::isa::{Backend, Precision};
+use super::isa::Backend;
+use super::precision::Precision;
 use super::simd::{Op, Simd};
 
 struct Dot<'a> {

@@ -45,7 +45,8 @@ pub fn gate(backend: Backend, activation: Activation, halves: &mut [f32], width:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::isa::{Precision, backends};
+    use crate::kernels::isa::backends;
+    use crate::kernels::precision::Precision;
     use crate::kernels::testing::{noise, unpack};
 
     #[test]

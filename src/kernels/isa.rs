@@ -16,7 +16,8 @@
 #[cfg(target_arch = "x86_64")]
 use super::amx::Amx;
 use super::portable::Portable;
-use super::simd::{Op, RUN, Simd};
+use super::precision::Precision;
+use super::simd::{Op, Simd};
 
 /// An instruction set the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,54 +101,6 @@ fn has_bf16() -> bool {
     return is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
-}
-
-/// The numbers that matrix products multiply; sums are f32 in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// IEEE single precision.
-    F32,
-    /// Eight bits of significand, the exponents of f32.
-    Bf16,
-    /// Sums of two bf16, the second being what the first leaves of an f32: sixteen bits of significand. Three products for one.
-    Bf16x3,
-}
-
-impl Precision {
-    /// As users name it: `f32`, `bf16`, `bf16x3`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-            Precision::Bf16x3 => "bf16x3",
-        }
-    }
-
-    /// 4-byte words that a row of `values` numbers takes as an operand of a matrix product.
-    pub const fn words(self, values: usize) -> usize {
-        match self {
-            Precision::F32 => values,
-            Precision::Bf16 => values.div_ceil(2),
-            // Whole runs of both parts.
-            Precision::Bf16x3 => values.next_multiple_of(2 * RUN),
-        }
-    }
-
-    /// Neighbouring values in one word.
-    pub(super) const fn pack(self) -> usize {
-        match self {
-            Precision::F32 => 1,
-            Precision::Bf16 | Precision::Bf16x3 => 2,
-        }
-    }
-
-    /// Words that hold a value.
-    pub(super) const fn parts(self) -> usize {
-        match self {
-            Precision::F32 | Precision::Bf16 => 1,
-            Precision::Bf16x3 => 2,
-        }
-    }
 }
 
 /// This processor lacks the instructions asked for.

@@ -4,10 +4,10 @@
 use super::amx;
 use super::buffer::Buffer;
 use super::isa::Backend;
-#[cfg(target_arch = "x86_64")]
-use super::isa::Precision;
 use super::math::Activation;
 use super::pack::{pack_columns, padded, panels};
+#[cfg(target_arch = "x86_64")]
+use super::precision::Precision;
 use super::simd::{MAX_PANEL, Op, Simd};
 use super::tile::{Held, LINE, ROWS, Tile};
 #[cfg(target_arch = "x86_64")]
@@ -311,8 +311,8 @@ mod tiles {
 mod tests {
     use super::*;
     use crate::kernels::backends;
-    use crate::kernels::isa::Precision;
     use crate::kernels::math::reference;
+    use crate::kernels::precision::Precision;
     use crate::kernels::testing::{noise, unpack};
 
     /// `x Wᵀ + b` in f64, of operands as the backend rounds them.

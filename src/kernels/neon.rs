@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::isa::Precision;
+use super::precision::Precision;
 use super::simd::{Op, Simd};
 
 /// NEON, operands in f32.

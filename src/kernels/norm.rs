@@ -143,7 +143,8 @@ pub(super) fn exp_row<S: Simd>(s: S, row: &mut [f32], largest: f32, scale: f32) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::isa::{Precision, backends};
+    use crate::kernels::isa::backends;
+    use crate::kernels::precision::Precision;
     use crate::kernels::testing::{noise, unpack};
 
     const WIDTHS: [usize; 7] = [1, 5, 16, 17, 48, 261, 384];

@@ -7,7 +7,7 @@ use super::amx;
 use super::buffer::Buffer;
 use super::isa::Backend;
 #[cfg(target_arch = "x86_64")]
-use super::isa::Precision;
+use super::precision::Precision;
 use super::simd::{Op, Simd};
 use super::tile::{ROWS, Rows, multiply};
 

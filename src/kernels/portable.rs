@@ -7,8 +7,8 @@
 
 use half::bf16;
 
-use super::isa::Precision;
-use super::simd::{Op, RUN, Simd};
+use super::precision::{Precision, RUN};
+use super::simd::{Op, Simd};
 
 /// Plain Rust, operands in f32, or with `SPLIT` as sums of two bf16.
 #[derive(Clone, Copy)]

@@ -15,16 +15,13 @@
 //! **Plain loops.** The hot loops count an index and call functions marked `#[inline(always)]`. Closures over vectors and
 //! zipped iterators look better but may be left as calls, each passing its vectors through memory.
 
-use super::isa::Precision;
+use super::precision::{Precision, RUN};
 
 /// Lanes of the widest vector here.
 pub(super) const MAX_LANES: usize = 16;
 
 /// Columns of the widest panel of packed weights.
 pub(super) const MAX_PANEL: usize = 64;
-
-/// Words of one part that stand together in a row of split values: a row of AMX's tiles.
-pub(super) const RUN: usize = 16;
 
 /// Adding this to `|x| < 2^22` rounds to the nearest integer, which is then in the low bits: `1.5 * 2^23`.
 pub(super) const ROUND: f32 = 12_582_912.0;

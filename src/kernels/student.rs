@@ -1,6 +1,7 @@
 //! How bodies push and pull points in t-SNE: by the kernel of Student's t with one degree of freedom, `q = 1 / (1 + d²)`.
 
-use super::isa::{Backend, Precision};
+use super::isa::Backend;
+use super::precision::Precision;
 use super::simd::{MAX_LANES, Op, Simd};
 
 /// Bodies of some mass in the plane, in columns whose length is a whole number of vectors.

@@ -1,7 +1,6 @@
 //! What the kernels' tests share.
 
-use super::isa::Precision;
-use super::simd::RUN;
+use super::precision::{Precision, RUN};
 
 /// Repeatable numbers, uniform in -1..1.
 pub(crate) fn noise(n: usize, seed: u64) -> Vec<f32> {

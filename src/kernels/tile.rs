@@ -7,7 +7,8 @@
 //! Split values take three products a step: of both first parts, of the row's second part with the panel's first, and the other
 //! way round. They go to the same sums.
 
-use super::simd::{MAX_PANEL, Op, RUN, Simd};
+use super::precision::RUN;
+use super::simd::{MAX_PANEL, Op, Simd};
 
 /// Rows of a full tile.
 pub(super) const ROWS: usize = 6;

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::isa::Precision;
+use super::precision::Precision;
 use super::simd::{Op, Simd};
 
 /// AVX-512F, operands in f32. Made only where the processor has `avx512f` and `avx512bw`.

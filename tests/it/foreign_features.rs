@@ -132,7 +132,7 @@ fn ids_are_integers_or_texts_in_any_column() {
     assert!(error.contains("no 'vid' to read the ids from; it has video, clip"), "{error}");
     parquet(&path, "id", Arc::new(Float32Array::from(vec![1.0, 2.0])), &values);
     let error = read(&path, Wanted::default()).unwrap_err().to_string();
-    assert!(error.contains("'id' holds neither texts nor integers") && error.contains("Float32"), "{error}");
+    assert!(error.contains("'id' (Float32) does not have a text or an integer in every row"), "{error}");
 
     let path = env.write(
         "x.jsonl",

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::super::isa::{Isa, Precision};
+use super::super::isa::Isa;
+use super::super::precision::Precision;
 use super::super::x86::Avx512Bf16;
 use super::unit::Registers;
 use super::{STEP, TILE, TILE_WORDS};

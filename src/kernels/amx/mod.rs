@@ -20,7 +20,7 @@ mod pack;
 mod product;
 mod unit;
 
-use super::isa::Precision;
+use super::precision::Precision;
 
 #[cfg(test)]
 pub(super) use emulated::Emulated;
@@ -50,4 +50,4 @@ pub(super) const fn step_words(precision: Precision) -> usize {
 /// The values one step passes.
 pub(super) const STEP_VALUES: usize = 2 * STEP;
 
-const _: () = assert!(STEP == super::simd::RUN);
+const _: () = assert!(STEP == super::precision::RUN);

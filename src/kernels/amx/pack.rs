@@ -2,7 +2,7 @@
 //! side by side, a panel of 32 columns step after step. Where values are split, a step is four tiles: two of first parts, two of
 //! second ones. Columns and values that do not exist are zeros.
 
-use super::super::isa::Precision;
+use super::super::precision::Precision;
 use super::super::simd::{MAX_LANES, Simd};
 use super::super::x86::Avx512Bf16;
 use super::{BLOCK, STEP, STEP_VALUES, TILE, TILE_WORDS, step_words};

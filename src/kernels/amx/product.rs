@@ -2,7 +2,7 @@
 
 use std::mem::swap;
 
-use super::super::isa::Precision;
+use super::super::precision::Precision;
 use super::super::simd::Simd;
 use super::super::tile::LINE;
 use super::super::x86::Avx512Bf16;

@@ -1,7 +1,7 @@
 //! What attention is given: slices and where their heads begin, and memory to work in.
 
 use crate::kernels::buffer::Buffer;
-use crate::kernels::isa::Precision;
+use crate::kernels::precision::Precision;
 
 /// What memory is rounded up to: the rows and columns of any kernel's blocks.
 pub(super) const ROOM: usize = 32;
