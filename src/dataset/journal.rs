@@ -231,7 +231,7 @@ mod tests {
         let records = read();
         assert_eq!(records[0].entry, first);
         assert_eq!(records[0].result, InputResult::Rows(vec![odd]));
-        assert_eq!(records[1].result, InputResult::Failed(failed));
+        assert_eq!(records[1].result, InputResult::Failed(Box::new(failed)));
         assert!(matches!(&records[2].result, InputResult::Rows(rows) if rows.len() == 2));
         for cut in [whole.len() - 1, whole.len() - 100] {
             fs::write(&path, &whole[..cut]).unwrap();

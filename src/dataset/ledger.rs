@@ -81,12 +81,15 @@ pub enum InputResult {
     /// Its rows.
     Rows(Vec<Row>),
     /// Why it has none.
-    Failed(FailedInput),
+    Failed(Box<FailedInput>),
 }
 
 impl InputRecord {
     pub(super) fn new(entry: LedgerEntry, rows: Vec<Row>, failure: Option<FailedInput>) -> Self {
-        Self { entry, result: failure.map_or(InputResult::Rows(rows), InputResult::Failed) }
+        Self {
+            entry,
+            result: failure.map_or(InputResult::Rows(rows), |failure| InputResult::Failed(Box::new(failure))),
+        }
     }
 
     /// What is said of its clip, of the first one of several windows.

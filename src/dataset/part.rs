@@ -56,7 +56,7 @@ impl PartWriter {
         match result {
             InputResult::Rows(rows) => self.rows(entry, &rows),
             InputResult::Failed(failure) => {
-                self.failure(entry, failure);
+                self.failure(entry, *failure);
                 Ok(())
             }
         }
