@@ -5,8 +5,7 @@
 #
 #     scripts/pictures.sh [WORK_DIR]
 #
-# lift synth draws the clips, from another seed than the clips that the bundled LiFT was trained on. The bundled LiFT knows only
-# drawn clips: for the clips in assets/clips, which have other textures and other light, its line is poor.
+# lift synth draws the clips, from another seed than the clips that the bundled LiFT was trained on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
