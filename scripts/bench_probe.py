@@ -11,6 +11,7 @@ stored, and on f64; its logistic regression (lbfgs, f64 inside) at its default t
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -89,7 +90,10 @@ def main():
     work = args.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "labels.csv").exists():
-        make(work, args.videos, args.width, args.classes, args.flat)
+        # In a process of its own: the system counts this one's memory for the programs that it starts.
+        maker = multiprocessing.Process(target=make, args=(work, args.videos, args.width, args.classes, args.flat))
+        maker.start()
+        maker.join()
     print(f"{args.videos} videos x {args.width} numbers, {args.classes} classes; the last tenth for testing")
     for run in args.runs.split(","):
         report = work / "report.json"
