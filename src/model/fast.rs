@@ -1,6 +1,6 @@
 //! The frame encoder's fast path on a CPU: the forward pass of `vit` over one frame, on the kernels' slices.
 //!
-//! The unit of work is a frame, computed by one thread in memory of its own ([`frame`]). Threads that have no frame take a part
+//! The unit of work is a frame, computed by one thread in memory of its own (`frame.rs`). Threads that have no frame take a part
 //! of another one's tokens. A token's numbers do not depend on the tokens beside it, so a feature's bits do not depend on the
 //! batch, the order or the number of threads.
 
