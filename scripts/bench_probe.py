@@ -94,6 +94,8 @@ def main():
         maker = multiprocessing.Process(target=make, args=(work, args.videos, args.width, args.classes, args.flat))
         maker.start()
         maker.join()
+        if maker.exitcode:
+            sys.exit(f"the files in {work} could not be made")
     print(f"{args.videos} videos x {args.width} numbers, {args.classes} classes; the last tenth for testing")
     for run in args.runs.split(","):
         report = work / "report.json"

@@ -1,11 +1,18 @@
 //! One input of a run, before and after it gets its number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The values of a list's further columns that travel with a clip (`--keep`), by the column's name. An empty cell has none.
 pub type Columns = BTreeMap<String, String>;
+
+/// The names of the columns that any of these have, sorted.
+pub fn column_names<'a>(all: impl IntoIterator<Item = &'a Columns>) -> Vec<&'a str> {
+    let names: BTreeSet<&str> =
+        all.into_iter().flat_map(|columns| columns.keys().map(String::as_str)).collect();
+    names.into_iter().collect()
+}
 
 /// One video of a run, or one clip of it.
 #[derive(Debug, Clone, Default, PartialEq)]

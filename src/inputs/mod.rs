@@ -20,7 +20,7 @@ use crate::files::display_path;
 pub use error::InputsError;
 pub use id::Id;
 pub(crate) use input::stem;
-pub use input::{Columns, Input, Range};
+pub use input::{Columns, Input, Range, column_names};
 pub(crate) use listing::{IdDigest, id_digest};
 pub use listing::{InputIter, InputList};
 pub use shard::Shard;

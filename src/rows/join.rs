@@ -30,7 +30,7 @@ pub fn join(
     let made = joined_provenance(files, unchecked)?;
     let mut table = read(first, Wanted::default())?;
     let mut layout = layout(&table)?;
-    let (key_frames, kept) = said_of_rows(files)?;
+    let (key_frames, kept) = key_frames_and_kept_columns(files)?;
     layout.1.key_frames = key_frames;
     let prepared = Prepared::new(destination, &layout.0, overwrite)?.keeping(&kept);
     let mut output = prepared.start(layout.1)?;
@@ -111,9 +111,9 @@ fn joined_provenance(files: &[PathBuf], unchecked: bool) -> Result<Provenance, F
     Ok(Provenance { unchecked: found, ..made })
 }
 
-/// Whether the companion of any of the files says of its rows how many different key frames they are made of, and the names of all
-/// kept columns.
-fn said_of_rows(files: &[PathBuf]) -> Result<(bool, Vec<String>), FileError> {
+/// Whether the companion of any file tells how many different key frames a row is made of, and the names of the kept columns of all
+/// companions.
+fn key_frames_and_kept_columns(files: &[PathBuf]) -> Result<(bool, Vec<String>), FileError> {
     let (mut key_frames, mut kept) = (false, BTreeSet::new());
     for path in files {
         let rows = read_companion(path)?.unwrap_or_default();

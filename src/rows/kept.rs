@@ -1,8 +1,7 @@
-//! The columns of a list that travel with its clips (`--keep`): which names they may have, and which some clips have.
-
-use std::collections::BTreeSet;
+//! The columns of a list that travel with its clips (`--keep`): the names that they may have, and those that given clips have.
 
 use crate::files::{FileError, display_text};
+use crate::inputs::column_names;
 use crate::rows::{ClipMeta, Part};
 
 /// The names of columns that outputs, ledgers and answers have themselves, besides those of the parts.
@@ -57,8 +56,7 @@ pub fn check_kept_columns(names: &[String]) -> Result<(), FileError> {
 
 /// The names of the kept columns that any of the clips has, sorted.
 pub(crate) fn kept_columns<'a>(clips: impl IntoIterator<Item = &'a ClipMeta>) -> Vec<String> {
-    let names: BTreeSet<&String> = clips.into_iter().flat_map(|clip| clip.columns.keys()).collect();
-    names.into_iter().cloned().collect()
+    column_names(clips.into_iter().map(|clip| &clip.columns)).into_iter().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The line with the kept columns that are among the texts of a table's line.
+    /// The answer with its kept columns: of the texts of its line, by the names of their columns, those that are not its own.
     fn with_kept(self, mut columns: Columns) -> Self {
         columns.retain(|name, _| !Self::COLUMNS.contains(&name.as_str()));
         Self { columns, ..self }
@@ -107,13 +107,11 @@ fn read_answers(path: &Path) -> Result<Vec<Answer>, FileError> {
             let file = File::open(path).map_err(|e| fail(e.to_string()))?;
             let line = |line: std::io::Result<String>| {
                 let line = line.map_err(|e| e.to_string())?;
-                let answer: Answer = serde_json::from_str(&line).map_err(|e| e.to_string())?;
-                let fields: BTreeMap<String, Value> =
-                    serde_json::from_str(&line).map_err(|e| e.to_string())?;
-                let texts = fields.into_iter().filter_map(|(name, value)| match value {
-                    Value::String(text) => Some((name, text)),
-                    _ => None,
-                });
+                let fields: Value = serde_json::from_str(&line).map_err(|e| e.to_string())?;
+                let answer = Answer::deserialize(&fields).map_err(|e| e.to_string())?;
+                let fields = fields.as_object().into_iter().flatten();
+                let texts =
+                    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
                 Ok(answer.with_kept(texts.collect()))
             };
             BufReader::new(file).lines().map(line).collect::<Result<_, String>>().map_err(fail)

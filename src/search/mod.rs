@@ -27,7 +27,7 @@ pub use prepared::{bytes_per_row, outdated, prepared_path};
 pub use query::{QueryError, VideoQueries, away_from, differences, row_of, unit_mean};
 pub use scan::{Hit, Limits, Query, SearchRows, Units, best};
 pub use stored::StoredRows;
-pub use table::{TableFormat, kept_names, write_table};
+pub use table::{TableFormat, write_table};
 
 use crate::cia::representations::RepresentationError;
 use crate::files::{FileError, display_text};

@@ -1,6 +1,5 @@
 //! Tables in files: the answers of searches, and the groups of duplicates.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray
 use serde::Serialize;
 
 use crate::files::{AtomicFile, FileError, display_path};
-use crate::inputs::Columns;
+use crate::inputs::{Columns, column_names};
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,13 +83,6 @@ struct Whole<'a, L> {
     kept: &'a Columns,
 }
 
-/// The names of the kept columns that any line has, sorted.
-pub fn kept_names<L: TableLine>(lines: &[L]) -> Vec<&str> {
-    let names: BTreeSet<&str> =
-        lines.iter().flat_map(|line| line.kept().keys().map(String::as_str)).collect();
-    names.into_iter().collect()
-}
-
 /// Writes a table, whole or not at all.
 ///
 /// # Errors
@@ -101,7 +93,7 @@ pub fn write_table<L: TableLine>(
     lines: &[L],
 ) -> Result<(), FileError> {
     let path = file.target().to_path_buf();
-    let names = kept_names(lines);
+    let names = column_names(lines.iter().map(TableLine::kept));
     let fail = |error: std::io::Error| FileError::write(&path, error);
     match format {
         TableFormat::Csv => {

@@ -96,8 +96,8 @@ impl WeightsRecord {
 pub(super) fn open_recorded(path: &Path) -> Result<Store, WeightsError> {
     let record = WeightsRecord::of(path);
     record.as_ref().map_or(Ok(()), |record| record.check_size(path))?;
-    let told = record.filter(|_| unchanged(path, &beside(path, ".json"))).map(|record| record.sha256);
-    Ok(Store::map(path)?.told(told))
+    let digest = record.filter(|_| unchanged(path, &beside(path, ".json"))).map(|record| record.sha256);
+    Ok(Store::map(path)?.with_digest(digest))
 }
 
 /// The lock for what becomes [`LIFT_FILE`].

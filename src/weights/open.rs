@@ -27,8 +27,8 @@ pub fn open(path: &Path) -> Result<Store, WeightsError> {
 
 /// Opens a file in the hub's cache. Its digest is the name of its blob, unless the blob changed after it was linked.
 pub(super) fn open_cached(pointer: &Path) -> Result<Store, WeightsError> {
-    let told = told_digest(pointer).filter(|_| unchanged(pointer, pointer));
-    Ok(Store::map(pointer)?.told(told))
+    let digest = told_digest(pointer).filter(|_| unchanged(pointer, pointer));
+    Ok(Store::map(pointer)?.with_digest(digest))
 }
 
 /// Whether a file has not changed after `witness` was made, which may be a link to it.

@@ -110,7 +110,7 @@ pub struct Store {
     index: BTreeMap<String, TensorEntry>,
     metadata: HashMap<String, String>,
     /// The file's digest, where it was taken when the file came and the file has not changed since.
-    told: Option<String>,
+    known_digest: Option<String>,
 }
 
 /// The shape, type and byte range of a tensor.
@@ -162,7 +162,7 @@ impl Store {
 
     /// Takes a mapped file whose tensors another reader has placed within it.
     pub(super) fn of_map(origin: String, map: Mmap, index: BTreeMap<String, TensorEntry>) -> Self {
-        Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new(), told: None }
+        Self { origin, bytes: Bytes::Mapped(map), index, metadata: HashMap::new(), known_digest: None }
     }
 
     fn parse(origin: String, bytes: Bytes) -> Result<Self, WeightsError> {
@@ -184,7 +184,7 @@ impl Store {
             })
             .collect();
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        Ok(Self { origin, bytes, index, metadata, told: None })
+        Ok(Self { origin, bytes, index, metadata, known_digest: None })
     }
 
     /// Forgets the tensors whose names `keep` refuses.
@@ -198,15 +198,15 @@ impl Store {
         self
     }
 
-    /// The same tensors of a file whose digest is known.
-    pub(super) fn told(mut self, digest: Option<String>) -> Self {
-        self.told = digest;
+    /// The same file with its digest, where that is known.
+    pub(super) fn with_digest(mut self, digest: Option<String>) -> Self {
+        self.known_digest = digest;
         self
     }
 
     /// [`Self::digest`] without reading the file, where its digest was taken when it came and it has not changed since.
     pub fn known_digest(&self) -> String {
-        self.told.clone().unwrap_or_else(|| self.digest())
+        self.known_digest.clone().unwrap_or_else(|| self.digest())
     }
 
     /// SHA-256 of the whole file, in hexadecimal.

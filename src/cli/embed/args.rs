@@ -32,8 +32,8 @@ pub(in crate::cli) struct EmbedArgs {
     pub(super) inputs: Vec<PathBuf>,
     /// A list of videos: one path per line, or CSV/TSV with the column path [default: the INPUTs alone]
     ///
-    /// Optional columns: id, and start and end in seconds; --keep keeps others. Relative paths start at the working directory; those that are not there
-    /// start at the list's folder. - reads the list from standard input.
+    /// Optional columns: id, and start and end in seconds; --keep keeps others. Relative paths start at the working directory; those that
+    /// are not there start at the list's folder. - reads the list from standard input.
     ///
     /// Example: --list clips.csv
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]

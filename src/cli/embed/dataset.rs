@@ -196,9 +196,9 @@ fn said(changes: &Changes, prune: bool) -> String {
     let again = if again > 0 { format!(", {again} failed before and tried again") } else { String::new() };
     let absent =
         if absent > 0 { format!(" ({absent} of them not there now, and kept)") } else { String::new() };
-    let said = kept_values(other_columns);
+    let others = other_values(other_columns);
     format!(
-        "{new} new, {changed} changed, {gone} gone{gone_words}{again}, {unchanged} unchanged{absent}{said}"
+        "{new} new, {changed} changed, {gone} gone{gone_words}{again}, {unchanged} unchanged{absent}{others}"
     )
 }
 
@@ -215,12 +215,12 @@ fn check_same_inputs(
     let Changes { new, changed, gone, other_columns, .. } =
         changes(folder, now, members, Rules::default(), |_, _| Ok(()))?;
     let why = dataset.manifest().refusal(now).unwrap_or_default();
-    let (folder, said) = (display_path(folder), kept_values(other_columns));
-    Err(Fatal::usage(anyhow!("{folder}: {new} new, {changed} changed, {gone} gone{said}: {why}")))
+    let (folder, others) = (display_path(folder), other_values(other_columns));
+    Err(Fatal::usage(anyhow!("{folder}: {new} new, {changed} changed, {gone} gone{others}: {why}")))
 }
 
-/// How many inputs have other values in the columns that are kept of the list, for behind the other counts.
-fn kept_values(count: usize) -> String {
+/// The last of the counts: how many inputs have other values in the kept columns of the list. Empty if none has.
+fn other_values(count: usize) -> String {
     if count > 0 { format!(", {count} with other values in the columns of --keep") } else { String::new() }
 }
 

@@ -12,10 +12,8 @@ use crate::cli::report;
 use crate::embed;
 use crate::exit::{Exit, Fatal};
 use crate::files::{self, AtomicFile, display_path, display_text};
-use crate::inputs::Input;
-use crate::search::{
-    Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, kept_names, page, time, write_table,
-};
+use crate::inputs::{Input, column_names};
+use crate::search::{Answer, Collection, Moment, PageQuery, STRIP_SIDE, Strip, page, time, write_table};
 use crate::video::Request;
 
 /// Prints or writes what was found of every query.
@@ -56,7 +54,7 @@ fn table(answers: &[Vec<Answer>]) -> String {
         if times.iter().any(|time| !time.is_empty()) {
             columns.push(("time", times));
         }
-        for name in kept_names(of_query) {
+        for name in column_names(of_query.iter().map(|answer| &answer.columns)) {
             let value =
                 |answer: &Answer| answer.columns.get(name).map_or(String::new(), |value| display_text(value));
             columns.push((name, of_query.iter().map(value).collect()));

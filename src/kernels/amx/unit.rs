@@ -135,11 +135,7 @@ pub(in super::super) trait Registers {
             self.multiply::<0, 4, 6>();
             self.load::<7>(b.add(TILE_WORDS), STEP);
             self.multiply::<1, 4, 7>();
-            if T == 2 {
-                self.load::<5>(a.add(TILE * stride), stride);
-                self.multiply::<2, 5, 6>();
-                self.multiply::<3, 5, 7>();
-            }
+            self.load_second_rows::<T>(a, stride);
         }
     }
 
@@ -154,11 +150,21 @@ pub(in super::super) trait Registers {
             self.load::<4>(a, stride);
             self.multiply::<0, 4, 6>();
             self.multiply::<1, 4, 7>();
-            if T == 2 {
-                self.load::<5>(a.add(TILE * stride), stride);
-                self.multiply::<2, 5, 6>();
-                self.multiply::<3, 5, 7>();
-            }
+            self.load_second_rows::<T>(a, stride);
+        }
+    }
+
+    /// Loads the rows of the second tile, if there is one, and multiplies them with the columns that are there.
+    ///
+    /// # Safety
+    /// As [`Registers::step`] without `SPLIT`.
+    #[inline(always)]
+    unsafe fn load_second_rows<const T: usize>(&self, a: *const f32, stride: usize) {
+        if T == 2 {
+            // SAFETY: passed on.
+            unsafe { self.load::<5>(a.add(TILE * stride), stride) };
+            self.multiply::<2, 5, 6>();
+            self.multiply::<3, 5, 7>();
         }
     }
 

@@ -25,7 +25,8 @@ pub(crate) const KEY_FRAMES: &str = "key_frames";
 /// How many different frames a row is made of.
 pub(crate) const DISTINCT_FRAMES: &str = "distinct_frames";
 
-/// The columns named, [`KEY_FRAMES`] where the rows have it, the kept columns of the list, then one per part. With `failures`, a column that a failure lacks may be null.
+/// The columns named, [`KEY_FRAMES`] where the rows have it, the kept columns of the list, then one per part. With `failures`, a
+/// column that a failure lacks may be null.
 ///
 /// # Errors
 /// If a part is too long for a list.
