@@ -59,7 +59,7 @@ const fn line(
 
 /// Every kind of line that can be harmless.
 #[rustfmt::skip]
-const HARMLESS: [Harmless; 25] = [
+const HARMLESS: [Harmless; 26] = [
     // Demuxers: boxes, elements and tags beside the samples. FFmpeg goes on behind them by the sizes that they declare.
     line("mov", "Unknown MOV field order *", Condition::Always, "the order of its fields"),
     line("mov", "Unknown projection type: *", Condition::Always, "how a spherical picture is projected"),
@@ -90,6 +90,8 @@ const HARMLESS: [Harmless; 25] = [
     line("h264", "number of reference frames * exceeds max (*; probably corrupt input), discarding one",
         Condition::OldestFromBeforeCut, "pictures from before it was cut"),
     line("mjpeg", "unable to decode APP fields: *", Condition::NoColourSegment, "application data beside its pictures"),
+    // The same in FFmpeg 9.
+    line("mjpeg", "app: invalid len *", Condition::NoColourSegment, "application data beside its pictures"),
     line("mjpeg", "mjpeg: * EXIF data", Condition::Always, "camera data beside its pictures"),
     // A header without the field that announces B-pictures; from the first one on FFmpeg reorders.
     line("mpeg4", "low_delay flag set incorrectly, clearing it", Condition::BPictures, "the announcement of B-pictures"),
@@ -161,8 +163,8 @@ mod tests {
         (damage, notes.sentences().collect())
     }
 
-    /// A line of each kind, as FFmpeg 5.1 writes it.
-    const SEEN: [(&str, &str); 13] = [
+    /// A line of each kind, as FFmpeg 5.1 or 9 writes it.
+    const SEEN: [(&str, &str); 14] = [
         ("mov,mp4,m4a,3gp,3g2,mj2", "Unknown MOV field order 0x0200"),
         ("mov,mp4,m4a,3gp,3g2,mj2", "Unknown projection type: mshp"),
         ("mov,mp4,m4a,3gp,3g2,mj2", "Referenced QT chapter track not found"),
@@ -178,6 +180,7 @@ mod tests {
         ("h264", "SEI type 5 size 1600 truncated at 808"),
         ("h264", "no frame!"),
         ("mjpeg", "unable to decode APP fields: Invalid data found when processing input"),
+        ("mjpeg", "app: invalid len 1"),
         ("mpeg4", "low_delay flag set incorrectly, clearing it"),
     ];
 
@@ -196,7 +199,7 @@ mod tests {
         let damage = |(source, line)| judged(source, &[line], false).0.is_some();
         let damaged: Vec<bool> = SEEN.map(damage).into();
         let (no, yes) = (false, true);
-        assert_eq!(damaged, [no, no, no, yes, yes, no, yes, yes, yes, no, yes, yes, yes]);
+        assert_eq!(damaged, [no, no, no, yes, yes, no, yes, yes, yes, no, yes, yes, yes, yes]);
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn an_application_segment_that_is_too_short_is_no_picture() {
         }
     }
     assert_eq!(found, 8);
-    same("segment.avi", &flawed, &whole, "unable to decode APP fields");
+    same("segment.avi", &flawed, &whole, "application data beside its pictures");
     // Colours may depend on a segment of this name.
     let named = find(&flawed, b"JFIF");
     let mut coloured = flawed.clone();
