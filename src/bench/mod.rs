@@ -14,12 +14,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
 
 use crate::kernels::{activate_in_place, peak};
 use crate::model::encoder::FrameEncoder;
 use crate::model::fast::FastEncoder;
-use crate::model::lift::{Lift, NoDropout};
+use crate::model::lift::FastLift;
 use crate::model::stages::{Stage, StageTimes};
 use crate::rows::{ClipMeta, Destination, Dims, Part, Prepared, Row};
 use crate::threads::IdleThreads;
@@ -40,7 +39,7 @@ pub use turns::{Turn, Turns, in_turns};
 pub fn run(
     plan: &BenchPlan,
     encoder: &FrameEncoder,
-    lift: &Lift,
+    lift: &FastLift,
     video: &Path,
     folder: &Path,
 ) -> Result<BenchReport> {
@@ -217,21 +216,19 @@ fn gelu(plan: &BenchPlan, fast: &FastEncoder) -> StageReport {
 /// LiFT and the writing of a row with all parts.
 fn finishing(
     plan: &BenchPlan,
-    lift: &Lift,
+    lift: &FastLift,
     features: &[f32],
     width: usize,
     folder: &Path,
 ) -> Result<Vec<StageReport>> {
-    let x = Tensor::from_slice(features, (1, plan.frames, width), &Device::Cpu)?;
     let dims =
         Dims { frames: Some(plan.frames), width: lift.config().latent, features: width, ..Dims::default() };
     let (mut lifting, mut writing) = (vec![], vec![]);
     for _ in 0..plan.repeat {
         let start = Instant::now();
-        let codes = lift.encode(&x, &mut NoDropout)?;
-        let concat = codes.concat()?.flatten_all()?.to_vec1()?;
-        let reconstructed = lift.decode(&codes, plan.frames)?.flatten_all()?.to_vec1()?;
+        let concat = lift.encode(features)?;
         lifting.push(start.elapsed());
+        let reconstructed = lift.decode(&concat, plan.frames)?;
         let start = Instant::now();
         let destination = Destination::parse(&folder.join("bench.npz"))?;
         let parts = vec![(Part::Concat, concat), (Part::Reconstructed, reconstructed)];

@@ -4,8 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use clap::Args;
 
 use super::compute::{Compute, ComputeArgs};
@@ -16,7 +14,7 @@ use crate::exit::{Exit, Fatal};
 use crate::files;
 use crate::model::encoder::FrameEncoder;
 use crate::model::fold::Tensors;
-use crate::model::lift::Lift;
+use crate::model::lift::FastLift;
 use crate::model::{lift, vit};
 use crate::weights::{Family, LIFT_FAMILY, WeightsSource, load_encoder};
 
@@ -175,16 +173,9 @@ fn encoder(
     }
 }
 
-fn random_lift(width: usize, frames: usize) -> candle_core::Result<Lift> {
+fn random_lift(width: usize, frames: usize) -> candle_core::Result<FastLift> {
     let config = lift::LiftConfig::new(width, width, frames);
-    let weights = RandomWeights::new(config.tensors());
-    let tensors = weights
-        .shapes()
-        .map(|(name, shape)| {
-            Ok((name.clone(), Tensor::from_slice(&weights.values(name)?, &shape[..], &Device::Cpu)?))
-        })
-        .collect::<candle_core::Result<_>>()?;
-    Lift::load(config, &VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+    FastLift::new(&RandomWeights::new(config.tensors()), config, true)
 }
 
 fn table(r: &BenchReport) -> String {

@@ -86,7 +86,7 @@ pub(super) fn lift(choice: &ModelChoice, frames: &Matrix, ids: &[&str], own: boo
         let at = *frames.index.get(*id).ok_or_else(|| fail(format!("no features of {id}")))?;
         let mut features = vec![0.0; count * width];
         frames.source.copy_row(at, &mut features).map_err(|cause| fail(cause.to_string()))?;
-        values.extend(lift.concat(&features, width).map_err(Fatal::input)?);
+        values.extend(lift.concat(&features).map_err(Fatal::input)?);
         index.insert((*id).to_string(), row);
     }
     let shape = vec![values.len() / ids.len().max(1)];

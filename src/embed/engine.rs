@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-
 use super::StageError;
+use super::parts::{Embedding, needs_lift, parts_of};
 use crate::kernels::Backend;
 use crate::later::Later;
 use crate::model::cause;
 use crate::model::composed::Batched;
 use crate::model::device::ComputePlace;
 use crate::model::encoder::FrameEncoder;
-use crate::model::lift::{Codes, Lift, LiftConfig, NoDropout};
-use crate::model::symmetry;
+use crate::model::lift::{FastLift, LiftConfig};
 use crate::rows::{Dims, ModelDigest, Part};
-use crate::vector::{length, scale_to_unit};
 use crate::video::transform::Framing;
 use crate::weights::{
     self, ENCODER_KEY, EncoderRecord, EncoderWeights, Family, LIFT_FAMILY, Store, WeightsError, WeightsSource,
@@ -143,11 +139,8 @@ impl ModelChoice {
 #[derive(Debug)]
 pub struct Engine {
     encoder: FrameEncoder,
-    lift: Option<(LiftConfig, Later<Lift>)>,
+    lift: Option<(LiftConfig, Later<FastLift>)>,
 }
-
-/// The values of a clip, one list per part asked for, row-major f32.
-pub type Embedding = Vec<(Part, Vec<f32>)>;
 
 impl Engine {
     /// Loads the frame encoder and, if a part needs it, LiFT. The files are opened and checked; on the CPU their numbers are laid out
@@ -169,7 +162,8 @@ impl Engine {
             true => {
                 let (store, config) = lift_store(choice, encoder.width(), Some(&weights))?;
                 store.names().try_for_each(|name| store.check_numbers(name))?;
-                Some((config.clone(), Later::start(move || lift_of(&store, config))))
+                let decodes = parts.contains(&Part::Reconstructed);
+                Some((config.clone(), Later::start(move || lift_of(&store, config, decodes))))
             }
             false => None,
         };
@@ -189,7 +183,7 @@ impl Engine {
         if let Some(made_by) = made_by {
             made_by.check(&store)?;
         }
-        lift_of(&store, config).map(LiftAlone)
+        lift_of(&store, config, true).map(LiftAlone)
     }
 
     /// The frame encoder.
@@ -229,105 +223,6 @@ impl Engine {
     }
 }
 
-/// The parts of one clip from its features `(T, width)`, row-major.
-fn parts_of(
-    lift: Option<&Lift>,
-    features: Vec<f32>,
-    width: usize,
-    parts: &[Part],
-    normalize: bool,
-) -> Result<Embedding, StageError> {
-    let frames = features.len() / width;
-    let codes = lift.filter(|_| needs_lift(parts)).map(|lift| LiftCodes::new(lift, &features, width, parts));
-    let codes = codes.transpose().map_err(lift_failed)?;
-    let part = |part: Part| -> Result<Vec<f32>, StageError> {
-        match (part, &codes) {
-            (Part::Mean, _) => Ok(mean(&features, width)),
-            (Part::Frames, _) => Ok(features.clone()),
-            (_, None) => Err(StageError { stage: "lift", cause: format!("the part {part} needs LiFT") }),
-            (part, Some(codes)) => codes.part(part, frames).map_err(lift_failed),
-        }
-    };
-    let latent = lift.map_or(0, |lift| lift.config().latent);
-    let dims = Dims { frames: Some(frames), width: latent, features: width, ..Dims::default() };
-    parts
-        .iter()
-        .map(|&p| {
-            let mut values = part(p)?;
-            if values.iter().any(|v| !v.is_finite()) {
-                let cause = format!("the part {p} is not finite; check the weights");
-                return Err(StageError { stage: "lift", cause });
-            }
-            if normalize {
-                let width = p.shape(frames, dims).last().copied().unwrap_or(1);
-                values.chunks_exact_mut(width).for_each(scale_to_unit);
-            }
-            Ok((p, values))
-        })
-        .collect()
-}
-
-/// What LiFT says of one clip.
-struct LiftCodes<'a> {
-    lift: &'a Lift,
-    clip: Codes,
-    /// The embedding `(2W)` of the mirrored clip, where a part needs it.
-    reversed: Vec<f32>,
-}
-
-impl<'a> LiftCodes<'a> {
-    /// Of features `(T, D)`, row-major.
-    fn new(lift: &'a Lift, features: &[f32], d: usize, parts: &[Part]) -> candle_core::Result<Self> {
-        let encode = |features: &[f32]| {
-            let x = Tensor::from_slice(features, (1, features.len() / d, d), &Device::Cpu)?;
-            lift.encode(&x, &mut NoDropout)
-        };
-        let clip = encode(features)?;
-        let reversed = match parts.iter().any(|part| part.needs_mirror()) {
-            true => values(&encode(&symmetry::mirrored(features, d))?.concat()?)?,
-            false => vec![],
-        };
-        Ok(Self { lift, clip, reversed })
-    }
-
-    /// The values of one of LiFT's parts, of a clip of `frames` frames.
-    fn part(&self, part: Part, frames: usize) -> candle_core::Result<Vec<f32>> {
-        let concat = || values(&self.clip.concat()?);
-        match part {
-            Part::Static => values(&self.clip.r#static),
-            Part::Dynamic => values(&self.clip.dynamic),
-            Part::Reversed => Ok(self.reversed.clone()),
-            Part::Odd => Ok(symmetry::odd(&concat()?, &self.reversed)),
-            Part::Even => Ok(symmetry::even(&concat()?, &self.reversed)),
-            Part::Reconstructed => values(&self.lift.decode(&self.clip, frames)?),
-            Part::Concat | Part::Frames | Part::Mean => concat(),
-        }
-    }
-}
-
-fn values(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
-    tensor.flatten_all()?.to_vec1()
-}
-
-fn lift_failed(error: candle_core::Error) -> StageError {
-    StageError { stage: "lift", cause: cause(&error) }
-}
-
-/// The part [`Part::Mean`] of features `(T, width)`, row-major.
-fn mean(features: &[f32], width: usize) -> Vec<f32> {
-    let mut sum = vec![0.0; width];
-    for frame in features.chunks_exact(width) {
-        let length = length(frame);
-        if length > 0.0 {
-            sum.iter_mut().zip(frame).for_each(|(sum, x)| *sum += f64::from(*x) / length);
-        }
-    }
-    let mut mean: Vec<f32> =
-        sum.into_iter().map(|sum| (sum / (features.len() / width) as f64) as f32).collect();
-    scale_to_unit(&mut mean);
-    mean
-}
-
 /// How the frame encoder runs, for the log.
 fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
     match (&choice.batched, encoder.batched()) {
@@ -345,7 +240,7 @@ fn how_it_runs(choice: &ModelChoice, encoder: &FrameEncoder) -> String {
 
 /// LiFT without a frame encoder.
 #[derive(Debug)]
-pub struct LiftAlone(Lift);
+pub struct LiftAlone(FastLift);
 
 impl LiftAlone {
     /// `W`: the width of each of the two codes.
@@ -376,14 +271,9 @@ impl LiftAlone {
     ///
     /// # Errors
     /// If LiFT cannot read so many frames.
-    pub fn concat(&self, features: &[f32], width: usize) -> candle_core::Result<Vec<f32>> {
-        let x = Tensor::from_slice(features, (1, features.len() / width, width), &Device::Cpu)?;
-        self.0.encode(&x, &mut NoDropout)?.concat()?.flatten_all()?.to_vec1()
+    pub fn concat(&self, features: &[f32]) -> candle_core::Result<Vec<f32>> {
+        self.0.encode(features)
     }
-}
-
-fn needs_lift(parts: &[Part]) -> bool {
-    parts.iter().any(|part| part.needs_lift())
 }
 
 /// LiFT's file, for features of `width` numbers of this encoder, if it is known.
@@ -420,32 +310,12 @@ fn lift_store(
     Ok((store, config))
 }
 
-fn lift_of(store: &Store, config: LiftConfig) -> Result<Lift, WeightsError> {
+/// LiFT, with its decoder if a part needs it.
+fn lift_of(store: &Store, config: LiftConfig, decodes: bool) -> Result<FastLift, WeightsError> {
     tracing::info!("LiFT {}: {config:?}", store.origin());
-    Lift::load(config, &builder(store)?).map_err(|e| unclear(store, &e))
-}
-
-fn builder(store: &Store) -> Result<VarBuilder<'static>, WeightsError> {
-    let tensors = store
-        .names()
-        .map(|name| Ok((name.to_string(), store.tensor(name, &Device::Cpu)?)))
-        .collect::<Result<_, WeightsError>>()?;
-    Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+    FastLift::new(store, config, decodes).map_err(|e| unclear(store, &e))
 }
 
 fn unclear(store: &Store, error: &candle_core::Error) -> WeightsError {
     WeightsError::Unclear { origin: store.origin().into(), cause: cause(error) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mean_weighs_every_frame_alike_and_has_length_1() {
-        // Directions (1, 0), (0, 1) and a frame without one.
-        let mean = mean(&[2.0, 0.0, 0.0, 100.0, 0.0, 0.0], 2);
-        assert!(mean.iter().all(|v| (f64::from(*v) - 0.5f64.sqrt()).abs() < 1e-7), "{mean:?}");
-        assert_eq!(super::mean(&[0.0; 6], 2), [0.0, 0.0]);
-    }
 }

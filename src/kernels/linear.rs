@@ -1,5 +1,7 @@
 //! Linear layers over weights packed once, with bias, activation and residual in the same pass.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::buffer::Buffer;
@@ -24,21 +26,47 @@ pub struct PackedLinear {
     bias: Buffer,
 }
 
+/// Writes some rows of a weight `(outputs, inputs)` and their biases.
+type WriteRows<'a> = dyn Fn(Range<usize>, &mut [f32], &mut [f32]) + 'a;
+
+/// A weight on its way into a layout. Its rows are written and packed strip by strip, so that what is written once is read from the
+/// cache.
 struct Pack<'a> {
-    weight: &'a [f32],
-    bias: &'a [f32],
+    outputs: usize,
     inputs: usize,
+    write: &'a WriteRows<'a>,
+}
+
+/// Rows of a strip: whole panels of every layout.
+const STRIP: usize = MAX_PANEL;
+
+impl Pack<'_> {
+    /// Calls `pack` with each strip: its rows, and its first row. Gives the biases, with zeros up to `padded` numbers.
+    #[inline(always)]
+    fn strips(&self, padded: usize, mut pack: impl FnMut(&[f32], usize)) -> Buffer {
+        let mut bias = Buffer::zeros(padded);
+        let mut strip = Buffer::zeros(STRIP.min(self.outputs) * self.inputs);
+        for first in (0..self.outputs).step_by(STRIP) {
+            let rows = first..self.outputs.min(first + STRIP);
+            let weight = &mut strip[..rows.len() * self.inputs];
+            (self.write)(rows.clone(), weight, &mut bias[rows]);
+            pack(weight, first);
+        }
+        bias
+    }
 }
 
 impl Op for Pack<'_> {
     type Output = (Buffer, Buffer);
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> (Buffer, Buffer) {
-        let outputs = self.bias.len();
-        let mut packed = Buffer::zeros(padded::<S>(outputs) * S::PRECISION.words(self.inputs));
-        pack_columns(s, self.weight, self.inputs, outputs, self.inputs, &mut packed);
-        let mut bias = Buffer::zeros(padded::<S>(outputs));
-        bias[..outputs].copy_from_slice(self.bias);
+        const { assert!(STRIP.is_multiple_of(S::PANEL * S::LANES)) };
+        let (inputs, padded) = (self.inputs, padded::<S>(self.outputs));
+        let words = S::PRECISION.words(inputs);
+        let mut packed = Buffer::zeros(padded * words);
+        let bias = self.strips(padded, |rows, first| {
+            pack_columns(s, rows, inputs, rows.len() / inputs, inputs, &mut packed[first * words..]);
+        });
         (packed, bias)
     }
 }
@@ -46,12 +74,13 @@ impl Op for Pack<'_> {
 #[cfg(target_arch = "x86_64")]
 impl Pack<'_> {
     fn tiles<const SPLIT: bool>(self, s: Avx512Bf16<SPLIT>) -> (Buffer, Buffer) {
-        let outputs = self.bias.len();
-        let words = amx::packed_words(Avx512Bf16::<SPLIT>::PRECISION, self.inputs, outputs);
-        let mut packed = Buffer::zeros(words);
-        amx::pack_columns(s, self.weight, self.inputs, outputs, self.inputs, &mut packed);
-        let mut bias = Buffer::zeros(outputs.next_multiple_of(amx::BLOCK));
-        bias[..outputs].copy_from_slice(self.bias);
+        const { assert!(STRIP.is_multiple_of(amx::BLOCK)) };
+        let inputs = self.inputs;
+        let words = |columns| amx::packed_words(Avx512Bf16::<SPLIT>::PRECISION, inputs, columns);
+        let mut packed = Buffer::zeros(words(self.outputs));
+        let bias = self.strips(self.outputs.next_multiple_of(amx::BLOCK), |rows, first| {
+            amx::pack_columns(s, rows, inputs, rows.len() / inputs, inputs, &mut packed[words(first)..]);
+        });
         (packed, bias)
     }
 }
@@ -63,16 +92,25 @@ impl PackedLinear {
     /// If `weight` is not `bias.len()` rows of `inputs`.
     pub fn new(backend: Backend, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
         assert_eq!(weight.len(), bias.len() * inputs, "the weight is not (outputs, inputs)");
-        let pack = Pack { weight, bias, inputs };
+        Self::of_rows(backend, bias.len(), inputs, &|rows, to, biases| {
+            to.copy_from_slice(&weight[rows.start * inputs..rows.end * inputs]);
+            biases.copy_from_slice(&bias[rows]);
+        })
+    }
+
+    /// Lays out the weight `(outputs, inputs)` and the bias `(outputs)` that `write` writes: it is called with a range of rows, room for
+    /// them and room for their biases.
+    pub fn of_rows(backend: Backend, outputs: usize, inputs: usize, write: &WriteRows<'_>) -> Self {
+        let pack = Pack { outputs, inputs, write };
         #[cfg(target_arch = "x86_64")]
-        let (packed, padded_bias) = match (backend.amx(), backend.precision()) {
+        let (weight, bias) = match (backend.amx(), backend.precision()) {
             (Some(unit), Precision::Bf16x3) => pack.tiles(unit.vectors::<true>()),
             (Some(unit), _) => pack.tiles(unit.vectors::<false>()),
             (None, _) => backend.run(pack),
         };
         #[cfg(not(target_arch = "x86_64"))]
-        let (packed, padded_bias) = backend.run(pack);
-        Self { backend, inputs, outputs: bias.len(), weight: packed, bias: padded_bias }
+        let (weight, bias) = backend.run(pack);
+        Self { backend, inputs, outputs, weight, bias }
     }
 
     /// What it is laid out for.
@@ -382,9 +420,7 @@ mod tests {
 
                     let out_words = precision.words(outputs);
                     let tolerance = activated(precision);
-                    for activation in
-                        [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu]
-                    {
+                    for activation in reference::ACTIVATIONS {
                         let mut y = vec![f32::NAN; rows * out_words];
                         linear_activation(&layer, activation, &operand, &mut y);
                         let y: Vec<f32> = y
@@ -414,7 +450,11 @@ mod tests {
                 let layer = PackedLinear::new(backend, &w, &bias, inputs);
                 let mut operand = vec![0.0; rows * precision.words(inputs)];
                 to_operand(backend, &x, inputs, &mut operand);
-                let (weight, bias) = Pack { weight: &w, bias: &bias, inputs }.tiles(s);
+                let write = |rows: Range<usize>, to: &mut [f32], biases: &mut [f32]| {
+                    to.copy_from_slice(&w[rows.start * inputs..rows.end * inputs]);
+                    biases.copy_from_slice(&bias[rows]);
+                };
+                let (weight, bias) = Pack { outputs, inputs, write: &write }.tiles(s);
                 for then in [Then::Store, Then::Add, Then::Activate(Activation::Gelu)] {
                     let what = format!("{precision:?} {rows} x {inputs} -> {outputs}");
                     let width = if then.packs() { precision.words(outputs) } else { outputs };

@@ -93,6 +93,8 @@ pub enum Activation {
     GeluTanh,
     /// Its form by the logistic function, `x σ(1.702 x)`, from the same paper: CLIP's.
     QuickGelu,
+    /// `max(x, 0)`: LiFT's.
+    Relu,
     /// The logistic function's, `x σ(x)`, of the gated MLPs of DINOv2 giant and DINOv3 ViT-S+.
     Silu,
 }
@@ -125,6 +127,7 @@ impl Activation {
                 times_logistic(s, x, s.mul(cubed, s.splat(2.0 * SQRT_FRAC_2_PI)))
             }
             Self::Silu => times_logistic(s, x, x),
+            Self::Relu => s.max(s.splat(0.0), x),
             Self::QuickGelu => times_logistic(s, x, s.mul(x, s.splat(QUICK_FACTOR))),
         }
     }
@@ -193,11 +196,18 @@ pub(super) mod reference {
         x / (1.0 + (-1.702 * x).exp())
     }
 
+    /// Every activation.
+    pub const ACTIVATIONS: [super::Activation; 5] = {
+        use super::Activation::{Gelu, GeluTanh, QuickGelu, Relu, Silu};
+        [Gelu, GeluTanh, QuickGelu, Relu, Silu]
+    };
+
     pub fn activation(activation: super::Activation) -> fn(f64) -> f64 {
         match activation {
             super::Activation::Gelu => gelu,
             super::Activation::GeluTanh => gelu_tanh,
             super::Activation::QuickGelu => quick_gelu,
+            super::Activation::Relu => |x| x.max(0.0),
             super::Activation::Silu => |x| x / (1.0 + (-x).exp()),
         }
     }
@@ -227,9 +237,6 @@ mod tests {
             erf(s, x)
         }
     }
-
-    const ACTIVATIONS: [Activation; 4] =
-        [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu];
 
     fn check(range: f32, function: impl Function, reference: fn(f64) -> f64, scale: fn(f64) -> f64) {
         let xs: Vec<f32> = (-200_003..=200_003).map(|i| i as f32 / 200_003.0 * range).collect();
@@ -277,7 +284,7 @@ mod tests {
         for backend in backends() {
             nan_stays(backend, Exp);
             nan_stays(backend, Erf);
-            ACTIVATIONS.iter().for_each(|activation| nan_stays(backend, *activation));
+            reference::ACTIVATIONS.iter().for_each(|activation| nan_stays(backend, *activation));
         }
     }
 
@@ -288,7 +295,7 @@ mod tests {
 
     #[test]
     fn activations_are_within_1e_6() {
-        for activation in ACTIVATIONS {
+        for activation in reference::ACTIVATIONS {
             check(30.0, activation, reference::activation(activation), |y| y.abs().max(1.0));
         }
     }
@@ -296,7 +303,7 @@ mod tests {
     #[test]
     fn activations_of_huge_numbers_are_the_number_or_nearly_zero() {
         for backend in backends() {
-            for activation in ACTIVATIONS {
+            for activation in reference::ACTIVATIONS {
                 let mut values = [1e20, -1e20, 3e38, -3e38];
                 activate_in_place(backend, activation, &mut values);
                 assert_eq!([values[0], values[2]], [1e20, 3e38], "{backend:?} {activation:?}");

@@ -11,8 +11,8 @@ use candle_nn::VarBuilder;
 
 use super::Pictures;
 use super::composed::{Batched, ComposedEncoder};
-use super::fast::FastEncoder;
-use super::fold::{Tensors, VitWeights};
+use super::fast::{FastEncoder, VitWeights};
+use super::fold::Tensors;
 use super::vit::VitConfig;
 use crate::kernels::Backend;
 use crate::later::Later;

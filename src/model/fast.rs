@@ -5,12 +5,13 @@
 //! batch, the order or the number of threads.
 
 mod frame;
+mod weights;
 
 use std::sync::Mutex;
 
 use candle_core::{Result, bail};
 
-use super::fold::VitWeights;
+use super::fold::Norm;
 use super::rotary::Angles;
 use super::stages::Stage;
 use super::vit::{HeadKind, Positions, VitConfig};
@@ -19,6 +20,7 @@ use crate::guard::lock;
 use crate::kernels::{Activation, Backend, PackedLinear, Precision};
 use crate::threads::IdleThreads;
 pub use frame::Scratch;
+pub use weights::VitWeights;
 
 /// The frame encoder with its weights laid out for one [`Backend`].
 #[derive(Debug)]
@@ -65,9 +67,6 @@ impl Ends {
         })
     }
 }
-
-/// Weight and bias of a norm that is a step of its own, `(D)` each.
-type Norm = (Vec<f32>, Vec<f32>);
 
 #[derive(Debug)]
 struct Block {

@@ -193,6 +193,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         // candle's plain `gelu` is the form by tanh.
         Activation::GeluTanh => x.gelu(),
         Activation::Silu => candle_nn::ops::silu(x),
+        Activation::Relu => x.relu(),
         Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * f64::from(QUICK_FACTOR))?)?,
     }
 }

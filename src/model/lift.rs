@@ -2,7 +2,10 @@
 //!
 //! A transformer reads the `T` features behind two learned tokens and yields a static code `z_s` and a dynamic one
 //! `z_d`; a small MLP decodes frame `t` from `z_s + t/(T-1) · z_d`. The same definition serves inference and training,
-//! where [`Dropout`] puts its masks at the four places of torch's `TransformerEncoderLayer`.
+//! where [`Dropout`] puts its masks at the four places of torch's `TransformerEncoderLayer`. [`FastLift`] is the same for inference on the
+//! CPU.
+
+mod fast;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerNorm, Linear, gelu, merge_heads, softmax, split_heads};
 use crate::kernels::grad::{self, Factors};
+pub use fast::FastLift;
 
 /// Epsilon of every LayerNorm of LiFT (torch's default).
 pub const NORM_EPS: f64 = 1e-5;
@@ -206,7 +210,43 @@ pub struct Lift {
     static_norm: LayerNorm,
     dynamic_proj: Linear,
     dynamic_norm: LayerNorm,
-    decoder: (Linear, LayerNorm, Linear, LayerNorm, Linear),
+    decoder: Decoder,
+}
+
+/// The MLP from codes to features.
+#[derive(Debug, Clone)]
+struct Decoder {
+    linear0: Linear,
+    norm1: LayerNorm,
+    linear3: Linear,
+    norm4: LayerNorm,
+    linear6: Linear,
+}
+
+impl Decoder {
+    fn load(config: &LiftConfig, vb: &VarBuilder) -> Result<Self> {
+        let LiftConfig { feature: d, latent: w, decoder_hidden: h, .. } = *config;
+        let vb = vb.pp(PREFIX).pp("decoder.model");
+        Ok(Self {
+            linear0: Linear::load(w, h, &vb.pp("0"))?,
+            norm1: LayerNorm::load(h, NORM_EPS, &vb.pp("1"))?,
+            linear3: Linear::load(h, h, &vb.pp("3"))?,
+            norm4: LayerNorm::load(h, NORM_EPS, &vb.pp("4"))?,
+            linear6: Linear::load(h, d, &vb.pp("6"))?,
+        })
+    }
+
+    /// [`Lift::decode`].
+    fn decode(&self, codes: &Codes, frames: usize) -> Result<Tensor> {
+        check_frames(frames, usize::MAX)?;
+        // The first layer is affine: a line's points go onto the line between its ends' images.
+        let ends = [codes.r#static.clone(), (&codes.r#static + &codes.dynamic)?];
+        let ends = self.linear0.forward(&Tensor::cat(&ends, 0)?)?;
+        let clips = ends.dim(0)? / 2;
+        let line = line(&ends.narrow(0, 0, clips)?, &ends.narrow(0, clips, clips)?, frames)?;
+        let x = gelu(&self.norm1.forward(&line)?)?;
+        self.linear6.forward(&gelu(&self.norm4.forward(&self.linear3.forward(&x)?)?)?)
+    }
 }
 
 impl Lift {
@@ -215,8 +255,8 @@ impl Lift {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(config: LiftConfig, vb: &VarBuilder) -> Result<Self> {
-        let LiftConfig { feature: d, latent: w, decoder_hidden: h, max_len, .. } = config;
-        let (encoder, decoder) = (vb.pp(PREFIX).pp("encoder"), vb.pp(PREFIX).pp("decoder.model"));
+        let LiftConfig { feature: d, latent: w, max_len, .. } = config;
+        let encoder = vb.pp(PREFIX).pp("encoder");
         let layers = (0..config.layers)
             .map(|i| Layer::load(&config, &encoder.pp(format!("transformer.layers.{i}"))))
             .collect::<Result<_>>()?;
@@ -230,13 +270,7 @@ impl Lift {
             static_norm: LayerNorm::load(w, NORM_EPS, &encoder.pp("static_norm"))?,
             dynamic_proj: Linear::load(w, w, &encoder.pp("dynamic_proj"))?,
             dynamic_norm: LayerNorm::load(w, NORM_EPS, &encoder.pp("dynamic_norm"))?,
-            decoder: (
-                Linear::load(w, h, &decoder.pp("0"))?,
-                LayerNorm::load(h, NORM_EPS, &decoder.pp("1"))?,
-                Linear::load(h, h, &decoder.pp("3"))?,
-                LayerNorm::load(h, NORM_EPS, &decoder.pp("4"))?,
-                Linear::load(h, d, &decoder.pp("6"))?,
-            ),
+            decoder: Decoder::load(&config, vb)?,
             config,
         })
     }
@@ -278,15 +312,7 @@ impl Lift {
     /// # Errors
     /// If `frames` is less than 2.
     pub fn decode(&self, codes: &Codes, frames: usize) -> Result<Tensor> {
-        check_frames(frames, usize::MAX)?;
-        let (linear0, norm1, linear3, norm4, linear6) = &self.decoder;
-        // The first layer is affine: a line's points go onto the line between its ends' images.
-        let ends = [codes.r#static.clone(), (&codes.r#static + &codes.dynamic)?];
-        let ends = linear0.forward(&Tensor::cat(&ends, 0)?)?;
-        let clips = ends.dim(0)? / 2;
-        let line = line(&ends.narrow(0, 0, clips)?, &ends.narrow(0, clips, clips)?, frames)?;
-        let x = gelu(&norm1.forward(&line)?)?;
-        linear6.forward(&gelu(&norm4.forward(&linear3.forward(&x)?)?)?)
+        self.decoder.decode(codes, frames)
     }
 }
 

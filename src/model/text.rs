@@ -133,7 +133,7 @@ fn siglip_config(config: &TextConfig) -> Result<siglip::TextConfig> {
         hidden_act: match config.activation {
             Activation::Gelu => candle_nn::Activation::Gelu,
             Activation::GeluTanh => candle_nn::Activation::GeluPytorchTanh,
-            Activation::QuickGelu | Activation::Silu => {
+            Activation::QuickGelu | Activation::Relu | Activation::Silu => {
                 bail!("a SigLIP's text tower with {:?} is not known here", config.activation)
             }
         },

@@ -4,12 +4,12 @@
 //! tokens must be there before attention, and its end before the next block. Where the feature is made of the class token, only that
 //! token of the last block is read, so there its queries, projection and MLP are computed for it alone.
 
+use super::weights::BYTE_CENTRE;
 use super::{Block, FastEncoder, Head, Pool, Project};
 use crate::kernels::{
     Attention, AttentionScratch, Buffer, PackedLinear, Turn, attention, gate, layer_norm, linear,
     linear_activation, linear_residual, standardize, to_operand, turn,
 };
-use crate::model::fold::BYTE_CENTRE;
 use crate::model::stages::{Stage, StageListener};
 use crate::model::workers::together;
 use crate::threads::{Computing, IdleThreads};
