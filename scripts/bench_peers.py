@@ -211,6 +211,9 @@ def measure_backbones(peers, args, weights):
                 lifts.remove(precision)
                 rounds.pop(f"lift-{precision}", None)
                 continue
+            # Whatever else the machine did made a measured peak smaller, so the largest counts.
+            peaks = [reports[precision]["peak"]] if precision in reports else []
+            report["peak"] = max([*peaks, report["peak"]], key=lambda peak: peak["gflops"])
             reports[precision] = report
             rounds.setdefault(f"lift-{precision}", []).append(report["backbone"]["median_s"])
     return rounds, reports
@@ -328,8 +331,8 @@ def print_tables(report):
         print(f"| {r['name']} ({r['precision']}) | {r['median_s']:.3f} | {cell(r['against_eager'], '.2f')} | {cell(r['against_lift'], '.2f')} "
               f"| {cell(r['max_abs_diff'], '.1e')} | {cell(r['min_cosine'], '.5f')} |")
     for precision, r in report["lift"].items():
-        share = f"{100 * r['backbone']['peak_share']:.0f} % of the measured peak of {r['peak']['gflops']:.0f} GFLOP/s"
-        print(f"\nlift {precision}: {r['backbone']['gflops']:.0f} GFLOP/s, {share}")
+        speed, peak = r["backbone"]["gflops"], r["peak"]["gflops"]
+        print(f"\nlift {precision}: {speed:.0f} GFLOP/s, {100 * speed / peak:.0f} % of the measured peak of {peak:.0f} GFLOP/s")
     if report["processes"]:
         print("\n| one clip, whole process | seconds | peak MB | lift is faster by |\n| --- | ---: | ---: | ---: |")
         for r in report["processes"]:

@@ -12,7 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 /// Sets the variables that tell candle and rayon to use one thread each, unless the environment says otherwise.
 ///
 /// candle reads the variables when it computes. Without the second one it counts the machine's cores in /proc/cpuinfo at every
-/// matrix product: 27 times a clip, a twentieth of a run. A [`pool`] does not read it.
+/// matrix product. A [`pool`] does not read it.
 ///
 /// # Safety
 /// No other thread of the process may run yet.
