@@ -211,7 +211,7 @@ def measure_backbones(peers, args, weights):
                 lifts.remove(precision)
                 rounds.pop(f"lift-{precision}", None)
                 continue
-            # Whatever else the machine did made a measured peak smaller, so the largest counts.
+            # Other work of the machine makes a measured peak too small, so the largest of all rounds counts.
             peaks = [reports[precision]["peak"]] if precision in reports else []
             report["peak"] = max([*peaks, report["peak"]], key=lambda peak: peak["gflops"])
             reports[precision] = report

@@ -20,11 +20,6 @@ impl RandomWeights {
     pub fn new(shapes: Vec<(String, Vec<usize>)>) -> Self {
         Self { shapes: shapes.into_iter().collect() }
     }
-
-    /// The names and shapes.
-    pub fn shapes(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
-        self.shapes.iter()
-    }
 }
 
 impl Tensors for RandomWeights {

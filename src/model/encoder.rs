@@ -3,16 +3,14 @@
 //! On the CPU one frame is the unit of work, and a feature never depends on its neighbours in a batch or on the number of
 //! threads. A GPU takes batches, which [`FrameEncoder::batched`] gives access to.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Error, Result, Tensor};
-use candle_nn::VarBuilder;
+use candle_core::{Error, Result};
 
 use super::Pictures;
 use super::composed::{Batched, ComposedEncoder};
 use super::fast::{FastEncoder, VitWeights};
-use super::fold::Tensors;
+use super::fold::{Tensors, copied};
 use super::vit::VitConfig;
 use crate::kernels::Backend;
 use crate::later::Later;
@@ -69,15 +67,7 @@ impl FrameEncoder {
     /// # Errors
     /// If a tensor is missing or has another size, or the device fails.
     pub fn in_batches(tensors: &dyn Tensors, config: &VitConfig, how: Batched) -> Result<Self> {
-        let tensors = config
-            .tensors()
-            .into_iter()
-            .map(|(name, shape)| {
-                let tensor = Tensor::from_slice(&tensors.values(&name)?, &shape[..], &Device::Cpu)?;
-                Ok((name, tensor))
-            })
-            .collect::<Result<HashMap<_, _>>>()?;
-        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let weights = copied(tensors, config.tensors())?;
         let composed = ComposedEncoder::new(&weights, config, how)?;
         Ok(Self { pictures: config.pictures, width: config.output, way: Way::Batched(composed) })
     }

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_nn::VarBuilder;
 
 use crate::kernels::{Backend, PackedLinear};
 
@@ -35,6 +36,22 @@ impl Tensors for HashMap<String, Tensor> {
             None => bail!("tensor {name} is missing"),
         }
     }
+}
+
+/// Copies of the tensors of these names and shapes, in memory, for candle's operations.
+///
+/// # Errors
+/// If a tensor is missing or has another size.
+pub(super) fn copied(
+    tensors: &dyn Tensors,
+    named: impl IntoIterator<Item = (String, Vec<usize>)>,
+) -> Result<VarBuilder<'static>> {
+    let copy = |(name, shape): (String, Vec<usize>)| {
+        let tensor = Tensor::from_slice(&tensors.values(&name)?, &shape[..], &Device::Cpu)?;
+        Ok((name, tensor))
+    };
+    let copies = named.into_iter().map(copy).collect::<Result<_>>()?;
+    Ok(VarBuilder::from_tensors(copies, DType::F32, &Device::Cpu))
 }
 
 /// The values of a tensor of that many elements.
@@ -95,6 +112,15 @@ impl<'a> Folded<'a> {
             norm: None,
             scales: None,
         })
+    }
+
+    /// The tensors `NAME.weight (outputs, inputs)` and `NAME.bias (outputs)`.
+    ///
+    /// # Errors
+    /// If one is missing or has another size.
+    pub(super) fn layer(tensors: &'a dyn Tensors, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
+        let bias = format!("{name}.bias");
+        Self::read(tensors, &format!("{name}.weight"), Some(&bias), [inputs, outputs])
     }
 
     pub(super) fn pack(&self, backend: Backend) -> PackedLinear {

@@ -1,9 +1,9 @@
 //! LiFT: the auto-encoder that pulls a clip's features straight (Bagad & Zisserman 2025, arXiv 2509.08502).
 //!
 //! A transformer reads the `T` features behind two learned tokens and yields a static code `z_s` and a dynamic one
-//! `z_d`; a small MLP decodes frame `t` from `z_s + t/(T-1) · z_d`. The same definition serves inference and training,
-//! where [`Dropout`] puts its masks at the four places of torch's `TransformerEncoderLayer`. [`FastLift`] is the same for inference on the
-//! CPU.
+//! `z_d`; a small MLP decodes frame `t` from `z_s + t/(T-1) · z_d`. [`Lift`] is composed of candle's operations and
+//! serves training, where [`Dropout`] puts its masks at the four places of torch's `TransformerEncoderLayer`. [`FastLift`] computes the
+//! same function for inference.
 
 mod fast;
 

@@ -97,8 +97,7 @@ impl<'a> VitWeights<'a> {
     }
 
     fn layer(&self, name: &str, inputs: usize, outputs: usize) -> Result<Folded<'a>> {
-        let bias = format!("{name}.bias");
-        Folded::read(self.tensors, &format!("{name}.weight"), Some(&bias), [inputs, outputs])
+        Folded::layer(self.tensors, name, inputs, outputs)
     }
 
     /// A layer with zeros for the bias.

@@ -3,17 +3,14 @@
 //! It is the function of [`Lift::encode`](super::Lift::encode) without dropout. The norms' affine maps are folded into the layers after
 //! them, so the last bits differ from those of the composed operations.
 
-use std::collections::HashMap;
-
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
+use candle_core::{Device, Result, Tensor};
 
 use super::{Codes, Decoder, LiftConfig, NORM_EPS, PREFIX, check_frames};
 use crate::kernels::{
     Activation, Attention, AttentionScratch, Backend, PackedLinear, attention, layer_norm, linear,
     linear_activation, linear_residual, standardize,
 };
-use crate::model::fold::{Folded, Norm, Tensors, norm_of, values_of};
+use crate::model::fold::{Folded, Norm, Tensors, copied, norm_of, values_of};
 
 /// LiFT with its weights laid out for the kernels of this processor.
 #[derive(Debug)]
@@ -50,20 +47,15 @@ impl Layer {
             [w, 3 * w],
         )?;
         in_proj.norm = Some(norm_of(tensors, &name("norm1"), w)?);
-        let mut linear1 = layer(tensors, &name("linear1"), w, hidden)?;
+        let mut linear1 = Folded::layer(tensors, &name("linear1"), w, hidden)?;
         linear1.norm = Some(norm_of(tensors, &name("norm2"), w)?);
         Ok(Self {
             in_proj: in_proj.pack(backend),
-            out_proj: layer(tensors, &name("self_attn.out_proj"), w, w)?.pack(backend),
+            out_proj: Folded::layer(tensors, &name("self_attn.out_proj"), w, w)?.pack(backend),
             linear1: linear1.pack(backend),
-            linear2: layer(tensors, &name("linear2"), hidden, w)?.pack(backend),
+            linear2: Folded::layer(tensors, &name("linear2"), hidden, w)?.pack(backend),
         })
     }
-}
-
-fn layer<'a>(tensors: &'a dyn Tensors, name: &str, inputs: usize, outputs: usize) -> Result<Folded<'a>> {
-    let bias = format!("{name}.bias");
-    Folded::read(tensors, &format!("{name}.weight"), Some(&bias), [inputs, outputs])
 }
 
 impl FastLift {
@@ -77,12 +69,12 @@ impl FastLift {
         let name = |part: &str| format!("{PREFIX}.encoder.{part}");
         let token = |which: &str| values_of(tensors, &name(which), w);
         let code = |which: &str| -> Result<(PackedLinear, Norm)> {
-            let proj = layer(tensors, &name(&format!("{which}_proj")), w, w)?.pack(backend);
+            let proj = Folded::layer(tensors, &name(&format!("{which}_proj")), w, w)?.pack(backend);
             Ok((proj, norm_of(tensors, &name(&format!("{which}_norm")), w)?))
         };
         Ok(Self {
             backend,
-            input_proj: layer(tensors, &name("input_proj"), d, w)?.pack(backend),
+            input_proj: Folded::layer(tensors, &name("input_proj"), d, w)?.pack(backend),
             cls: [token("cls_static")?, token("cls_dynamic")?].concat(),
             pe: values_of(tensors, &name("pos_encoder.pe"), max_len * w)?.into_owned(),
             layers: (0..config.layers)
@@ -171,21 +163,18 @@ impl FastLift {
 }
 
 fn decoder(tensors: &dyn Tensors, config: &LiftConfig) -> Result<Decoder> {
-    let decodes = |name: &str| name.starts_with(&format!("{PREFIX}.decoder."));
-    let read = config
-        .tensors()
-        .into_iter()
-        .filter(|(name, _)| decodes(name))
-        .map(|(name, shape)| {
-            let tensor = Tensor::from_slice(&tensors.values(&name)?, &shape[..], &Device::Cpu)?;
-            Ok((name, tensor))
-        })
-        .collect::<Result<HashMap<_, _>>>()?;
-    Decoder::load(config, &VarBuilder::from_tensors(read, DType::F32, &Device::Cpu))
+    let prefix = format!("{PREFIX}.decoder.");
+    let named = config.tensors().into_iter().filter(|(name, _)| name.starts_with(&prefix));
+    Decoder::load(config, &copied(tensors, named)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::DType;
+    use candle_nn::VarBuilder;
+
     use super::super::{Lift, NoDropout};
     use super::*;
     use crate::kernels::testing::noise;
